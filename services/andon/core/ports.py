@@ -1,0 +1,193 @@
+"""What plug-ins and engines promise each other.
+
+Sources, connectors, channels and ticket systems are classes with a nested pydantic `Config`, registered by one
+entry-point line. They raise `Retryable` or `Rejected` (core.failure) and nothing else on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from andon.core.event import Event
+from andon.core.outcome import Evidence, Parked, Skipped
+from andon.core.policy import Limit
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out")
+
+
+class Clock(Protocol):
+    """Time, injected everywhere something waits."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns after `seconds` of this clock."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An HTTP answer: status, body (capped) and headers with lower-case names."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Wire(Protocol):
+    """The one way out over HTTP. Follows no redirect, trusts no proxy environment, never logs an address query."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        /,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 15.0,
+    ) -> Reply:
+        """One request with one total deadline in seconds.
+
+        Raises Retryable(NOT_SENT) when no byte of the request left, and Retryable(TIMEOUT | CONNECTION,
+        ambiguous=True) when a part of it may have been read.
+        """
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What every plug-in is given beside its `Config`: plug-ins are built as `cls(config, context)`.
+
+    `name` is the name it has in andon.yaml, `directory` the folder relative file names start from.
+    """
+
+    name: str
+    directory: Path
+    clock: Clock
+    wire: Wire
+
+
+class Result(msgspec.Struct, Generic[Out], frozen=True):
+    """What a stage made of one input: outputs, or the reason why there are none. Never both empty."""
+
+    outputs: tuple[Out, ...] = ()
+    ended: Skipped | Parked | None = None
+
+
+class Stage(Protocol[In, Out]):
+    """A step from topic to topic. Takes a batch and returns exactly one result per input, in order."""
+
+    async def __call__(self, batch: Sequence[In], /) -> Sequence[Result[Out]]: ...
+
+
+class Inbound(msgspec.Struct, frozen=True):
+    """Something that arrived at the door, already authenticated: the client's name, the headers, the raw body."""
+
+    client: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Source(Protocol):
+    """Turns what arrived into events. Pure; verification is separate. Raises `Rejected(INVALID | MALFORMED)`."""
+
+    def parse(self, inbound: Inbound, /) -> Sequence[Event]: ...
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a connector knows of one event. `found` False means that it was asked and has no such entry."""
+
+    values: Mapping[str, Any]
+    found: bool = True
+
+
+class Connector(Protocol):
+    """Looks up facts in another system: one answer per event, in order. Raises `Retryable` or `Rejected`."""
+
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]: ...
+
+    async def close(self) -> None: ...
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A rendered text and its kind, as the channel names it ("text", "markdown")."""
+
+    kind: str
+    text: str
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call to a vendor: one part of one delivery. `line` picks the account of a pool, `deadline` is in seconds."""
+
+    delivery: UUID
+    receiver: str
+    recipients: tuple[str, ...]
+    content: Content
+    line: int = 0
+    deadline: float = 15.0
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What the vendor's reply proves for one recipient."""
+
+    recipient: str
+    evidence: Evidence = Evidence.VENDOR_ACCEPTED
+    failed: Parked | None = None
+
+
+class Channel(Protocol):
+    """An account at a vendor. The reply body decides what `send` returns (law L5)."""
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        """The content in parts the vendor takes whole; joined they equal it byte for byte. Pure."""
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        """Makes one vendor call; a receipt per recipient. Raises `Retryable` or `Rejected`."""
+
+    async def close(self) -> None: ...
+
+
+class ChannelConfig(Protocol):
+    """What the nested `Config` of every channel tells the desk."""
+
+    def limit_domain(self) -> str:
+        """The widest account whose vendor limit is exclusive; names no secret."""
+
+    def limits(self) -> tuple[Limit, ...]: ...
+
+    def lines(self) -> int: ...
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A ticket as its system shows it. `state` is the system's own word."""
+
+    id: str
+    state: str
+    link: str = ""
+    closed: bool = False
+
+
+class TicketSystem(Protocol):
+    """A tracker that opens and closes tickets. Every call may be repeated after an unknown result."""
+
+    async def find(self, key: str, /) -> Ticket | None:
+        """The ticket opened for this episode key, if there is one."""
+
+    async def open(self, key: str, title: str, text: str, severity: str, /) -> Ticket:
+        """Creates the ticket for this key; a repeated create never makes a second one."""
+
+    async def comment(self, ticket: str, text: str, /) -> None: ...
+
+    async def move(self, ticket: str, state: str, text: str, /) -> Ticket:
+        """Sets the state ("closed" or one of the system's own) with a comment."""
+
+    async def reopen(self, ticket: str, text: str, /) -> Ticket: ...
+
+    async def changes(self, since: float, /) -> Sequence[Ticket]:
+        """Tickets that changed since then, for reconciling."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,56 @@
+"""Every reason an outcome, an attempt or a refusal can have. Closed: it is also a metric label."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something ended, failed or was refused. Members are added here and nowhere else."""
+
+    # delivered
+    DELIVERED = "delivered"
+    # merged
+    OVER_RATE = "over_rate"
+    QUEUE_FULL = "queue_full"
+    # skipped
+    MUTED = "muted"
+    INACTIVE = "inactive"
+    NO_ROUTE = "no_route"
+    NO_RECIPIENTS = "no_recipients"
+    NO_EPISODE = "no_episode"
+    # parked before any call
+    UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
+    CONFLICT = "conflict"
+    NO_RESULT = "no_result"
+    STAGE_FAILED = "stage_failed"
+    UNKNOWN_RECEIVER = "unknown_receiver"
+    UNKNOWN_CHANNEL = "unknown_channel"
+    TEMPLATE_BROKEN = "template_broken"
+    EMPTY = "empty"
+    # parked after a call
+    REJECTED = "rejected"
+    CREDENTIALS = "credentials"
+    GONE = "gone"
+    TOO_LONG = "too_long"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    UNKNOWN = "unknown"
+    UNEXPECTED = "unexpected"
+    # an attempt that may be tried again
+    NOT_SENT = "not_sent"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    THROTTLED = "throttled"
+    BUSY = "busy"
+    SERVER_ERROR = "server_error"
+    BAD_REPLY = "bad_reply"
+    CHANGED = "changed"
+    INTERRUPTED = "interrupted"
+    # refused at the door
+    MALFORMED = "malformed"
+    INVALID = "invalid"
+    UNAUTHORISED = "unauthorised"
+    MEDIA_TYPE = "media_type"
+    OVER_CAPACITY = "over_capacity"
+    UNAVAILABLE = "unavailable"

@@ -1,0 +1,162 @@
+"""What a desk keeps open: items, the ledger of their attempts, and the store both live in.
+
+A desk takes in records and makes calls to the outside for them. An *item* is one piece of such work: a delivery of
+the egress desk, a ticket command of the ticketing desk. An *entry* of the ledger is one attempt at an item, written
+as an intent before the call and completed by its result. All times are seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from andon.core.event import Home
+from andon.core.reason import Reason
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number)."""
+
+    item: UUID
+    redrive: int
+    hop: int
+    number: int
+    home: Home
+    domain: str
+    line: int
+    part: int
+    epoch: int
+    started: float
+    marked: bool = False
+    ended: float | None = None
+    reason: Reason = Reason.INTERRUPTED
+    ambiguous: bool = False
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """What was merged into an item: how many, since when, and the latest brief of each of the last subjects."""
+
+    count: int
+    first: float
+    last: float
+    briefs: tuple[tuple[str, str], ...] = ()
+
+
+class Item(msgspec.Struct):
+    """One piece of open work. `lane` is the subject: items of one lane and queue keep their order.
+
+    `offset` is where its record stands and gives the order; `content` is a digest that tells a repeat from a
+    conflict; `body` is the record, None while only the store has it; `brief` is one line for a digest. `group` is the
+    merge key, None for an item that may never be merged. `born` is when the event was accepted.
+    """
+
+    id: UUID
+    home: Home
+    offset: int
+    queue: str
+    domain: str
+    lane: str
+    content: bytes
+    brief: str
+    born: float
+    body: bytes | None
+    urgent: bool = False
+    group: str | None = None
+    due: float = 0.0
+    redrive: int = 0
+    hop: int = 0
+    part: int = 0
+    parts: bytes | None = None
+    carried: Carried | None = None
+    marked: bool = False
+    entries: list[Entry] = []
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """The end of an item: its outcome's JSON, kept for lookups until it is pruned."""
+
+    id: UUID
+    outcome: bytes
+    at: float
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A record a desk wants published; it waits in the outbox until the broker has it."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Write(msgspec.Struct):
+    """Everything one decision changes for one home: applied whole, or refused whole when the lease has moved."""
+
+    home: Home
+    epoch: int
+    offset: int | None = None
+    taken: list[Item] = []
+    began: list[Entry] = []
+    ended: list[Entry] = []
+    changed: list[Item] = []
+    closed: list[Closed] = []
+    memos: dict[str, bytes] = {}
+    notes: list[tuple[int, Note]] = []
+    published: list[int] = []
+
+    def rows(self) -> int:
+        """How many rows it touches."""
+        items = len(self.taken) + len(self.changed) + len(self.closed)
+        entries = len(self.began) + len(self.ended)
+        return items + entries + len(self.notes) + len(self.published) + len(self.memos)
+
+
+class Holding(msgspec.Struct):
+    """What a new owner finds: its epoch, where to read on (None when nothing was taken in yet), and what is open."""
+
+    home: Home
+    epoch: int
+    offset: int | None
+    items: list[Item]
+    recent: list[Entry]
+    memos: dict[str, bytes]
+    notes: list[tuple[int, Note]]
+
+
+class Known(msgspec.Struct, frozen=True):
+    """An item the store has already: its content digest, how often it was redriven and whether it is closed."""
+
+    content: bytes
+    redrive: int
+    closed: bool
+
+
+class StoreFailure(Exception):  # noqa: N818 - law L4: the service stops and tells this to people
+    """The store cannot be read or written; the text says what to do."""
+
+
+class DeskStore(Protocol):
+    """Where a desk's open work lives. Every method is one transaction, blocks, and raises StoreFailure."""
+
+    def acquire(self, home: Home, owner: str, since: float) -> Holding:
+        """Takes the lease (epoch + 1) and returns what is open; `recent` holds entries that ended after `since`."""
+
+    def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
+        """Those of the ids the store has."""
+
+    def bodies(self, ids: Iterable[UUID]) -> Mapping[UUID, bytes]:
+        """The records of open items."""
+
+    def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
+        """Applies the writes durably; returns the (home, epoch) pairs whose lease moved: not applied."""
+
+    def prune(self, before: float) -> int:
+        """Forgets items closed before then, with their entries; returns how many."""
+
+    def check(self) -> None:
+        """Raises StoreFailure when the store does not answer."""
+
+    def close(self) -> None: ...
