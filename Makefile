@@ -1,9 +1,12 @@
-# `make test` sets up and passes every test.
+# Two commands: `make run` runs the demo plant on a real Kafka, `make test` passes every test.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup test lint lock clean
+.PHONY: run setup test lint bench soak lock clean
+
+run: setup
+	@$(BIN)/andon up --demo
 
 setup: $(VENV)/.complete
 
@@ -15,7 +18,10 @@ test: setup lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m tests.bench $(ONLY)
 
 # Regenerates both lock files (needs the tool `uv`, from PyPI).
 lock:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from andon.core.digest import Digest
 from andon.core.event import Home
 from andon.core.reason import Reason
 
@@ -36,21 +37,12 @@ class Entry(msgspec.Struct, frozen=True):
     ambiguous: bool = False
 
 
-class Carried(msgspec.Struct, frozen=True):
-    """What was merged into an item: how many, since when, and the latest brief of each of the last subjects."""
-
-    count: int
-    first: float
-    last: float
-    briefs: tuple[tuple[str, str], ...] = ()
-
-
 class Item(msgspec.Struct):
     """One piece of open work. `lane` is the subject: items of one lane and queue keep their order.
 
-    `offset` is where its record stands and gives the order; `content` is a digest that tells a repeat from a
-    conflict; `body` is the record, None while only the store has it; `brief` is one line for a digest. `group` is the
-    merge key, None for an item that may never be merged. `born` is when the event was accepted.
+    `offset` is where its record stands and gives the order; `content` is a hash that tells a repeat from a conflict.
+    `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it.
+    `born` is when the event was accepted. `parts` holds the rendered parts once the first of several was sent.
     """
 
     id: UUID
@@ -60,9 +52,8 @@ class Item(msgspec.Struct):
     domain: str
     lane: str
     content: bytes
-    brief: str
     born: float
-    body: bytes | None
+    body: bytes
     urgent: bool = False
     group: str | None = None
     due: float = 0.0
@@ -70,7 +61,7 @@ class Item(msgspec.Struct):
     hop: int = 0
     part: int = 0
     parts: bytes | None = None
-    carried: Carried | None = None
+    carried: Digest | None = None
     marked: bool = False
     entries: list[Entry] = []
 
@@ -146,9 +137,6 @@ class DeskStore(Protocol):
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
         """Those of the ids the store has."""
-
-    def bodies(self, ids: Iterable[UUID]) -> Mapping[UUID, bytes]:
-        """The records of open items."""
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
         """Applies the writes durably; returns the (home, epoch) pairs whose lease moved: not applied."""

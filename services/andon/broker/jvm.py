@@ -1,0 +1,63 @@
+"""How Kafka's classes are run: which Java, which jars, which settings of the runtime."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from andon.broker.java import Java
+from andon.broker.layout import Layout
+
+# What decides how the runtime lays out its memory; a start-up archive only fits the settings that it was made with.
+FIXED = (
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",  # it would leave files in the system's temporary directory
+    "-Djava.awt.headless=true",
+)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A Java with the jars of Kafka."""
+
+    java: Java
+    jars: tuple[Path, ...]
+    heap_mb: int = 512
+
+    def command(self, layout: Layout, main: Sequence[str], options: Sequence[str] = ()) -> list[str]:
+        """The command line that runs the class `main[0]` with the arguments that follow it."""
+        return [
+            str(self.java.path),
+            f"-Xmx{self.heap_mb}m",
+            *FIXED,
+            *self._quiet(),
+            f"-Djava.io.tmpdir={layout.temporary}",
+            f"-Djava.util.logging.config.file={layout.logging}",
+            *options,
+            "-cp",
+            ":".join(map(str, self.jars)),
+            *main,
+        ]
+
+    def _quiet(self) -> tuple[str, ...]:
+        # Kafka's compressors are native code, which later runtimes warn of.
+        return (
+            ("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
+            if self.java.major >= 24
+            else ()
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one for each runtime and set of jars: all that Java compares before it uses a start-up archive."""
+        parts = (self.java.identity, *map(_as_compared, self.jars), *FIXED)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _as_compared(jar: Path) -> str:
+    try:
+        return f"{jar} {jar.stat().st_mtime_ns}"
+    except OSError:
+        return str(jar)

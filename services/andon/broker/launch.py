@@ -1,0 +1,130 @@
+"""Launches one node and knows it again: the record in `broker.json`, readiness, and what a failed start says."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from andon.broker import ports, process, properties, storage, wire
+from andon.broker.errors import BrokerError, PortError
+from andon.broker.jars import kafka_version
+from andon.broker.jvm import Runtime
+from andon.broker.layout import Layout
+
+READY_S = 60.0
+CONTROLLER_ABOVE = 1000  # the controller's port is searched from this far above the broker's
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `broker.json` says about the process that runs on a directory."""
+
+    pid: int
+    started: str
+    port: int
+    controller_port: int
+    data: str
+    version: str
+    java: str
+    since: float
+
+
+def alive(layout: Layout) -> Record | None:
+    """The recorded process of a directory, if it still runs and is the very process that was recorded."""
+    try:
+        record = Record(**json.loads(layout.record.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    ours = process.started(record.pid) == record.started and str(layout.server) in process.command_line(record.pid)
+    return replace(record, data=str(layout.data)) if ours else None
+
+
+def launch(
+    layout: Layout,
+    runtime: Runtime,
+    options: Sequence[str] = (),
+    *,
+    port: int,
+    strict: bool = False,
+    tie_to_parent: bool = False,
+) -> Record:
+    """Starts a node on formatted storage and returns when it is ready. Raises BrokerError when it never is."""
+    for attempt in range(1, ATTEMPTS + 1):
+        with ports.reserved(port, strict=strict) as ours, ports.reserved(_above(ours)) as controller:
+            record = _begun(layout, runtime, options, (ours, controller), tie_to_parent=tie_to_parent)
+            try:
+                wait(layout, record)
+            except BaseException as problem:
+                process.end(record.pid, record.started, timeout_s=5)
+                if not isinstance(problem, PortError) or strict or attempt == ATTEMPTS:
+                    raise
+                # Another program took the port between our look and Kafka's; the next look sees that.
+            else:
+                return record
+    raise AssertionError
+
+
+def _above(port: int) -> int:
+    highest = port + CONTROLLER_ABOVE + ports.SEARCHED
+    return port + CONTROLLER_ABOVE if highest < 65_536 else port - CONTROLLER_ABOVE
+
+
+def _begun(
+    layout: Layout, runtime: Runtime, options: Sequence[str], listening: tuple[int, int], *, tie_to_parent: bool
+) -> Record:
+    port, controller = listening
+    for directory in (layout.topics, layout.logs, layout.temporary):
+        directory.mkdir(parents=True, exist_ok=True)
+    text = properties.server_properties(layout, port=port, controller_port=controller)
+    layout.server.write_text(text, encoding="ascii")
+    layout.logging.write_text(properties.logging_properties(layout), encoding="ascii")
+    layout.console.unlink(missing_ok=True)
+    command = runtime.command(layout, ["kafka.Kafka", str(layout.server)], options)
+    pid = process.spawn(command, output=layout.console, tie_to_parent=tie_to_parent)
+    record = Record(
+        pid=pid,
+        started=process.started(pid) or "ended at once",
+        port=port,
+        controller_port=controller,
+        data=str(layout.data),
+        version=kafka_version(),
+        java=str(runtime.java.path),
+        since=time.time(),
+    )
+    aside = layout.record.with_suffix(".new")
+    aside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
+    aside.replace(layout.record)
+    return record
+
+
+def wait(layout: Layout, record: Record) -> None:
+    """Returns when the node answers. Raises PortError or BrokerError when it ends instead or takes a minute."""
+    deadline = time.monotonic() + READY_S
+    cluster = storage.cluster_id(layout)
+    while not wire.ready(ports.LOOPBACK, record.port, cluster):
+        if process.started(record.pid) != record.started:
+            raise _failed(layout, record)
+        if time.monotonic() > deadline:
+            raise BrokerError(f"Kafka did not get ready within {READY_S:.0f} s: its log in {layout.logs} says why.")
+        time.sleep(0.02)
+
+
+def _failed(layout: Layout, record: Record) -> BrokerError:
+    said = last_complaint(layout)
+    if "already in use" in said:
+        return PortError(f"Port {record.port} or {record.controller_port} was taken by another program: start again.")
+    return BrokerError(f"Kafka ended while it started, its log in {layout.logs} says: {said}")
+
+
+def last_complaint(layout: Layout) -> str:
+    """The last error in the logs of a node that ended by itself, as one line."""
+    lines: list[str] = []
+    for file in (layout.logs / "kafka-0.log", layout.console):
+        if file.exists():
+            with file.open("rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - 65_536))
+                lines += log.read().decode(errors="replace").splitlines()
+    complaints = [line for line in lines if "Exception" in line or "Error" in line or " SEVERE " in line]
+    return (complaints or lines or ["nothing"])[-1].strip()

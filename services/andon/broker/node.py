@@ -1,0 +1,202 @@
+"""A single node of Kafka on one box: start, stop, status, reset."""
+
+import fcntl
+import os
+import shutil
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from andon.broker import archive, disk, download, java, ports, process, storage, wire
+from andon.broker.download import Progress
+from andon.broker.errors import BrokerError, PortError
+from andon.broker.jvm import Runtime
+from andon.broker.launch import Record, alive, launch, wait
+from andon.broker.layout import Layout
+from andon.broker.locks import locked
+
+LETTING_GO_S = 5.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A broker that answers."""
+
+    bootstrap: str
+    pid: int
+    data: Path
+
+
+@dataclass(frozen=True)
+class Status:
+    """A broker as `andon broker status` shows it. Sizes in bytes, uptime in seconds, `disk_used` from 0 to 1."""
+
+    bootstrap: str
+    pid: int
+    port: int
+    data: Path
+    version: str
+    java: str
+    ready: bool
+    uptime_s: float
+    topics_bytes: int
+    logs_bytes: int
+    disk_used: float
+
+
+def start(
+    data: Path,
+    *,
+    port: int = 8792,
+    strict_port: bool = False,
+    tie_to_parent: bool = False,
+    heap_mb: int = 512,
+    progress: Progress | None = None,
+) -> Running:
+    """Starts a Kafka node on the directory `data` and returns when a topic can be created.
+
+    What the node needs is fetched first, and `progress` is told of it. A node that runs on `data` already is returned
+    as it is. The port is `port` or the next free one above it; with `strict_port` a taken one is an error. The node
+    goes on after this process has ended, unless `tie_to_parent`: then it stops when the calling *thread* ends (Linux
+    only). What was acknowledged survives kill -9 of the node; a power cut may take the last seconds.
+
+    Raises BrokerError, with one sentence that says what to do.
+    """
+    layout = Layout(data.absolute())
+    if "," in str(layout.topics):
+        raise BrokerError(f"Kafka cannot use {data}, whose name has a comma: choose another directory.")
+    try:
+        with locked(layout.lock):
+            if record := alive(layout):
+                wait(layout, record)
+                return _running(record)
+            _clear_crash(layout)
+            disk.refuse_when_full(layout.data)
+            runtime = Runtime(java.find(), download.fetch(progress=progress), heap_mb)
+            storage.format_storage(layout, runtime)
+            record = _launched(layout, runtime, port, strict=strict_port, tie_to_parent=tie_to_parent)
+            archive.train_in_background(runtime, tie_to_parent=tie_to_parent)
+            return _running(record)
+    except OSError as problem:
+        raise BrokerError(f"The broker's directory {layout.data} cannot be used ({problem}).") from problem
+
+
+def stop(data: Path, *, timeout_s: float = 20) -> bool:
+    """Stops the node on `data`, by SIGTERM and after `timeout_s` by SIGKILL; returns whether one was running.
+
+    Raises BrokerError when a Kafka that was not started here runs on `data`, or when the node can't be ended.
+    """
+    layout = Layout(data.absolute())
+    if not layout.data.is_dir():
+        return False
+    with locked(layout.lock):
+        record = alive(layout)
+        if record:
+            process.end(record.pid, record.started, timeout_s=timeout_s)
+            if process.started(record.pid) == record.started:
+                raise BrokerError(f"The broker (process {record.pid}) does not end: end it yourself and try again.")
+        _clear_crash(layout)
+        return record is not None
+
+
+def status(data: Path) -> Status | None:
+    """The node that runs on `data`, or None."""
+    layout = Layout(data.absolute())
+    record = alive(layout)
+    if record is None:
+        return None
+    return Status(
+        bootstrap=_running(record).bootstrap,
+        pid=record.pid,
+        port=record.port,
+        data=layout.data,
+        version=record.version,
+        java=record.java,
+        ready=wire.ready(ports.LOOPBACK, record.port, storage.cluster_id(layout)),
+        uptime_s=max(0.0, time.time() - record.since),
+        topics_bytes=disk.size_of(layout.topics),
+        logs_bytes=disk.size_of(layout.logs),
+        disk_used=disk.used_share(layout.data),
+    )
+
+
+def is_running(data: Path) -> bool:
+    """Whether a node that was started here runs on `data`; cheaper than `status`, and without asking the node."""
+    return alive(Layout(data.absolute())) is not None
+
+
+def reset(data: Path) -> None:
+    """Deletes all topics, offsets and logs of the node on `data`. Raises BrokerError while it runs."""
+    layout = Layout(data.absolute())
+    if not layout.data.is_dir():
+        return
+    try:
+        with locked(layout.lock):
+            if record := alive(layout):
+                raise BrokerError(f"The broker on {data} runs (process {record.pid}): stop it before the reset.")
+            _refuse_second_writer(layout)
+            storage.erase(layout)
+    except OSError as problem:
+        raise BrokerError(f"The broker's directory {layout.data} cannot be deleted ({problem}).") from problem
+
+
+def _running(record: Record) -> Running:
+    return Running(f"{ports.LOOPBACK}:{record.port}", record.pid, Path(record.data))
+
+
+def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_to_parent: bool) -> Record:
+    options = archive.options(runtime)
+    try:
+        return launch(layout, runtime, options, port=port, strict=strict, tie_to_parent=tie_to_parent)
+    except PortError:
+        raise
+    except BrokerError:
+        if not options:
+            raise
+        # An archive must never be what keeps Kafka from starting: one more try without it.
+        archive.discard(runtime)
+        return launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent)
+
+
+def _clear_crash(layout: Layout) -> None:
+    """Removes what an ended node left behind that only a running one should have."""
+    _refuse_second_writer(layout)
+    layout.record.unlink(missing_ok=True)
+    (layout.topics / ".lock").unlink(missing_ok=True)
+    for log_lock in layout.logs.glob("*.lck"):
+        # Java's log would go on in a file with another name.
+        log_lock.unlink(missing_ok=True)
+    if layout.temporary.exists():
+        shutil.rmtree(layout.temporary)
+
+
+def _refuse_second_writer(layout: Layout) -> None:
+    """Raises BrokerError if a Kafka that no record knows of has the topics open: its own lock file says so."""
+    try:
+        file = (layout.topics / ".lock").open("r+b")
+    except FileNotFoundError:
+        return
+    with file:
+        deadline = time.monotonic() + LETTING_GO_S
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as problem:
+                # A killed process is gone from the list before its last thread has closed its files.
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                raise BrokerError(
+                    f"A Kafka that was not started here{_owner(file.fileno())} uses {layout.topics}: stop it first."
+                ) from problem
+            return
+
+
+def _owner(descriptor: int) -> str:
+    """The process that holds a lock, where the system tells."""
+    if not hasattr(os, "sched_getaffinity"):  # Linux; elsewhere the structure has another form
+        return ""
+    question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    pid = struct.unpack("hhqqi4x", fcntl.fcntl(descriptor, fcntl.F_GETLK, question))[4]
+    return f" (process {pid})" if pid else ""

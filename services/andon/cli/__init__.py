@@ -1,0 +1,1 @@
+"""The command `andon`: arguments only; each command calls one function."""

@@ -1,0 +1,82 @@
+"""`andon check`: every mistake of a configuration as `file:line:column: text`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from andon.cli.main import DONE, FAILED
+from andon.config.load import Loaded, load
+from andon.config.mistakes import Path as Way
+from andon.config.settings import Route, Settings
+from andon.runtime.registry import Registry
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("check", help="check the configuration")
+    parser.description = "Names every mistake of a configuration; ends with 1 when there is one."
+    parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="andon.yaml or its folder, as --config")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the mistakes, or one line of what the configuration holds."""
+    loaded = checked(args.path or args.config)
+    if args.json:
+        print(json.dumps(_answer(loaded), ensure_ascii=False))
+    elif loaded.mistakes:
+        print("\n".join(map(str, loaded.mistakes)))
+    else:
+        print(f"OK {loaded.file}: " + ", ".join(map(_counted, _counts(loaded.settings).items())))
+    return FAILED if loaded.mistakes else DONE
+
+
+def checked(path: Path, registry: Registry | None = None) -> Loaded:
+    """The configuration with the mistakes that each service finds in its own part. Raises nothing for a mistake.
+
+    A file that has not the shape of settings is not shown to the services.
+    """
+    loaded = load(path, registry or Registry())
+    if loaded.draft is None:
+        return loaded
+    more = [loaded.mistake(path, text) for path, text in _of_services(loaded.draft, loaded.files)]
+    return replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *more})))
+
+
+def _of_services(settings: Settings, files: Mapping[str, str]) -> list[tuple[Way, str]]:
+    """What each service says of its own part: matchers, times and keys; templates. Only `cli` may import them all."""
+    from andon.egress import render
+    from andon.enrichment import mistakes as enrichment
+    from andon.routing import mistakes as routing
+
+    return [*enrichment.check(settings), *routing.check(settings), *render.check(settings, files)]
+
+
+def _answer(loaded: Loaded) -> dict[str, Any]:
+    mistakes = [asdict(mistake) for mistake in loaded.mistakes]
+    counts = {} if loaded.mistakes else {"counts": _counts(loaded.settings)}
+    return {"ok": not mistakes, "file": str(loaded.file), "mistakes": mistakes, **counts}
+
+
+def _counts(settings: Settings) -> dict[str, int]:
+    return {
+        "sources": len(settings.sources),
+        "connectors": len(settings.connectors),
+        "channels": len(settings.channels),
+        "receivers": len(settings.receivers),
+        "routes": _size(settings.route),
+        "templates": len({receiver.template for receiver in settings.receivers.values()}),
+    }
+
+
+def _counted(entry: tuple[str, int]) -> str:
+    what, count = entry
+    return f"{count} {what.removesuffix('s') if count == 1 else what}"
+
+
+def _size(route: Route) -> int:
+    return 1 + sum(map(_size, route.routes))

@@ -1,0 +1,114 @@
+"""The embedded Kafka as one of the programs `andon up` keeps running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from andon import broker
+from andon.runtime.command import CannotStart, Child
+from andon.runtime.supervisor import Program
+
+POLL = 0.1
+
+
+class Downloads:
+    """How much of the files being fetched is here. Told by several threads."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def seen(self, name: str, done: int, total: int) -> None:
+        with self._lock:
+            self._files[name] = (done, total)
+
+    def bytes(self) -> tuple[int, int] | None:
+        """Bytes here and bytes in all; None when nothing is being fetched."""
+        with self._lock:
+            done, total = (sum(column) for column in zip(*self._files.values(), strict=True)) if self._files else (0, 0)
+        return (done, total) if done < total else None
+
+
+class EmbeddedKafka:
+    """Spawns the node on `data` at exactly `port`, so that it comes back where its clients look for it.
+
+    A node that ran before is used, and left running at the end. Ours ends with the thread that started it: one kept
+    for that, so that a killed `andon up` leaves no Kafka either (Linux).
+    """
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.data = data
+        self.port = port
+        self.downloads = Downloads()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        self._given_up = False
+
+    async def fetched(self) -> None:
+        """Returns when everything the node needs is in the user's cache. Raises BrokerError."""
+        fetch = asyncio.get_running_loop().run_in_executor(self._thread, lambda: broker.fetch(progress=self._progress))
+        try:
+            await asyncio.shield(fetch)
+        except asyncio.CancelledError:
+            self._given_up = True
+            raise
+
+    def program(self) -> Program:
+        """The node as a program; it is ready as soon as it is spawned."""
+        log = self.data / "logs" / "kafka-0.log"
+        return Program("kafka", self, log, stop_timeout=20.0, ports={"kafka": self.port})
+
+    async def __call__(self) -> Child:
+        starting = asyncio.get_running_loop().run_in_executor(self._thread, self._start)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._given_up = True
+            with suppress(CannotStart):
+                await (await starting).end(5.0)
+            raise
+
+    def _start(self) -> _Node:
+        ours = not broker.is_running(self.data)
+        try:
+            running = broker.start(
+                self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress
+            )
+        except broker.BrokerError as error:
+            raise CannotStart(str(error)) from error
+        return _Node(self.data, running.pid, self._thread, ours=ours)
+
+    def _progress(self, name: str, done: int, total: int) -> None:
+        if self._given_up:
+            raise broker.BrokerError("Fetching was stopped.")
+        self.downloads.seen(name, done, total)
+
+
+class _Node:
+    def __init__(self, data: Path, pid: int, thread: ThreadPoolExecutor, *, ours: bool) -> None:
+        self._data = data
+        self._thread = thread
+        self._ours = ours
+        self.pid = pid
+
+    async def wait(self) -> int:
+        while broker.is_running(self._data):  # noqa: ASYNC110 - a process that asyncio did not start
+            await asyncio.sleep(POLL)
+        return 1
+
+    async def end(self, timeout: float) -> None:
+        if self._ours:
+            stop = asyncio.get_running_loop().run_in_executor(
+                self._thread, lambda: broker.stop(self._data, timeout_s=timeout)
+            )
+            await asyncio.shield(stop)
+
+    def kill(self) -> None:
+        if self._ours and broker.is_running(self._data):
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)

@@ -1,0 +1,143 @@
+"""`andon`: reads the arguments, loads the one command that was named, and turns its end into an exit code.
+
+0 done · 1 failed · 2 wrong usage or configuration · 3 stopped by law L4 · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+DONE, FAILED, USAGE, STOPPED_BY_LAW, INTERRUPTED = 0, 1, 2, 3, 130
+
+# Every command is the file cli/<name>.py, with `add_parser(subparsers)`; only the one that is used is imported.
+COMMANDS = {
+    "up": "start everything on this machine, and keep it running",
+    "run": "run one service",
+    "broker": "the embedded Kafka",
+    "topics": "create, look at and repair the topics",
+    "check": "check the configuration",
+    "apply": "check the configuration and publish it",
+    "trace": "the whole path of an event",
+    "status": "what runs, and where it listens",
+    "dlq": "look at and redrive what was parked",
+}
+
+# Foreseen failures that don't carry an `exit_code` of their own: their text is the sentence to be read.
+_FORESEEN = {
+    ("andon.broker.errors", "BrokerError"): FAILED,
+    ("andon.config.mistakes", "Invalid"): USAGE,
+    ("andon.config.plugs", "PlugUnusable"): USAGE,
+    ("andon.config.secrets", "SecretMissing"): USAGE,
+    ("andon.core.work", "StoreFailure"): STOPPED_BY_LAW,
+    ("andon.kafka.errors", "KafkaFailure"): STOPPED_BY_LAW,
+}
+
+_PURPOSE = "Carries signals to the people who must act on them, and proves that it did."
+_FORMAT = argparse.RawDescriptionHelpFormatter
+_COMMON = """common options, before or after the command:
+  --config FILE|DIR  the configuration (default: $ANDON_CONFIG, else ./andon.yaml)
+  --data DIR         where data is kept (default: ./.andon)
+  --json             answer in JSON"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code. Never raises, whatever the command does."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = "andon"
+    try:
+        args = parse(arguments)
+        name = f"andon {args.command}"
+        code: int = args.func(args)
+        sys.stdout.flush()
+    except SystemExit as stop:
+        return _stopped(name, stop)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has left, as in `andon trace … | head`
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the border of the program: every failure becomes a sentence and a code
+        return _failed(name, error)
+    return code
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line: those of its command, and `config`, `config_given`, `data` and `json`.
+
+    Imports the command. Raises SystemExit as argparse does: 0 after a help text, 2 for wrong usage.
+    """
+    common, rest = _common().parse_known_args(arguments)
+    parser = argparse.ArgumentParser(prog="andon", description=_PURPOSE, epilog=_COMMON, formatter_class=_FORMAT)
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_Command)
+    wanted = next((word for word in rest if not word.startswith("-")), None)
+    for name, purpose in COMMANDS.items():
+        if name == wanted:
+            importlib.import_module(f"andon.cli.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=purpose, add_help=False)
+    args = parser.parse_args(rest)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"andon {version('andon')}")
+        raise SystemExit(DONE)
+    if args.command is None:
+        parser.error("a command is needed: " + ", ".join(COMMANDS))
+    args.config_given = common.config is not None
+    args.config = _file(common.config or Path(os.environ.get("ANDON_CONFIG") or "andon.yaml"))
+    args.data, args.json = common.data, common.json
+    return args
+
+
+def _common() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="andon", add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, metavar="FILE|DIR")
+    parser.add_argument("--data", type=Path, metavar="DIR", default=Path(".andon"))
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def _file(config: Path) -> Path:
+    return config / "andon.yaml" if config.is_dir() else config
+
+
+class _Command(argparse.ArgumentParser):
+    """The parser of a command; its help names the common options too."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **{"epilog": _COMMON, "formatter_class": _FORMAT, **options})  # type: ignore[arg-type]
+
+
+def _stopped(name: str, stop: SystemExit) -> int:
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or DONE
+    _say(name, str(stop.code))
+    return FAILED
+
+
+def _failed(name: str, error: Exception) -> int:
+    if os.environ.get("ANDON_DEBUG") == "1":
+        traceback.print_exception(error)
+    for kind in type(error).__mro__:
+        code = getattr(error, "exit_code", _FORESEEN.get((kind.__module__, kind.__name__)))
+        if isinstance(code, int):
+            _say(name, str(error))
+            return code
+    text = " ".join(str(error).split())
+    _say(name, f"unexpected {type(error).__name__}: {text} (ANDON_DEBUG=1 shows where)")
+    return FAILED
+
+
+def _say(name: str, sentence: str) -> None:
+    print(f"{name}: {sentence}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

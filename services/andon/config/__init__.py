@@ -1,0 +1,1 @@
+"""The configuration file (andon.yaml): its words, its checking, its published versions."""

@@ -1,0 +1,66 @@
+"""Places in the world and in the network as the file writes them: time zones, host:port, broker lists."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import AfterValidator
+
+from andon.config.mistakes import nearest
+
+_HOST_PORT = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)):(?P<port>[0-9]{1,5})"
+)
+EMBEDDED = "embedded"
+
+
+def host_port(text: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8700`, `name:8700` or `[::1]:8700`; raises ValueError."""
+    match = _HOST_PORT.fullmatch(text)
+    if not match or int(match["port"]) > 65_535:
+        raise ValueError(f"{text!r} is not host:port; write for example 127.0.0.1:8700 or [::1]:8700")
+    return match["v6"] or match["name"], int(match["port"])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = nearest(name, available_timezones())
+        raise ValueError(f"there is no time zone {name!r}" + (f"; did you mean `{near}`?" if near else "")) from None
+    return name
+
+
+def _address(text: str) -> str:
+    host_port(text)
+    return text
+
+
+def _bootstrap(text: str) -> str:
+    for broker in [] if text == EMBEDDED else [part.strip() for part in text.split(",")]:
+        try:
+            _, port = host_port(broker)
+        except ValueError:
+            near = f"; did you mean `{EMBEDDED}`?" if nearest(broker, [EMBEDDED]) else ""
+            raise ValueError(f"{broker!r} is neither `{EMBEDDED}` nor host:port{near}") from None
+        if port == 0:
+            raise ValueError(f"{broker!r}: no broker listens on port 0")
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Address = Annotated[str, AfterValidator(_address)]
+Bootstrap = Annotated[str, AfterValidator(_bootstrap)]

@@ -1,0 +1,164 @@
+"""Reading andon.yaml: every mistake at once, each with its line and column; a file with a mistake gives no settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path as File
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from andon.config.document import MAX_BYTES, Document, Unreadable, parse
+from andon.config.later import KINDS
+from andon.config.mistakes import Invalid, Mistake, Path, Place, hint, shortened
+from andon.config.plugs import GROUPS, PlugChecker, PlugUnusable
+from andon.config.published import MAX_BUNDLE, content_size
+from andon.config.references import entries, reference_mistakes, template_mistakes
+from andon.config.rules import rule_mistakes
+from andon.config.settings import Settings, Templates
+from andon.config.shapes import Found, shape_mistakes
+from andon.config.templates import read_templates
+
+FILE_NAME = "andon.yaml"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A file that was read. `files` are the texts of its templates by name, `mistakes` stand in file order.
+
+    `draft` is there as soon as keys and values have the right shape, even where a name or a rule is wrong: to find
+    more mistakes in, never to run with.
+    """
+
+    file: File
+    document: Document | None
+    mistakes: tuple[Mistake, ...]
+    files: Mapping[str, str]
+    draft: Settings | None
+
+    @property
+    def directory(self) -> File:
+        """The folder that relative file names start from."""
+        return self.file.parent.absolute()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises Invalid when there is a mistake."""
+        if self.draft is None or self.mistakes:
+            raise Invalid(self.mistakes)
+        return self.draft
+
+    def where(self, path: Path) -> Place:
+        """Line and column of `path`, or of what stands nearest above it."""
+        return self.document.where(path) if self.document else (1, 1)
+
+    def mistake(self, path: Path, text: str, place: Place | None = None) -> Mistake:
+        """A mistake at `path`, found by someone else (a matcher's syntax, a template)."""
+        line, column = place or self.where(path)
+        return Mistake(str(self.file), line, column, path, shortened(text))
+
+
+def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
+    """Reads andon.yaml, or the one in a folder. Raises nothing: whatever is wrong is among the mistakes.
+
+    Without `plugs` the keys of plug-ins are not checked.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        document = parse(_read(file))
+    except Unreadable as error:
+        return Loaded(file, None, (Mistake(str(file), *error.place, (), shortened(error.text)),), {}, None)
+    return _checked(file, document, plugs)
+
+
+def _read(file: File) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        other = file.with_suffix(".yml")
+        near = f"; rename {other.name} to {file.name}" if other.exists() else ""
+        raise Unreadable((1, 1), f"there is no such file{near}") from None
+    except OSError as error:
+        raise Unreadable((1, 1), f"cannot be read ({error.strerror})") from None
+
+
+def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loaded:
+    data = _without_empty_sections(document.data)
+    settings, found = _settings(data)
+    files, found_in_templates = _templates(file.parent, data)
+    found += [*found_in_templates, *reference_mistakes(data), *rule_mistakes(data)]
+    if plugs is not None:
+        found += _plug_mistakes(data, plugs)
+    if settings is not None and (size := content_size(settings, files)) > MAX_BUNDLE:
+        found.append(Found((), f"{size >> 10} KiB with its templates; at most {MAX_BUNDLE >> 10} KiB can be published"))
+    bare = Loaded(file, document, (), files, settings)
+    mistakes = [bare.mistake((), text, place) for place, text in document.mistakes]
+    mistakes += [bare.mistake(one.path, one.text, document.keys.get(one.path) if one.at_key else None) for one in found]
+    return replace(bare, mistakes=tuple(sorted(dict.fromkeys(mistakes))))
+
+
+def _without_empty_sections(data: Any) -> Any:
+    """A section whose every line is commented out counts as not there."""
+    return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+def _settings(data: Any) -> tuple[Settings | None, list[Found]]:
+    try:
+        return Settings.model_validate(_plugs_apart(data), by_alias=True, by_name=False), []
+    except ValidationError as error:
+        return None, shape_mistakes(Settings, data, error)
+
+
+def _plugs_apart(data: Any) -> Any:
+    """The data with the plug-ins' own keys under `options`, so that no key of theirs is taken for one of ours."""
+    if not isinstance(data, dict):
+        return data
+    apart = dict(data)
+    for section in GROUPS.keys() & data.keys():
+        if isinstance(data[section], dict):
+            apart[section] = {name: _plug_apart(plug) for name, plug in data[section].items()}
+    return apart
+
+
+def _plug_apart(plug: Any) -> Any:
+    if not isinstance(plug, dict):
+        return plug
+    options = {key: value for key, value in plug.items() if key != "kind"}
+    return {"options": options} | ({"kind": plug["kind"]} if "kind" in plug else {})
+
+
+def _plug_mistakes(data: Any, plugs: PlugChecker) -> Iterator[Found]:
+    for section, group in GROUPS.items():
+        for name, plug in entries(data, section).items():
+            if isinstance(plug, dict) and isinstance(plug.get("kind"), str):
+                yield from _plug(section, group, name, plug, plugs)
+
+
+def _plug(section: str, group: str, name: str, plug: dict[str, Any], plugs: PlugChecker) -> Iterator[Found]:
+    kind = plug["kind"]
+    known = plugs.kinds(group)
+    if kind not in known:
+        later = kind in KINDS[section]
+        text = f"kind `{kind}` is not in this version" if later else f"there is no kind `{kind}`{hint(kind, known)}"
+        yield Found((section, name, "kind"), text)
+        return
+    options = {key: value for key, value in plug.items() if key != "kind"}
+    try:
+        model: type[BaseModel] = plugs.config_type(group, kind)
+        model.model_validate(options)
+    except PlugUnusable as error:
+        yield Found((section, name, "kind"), str(error))
+    except ValidationError as error:
+        yield from shape_mistakes(model, options, error, (section, name))
+
+
+def _templates(directory: File, data: Any) -> tuple[dict[str, str], list[Found]]:
+    named = entries(data, "templates").get("dir")
+    folder = directory / (named if isinstance(named, str) else Templates().dir)
+    if isinstance(named, str) and not folder.is_dir():
+        return {}, [Found(("templates", "dir"), "there is no such folder")]
+    texts, unread = read_templates(folder)
+    found = [Found(("templates", "dir"), f"{name} {problem}") for name, problem in unread.items()]
+    return texts, [*found, *template_mistakes(data, texts.keys() | unread.keys())]

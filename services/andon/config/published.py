@@ -1,0 +1,95 @@
+"""A configuration as it stands in the topic `andon.config`: settings, template texts and who published them when.
+
+Secrets stay references. Services read only this; the YAML reader is not imported for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pydantic import ValidationError
+
+from andon.config.settings import Settings
+
+if TYPE_CHECKING:
+    from andon.config.load import Loaded
+
+MAX_BUNDLE = 900 << 10
+"""Bytes of a bundle: below 1 MiB, what Kafka takes in one record unless it is told otherwise."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One version. `directory` is the folder relative tables are found in, `files` the template texts by name."""
+
+    version: int
+    at: datetime
+    author: str
+    directory: str
+    settings: Settings
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal content, whatever its version, author and time."""
+        return _digest(self.settings, self.directory, self.files)
+
+
+class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    at: datetime
+    author: str
+    directory: str
+    settings: dict[str, Any]
+    files: dict[str, str]
+
+
+class BundleUnreadable(Exception):  # noqa: N818 - a state of the topic, read by people
+    """The bytes are no bundle this version can read; the text says why and shows no content."""
+
+
+def bundle(loaded: Loaded, version: int, author: str, at: datetime) -> bytes:
+    """The record's value. Raises Invalid when the file has a mistake, ValueError for a time without a zone."""
+    if at.tzinfo is None:
+        raise ValueError("the time of publication needs a zone")
+    content = _plain(loaded.settings)
+    return msgspec.json.encode(_Bundle(version, at, author, str(loaded.directory), content, dict(loaded.files)))
+
+
+def unbundle(raw: bytes) -> Published:
+    """What `bundle` made. Raises BundleUnreadable."""
+    try:
+        inner = msgspec.json.decode(raw, type=_Bundle)
+        settings = Settings.model_validate(inner.settings)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BundleUnreadable(f"not a published configuration: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleUnreadable(f"a published configuration of another format: {place}: {first['msg']}") from None
+    return Published(inner.version, inner.at, inner.author, inner.directory, settings, inner.files)
+
+
+def content_digest(loaded: Loaded) -> str:
+    """What `Published.digest` is after publishing: equal digests need no new version. Raises Invalid."""
+    return _digest(loaded.settings, str(loaded.directory), loaded.files)
+
+
+def content_size(settings: Settings, files: Mapping[str, str]) -> int:
+    """About the bytes a bundle of this content has."""
+    return len(msgspec.json.encode((_plain(settings), files)))
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", by_alias=True)
+
+
+def _digest(settings: Settings, directory: str, files: Mapping[str, str]) -> str:
+    text = json.dumps([_plain(settings), directory, dict(files)], sort_keys=True, ensure_ascii=True)
+    return sha256(text.encode()).hexdigest()

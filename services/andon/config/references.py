@@ -1,0 +1,95 @@
+"""Names that must name something: checked on plain data, so that a mistake of shape elsewhere hides none of these."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from andon.config.later import RECIPIENTS
+from andon.config.mistakes import Path, hint
+from andon.config.shapes import Found
+from andon.config.templates import candidates, name_of
+
+BUILT_IN_TEMPLATE = "plain"
+
+# Where a name stands (`*`: any name or position), the section it names an entry of, and what an entry is called.
+_REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (("enrich", "*", "connector"), ("connectors",), "connector"),
+    (("receivers", "*", "channel"), ("channels",), "channel"),
+    (("episodes", "*", "ticket_system"), ("ticket_systems",), "ticket system"),
+)
+_ROUTE_REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (("receiver",), ("receivers",), "receiver"),
+    (("active_time_intervals", "*"), ("calendar", "time_intervals"), "time interval"),
+    (("mute_time_intervals", "*"), ("calendar", "time_intervals"), "time interval"),
+)
+
+
+def entries(data: Any, *path: str) -> Mapping[str, Any]:
+    """The map at `path`; an empty one where there is none."""
+    for step in path:
+        data = data.get(step) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def matches(data: Any, pattern: tuple[str, ...], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value whose path has the form `pattern`."""
+    if not pattern:
+        yield above, data
+    elif isinstance(data, dict):
+        for key in data if pattern[0] == "*" else [pattern[0]] if pattern[0] in data else []:
+            yield from matches(data[key], pattern[1:], (*above, key))
+    elif isinstance(data, list) and pattern[0] == "*":
+        for index, item in enumerate(data):
+            yield from matches(item, pattern[1:], (*above, index))
+
+
+def routes(data: Any) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Every node of the route tree, parents first."""
+    return _routes(data.get("route") if isinstance(data, dict) else None, ("route",))
+
+
+def _routes(node: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    if isinstance(node, dict):
+        yield path, node
+        for inner, child in matches(node, ("routes", "*"), path):
+            yield from _routes(child, inner)
+
+
+def reference_mistakes(data: Any) -> Iterator[Found]:
+    """Every name that names nothing."""
+    for pattern, section, what in _REFERENCES:
+        for path, name in matches(data, pattern):
+            yield from _unless_known(path, name, section, what, data)
+    for above, node in routes(data):
+        for pattern, section, what in _ROUTE_REFERENCES:
+            for path, name in matches(node, pattern, above):
+                yield from _unless_known(path, name, section, what, data)
+    yield from _recipients(data)
+
+
+def _unless_known(path: Path, name: Any, section: tuple[str, ...], what: str, data: Any) -> Iterator[Found]:
+    known = entries(data, *section)
+    if isinstance(name, str) and name not in known:
+        yield Found(path, f"there is no {what} `{name}` under `{'.'.join(section)}`{hint(name, known)}")
+
+
+def _recipients(data: Any) -> Iterator[Found]:
+    for path, name in matches(data, ("receivers", "*", "to", "*")):
+        word, colon, _ = name.partition(":") if isinstance(name, str) else ("", "", "")
+        if colon and word in RECIPIENTS:
+            yield Found(path, f"`{word}:` is not in this version")
+
+
+def template_mistakes(data: Any, files: Collection[str]) -> Iterator[Found]:
+    """Every template of a receiver that is not among `files` (relative names)."""
+    channels = entries(data, "channels")
+    for path, template in matches(data, ("receivers", "*", "template")):
+        channel = entries(data, "receivers", str(path[1])).get("channel")
+        kind = entries(channels, channel).get("kind") if isinstance(channel, str) else None
+        if not isinstance(template, str) or not isinstance(kind, str) or template == BUILT_IN_TEMPLATE:
+            continue
+        if not any(file in files for file in candidates(template, kind)):
+            known = {BUILT_IN_TEMPLATE} | {name_of(file, kind) for file in files}
+            wanted = f"{template}.{kind}.j2 or {template}.j2"
+            yield Found(path, f"there is no template `{template}` ({wanted}){hint(template, known)}")

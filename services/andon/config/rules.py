@@ -1,0 +1,122 @@
+"""Rules between the keys of a file: checked on plain data, so that a mistake of shape elsewhere hides none of these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from andon.config.addresses import EMBEDDED, host_port, is_loopback
+from andon.config.mistakes import Path, hint
+from andon.config.plugs import GROUPS
+from andon.config.references import entries, routes
+from andon.config.settings import Listen
+from andon.config.shapes import Found
+
+_STORES = ("sqlite", "postgresql+psycopg")
+# A password before the host, or a robot's key in the query: both are how vendors' pages write addresses.
+_SECRET_IN_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[^/@\s:]*:[^/@\s]+@|\S*[?&](?:key|token|access_token|secret|password)=)", re.IGNORECASE
+)
+
+
+def rule_mistakes(data: Any) -> Iterator[Found]:
+    """Every rule that is broken."""
+    yield from _door(data)
+    yield from _kafka(data)
+    yield from _store(data)
+    yield from _route_tree(data)
+    yield from _names(data)
+    yield from _secrets_in_addresses(data, ())
+
+
+def _door(data: Any) -> Iterator[Found]:
+    listen = entries(data, "listen")
+    address = listen.get("address", Listen().address)
+    cert, key = listen.get("cert"), listen.get("key")
+    if (cert is None) != (key is None):
+        yield Found(
+            ("listen",), f"`{'key' if key is None else 'cert'}` is missing: a certificate and its key go together"
+        )
+        return
+    try:
+        host, _ = host_port(address) if isinstance(address, str) else ("localhost", 0)
+    except ValueError:
+        return  # said by its type
+    if cert is None and not is_loopback(host):
+        text = f"plain HTTP is refused on `{host}`, which other machines can reach; give `cert` and `key`"
+        yield Found(("listen", "address"), text)
+
+
+def _kafka(data: Any) -> Iterator[Found]:
+    kafka = entries(data, "kafka")
+    own = kafka.get("bootstrap", EMBEDDED) == EMBEDDED
+    for key in ("sasl", "tls"):
+        if own and kafka.get(key) is not None:
+            yield Found(
+                ("kafka", key), f"`{key}` is for a cluster of your own; the embedded node listens on loopback only"
+            )
+    replication = kafka.get("replication")
+    if own and isinstance(replication, int) and replication > 1:
+        yield Found(("kafka", "replication"), "the embedded Kafka is one node, so `replication` is 1")
+    if not own and kafka.get("data") is not None:
+        yield Found(("kafka", "data"), "`data` is for the embedded node; a cluster of your own keeps its data itself")
+
+
+def _store(data: Any) -> Iterator[Found]:
+    url = entries(data, "store").get("url")
+    if isinstance(url, str) and not url.startswith(("env:", "file:")):
+        scheme, colon, rest = url.partition("://")
+        if not colon or not rest or scheme not in _STORES:
+            near = hint(scheme, _STORES) if colon else ""
+            text = f"`url` must be sqlite:////folder or postgresql+psycopg://host/name{near}"
+            yield Found(("store", "url"), text)
+
+
+def _route_tree(data: Any) -> Iterator[Found]:
+    for path, node in routes(data):
+        if path == ("route",):
+            yield from _root(node)
+        yield from _unreachable(path, node)
+
+
+def _root(node: Any) -> Iterator[Found]:
+    if node.get("receiver") is None:
+        yield Found(("route",), "`receiver` is missing: the root's receiver hears of all that no other route takes")
+    for key in ("matchers", "continue"):
+        if node.get(key):
+            yield Found(("route", key), f"`{key}` has no place at the root, which takes every event")
+
+
+def _unreachable(path: Path, node: Any) -> Iterator[Found]:
+    children = node.get("routes")
+    taken: int | None = None
+    for index, child in enumerate(children if isinstance(children, list) else []):
+        if taken is not None:
+            text = f"never reached: route {taken + 1} of this list has no matchers and no `continue`, so it takes all"
+            yield Found((*path, "routes", index), text)
+        elif isinstance(child, dict) and not child.get("matchers") and not child.get("continue"):
+            taken = index
+
+
+def _names(data: Any) -> Iterator[Found]:
+    for section in (*GROUPS, "receivers", "episodes"):
+        for name in entries(data, section):
+            if not name.strip() or name != name.strip() or not name.isprintable():
+                yield Found((section, name), "a name is not empty and has no blanks around it")
+    for name in entries(data, "calendar", "time_intervals"):
+        if not name.strip():
+            yield Found(("calendar", "time_intervals", name), "a name is not empty and has no blanks around it")
+
+
+def _secrets_in_addresses(data: Any, path: Path) -> Iterator[Found]:
+    if isinstance(data, str) and _SECRET_IN_ADDRESS.match(data):
+        yield Found(
+            path, "a secret stands in this address; secrets are written as env:NAME or file:/path, never as a value"
+        )
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _secrets_in_addresses(value, (*path, key))
+    elif isinstance(data, list):
+        for index, item in enumerate(data):
+            yield from _secrets_in_addresses(item, (*path, index))

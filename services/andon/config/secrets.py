@@ -1,0 +1,75 @@
+"""Secrets are never written in the configuration: it names where they are, `env:NAME` or `file:/path`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, SecretStr
+from pydantic_core import CoreSchema, core_schema
+
+
+class SecretMissing(Exception):  # noqa: N818 - names a state of the machine, read by people
+    """The named environment variable or file is not there; the text says which."""
+
+
+class SecretRef:
+    """A reference to a secret. Only the reference is ever shown, logged or published.
+
+    A `file:` is read again at every use, so a rotation needs no restart; during one it may hold two lines, the new
+    value first: `values()` gives both, `reveal()` the first.
+    """
+
+    __slots__ = ("reference",)
+
+    def __init__(self, reference: str) -> None:
+        scheme, _, name = reference.partition(":")
+        if scheme not in ("env", "file") or not name:
+            raise ValueError("a secret is written as env:NAME or file:/path, never as its value")
+        self.reference = reference
+
+    def values(self) -> tuple[SecretStr, ...]:
+        """Every value valid now. Raises SecretMissing."""
+        scheme, _, name = self.reference.partition(":")
+        if scheme == "env":
+            if not os.environ.get(name):
+                raise SecretMissing(f"the environment variable {name} is not set")
+            return (SecretStr(os.environ[name]),)
+        try:
+            lines = Path(name).read_text(encoding="utf-8").split()
+        except OSError as error:
+            raise SecretMissing(f"the secret file {name} cannot be read ({error.strerror})") from None
+        if not lines:
+            raise SecretMissing(f"the secret file {name} is empty")
+        return tuple(SecretStr(line) for line in lines[:2])
+
+    def reveal(self) -> str:
+        """The current value. Raises SecretMissing."""
+        return self.values()[0].get_secret_value()
+
+    def __repr__(self) -> str:
+        return f"SecretRef({self.reference!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretRef) and other.reference == self.reference
+
+    def __hash__(self) -> int:
+        return hash(self.reference)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        def parse(value: Any) -> SecretRef:
+            if isinstance(value, SecretRef):
+                return value
+            if not isinstance(value, str):
+                raise ValueError("a secret is written as env:NAME or file:/path")
+            return cls(value)
+
+        return core_schema.no_info_plain_validator_function(
+            parse, serialization=core_schema.plain_serializer_function_ser_schema(lambda ref: ref.reference)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^(env|file):.+"}

@@ -1,0 +1,317 @@
+"""The shape of andon.yaml. A map holds named things, a list holds an order; unknown keys are refused.
+
+Sections of plug-ins (sources, connectors, channels, ticket systems) keep their own keys in `Plug.options`; the
+plug-in's nested `Config` checks them (runtime.registry). The text below a field is its description in
+docs/configuration.md and in the JSON Schema.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from andon.config.addresses import Address, Bootstrap, Zone
+from andon.config.secrets import SecretRef
+from andon.config.units import Bytes, Rate, Seconds
+from andon.core.policy import Merge, OnAmbiguous
+
+
+class Section(BaseModel):
+    """Part of the file: frozen, and refuses keys it does not know. The `Config` of every plug-in derives from it."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Site(Section):
+    """The plant, and how it is reached from the network."""
+
+    name: str = "andon"
+    """Its name, as people read it."""
+    zone: Zone = "Asia/Shanghai"
+    """The IANA time zone of every time of day in this file."""
+    language: str = "zh"
+    """The language of built-in texts."""
+    proxy: str | None = None
+    """The HTTP proxy of calls to the outside, `http://host:port`."""
+
+
+class Sasl(Section):
+    """The account at the cluster."""
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the account proves itself."""
+    user: SecretRef
+    """Its name."""
+    password: SecretRef
+    """Its password."""
+
+
+class Tls(Section):
+    """TLS to the cluster; files in PEM form. An empty map `{}` uses the machine's own authorities."""
+
+    ca: str | None = None
+    """The authority's certificate."""
+    cert: str | None = None
+    """The client's certificate, where the cluster asks for one."""
+    key: str | None = None
+    """The client's key."""
+
+
+class Kafka(Section):
+    """The log everything passes through."""
+
+    bootstrap: Bootstrap = "embedded"
+    """`embedded` starts our own node; otherwise `host:port`, … of your own cluster."""
+    data: str | None = None
+    """Where the embedded node keeps its log; by default within the data directory."""
+    partitions: Annotated[int, Field(ge=1, le=1_000)] = 12
+    """Partitions of a topic, fixed when it is created."""
+    replication: Annotated[int | None, Field(ge=1, le=7)] = None
+    """Copies of a topic; by default 1 embedded and 3 in a cluster."""
+    retention: Seconds = 190 * 86_400.0
+    """How long topics keep records."""
+    sasl: Sasl | None = None
+    """The account at the cluster."""
+    tls: Tls | None = None
+    """TLS to the cluster."""
+
+
+class Store(Section):
+    """Where desks keep what is open."""
+
+    url: str | None = None
+    """`sqlite:////folder` (one file per desk, all processes on one host) or `postgresql+psycopg://host/name`, with a
+    password as `env:NAME` or `file:/path` of the whole; by default SQLite within the data directory."""
+
+    def address(self) -> str | None:
+        """The url itself, also where the file only says where it is. Raises SecretMissing."""
+        if self.url and self.url.startswith(("env:", "file:")):
+            return SecretRef(self.url).reveal()
+        return self.url
+
+
+class Listen(Section):
+    """The door. Plain HTTP is refused on any address but loopback."""
+
+    address: Address = "127.0.0.1:8700"
+    """`host:port`."""
+    cert: str | None = None
+    """The certificate, PEM."""
+    key: str | None = None
+    """Its key, PEM."""
+
+
+_DEEP = "above 1000 it breaks the promised queue depth"
+
+
+def _window(value: int) -> int:
+    if not 500 <= value <= 1_000:
+        raise ValueError(f"must be 500 to 1000, not {value}: a smaller window wastes transactions, {_DEEP}")
+    return value
+
+
+def _queue(value: int) -> int:
+    if not 500 <= value <= 1_000:
+        raise ValueError(f"must be 500 to 1000, not {value}: a shorter one merges what would be delivered, {_DEEP}")
+    return value
+
+
+_SCHEMA = WithJsonSchema({"type": "integer", "minimum": 500, "maximum": 1_000})
+
+
+class Limits(Section):
+    """Caps of the whole system. `window` and `queue` stay within 500 to 1000: see docs/limits.md for the reason."""
+
+    window: Annotated[int, AfterValidator(_window), _SCHEMA] = 1_000
+    """Records a service takes in one transaction, 500 to 1000."""
+    queue: Annotated[int, AfterValidator(_queue), _SCHEMA] = 500
+    """Open deliveries of one receiver before its merge rule combines them, 500 to 1000."""
+    backlog: Annotated[int, Field(ge=1_000)] = 50_000
+    """Open deliveries of all receivers before intake pauses and the door answers 429."""
+    body: Bytes = 1 << 20
+    """The largest request the door takes."""
+    in_flight: Annotated[int, Field(ge=1, le=1_000)] = 64
+    """Calls to the outside at one time."""
+
+
+class Plug(Section):
+    """A configured plug-in: its kind and the keys that are its own."""
+
+    kind: str
+    """Which plug-in it is."""
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "kind" in value and "options" not in value:
+            return {"kind": value["kind"], "options": {key: v for key, v in value.items() if key != "kind"}}
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # As it is written, not as it is kept: the plug-in's keys stand beside `kind`.
+        kind = {"type": "string", "description": cls.model_fields["kind"].description}
+        return {"type": "object", "description": cls.__doc__, "properties": {"kind": kind}, "required": ["kind"]}
+
+
+class EnrichRule(Section):
+    """Ask `connector` about the events that match; `by` names the value it is asked with: subject, labels.x, data.x."""
+
+    matchers: tuple[str, ...] = ()
+    """Which events; all when empty."""
+    connector: str
+    """The connector's name; the answer is `facts.<name>`."""
+    by: str = "subject"
+    """The value it is asked with: `subject`, `labels.x` or `data.x`."""
+    wait: Seconds = 1.0
+    """After this long the fact is marked missing and the event goes on."""
+    labels: dict[str, str] = {}
+    """Labels to set from the answer."""
+
+
+class MergeRule(Section):
+    """When and how waiting notices leave as one digest."""
+
+    over: Rate
+    """Above this rate they are combined."""
+    by: tuple[str, ...] = ()
+    """Labels whose equal values belong into one digest."""
+
+    def policy(self) -> Merge:
+        return Merge(self.over, self.by)
+
+
+class Receiver(Section):
+    """A named destination: the channel, who, how it looks, and what happens when it cannot be known if it arrived."""
+
+    channel: str
+    """The channel's name."""
+    to: tuple[str, ...] = ()
+    """Who, in the channel's own words; not needed by a group robot."""
+    template: str = "plain"
+    """`<template>.<channel kind>.j2`, else `<template>.j2`, in `templates.dir`; `plain` is built in."""
+    merge: MergeRule | Literal["none"] | None = None
+    """When waiting notices are combined; `none`: never."""
+    on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
+    """What follows a call that may have had its effect: send again, marked as a possible repeat (`resend_marked`), lay
+    it aside for a person (`park_unknown`), or send again because the other side deduplicates (`resend_keyed`)."""
+
+
+class Days(Section):
+    """One time interval, in Alertmanager's sense: it holds when every named field holds."""
+
+    days: tuple[str, ...] = ()
+    """Days of the week, `monday` or `monday:friday`."""
+    times: tuple[str, ...] = ()
+    """Times of day, `08:00-20:00`; one may pass midnight."""
+
+
+class Calendar(Section):
+    """Named times."""
+
+    time_intervals: dict[str, tuple[Days, ...]] = {}
+    """Each holds when one of its entries holds."""
+
+
+class Route(Section):
+    """A node of the route tree. Children inherit `receiver`; without `continue` the first matching child decides."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    receiver: str | None = None
+    """Who hears of it; at the root it is the default and must be there."""
+    matchers: tuple[str, ...] = ()
+    """All must hold; none at the root."""
+    continue_: Annotated[bool, Field(alias="continue")] = False
+    """Whether the next routes are tried too."""
+    active_time_intervals: tuple[str, ...] = ()
+    """Only within one of these times."""
+    mute_time_intervals: tuple[str, ...] = ()
+    """Not within these times."""
+    urgent: bool | None = None
+    """Goes before all that is not; inherited."""
+    routes: tuple[Route, ...] = ()
+    """Its children, in order."""
+
+
+class EpisodeRule(Section):
+    """Which events are faults, what makes two of them the same fault, and where its ticket goes."""
+
+    matchers: tuple[str, ...] = ()
+    """Which events; all when empty."""
+    key: tuple[str, ...] = ("subject", "code")
+    """Two events with equal values of these are one fault."""
+    ticket_system: str
+    """The ticket system's name."""
+
+
+class Templates(Section):
+    """How notices look."""
+
+    dir: str = "templates"
+    """The folder of the Jinja2 files, `*.j2`."""
+    missing: str = "【缺】"
+    """Stands where a fact is missing."""
+
+
+class Otel(Section):
+    """OpenTelemetry."""
+
+    endpoint: str
+    """Where traces are sent, OTLP over HTTP."""
+
+
+class Settings(Section):
+    """A whole andon.yaml."""
+
+    version: Literal[1]
+    """Of this format."""
+    site: Site = Site()
+    """The plant."""
+    kafka: Kafka = Kafka()
+    """The log."""
+    store: Store = Store()
+    """Where desks keep what is open."""
+    listen: Listen = Listen()
+    """The door."""
+    limits: Limits = Limits()
+    """Caps."""
+    calendar: Calendar = Calendar()
+    """Named times."""
+    sources: dict[str, Plug] = {}
+    """Where events come from."""
+    connectors: dict[str, Plug] = {}
+    """What can be asked for facts."""
+    enrich: tuple[EnrichRule, ...] = ()
+    """Who is asked about what, in this order."""
+    channels: dict[str, Plug] = {}
+    """Accounts at vendors."""
+    receivers: dict[str, Receiver] = {}
+    """Named destinations."""
+    ticket_systems: dict[str, Plug] = {}
+    """Trackers."""
+    episodes: dict[str, EpisodeRule] = {}
+    """Which events are faults."""
+    route: Route
+    """Who hears of what."""
+    templates: Templates = Templates()
+    """How notices look."""
+    otel: Otel | None = None
+    """Traces."""

@@ -1,0 +1,269 @@
+"""Conditions on an event: Alertmanager's label matchers, and comparisons of values in `data` and `facts`.
+
+Label matchers follow Alertmanager's UTF-8 syntax (prometheus.io, Alertmanager configuration, "Matcher"):
+`name="value"`, `!=`, `=~`, `!~`; names and values with or without double quotes (`<` and `>` only inside them);
+patterns are RE2 and match the whole value; a label that is not there equals the empty text. `type`, `subject` and
+`source` are labels of every event.
+
+Comparisons are ours: `data.temperature > 90`, `data.quantity < data.safety_stock`, `facts.machine.leader exists`. A
+value that is not there, or is not a number where one is needed, matches nothing, whatever the operator.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import re2
+
+from andon.core.event import Event
+from andon.core.paths import Lookup, PathError, compile_path, is_path, number_of, text_of
+
+PSEUDO_LABELS = ("type", "subject", "source")
+
+Test = Callable[[Event], bool]
+
+_RESERVED = frozenset("{}!=~,\\\"'`<>")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+_OPERATORS = ("==", "!=", "=~", "!~", "<=", ">=", "=", "<", ">")
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_PATTERN_CACHE = 1_024
+
+
+class MatcherError(ValueError):
+    """A mistake in a matcher: the matcher's text, the column (1 = first character), and one sentence."""
+
+    def __init__(self, text: str, column: int, problem: str) -> None:
+        super().__init__(f"{problem} (column {column} of {text!r})")
+        self.text = text
+        self.column = column
+        self.problem = problem
+
+
+class Matcher(msgspec.Struct, frozen=True):
+    """One compiled condition. Neither `holds` nor `seen` raises.
+
+    `seen` is the value the condition looks at, for explanations. `equals` is (name, value) for a plain equality on a
+    label, by which a table of routes can be indexed.
+    """
+
+    text: str
+    holds: Test
+    seen: Callable[[Event], str | None]
+    equals: tuple[str, str] | None = None
+
+
+class _Token(msgspec.Struct, frozen=True):
+    kind: str  # word, quoted, operator, comma, open, close or end
+    text: str
+    column: int
+
+
+def compile_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
+    """The matchers of all texts; as in Alertmanager one text may hold several: `{line="L3", code=~"E1.*"}`.
+
+    Raises MatcherError.
+    """
+    return tuple(matcher for text in texts for matcher in _parse(text))
+
+
+def all_hold(tests: Sequence[Test], event: Event) -> bool:
+    """Whether every test holds; true of none."""
+    for test in tests:  # noqa: SIM110 - the hot path of routing: a generator costs more than the tests
+        if not test(event):
+            return False
+    return True
+
+
+def label_value(name: str) -> Callable[[Event], str]:
+    """The function that reads a label, or the pseudo-label `type`, `subject` or `source`; "" when it is not there."""
+    if name in PSEUDO_LABELS:
+        return operator.attrgetter(name)
+    return lambda event: event.labels.get(name, "")
+
+
+def _parse(text: str) -> list[Matcher]:
+    tokens = _tokens(text)
+    index = 1 if tokens[0].kind == "open" else 0
+    closing = "close" if index else "end"
+    found: list[Matcher] = []
+    while tokens[index].kind != closing:
+        name, sign, value = tokens[index], tokens[index + 1], tokens[min(index + 2, len(tokens) - 1)]
+        if name.kind not in ("word", "quoted") or not name.text:
+            raise MatcherError(text, name.column, "a matcher begins with the name of a label")
+        if sign.kind == "word" and sign.text == "exists" and name.kind == "word":
+            found.append(_exists(text, name))
+            index += 2
+        else:
+            found.append(_condition(text, name, sign, value))
+            index += 3
+        if tokens[index].kind == "comma":
+            index += 1
+        elif tokens[index].kind != closing:
+            raise MatcherError(text, tokens[index].column, "after a matcher comes a comma or its end")
+    if closing == "close" and tokens[index + 1].kind != "end":
+        raise MatcherError(text, tokens[index + 1].column, "nothing may follow the closing brace")
+    if not found:
+        raise MatcherError(text, 1, "the matcher is empty")
+    return found
+
+
+def _tokens(text: str) -> list[_Token]:
+    found: list[_Token] = []
+    at = 0
+    while at < len(text):
+        start, sign = at, text[at]
+        if sign.isspace():
+            at += 1
+            continue
+        if sign in "{},":
+            at += 1
+            found.append(_Token({"{": "open", "}": "close", ",": "comma"}[sign], sign, start + 1))
+        elif sign == '"':
+            value, at = _quoted(text, start)
+            found.append(_Token("quoted", value, start + 1))
+        elif operator_here := next((sign for sign in _OPERATORS if text.startswith(sign, at)), None):
+            at += len(operator_here)
+            found.append(_Token("operator", operator_here, start + 1))
+        elif sign in _RESERVED:
+            raise MatcherError(text, start + 1, f"{sign} must stand inside double quotes")
+        else:
+            while at < len(text) and text[at] not in _RESERVED and not text[at].isspace():
+                at += 1
+            found.append(_Token("word", text[start:at], start + 1))
+    end = _Token("end", "", len(text) + 1)
+    return [*found, end, end]
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
+    value: list[str] = []
+    at = start + 1
+    while at < len(text) and text[at] != '"':
+        if text[at] == "\\":
+            at += 1
+            if at < len(text) and text[at] not in _ESCAPES:
+                raise MatcherError(text, at, f"\\{text[at]} is no escape; a backslash is written twice")
+            value.append(_ESCAPES[text[at]] if at < len(text) else "")
+        else:
+            value.append(text[at])
+        at += 1
+    if at >= len(text):
+        raise MatcherError(text, start + 1, "the closing double quote is missing")
+    return "".join(value), at + 1
+
+
+def _condition(text: str, name: _Token, sign: _Token, value: _Token) -> Matcher:
+    if sign.kind != "operator":
+        raise MatcherError(
+            text, sign.column, "after the name comes one of = != =~ !~, or == < <= > >= exists for a value"
+        )
+    if value.kind not in ("word", "quoted"):
+        raise MatcherError(text, value.column, "the value is missing")
+    if name.kind == "word" and name.text.startswith(("data.", "facts.")):
+        return _comparison(text, name, sign, value)
+    if sign.text not in ("=", "!=", "=~", "!~"):
+        raise MatcherError(text, sign.column, f"labels are text; {sign.text} compares values of data. and facts. only")
+    return _label(text, name.text, sign.text, value)
+
+
+def _label(text: str, name: str, sign: str, value: _Token) -> Matcher:
+    read, wanted = label_value(name), value.text
+    equals = None
+    if sign in ("=~", "!~"):
+        holds = _read_and(read, _pattern(text, value), sign == "=~")
+    elif name in PSEUDO_LABELS:
+        holds = (lambda event: read(event) == wanted) if sign == "=" else (lambda event: read(event) != wanted)
+    elif sign == "=":
+        holds = lambda event: event.labels.get(name, "") == wanted  # noqa: E731 - the hot path: no second call
+    else:
+        holds = lambda event: event.labels.get(name, "") != wanted  # noqa: E731
+    if sign == "=":
+        equals = (name, wanted)
+    return Matcher(_written(name, sign, value), holds, read, equals)
+
+
+def _read_and(read: Callable[[Event], str], fits: Callable[[str], bool], wanted: bool) -> Test:
+    return lambda event: fits(read(event)) is wanted
+
+
+def _pattern(text: str, value: _Token) -> Callable[[str], bool]:
+    """Whether a whole text fits the pattern. Remembers its last answers: labels have few values, RE2 calls are slow."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(value.text, options)
+    except re2.error as error:
+        detail = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise MatcherError(text, value.column, f"the pattern cannot be read: {detail}") from None
+    return lru_cache(maxsize=_PATTERN_CACHE)(lambda seen: compiled.fullmatch(seen) is not None)
+
+
+def _exists(text: str, name: _Token) -> Matcher:
+    read = _path(text, name)
+    return Matcher(f"{name.text} exists", lambda event: read(event) is not None, _shown(read))
+
+
+def _comparison(text: str, name: _Token, sign: _Token, value: _Token) -> Matcher:
+    left = _path(text, name)
+    written = _written(name.text, sign.text, value)
+    if sign.text == "=":
+        raise MatcherError(text, sign.column, "a value of data. or facts. is compared with ==")
+    if sign.text in ("=~", "!~"):
+        fits, wanted = _pattern(text, value), sign.text == "=~"
+        return Matcher(written, lambda e: (seen := text_of(left(e))) is not None and fits(seen) is wanted, _shown(left))
+    compare = _ORDER[sign.text]
+    if value.kind == "word" and is_path(value.text):
+        return Matcher(written, _between(left, _path(text, value), compare), _shown(left))
+    number = number_of(value.text) if value.kind == "word" else None
+    if number is not None:
+        return Matcher(
+            written, lambda e: (seen := number_of(left(e))) is not None and compare(seen, number), _shown(left)
+        )
+    if compare not in (operator.eq, operator.ne):
+        raise MatcherError(text, value.column, f"{sign.text} needs a number or another value like data.name")
+    word = value.text
+    return Matcher(written, lambda e: (seen := text_of(left(e))) is not None and compare(seen, word), _shown(left))
+
+
+def _between(left: Lookup, right: Lookup, compare: Callable[[Any, Any], bool]) -> Test:
+    def holds(event: Event) -> bool:
+        one, other = left(event), right(event)
+        first, second = number_of(one), number_of(other)
+        if first is not None and second is not None:
+            return compare(first, second)
+        if compare is not operator.eq and compare is not operator.ne:
+            return False
+        words = text_of(one), text_of(other)
+        return None not in words and compare(*words)
+
+    return holds
+
+
+def _path(text: str, name: _Token) -> Lookup:
+    try:
+        return compile_path(name.text)
+    except PathError as error:
+        raise MatcherError(text, name.column, str(error)) from None
+
+
+def _shown(read: Lookup) -> Callable[[Event], str | None]:
+    def seen(event: Event) -> str | None:
+        value = read(event)
+        text = text_of(value)
+        return text if text is not None or value is None else f"<{type(value).__name__}>"
+
+    return seen
+
+
+def _written(name: str, sign: str, value: _Token) -> str:
+    return f'{name}{sign}"{value.text}"' if value.kind == "quoted" else f"{name}{sign}{value.text}"

@@ -1,0 +1,27 @@
+"""What a plug-in shows of itself so that a contract suite can drive it against a fake of its vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+BASE = "{base}"
+REFERENCE = "env:ANDON_CONTRACT_SECRET"
+
+
+class ChannelSpecimen(msgspec.Struct, frozen=True):
+    """A channel's class attribute `specimen`: how it is configured for an address, and what its vendor may answer.
+
+    In `options`, the text `{base}` stands for the address of the fake vendor and `REFERENCE` for a reference to a
+    secret. `kinds` maps every content kind the channel takes to the vendor's limit in UTF-8 bytes of one part.
+    `accepted` is the body of a good answer; under HTTP 200, every body of `refused` means that nobody will see the
+    notice and every body of `throttled` that it may be tried later.
+    """
+
+    options: Mapping[str, Any]
+    kinds: Mapping[str, int]
+    accepted: bytes
+    refused: tuple[bytes, ...]
+    throttled: tuple[bytes, ...]

@@ -1,0 +1,1 @@
+"""Stand-ins of vendors and the demo plant. Never imported by production code."""

@@ -1,0 +1,1 @@
+"""Delivers: queues, limits, merging, rendering, channels."""

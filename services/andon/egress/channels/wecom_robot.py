@@ -1,0 +1,191 @@
+"""The WeCom group robot: a webhook that posts into one group (developer.work.weixin.qq.com, page 91770).
+
+The reply's errcode decides, never the HTTP status: the vendor answers its own refusals with HTTP 200.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from pydantic import Field, field_validator
+
+from andon.config.secrets import SecretMissing, SecretRef
+from andon.config.settings import Section
+from andon.config.units import Rate
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Receipt, Reply
+from andon.core.reason import Reason
+from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
+from andon.core.text import split_bytes
+
+# The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
+LIMIT = Limit(20, 62.0)
+BYTES = {"text": 2048, "markdown": 4096}
+THROTTLED_SECONDS = 60.0
+_JSON = {"Content-Type": "application/json"}
+_ERRMSG = 160
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_encode = msgspec.json.Encoder().encode
+
+
+class _Meaning(NamedTuple):
+    retry: bool
+    reason: Reason
+    after: float | None = None
+
+
+_MEANING = {
+    -1: _Meaning(True, Reason.BUSY),
+    45033: _Meaning(True, Reason.BUSY),
+    45009: _Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS),
+    93000: _Meaning(False, Reason.CREDENTIALS),  # unknown key, or the robot was removed
+    93004: _Meaning(False, Reason.GONE),  # the robot is disabled
+    93008: _Meaning(False, Reason.GONE),  # the robot is not in the group
+    44004: _Meaning(False, Reason.EMPTY),
+    45002: _Meaning(False, Reason.TOO_LONG),
+}
+_OTHER = _Meaning(False, Reason.REJECTED)
+_TOO_LONG = _Meaning(False, Reason.TOO_LONG)
+
+
+class _Answer(msgspec.Struct):
+    errcode: int
+    errmsg: Any = ""
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class WecomRobot:
+    """One group's robot, or several robots of the same group as equal lines.
+
+    `send` makes one POST. Accepted means errcode 0 under HTTP 200: the vendor has no receipts.
+    """
+
+    class Config(Section):
+        """`keys` are references to the robots' webhook keys. `limit` replaces 20 calls a minute and robot; set it only
+        for a private deployment whose limit differs."""
+
+        keys: Annotated[tuple[SecretRef, ...], Field(min_length=1)]
+        base_url: str = "https://qyapi.weixin.qq.com"
+        limit: Rate = LIMIT
+
+        @field_validator("keys")
+        @classmethod
+        def _distinct(cls, keys: tuple[SecretRef, ...]) -> tuple[SecretRef, ...]:
+            if len(set(keys)) < len(keys):
+                raise ValueError("the same key stands twice; each robot has its own limit and its own key")
+            return keys
+
+        @field_validator("base_url")
+        @classmethod
+        def _safe(cls, url: str) -> str:
+            parts = urlsplit(url)
+            plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
+            if not parts.hostname or parts.query or not (plain or parts.scheme == "https"):
+                raise ValueError("write https://host; plain http would show the key to the network")
+            return url.rstrip("/")
+
+        def limit_domain(self) -> str:
+            """The pool of robots, by the references of their keys."""
+            return "wecom_robot:" + ",".join(sorted(key.reference for key in self.keys))
+
+        def limits(self) -> tuple[Limit, ...]:
+            return (self.limit,)
+
+        def lines(self) -> int:
+            return len(self.keys)
+
+    specimen: ClassVar = ChannelSpecimen(
+        options={"keys": [REFERENCE], "base_url": BASE},
+        kinds=BYTES,
+        accepted=b'{"errcode":0,"errmsg":"ok"}',
+        refused=(
+            b'{"errcode":93000,"errmsg":"invalid webhook url, hint: [1], from ip: 1.2.3.4, more info at x"}',
+            b'{"errcode":40058,"errmsg":"markdown.content exceed max length 4096. Invalid input"}',
+            b'{"errcode":40008,"errmsg":"invalid message type"}',
+            b'{"errcode":93008,"errmsg":"not in group"}',
+        ),
+        throttled=(
+            b'{"errcode":45009,"errmsg":"api freq out of limit"}',
+            b'{"errcode":-1,"errmsg":"system busy"}',
+            b'{"errcode":45033,"errmsg":"out of concurrency limit"}',
+        ),
+    )
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._keys = config.keys
+        self._address = f"{config.base_url}/cgi-bin/webhook/send?key="
+        self._wire = context.wire
+
+    def __repr__(self) -> str:
+        return f"WecomRobot({', '.join(key.reference for key in self._keys)})"
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        """Parts of at most 2048 bytes of text or 4096 of markdown. Raises Rejected for another kind."""
+        parts = split_bytes(content.text, _limit(content))
+        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""
+        _limit(call.content)
+        try:
+            key = self._keys[call.line].reveal()
+        except SecretMissing as missing:
+            raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        kind = call.content.kind
+        body = _encode({"msgtype": kind, kind: {"content": call.content.text}})
+        address = self._address + quote(key, safe="")
+        reply = await self._wire.request("POST", address, body=body, headers=_JSON, deadline=call.deadline)
+        failure = _judge(reply, key)
+        if failure:
+            raise failure
+        return [Receipt(recipient) for recipient in call.recipients]
+
+    async def close(self) -> None:
+        """Nothing to release: the wire belongs to the service."""
+
+
+def _limit(content: Content) -> int:
+    limit = BYTES.get(content.kind)
+    if limit is None:
+        raise Rejected(Reason.REJECTED, f"a WeCom robot takes text or markdown, not {content.kind}")
+    return limit
+
+
+def _judge(reply: Reply, key: str) -> Failure | None:
+    """What went wrong, or None. Other WeCom calls may leave errcode out when they worked; this one never does."""
+    try:
+        answer = _decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _foreign(reply)
+    if answer.errcode == 0:
+        return None if reply.status == 200 else _foreign(reply)
+    errmsg = str(answer.errmsg)
+    meaning = _MEANING.get(answer.errcode, _OTHER)
+    if not meaning.retry and "max length" in errmsg:
+        meaning = _TOO_LONG  # 40058 today; servers of 2019 said 93000 to it
+    shown = errmsg.replace(key, "***").replace(quote(key, safe=""), "***")[:_ERRMSG]
+    detail = f"errcode {answer.errcode}: {shown}"
+    if not meaning.retry:
+        return Rejected(meaning.reason, detail)
+    return Retryable(meaning.reason, detail, after=meaning.after)
+
+
+def _foreign(reply: Reply) -> Retryable:
+    """An answer that is not the vendor's: a proxy, a gateway or a login page stands between.
+
+    A 3xx or 4xx turned the request away, so nothing happened; after anything else the vendor may have had it.
+    """
+    detail = f"HTTP {reply.status} without an errcode"
+    if reply.status == 429:
+        after = reply.headers.get("retry-after", "")
+        return Retryable(Reason.THROTTLED, detail, after=float(after) if after.isdecimal() else THROTTLED_SECONDS)
+    if 300 <= reply.status < 500:
+        return Retryable(Reason.BAD_REPLY, detail)
+    reason = Reason.SERVER_ERROR if reply.status >= 500 else Reason.BAD_REPLY
+    return Retryable(reason, detail, ambiguous=True)

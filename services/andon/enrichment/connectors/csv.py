@@ -1,0 +1,143 @@
+"""A table saved by Excel or any editor: one row per key, the first row names the columns (RFC 4180)."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from andon.config.units import Seconds
+from andon.core.failure import Rejected
+from andon.core.ports import Context, Facts
+from andon.core.reason import Reason
+from andon.enrichment.config import ConnectorConfig
+from andon.enrichment.mapping import RESERVED
+
+_LOG = logging.getLogger("andon.enrichment")
+_MOST_BYTES = 16 << 20
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_NOT_FOUND = Facts(MappingProxyType({}), found=False)
+
+Table = Mapping[str, Facts]
+
+
+class TableError(ValueError):
+    """The file is no table; the text says where and what to do."""
+
+
+class CsvTable:
+    """Rows of a CSV file by the text in its key column; every value is text, without blanks around it.
+
+    UTF-8 with or without a byte order mark, or GB18030, which is what Excel saves in China; at most 16 MiB. The file
+    is looked at before every answer and read again when its time or size has changed. One that cannot be read keeps
+    the last good table in use: `problem` says what is wrong, and so does the log, once. Until there was a good one,
+    every lookup raises Rejected.
+    """
+
+    class Config(ConnectorConfig):
+        """`file` is relative to the configuration's folder. The table is in memory, so nothing else keeps answers."""
+
+        file: str
+        key: str
+        cache: Seconds = 0.0
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._name = context.name
+        self._path = context.directory / config.file
+        self._key = config.key
+        self._table: Table | None = None
+        self._seen: tuple[int, int] | None = None
+        self._reading = asyncio.Lock()
+        self.problem: str | None = None
+
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        """The row of each key. Raises Rejected(INVALID) while there is no good table."""
+        async with self._reading:
+            stamp = await asyncio.to_thread(_stamp, self._path)
+            if stamp != self._seen or stamp is None:
+                await self._read()
+                self._seen = stamp
+        if self._table is None:
+            raise Rejected(Reason.INVALID, self.problem or "")
+        table = self._table
+        return [table.get(key, _NOT_FOUND) for key in keys]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    async def _read(self) -> None:
+        try:
+            self._table = await asyncio.to_thread(read_table, self._path, self._key)
+        except TableError as error:
+            if self.problem != str(error):
+                fields = {"connector": self._name, "problem": str(error), "old_table": self._table is not None}
+                _LOG.error("the table cannot be used", extra=fields)
+            self.problem = str(error)
+        else:
+            self.problem = None
+
+
+def read_table(path: Path, key: str) -> Table:
+    """All rows by key. Raises TableError for anything that could make an answer wrong."""
+    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        columns = [name.strip() for name in next(rows, [])]
+        _check_columns(columns, key, path)
+        table: dict[str, Facts] = {}
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if len(cells) != len(columns):
+                raise TableError(
+                    f"{path.name}, line {rows.line_num}: {len(cells)} cells where the first row names {len(columns)}"
+                )
+            values = {column: cell for column, cell in zip(columns, cells, strict=True) if column}
+            if not values[key]:
+                raise TableError(f"{path.name}, line {rows.line_num}: the key {key} is empty")
+            if values[key] in table:
+                raise TableError(f"{path.name}, line {rows.line_num}: {key} {values[key]} is there a second time")
+            table[values[key]] = Facts(MappingProxyType(values))
+    except csv.Error as error:
+        raise TableError(f"{path.name}, line {rows.line_num}: {error}") from None
+    return table
+
+
+def _check_columns(columns: Sequence[str], key: str, path: Path) -> None:
+    named = [column for column in columns if column]
+    if key not in named:
+        raise TableError(f"{path.name} has no column '{key}'; its first row names {', '.join(named) or 'none'}")
+    if twice := {column for column in named if named.count(column) > 1}:
+        raise TableError(f"{path.name} names the column {', '.join(sorted(twice))} more than once")
+    if reserved := RESERVED.intersection(named):
+        raise TableError(f"{path.name}: a column may not be called {' or '.join(sorted(reserved))}")
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise TableError(f"{path.name} cannot be read ({error.strerror})") from None
+    if len(content) > _MOST_BYTES:
+        raise TableError(f"{path.name} is larger than {_MOST_BYTES >> 20} MiB; use a database view instead")
+    if content.startswith(_UTF16):
+        raise TableError(f"{path.name} is UTF-16 text; in Excel save it as 'CSV UTF-8'")
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise TableError(f"{path.name} is neither UTF-8 nor GB18030; in Excel save it as 'CSV UTF-8'")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

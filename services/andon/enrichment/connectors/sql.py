@@ -1,0 +1,137 @@
+"""A view in a database: one row per key."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from andon.config.secrets import SecretMissing, SecretRef
+from andon.core.failure import Rejected
+from andon.core.ports import Context, Facts
+from andon.core.reason import Reason
+from andon.enrichment.config import ConnectorConfig
+from andon.enrichment.mapping import RESERVED
+from andon.store.query import Row, ViewReader, is_name, is_view_name, unique
+
+_LOG = logging.getLogger("andon.enrichment")
+_SQLITE = "sqlite:///"
+_THREADS = 2
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_NOT_FOUND = Facts(MappingProxyType({}), found=False)
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_SQLITE) and value != _SQLITE:
+        return value
+    try:
+        return SecretRef(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("the address is env:NAME, file:/path or sqlite:///<file>, never one with a password") from None
+
+
+class SqlView:
+    """Rows of a view by its key column: one read-only `SELECT … WHERE key IN (…)` per lookup, in a thread of its own.
+
+    A key with two rows counts as not found, because neither is the answer; the log says how many there were. The
+    address is read again at every lookup, so a changed secret needs no restart.
+    """
+
+    class Config(ConnectorConfig):
+        """`url` names where the address is (or a SQLite file, relative to the configuration's folder).
+
+        `view` is a view or table, `columns` what of it becomes facts (all, if empty), `key` the column the keys are
+        in, and `key_type` says how it holds them.
+        """
+
+        url: Annotated[SecretRef | str, BeforeValidator(_address)]
+        view: str
+        key: str
+        columns: tuple[str, ...] = ()
+        key_type: Literal["text", "integer"] = "text"
+
+        @model_validator(mode="after")
+        def _names(self) -> SqlView.Config:
+            if not is_view_name(self.view):
+                raise ValueError("`view` is a name or schema.name, of letters, digits, _, $ and #")
+            for name in (self.key, *self.columns):
+                if not is_name(name) or name in RESERVED:
+                    raise ValueError(f"'{name}' cannot be a column here")
+            return self
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._config = config
+        self._name = context.name
+        self._directory = context.directory
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"sql-{context.name}")
+        self._opening = Lock()
+        self._reader: ViewReader | None = None
+        self._address = ""
+        self._closed = False
+
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        """The row of each key. Raises Retryable(CONNECTION) or Rejected(CREDENTIALS | INVALID | UNAVAILABLE)."""
+        if self._closed:
+            raise Rejected(Reason.UNAVAILABLE, "the connector is closed")
+        asked = list(dict.fromkeys(key for key in keys if self._can_be_asked(key)))
+        if not asked:
+            return [_NOT_FOUND for _ in keys]
+        rows = await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, asked)
+        return [self._facts(rows.get(key)) for key in keys]
+
+    async def close(self) -> None:
+        """Lets statements under way end by themselves; may be repeated."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._reader is not None:
+            self._reader.close()
+
+    def _can_be_asked(self, key: str) -> bool:
+        """Whether the key column could hold this key at all; PostgreSQL has no text with a NUL in it."""
+        return "\0" not in key if self._config.key_type == "text" else _INTEGER.fullmatch(key) is not None
+
+    def _rows(self, keys: Sequence[str]) -> dict[str, Row | None]:
+        """In a thread: the row of each key that has one; None for a key with several."""
+        reader = self._current_reader()
+        values: Sequence[Any] = keys if self._config.key_type == "text" else [int(key) for key in keys]
+        rows = unique(reader.rows(values), self._config.key)
+        if several := sum(row is None for row in rows.values()):
+            _LOG.warning("keys with several rows", extra={"connector": self._name, "keys": several})
+        return rows
+
+    def _current_reader(self) -> ViewReader:
+        with self._opening:
+            address = self._current_address()
+            if self._reader is None or address != self._address:
+                if self._reader is not None:
+                    self._reader.close()
+                config = self._config
+                self._reader = ViewReader(
+                    address, config.view, config.key, config.columns, deadline=config.deadline, connections=_THREADS
+                )
+                self._address = address
+            return self._reader
+
+    def _current_address(self) -> str:
+        url = self._config.url
+        if isinstance(url, str):
+            return f"{_SQLITE}{self._directory / url.removeprefix(_SQLITE)}"
+        try:
+            return url.reveal()
+        except SecretMissing as error:
+            raise Rejected(Reason.CREDENTIALS, str(error)) from None
+
+    def _facts(self, row: Row | None) -> Facts:
+        if row is None:
+            return _NOT_FOUND
+        if taken := RESERVED.intersection(self._config.columns or row):
+            text = f"a column of the view is called {', '.join(sorted(taken))}; name the columns you need in `columns`"
+            raise Rejected(Reason.INVALID, text)
+        return Facts({name: row[name] for name in self._config.columns or row})

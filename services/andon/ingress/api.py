@@ -1,0 +1,113 @@
+"""The door's HTTP: addresses, headers and status codes. What it takes is documented in docs/api.md."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+
+import msgspec
+from aiohttp import web
+
+from andon.core.reason import Reason
+from andon.ingress.clients import Client
+from andon.ingress.door import Accepted, Door, Item
+from andon.ingress.refusal import Refused
+
+EVENTS = "/v1/events"
+BATCH = "/v1/events:batch"
+SLOWEST = 30.0
+
+
+def application(door: Door) -> web.Application:
+    """The door as an aiohttp application; it serves nothing but events."""
+    api = _Api(door)
+    app = web.Application(client_max_size=door.limits.body)
+    for path, answer in ((EVENTS, api.single), (BATCH, api.batch)):
+        app.router.add_post(path, answer)
+        app.router.add_route("*", path, api.other_method)
+    app.router.add_route("*", "/{rest:.*}", api.nowhere)
+    return app
+
+
+class _Api:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._encode = msgspec.json.Encoder().encode
+
+    async def single(self, request: web.Request) -> web.Response:
+        try:
+            client, body = await self._opened(request)
+            accepted: Accepted = await self._door.single(client, request.headers, body)
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=self._encode(accepted), status=202, content_type="application/json")
+
+    async def batch(self, request: web.Request) -> web.Response:
+        try:
+            client, body = await self._opened(request)
+            items: list[Item] = await self._door.batch(client, request.headers, body)
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=self._encode(items), content_type="application/json")
+
+    async def other_method(self, request: web.Request) -> web.Response:
+        answer = self._refuse(Refused(Reason.INVALID, f"{request.method} is not possible here; use POST", status=405))
+        answer.headers["Allow"] = "POST"
+        return answer
+
+    async def nowhere(self, _request: web.Request) -> web.Response:
+        return self._refuse(Refused(Reason.INVALID, f"nothing is here; events go to {EVENTS} or {BATCH}", status=404))
+
+    async def _opened(self, request: web.Request) -> tuple[Client, bytes]:
+        """Whose request it is, and its body. Nothing of a stranger's body is read. Raises Refused."""
+        headers = request.headers
+        client = self._door.client(headers.get("Authorization"))
+        if not _is_json(headers.get("Content-Type", "")):
+            raise Refused(Reason.MEDIA_TYPE, "send application/json", "Content-Type")
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refused(Reason.MEDIA_TYPE, "send it uncompressed", "Content-Encoding")
+        limit = self._door.limits.body
+        if (request.content_length or 0) > limit:
+            raise self._too_large()
+        if request.content.is_eof():
+            body = await request.read()
+        else:
+            body = await self._read_slowly(request)
+        if len(body) > limit:
+            raise self._too_large()
+        return client, body
+
+    async def _read_slowly(self, request: web.Request) -> bytes:
+        """A body that is still on its way: counted as it comes, and not for ever."""
+        try:
+            async with asyncio.timeout(SLOWEST):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise self._too_large() from None
+        except TimeoutError:
+            raise Refused(Reason.TIMEOUT, f"the body did not arrive within {SLOWEST:.0f} seconds") from None
+        except web.RequestPayloadError:
+            raise Refused(Reason.CONNECTION, "the body is not what its headers promise") from None
+
+    def _too_large(self) -> Refused:
+        return Refused(Reason.TOO_LARGE, f"a request has at most {self._door.limits.body:,} bytes")
+
+    def _refuse(self, refusal: Refused) -> web.Response:
+        problem = refusal.problem
+        self._door.metrics.refused(refusal.reason)
+        answer = web.Response(
+            body=self._encode(problem), status=problem.status, content_type="application/problem+json"
+        )
+        if problem.retry_after is not msgspec.UNSET:
+            answer.headers["Retry-After"] = str(problem.retry_after)
+        if refusal.reason is Reason.UNAUTHORISED:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+
+
+@lru_cache(maxsize=64)
+def _is_json(content_type: str) -> bool:
+    """Whether it is application/json, in UTF-8 if it names a charset (RFC 8259, section 8.1)."""
+    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [parameter.partition("=")[2].strip('"') for parameter in parameters if parameter.startswith("charset=")]
+    return media == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)

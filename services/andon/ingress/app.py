@@ -1,0 +1,108 @@
+"""Wires the ingress service."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any, cast
+
+from aiohttp import web
+
+from andon.config.published import Published
+from andon.config.settings import Listen
+from andon.core.ports import Context, Wire
+from andon.ingress.admission import Admission
+from andon.ingress.api import application
+from andon.ingress.backlog import Backlog
+from andon.ingress.clients import Clients
+from andon.ingress.door import Door, DoorLimits
+from andon.ingress.log import KafkaLog
+from andon.ingress.requests import Requests
+from andon.ingress.sources.http import HttpSource
+from andon.kafka.admin import Cluster
+from andon.kafka.producer import Publisher
+from andon.kafka.topics import EVENTS
+from andon.runtime.host import Host
+from andon.runtime.registry import Registry
+from andon.store.requests import RequestIndex
+
+GROUP = "andon.sources"
+
+
+def clients_of(published: Published, registry: Registry, host: Host) -> Clients:
+    """The configured sources of kind `http`, as clients with their tokens."""
+    sources = {}
+    for name, plug in published.settings.sources.items():
+        # Sources that only parse need no way out.
+        context = Context(name, Path(published.directory), host.clock, cast("Wire", None))
+        source = registry.build(GROUP, plug, context)
+        if isinstance(source, HttpSource):
+            sources[name] = source
+    return Clients(sources, host.clock)
+
+
+def tls_of(listen: Listen) -> ssl.SSLContext | None:
+    """TLS 1.3 with the configured certificate; None for plain HTTP, which `check` allows on loopback only."""
+    if not listen.cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(listen.cert.removeprefix("file:"), (listen.key or listen.cert).removeprefix("file:"))
+    return context
+
+
+async def run(host: Host) -> None:
+    """Runs the door until the host stops; then takes no more, and finishes what is being answered."""
+    registry, settings = Registry(), host.published.settings
+    failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def fatal(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    folder = host.options.data.absolute() / "store"
+    folder.mkdir(parents=True, exist_ok=True)
+    index = RequestIndex(folder / f"requests-{host.slot}.sqlite", EVENTS)
+    requests = Requests(index, host.clock, fatal)
+    await requests.start()
+    publisher = Publisher(host.connection, f"andon-ingress-{host.slot}")
+    publisher.start()
+    backlog = Backlog(Cluster(host.connection), host.clock, host.metrics)
+    limits = settings.limits
+    admission = Admission(limits.window, limits.backlog, lambda: backlog.waiting, host.clock)
+    host.metrics.window_cap.labels("ingress").set(limits.window)
+    host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))
+    door = Door(
+        clients_of(host.published, registry, host),
+        KafkaLog(publisher),
+        requests,
+        admission,
+        host.metrics,
+        DoorLimits(body=limits.body),
+    )
+
+    async def changed(published: Published) -> None:
+        door.clients = clients_of(published, registry, host)
+
+    host.on_change(changed)
+    runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
+    await runner.setup()
+    address, _, port = (host.options.listen or settings.listen.address).rpartition(":")
+    await web.TCPSite(runner, address, int(port), ssl_context=tls_of(settings.listen), backlog=1024).start()
+    host.ready_when(lambda: requests.available)
+    watching = asyncio.create_task(backlog.run())
+    stopping = asyncio.create_task(host.stop.wait())
+    try:
+        await asyncio.wait([failed, watching, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for ended in (failed, watching):
+            if ended.done():
+                ended.result()
+    finally:
+        for task in (watching, stopping):
+            task.cancel()
+        await runner.cleanup()
+        await asyncio.to_thread(publisher.close)
+        await requests.close()
+        index.close()
+        failed.cancel()

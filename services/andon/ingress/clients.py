@@ -1,0 +1,81 @@
+"""Who may post events: one bearer token per client (RFC 6750)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from hashlib import sha256
+
+import msgspec
+
+from andon.config.secrets import SecretMissing
+from andon.core.ports import Clock
+from andon.ingress.sources.http import HttpSource
+
+FRESH = 5.0
+GRACE = 60.0
+
+
+class Client(msgspec.Struct, frozen=True):
+    """A configured source of kind `http`, as the program on the other side of it."""
+
+    name: str
+    source: HttpSource
+
+
+class _Tokens:
+    """The tokens of one client, as digests."""
+
+    def __init__(self, client: Client, now: float) -> None:
+        self.client = client
+        self._seen = now
+        self.digests = self._read()
+
+    def refresh(self, now: float) -> None:
+        """Reads them again. A file that is missing for a moment, while it is replaced, locks nobody out."""
+        try:
+            self.digests = self._read()
+            self._seen = now
+        except SecretMissing:
+            if now - self._seen > GRACE:
+                self.digests = ()
+
+    def _read(self) -> tuple[bytes, ...]:
+        return tuple(sha256(value.get_secret_value().encode()).digest() for value in self.client.source.token.values())
+
+
+class Clients:
+    """All clients of the door. A changed token file holds within 5 s, a removed one ends access within 65 s.
+
+    Raises SecretMissing when a token is missing at the start, ValueError when two clients have the same one.
+    """
+
+    def __init__(self, sources: Mapping[str, HttpSource], clock: Clock) -> None:
+        self._clock = clock
+        self._read_at = clock.now()
+        self._tokens = [_Tokens(Client(name, source), self._read_at) for name, source in sources.items()]
+        owners: dict[bytes, str] = {}
+        for tokens in self._tokens:
+            for digest in tokens.digests:
+                name = tokens.client.name
+                if owners.setdefault(digest, name) != name:
+                    raise ValueError(f"the sources {owners[digest]!r} and {name!r} have the same token")
+
+    def find(self, authorization: str | None) -> Client | None:
+        """The client whose token the header shows, None if nobody's."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        now = self._clock.now()
+        if not 0 <= now - self._read_at < FRESH:
+            self._read_at = now
+            for tokens in self._tokens:
+                tokens.refresh(now)
+        shown = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        found: Client | None = None
+        for tokens in self._tokens:
+            for digest in tokens.digests:
+                # Every token is compared, whole, whatever came before: the time of an answer says nothing of them.
+                if hmac.compare_digest(digest, shown):
+                    found = tokens.client
+        return found

@@ -1,0 +1,78 @@
+"""Why the door refuses something, and how it says so: problem details as RFC 9457 defines them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from andon.core.failure import Rejected
+from andon.core.reason import Reason
+
+_TITLES = {
+    Reason.MALFORMED: "Not valid JSON",
+    Reason.INVALID: "Not an event this door takes",
+    Reason.TOO_LARGE: "Too large",
+    Reason.MEDIA_TYPE: "Not application/json",
+    Reason.UNAUTHORISED: "Not signed in",
+    Reason.CONFLICT: "Other content under the same id",
+    Reason.OVER_CAPACITY: "Over capacity",
+    Reason.UNAVAILABLE: "Not available",
+    Reason.TIMEOUT: "Too slow",
+    Reason.CONNECTION: "Incomplete request",
+}
+_STATUSES = {
+    Reason.MALFORMED: 400,
+    Reason.INVALID: 400,
+    Reason.CONNECTION: 400,
+    Reason.UNAUTHORISED: 401,
+    Reason.TIMEOUT: 408,
+    Reason.CONFLICT: 409,
+    Reason.TOO_LARGE: 413,
+    Reason.MEDIA_TYPE: 415,
+    Reason.OVER_CAPACITY: 429,
+    Reason.UNAVAILABLE: 503,
+}
+
+
+class Invalid(Rejected):
+    """What arrived is no event; `field` is the dotted path of the part at fault, empty when it is the whole."""
+
+    def __init__(self, reason: Reason, detail: str, field: str = "") -> None:
+        super().__init__(reason, detail)
+        self.field = field
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The body of a refusal (RFC 9457). `field` names the field, header or part of the request at fault.
+
+    `retry_after` is a number of seconds: nothing was taken, and the same request is welcome again after them.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | msgspec.UnsetType = msgspec.UNSET
+    retry_after: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
+    """The door's No, on the way to the client."""
+
+    def __init__(
+        self, reason: Reason, detail: str, field: str = "", *, after: int | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.problem = Problem(
+            type=f"urn:andon:problem:{reason}",
+            title=_TITLES[reason],
+            status=status or _STATUSES[reason],
+            detail=detail,
+            field=field or msgspec.UNSET,
+            retry_after=after if after is not None else msgspec.UNSET,
+        )
+
+
+def refused(invalid: Invalid) -> Refused:
+    """The answer to something that is no event."""
+    return Refused(invalid.reason, invalid.detail, invalid.field)

@@ -1,0 +1,1 @@
+"""The topics: transactions, consumers, producers, administration. The only importer of confluent_kafka."""

@@ -1,0 +1,150 @@
+"""Topics, groups and lag of a cluster. Blocking; call it off the event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from andon.config.settings import Kafka
+from andon.core.event import Home
+from andon.kafka.connection import Connection
+from andon.kafka.errors import KafkaFailure, UnsupportedKafka
+from andon.kafka.topics import READERS, TOPICS, group_of
+
+_STEP_S = 10.0
+_EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+# A broker setting that came with Kafka 3.9, the oldest version this was proved on.
+_SINCE_3_9 = "controller.quorum.bootstrap.servers"
+
+
+class Cluster:
+    """Administration of the cluster behind one connection. Every method raises KafkaFailure when it cannot answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._admin = AdminClient(connection.client())
+        self._members: dict[str, Consumer] = {}
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns when a broker answers. Raises KafkaFailure after `timeout_s`, UnsupportedKafka for an old one."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                brokers = self._admin.list_topics(timeout=1.0).brokers
+            except KafkaException:
+                brokers = {}
+            if brokers:
+                return self._require_supported(next(iter(brokers)))
+            if time.monotonic() > deadline:
+                raise KafkaFailure(
+                    f"no Kafka broker answers at {self._connection.bootstrap}; is it running, and is the address right?"
+                )
+
+    def _require_supported(self, broker: int) -> None:
+        resource = ConfigResource(ResourceType.BROKER, str(broker))
+        settings = self._done(self._admin.describe_configs([resource]))[resource]
+        if _SINCE_3_9 not in settings:
+            raise UnsupportedKafka(
+                f"the Kafka at {self._connection.bootstrap} is older than 3.9; Andon works with 3.9 to 4.x"
+            )
+
+    def partitions(self) -> dict[str, int]:
+        """Topic → number of partitions, for the topics there are."""
+        try:
+            topics = self._admin.list_topics(timeout=_STEP_S).topics
+        except KafkaException as error:
+            raise KafkaFailure(f"the cluster does not answer: {error.args[0].str()}") from None
+        return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+    def create_topics(self, kafka: Kafka) -> list[str]:
+        """Creates the missing topics and returns their names. Existing ones are left as they are."""
+        existing = self.partitions()
+        embedded = kafka.bootstrap == "embedded"
+        replication = kafka.replication or (1 if embedded else 3)
+        new = [
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions or kafka.partitions,
+                replication_factor=replication,
+                config=topic.settings(kafka.retention, replication),
+            )
+            for topic in TOPICS
+            if topic.name not in existing
+        ]
+        if new:
+            self._done(self._admin.create_topics(new, operation_timeout=_STEP_S))
+        return [topic.topic for topic in new]
+
+    def seed_offsets(self, service: str, topic: str) -> None:
+        """Commits offset 0 for the partitions of `topic` on which the service's group has none."""
+        count = self.partitions()[topic]
+        known = self.offsets(service)
+        missing = {Home(topic, p): 0 for p in range(count) if Home(topic, p) not in known}
+        if missing:
+            self.set_offsets(service, missing)
+
+    def offsets(self, service: str) -> dict[Home, tuple[int, str]]:
+        """The committed offsets of a service's group on its topic, with the note each carries."""
+        topic = READERS.get(service)
+        counts = self.partitions()
+        topics = [topic] if topic else list(counts)
+        asked = [TopicPartition(name, p) for name in topics for p in range(counts.get(name, 0))]
+        if not asked:
+            return {}
+        found = self._member(service, lambda member: member.committed(asked, timeout=_STEP_S))
+        return {Home(p.topic, p.partition): (p.offset, p.metadata or "") for p in found if p.offset >= 0}
+
+    def set_offsets(self, service: str, offsets: Mapping[Home, int]) -> None:
+        """Sets the offsets of a group that has no live member."""
+        wanted = [TopicPartition(home.topic, home.partition, offset) for home, offset in offsets.items()]
+        refused = self._member(service, lambda member: member.commit(offsets=wanted, asynchronous=False))
+        if failed := next((one.error for one in refused if one.error), None):
+            raise KafkaFailure(f"the offsets of {group_of(service)} were refused: {failed.str()}")
+
+    def _member(self, service: str, ask: Callable[[Consumer], list[TopicPartition]]) -> list[TopicPartition]:
+        """Asks as a client of the group that never joins it. The library's admin requests for groups must not be
+        used for this: one that times out aborts the process when its answer comes (librdkafka 2.16)."""
+        member = self._members.get(service)
+        if member is None:
+            settings = {"group.id": group_of(service), "enable.auto.commit": False, "enable.auto.offset.store": False}
+            member = self._members[service] = Consumer(self._connection.client() | settings)
+        try:
+            return ask(member)
+        except KafkaException as error:
+            raise KafkaFailure(f"the group {group_of(service)} cannot be asked: {error.args[0].str()}") from None
+
+    def delete_group(self, service: str) -> None:
+        """Forgets a service's group, its offsets included; the group must have no live member."""
+        self._done(self._admin.delete_consumer_groups([group_of(service)], request_timeout=_STEP_S))
+
+    def ends(self, topics: Iterable[str], *, earliest: bool = False) -> dict[Home, int]:
+        """The next offset (or the first one kept) of every partition of these topics."""
+        counts = self.partitions()
+        spec: Any = _EARLIEST if earliest else _LATEST
+        asked = {TopicPartition(t, p): spec for t in topics for p in range(counts.get(t, 0))}
+        answer = self._done(self._admin.list_offsets(asked, request_timeout=_STEP_S)) if asked else {}
+        return {Home(p.topic, p.partition): info.offset for p, info in answer.items()}
+
+    def close(self) -> None:
+        """Lets go of the group clients."""
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
+
+    @staticmethod
+    def _done(futures: Mapping[Any, Any]) -> dict[Any, Any]:
+        try:
+            return {key: future.result(timeout=_STEP_S + 5) for key, future in futures.items()}
+        except KafkaException as error:
+            raise KafkaFailure(f"the cluster refused: {error.args[0].str()}") from None
+        except TimeoutError:
+            raise KafkaFailure("the cluster did not answer in time") from None

@@ -1,0 +1,187 @@
+"""One member of a consumer group. Every method blocks and belongs to one thread, the poll thread of its service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from andon.core.event import Home
+from andon.kafka.connection import Connection
+from andon.kafka.errors import KafkaFailure, OffsetsMissing, SlotTaken
+from andon.kafka.records import Record, from_message
+from andon.kafka.topics import group_of
+
+log = logging.getLogger(__name__)
+
+# What a broker says to a member whose group.instance.id was taken over by another process.
+_FENCED = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError._FATAL)  # noqa: SLF001
+_WAIT_S = 15.0
+
+
+def homes(partitions: Iterable[TopicPartition]) -> list[Home]:
+    return [Home(p.topic, p.partition) for p in partitions]
+
+
+class GroupConsumer:
+    """Reads one topic as the member `slot` of a service's group, by the rules of the design's section 6.
+
+    `on_assign(homes)` may return start offsets (a desk seeks to its store's); `on_revoke(homes)` is called for
+    partitions that leave in good order and for lost ones alike: nothing of theirs may be committed afterwards. Both
+    run inside `poll`, so never between the two ends of a transaction.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        service: str,
+        topic: str,
+        slot: int,
+        *,
+        on_assign: Callable[[Sequence[Home]], Mapping[Home, int]] | None = None,
+        on_revoke: Callable[[Sequence[Home]], None] | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        self.group = group_of(service)
+        self.topic = topic
+        self.slot = slot
+        self.assigned: set[Home] = set()
+        self._on_assign = on_assign
+        self._on_revoke = on_revoke
+        self._paused: set[Home] = set()
+        settings: dict[str, object] = {
+            "group.id": self.group,
+            "client.id": f"{self.group}-{slot}",
+            "group.instance.id": f"{service}-{slot}",
+            "group.protocol": "classic",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 10_000,
+            "heartbeat.interval.ms": 3_000,
+            # A partition without a committed offset stops the service: "earliest" would send everything again,
+            # "latest" would lose everything.
+            "auto.offset.reset": "error",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": 20,
+            "fetch.wait.max.ms": 50,
+            # librdkafka's prefetch is no queue cap; bound it in bytes so that a backlog does not fill the memory.
+            "queued.min.messages": 4_000,
+            "queued.max.messages.kbytes": 8_192,
+            "fetch.message.max.bytes": 1 << 20,
+        }
+        self._consumer = Consumer(connection.client() | settings | dict(more or {}))
+        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        starts = self._on_assign(homes(partitions)) if self._on_assign else {}
+        for partition in partitions:
+            start = starts.get(Home(partition.topic, partition.partition))
+            if start is not None:
+                partition.offset = start
+        consumer.incremental_assign(partitions)
+        self.assigned.update(homes(partitions))
+        if self._paused:
+            consumer.pause(partitions)
+            self._paused.update(homes(partitions))
+        log.info("assigned", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._on_revoke:
+            self._on_revoke(homes(partitions))
+        self.assigned.difference_update(homes(partitions))
+        self._paused.difference_update(homes(partitions))
+        if consumer.assignment():
+            consumer.incremental_unassign(partitions)
+        log.info("revoked", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
+
+    def poll(self, most: int, wait_s: float) -> list[Record]:
+        """At most `most` records; waits up to `wait_s` for the first and not at all for the others.
+
+        Raises SlotTaken, OffsetsMissing or KafkaFailure; passing trouble with the cluster is waited out.
+        """
+        try:
+            got: list[Any] = self._consumer.consume(1, wait_s)
+            if got and most > 1:
+                got += self._consumer.consume(most - 1, 0)
+        except KafkaException as error:
+            self._raise(error.args[0])
+            return []
+        records = []
+        for message in got:
+            problem = message.error()
+            if problem is not None:
+                self._raise(problem)
+                continue
+            records.append(from_message(message))
+        return records
+
+    def _raise(self, error: KafkaError) -> None:
+        code = error.code()
+        if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's public constant
+            raise OffsetsMissing(
+                f"the group {self.group} has no committed offset on {self.topic} ({error.str()}). Offsets of an idle "
+                f"group expire; `andon topics offsets {self.group}` shows what is known and restores them"
+            )
+        if code in _FENCED:
+            raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
+        if error.fatal():
+            raise KafkaFailure(f"{self.group} cannot go on: {error.str()}")
+        log.warning("kafka", extra={"group": self.group, "problem": error.str()})
+
+    def metadata(self) -> object:
+        """This member's standing in the group, to be taken right before a transaction begins."""
+        return self._consumer.consumer_group_metadata()
+
+    def committed(self, wanted: Iterable[Home]) -> dict[Home, int]:
+        """The group's committed offsets; a partition without one is left out."""
+        asked = [TopicPartition(home.topic, home.partition) for home in wanted]
+        answered = self._consumer.committed(asked, timeout=_WAIT_S)
+        return {Home(p.topic, p.partition): p.offset for p in answered if p.offset >= 0 and not p.error}
+
+    def commit(self, offsets: Mapping[Home, int], note: str = "") -> None:
+        """Commits offsets with a note; advisory for a desk. Trouble is logged, for the next commit mends it."""
+        try:
+            self._consumer.commit(
+                offsets=[TopicPartition(h.topic, h.partition, o, note) for h, o in offsets.items()], asynchronous=False
+            )
+        except KafkaException as error:
+            log.warning("offsets not committed", extra={"group": self.group, "problem": error.args[0].str()})
+
+    def seek(self, offsets: Mapping[Home, int]) -> None:
+        """Continues at these offsets; partitions that have left meanwhile are passed over."""
+        for home, offset in offsets.items():
+            if home in self.assigned:
+                self._consumer.seek(TopicPartition(home.topic, home.partition, offset))
+
+    def rewind(self) -> None:
+        """Continues every assigned partition at its committed offset. Raises OffsetsMissing."""
+        if not self.assigned:
+            return
+        known = self.committed(self.assigned)
+        missing = sorted(self.assigned - known.keys())
+        if missing:
+            raise OffsetsMissing(
+                f"the group {self.group} has no committed offset on {missing[0].topic}-{missing[0].partition}; "
+                f"`andon topics offsets {self.group}` shows what is known and restores them"
+            )
+        self.seek(known)
+
+    def pause(self, which: Iterable[Home]) -> None:
+        """Stops fetching; membership is kept as long as `poll` is called."""
+        new = set(which) & self.assigned - self._paused
+        if new:
+            self._consumer.pause([TopicPartition(h.topic, h.partition) for h in new])
+            self._paused |= new
+
+    def resume(self) -> None:
+        """Fetches every paused partition again, at the exact next offset."""
+        if self._paused:
+            self._consumer.resume([TopicPartition(h.topic, h.partition) for h in self._paused])
+            self._paused.clear()
+
+    def close(self) -> None:
+        """Ends the session. A static member keeps its place until its session times out."""
+        self._consumer.close()

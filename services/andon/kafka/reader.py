@@ -1,0 +1,87 @@
+"""Reading topics without a group: the published configuration, the tally, a trace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from andon.core.event import Home
+from andon.kafka.connection import Connection
+from andon.kafka.errors import KafkaFailure
+from andon.kafka.records import Record, from_message
+
+BEGINNING = -2
+END = -1
+
+
+class TopicReader:
+    """Reads partitions from given offsets on, committed records only. Blocking; belongs to one thread."""
+
+    def __init__(self, connection: Connection, starts: Mapping[Home, int]) -> None:
+        """`starts` maps each partition to an offset, BEGINNING or END."""
+        self._consumer = Consumer(
+            connection.client()
+            | {
+                "group.id": "andon-reader",  # required by the library; no group is joined and nothing is committed
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+                "fetch.queue.backoff.ms": 20,
+            }
+        )
+        self._homes = list(starts)
+        self._at_end: set[Home] = set()
+        self._consumer.assign([TopicPartition(h.topic, h.partition, o) for h, o in starts.items()])
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the end of every partition was seen; markers occupy offsets, so only the broker can say this."""
+        return len(self._at_end) == len(self._homes)
+
+    def poll(self, most: int = 1_000, wait_s: float = 0.2) -> list[Record]:
+        """The next records; waits up to `wait_s` for the first one."""
+        try:
+            got = self._consumer.consume(1, wait_s)
+            if got and most > 1:
+                got += self._consumer.consume(most - 1, 0)
+        except KafkaException as error:
+            raise KafkaFailure(f"the log cannot be read: {error.args[0].str()}") from None
+        records = []
+        for message in got:
+            home = Home(str(message.topic()), int(message.partition() or 0))
+            problem = message.error()
+            if problem is None:
+                self._at_end.discard(home)
+                records.append(from_message(message))
+            elif problem.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
+                self._at_end.add(home)
+            elif problem.fatal() or not problem.retriable():
+                raise KafkaFailure(f"{home.topic} cannot be read: {problem.str()}")
+        return records
+
+    def until_end(self, timeout_s: float) -> Iterator[Record]:
+        """Every record up to the present end. Raises KafkaFailure when that takes longer than `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while not self.at_end:
+            if time.monotonic() > deadline:
+                raise KafkaFailure(f"{self._homes[0].topic} could not be read to its end in {timeout_s:g} s")
+            yield from self.poll()
+
+    def offsets_at(self, when_ms: int) -> dict[Home, int]:
+        """The first offset of each partition written at or after this time; END where there is none."""
+        asked = [TopicPartition(h.topic, h.partition, when_ms) for h in self._homes]
+        answer = self._consumer.offsets_for_times(asked, timeout=10)
+        return {Home(p.topic, p.partition): p.offset for p in answer}
+
+    def seek(self, home: Home, offset: int) -> None:
+        """Continues one partition at `offset`."""
+        self._at_end.discard(home)
+        self._consumer.seek(TopicPartition(home.topic, home.partition, offset))
+
+    def close(self) -> None:
+        self._consumer.close()

@@ -1,0 +1,61 @@
+"""The topics: names, who reads them, and how each is kept (design, section 2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+EVENTS: Final = "andon.events"
+ENRICHED: Final = "andon.enriched"
+DELIVERIES: Final = "andon.deliveries"
+OUTCOMES: Final = "andon.outcomes"
+TICKETS: Final = "andon.tickets"
+ACTIVE: Final = "andon.active"
+DLQ: Final = "andon.dlq"
+CONFIG: Final = "andon.config"
+ACTIONS: Final = "andon.actions"
+
+READERS: Final = {"enrichment": EVENTS, "routing": ENRICHED, "egress": DELIVERIES, "ticketing": ENRICHED}
+"""Service → the topic it reads."""
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """How a topic is made. `partitions` None takes the configured count."""
+
+    name: str
+    compacted: bool = False
+    partitions: int | None = None
+
+    def settings(self, retention_s: float, replication: int) -> dict[str, str]:
+        """The topic's own configuration at the broker."""
+        kept = (
+            {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
+            if self.compacted
+            else {"cleanup.policy": "delete", "retention.ms": str(int(retention_s * 1000)), "retention.bytes": "-1"}
+        )
+        return {
+            **kept,
+            "message.timestamp.type": "LogAppendTime",
+            "min.insync.replicas": str(max(1, replication - 1)),
+            "max.message.bytes": str(4 << 20),
+        }
+
+
+TOPICS: Final = (
+    Topic(EVENTS),
+    Topic(ENRICHED),
+    Topic(DELIVERIES),
+    Topic(OUTCOMES),
+    Topic(TICKETS),
+    Topic(ACTIVE, compacted=True),
+    Topic(DLQ),
+    # One partition, because the versions of the configuration have one order.
+    Topic(CONFIG, compacted=True, partitions=1),
+    Topic(ACTIONS),
+)
+
+
+def group_of(service: str) -> str:
+    """The consumer group of a service."""
+    return f"andon-{service}"

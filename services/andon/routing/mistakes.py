@@ -1,0 +1,89 @@
+"""What is wrong in the routing part of a configuration, each with its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from andon.config.settings import Route, Settings
+from andon.core.matchers import MatcherError, compile_matchers
+from andon.core.paths import PathError, compile_key
+from andon.routing.calendar import IntervalError, parse_days, parse_window
+from andon.routing.recipients import FACT, compile_recipients
+
+Place = tuple[str | int, ...]
+Mistake = tuple[Place, str]
+
+
+def check(settings: Settings) -> list[Mistake]:
+    """Every mistake in time intervals, routes, episodes and receivers: its path and one sentence.
+
+    Names that name nothing are found when the file is loaded (config.references).
+    """
+    return [
+        *_calendar(settings),
+        *_root(settings.route),
+        *_routes(settings.route, ("route",)),
+        *_episodes(settings),
+        *_receivers(settings),
+    ]
+
+
+def _calendar(settings: Settings) -> Iterator[Mistake]:
+    for name, entries in settings.calendar.time_intervals.items():
+        for number, entry in enumerate(entries):
+            place = ("calendar", "time_intervals", name, number)
+            for index, word in enumerate(entry.days):
+                try:
+                    parse_days(word)
+                except IntervalError as error:
+                    yield (*place, "days", index), str(error)
+            for index, text in enumerate(entry.times):
+                try:
+                    parse_window(text)
+                except IntervalError as error:
+                    yield (*place, "times", index), str(error)
+
+
+def _routes(route: Route, place: Place) -> Iterator[Mistake]:
+    yield from _matchers(route.matchers, (*place, "matchers"))
+    for number, child in enumerate(route.routes):
+        yield from _routes(child, (*place, "routes", number))
+
+
+def _root(root: Route) -> Iterator[Mistake]:
+    for key in ("mute_time_intervals", "active_time_intervals"):
+        if getattr(root, key):
+            yield ("route", key), f"the first route takes what no other takes, at any time, so it has no {key}"
+
+
+def _episodes(settings: Settings) -> Iterator[Mistake]:
+    for name, rule in settings.episodes.items():
+        yield from _matchers(rule.matchers, ("episodes", name, "matchers"))
+        try:
+            compile_key(rule.key)
+        except PathError as error:
+            yield ("episodes", name, "key"), str(error)
+
+
+def _receivers(settings: Settings) -> Iterator[Mistake]:
+    for name, receiver in settings.receivers.items():
+        if "#" in name:
+            yield ("receivers", name), "the name of a receiver has no '#': that sign numbers the parts of a long list"
+        for index, entry in enumerate(receiver.to):
+            if not entry.startswith(FACT):
+                continue
+            try:
+                compile_recipients(name, receiver.model_copy(update={"to": (entry,)}))
+            except PathError:
+                yield (
+                    ("receivers", name, "to", index),
+                    f"'{entry}' names no fact; write for example fact:machine.leader",
+                )
+
+
+def _matchers(texts: Sequence[str], place: Place) -> Iterator[Mistake]:
+    for index, text in enumerate(texts):
+        try:
+            compile_matchers((text,))
+        except MatcherError as error:
+            yield (*place, index), str(error)

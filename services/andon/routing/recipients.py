@@ -1,0 +1,43 @@
+"""Who of a receiver must hear of an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from andon.config.settings import Receiver
+from andon.core.event import Event
+from andon.core.paths import Lookup, compile_path, text_of
+
+FACT = "fact:"
+
+Names = tuple[str, ...]
+
+
+def compile_recipients(name: str, receiver: Receiver) -> Callable[[Event], Names]:
+    """The function that names the recipients of an event: in the order of `to`, without repeats, () if there are none.
+
+    A receiver without `to` has no people of its own (a group robot) and stands for itself. `fact:machine.leader` is
+    the name, or the list of names, enrichment found there. Raises PathError.
+    """
+    if not receiver.to:
+        return lambda _event: (name,)
+    if not any(entry.startswith(FACT) for entry in receiver.to):
+        fixed = tuple(dict.fromkeys(receiver.to))
+        return lambda _event: fixed
+    parts = [_literal(entry) if not entry.startswith(FACT) else _from_fact(entry) for entry in receiver.to]
+    return lambda event: tuple(dict.fromkeys(name for part in parts for name in part(event)))
+
+
+def _literal(entry: str) -> Callable[[Event], Names]:
+    return lambda _event: (entry,)
+
+
+def _from_fact(entry: str) -> Callable[[Event], Iterable[str]]:
+    lookup: Lookup = compile_path(f"facts.{entry.removeprefix(FACT)}")
+
+    def names(event: Event) -> list[str]:
+        value = lookup(event)
+        texts = map(text_of, value if isinstance(value, list) else (value,))
+        return [text for text in texts if text]
+
+    return names

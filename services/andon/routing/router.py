@@ -1,0 +1,155 @@
+"""Routing: from an event to one delivery per receiver that must hear of it. A function of event and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from andon.config.settings import MergeRule, Receiver, Settings
+from andon.core.delivery import MAX_RECIPIENTS, Delivery, delivery_id
+from andon.core.event import Event
+from andon.core.matchers import all_hold, compile_matchers
+from andon.core.outcome import Skipped
+from andon.core.paths import Text, compile_key
+from andon.core.ports import Result
+from andon.core.reason import Reason
+from andon.routing.calendar import intervals
+from andon.routing.recipients import Names, compile_recipients
+from andon.routing.tree import Node, compile_tree
+
+
+class Target:
+    """A receiver, compiled: who hears of an event, and the group its merge rule puts the event in."""
+
+    __slots__ = ("domain", "group", "name", "recipients")
+
+    def __init__(self, name: str, receiver: Receiver, domain: str) -> None:
+        self.name = name
+        self.domain = domain
+        self.recipients: Callable[[Event], Names] = compile_recipients(name, receiver)
+        self.group: Text = _group(receiver.merge)
+
+
+class Router:
+    """The routes of one configuration version. `route` never raises for what an event contains.
+
+    `domains` gives each receiver's limit domain. Raises MatcherError, IntervalError, PathError or ValueError for a
+    configuration `check` would have refused.
+    """
+
+    def __init__(self, settings: Settings, version: int, domains: Mapping[str, str]) -> None:
+        self.version = version
+        self.root = compile_tree(settings.route, intervals(settings.calendar.time_intervals, settings.site.zone))
+        self.targets = {name: Target(name, each, _domain(domains, name)) for name, each in settings.receivers.items()}
+        self._episodes = [
+            (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
+            for rule in settings.episodes.values()
+        ]
+        for receiver in _receivers(self.root):
+            if receiver not in self.targets:
+                raise ValueError(f"a route names the receiver {receiver}, which does not exist")
+
+    def route(self, event: Event) -> Result[Delivery]:
+        """One delivery per distinct receiver; several only where one has over 1,000 recipients.
+
+        The first route that names a receiver wins, urgent if any does. With no delivery the result says which rule
+        ended the event: nobody to tell before muted or inactive, else the first in the order of the routes.
+        """
+        nodes: list[Node] = []
+        self.root.collect(event, nodes)
+        if len(nodes) > 1:
+            return self._route_to_several(event, nodes)
+        ended = nodes[0].silenced(event)
+        if ended is not None:
+            return Result((), ended)
+        deliveries = self._deliver(event, nodes[0], nodes[0].urgent, self.episode(event))
+        return Result(deliveries) if deliveries else Result((), _nobody(nodes[0]))
+
+    def episode(self, event: Event) -> str | None:
+        """The key of the fault episode the event belongs to; None when it is no fault or lacks a field of the key."""
+        for tests, key in self._episodes:
+            if all_hold(tests, event):
+                return key(event)
+        return None
+
+    def _route_to_several(self, event: Event, nodes: Sequence[Node]) -> Result[Delivery]:
+        silenced: list[Skipped] = []
+        speaking: dict[str, Node] = {}
+        urgent: set[str] = set()
+        for node in nodes:
+            ended = node.silenced(event)
+            if ended is not None:
+                silenced.append(ended)
+                continue
+            speaking.setdefault(node.receiver, node)
+            if node.urgent:
+                urgent.add(node.receiver)
+        episode = self.episode(event)
+        deliveries = [
+            delivery
+            for receiver, node in speaking.items()
+            for delivery in self._deliver(event, node, receiver in urgent, episode)
+        ]
+        return Result(tuple(deliveries)) if deliveries else Result((), [*map(_nobody, speaking.values()), *silenced][0])
+
+    def _deliver(self, event: Event, node: Node, urgent: bool, episode: str | None) -> tuple[Delivery, ...]:
+        target = self.targets[node.receiver]
+        names = target.recipients(event)
+        if not names:
+            return ()
+        delivery = Delivery(
+            delivery_id(event, target.name),
+            event,
+            target.name,
+            target.domain,
+            names,
+            node.path,
+            self.version,
+            target.group(event),
+            urgent,
+            episode,
+            event.origin,
+        )
+        return (delivery,) if len(names) <= MAX_RECIPIENTS else tuple(_parts(delivery))
+
+
+class RoutingStage:
+    """The stage around a router. A new configuration version is a new router, set between two batches."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+
+    async def __call__(self, batch: Sequence[Event], /) -> Sequence[Result[Delivery]]:
+        return [self.router.route(event) for event in batch]
+
+
+def _parts(whole: Delivery) -> Iterator[Delivery]:
+    """The delivery in parts of at most 1,000 recipients; from the second on, the id derives from `<receiver>#<n>`."""
+    for number, start in enumerate(range(0, len(whole.recipients), MAX_RECIPIENTS), 1):
+        name = whole.receiver if number == 1 else f"{whole.receiver}#{number}"
+        some = whole.recipients[start : start + MAX_RECIPIENTS]
+        yield msgspec.structs.replace(whole, id=delivery_id(whole.event, name), recipients=some)
+
+
+def _nobody(node: Node) -> Skipped:
+    return Skipped(Reason.NO_RECIPIENTS, node.receiver)
+
+
+def _group(merge: MergeRule | str | None) -> Text:
+    """None where the receiver refuses merging, "" without a rule, else the values of the rule's labels."""
+    if merge is None:
+        return lambda _event: ""
+    if isinstance(merge, str):
+        return lambda _event: None
+    return compile_key(merge.by, missing="")
+
+
+def _domain(domains: Mapping[str, str], receiver: str) -> str:
+    if receiver not in domains:
+        raise ValueError(f"the receiver {receiver} has no limit domain")
+    return domains[receiver]
+
+
+def _receivers(node: Node) -> set[str]:
+    return {node.receiver}.union(*map(_receivers, node.children))

@@ -1,0 +1,1 @@
+"""The engines and what every service process has: stage, desk, configuration, metrics, health, supervision."""

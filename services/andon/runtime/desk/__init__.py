@@ -1,0 +1,1 @@
+"""The desk engine: durable queues, limits, attempts and the outbox; what is decided is pure."""

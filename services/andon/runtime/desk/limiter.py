@@ -1,0 +1,68 @@
+"""The limiter: a sliding log of a domain's attempts, so no window of the vendor's, however it is cut, holds too many.
+
+An attempt occupies its slot from the intent until one period after its result. A token bucket of 20 a minute would
+let 39 through one block of 60 s; this lets through 20. The log is rebuilt from the ledger after a restart.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Sequence
+from math import inf
+
+from andon.core.policy import Limit
+
+
+class Line:
+    """The calls of one account (one robot of a pool). Limits are given at each question, for they may change."""
+
+    __slots__ = ("_ended", "blocked_until", "in_flight")
+
+    def __init__(self) -> None:
+        self._ended: list[float] = []
+        self.in_flight = 0
+        self.blocked_until = 0.0
+
+    def begin(self) -> None:
+        """An intent was written."""
+        self.in_flight += 1
+
+    def end(self, at: float, *, counts: bool) -> None:
+        """Its result came; `counts` is False when no byte had left, so that the vendor never saw it."""
+        self.in_flight -= 1
+        if counts:
+            self.past(at)
+
+    def past(self, at: float) -> None:
+        """A call ended at `at`, as the ledger remembers it."""
+        insort(self._ended, at)
+
+    def _within(self, limit: Limit, now: float) -> int:
+        return len(self._ended) - bisect_right(self._ended, now - limit.period)
+
+    def free(self, limits: Sequence[Limit], now: float) -> int:
+        """How many calls may begin now."""
+        if now < self.blocked_until:
+            return 0
+        self._forget(limits, now)
+        room = min((limit.count - self._within(limit, now) for limit in limits), default=1 << 30)
+        return max(room - self.in_flight, 0)
+
+    def next_free(self, limits: Sequence[Limit], now: float) -> float:
+        """When the next call may begin if nothing ends before; inf when only a result can free a slot."""
+        when = max(now, self.blocked_until)
+        for limit in limits:
+            excess = self._within(limit, when) + self.in_flight - limit.count
+            if excess < 0:
+                continue
+            first = bisect_right(self._ended, when - limit.period)
+            if first + excess >= len(self._ended):
+                return inf
+            when = max(when, self._ended[first + excess] + limit.period)
+        return when
+
+    def _forget(self, limits: Sequence[Limit], now: float) -> None:
+        longest = max((limit.period for limit in limits), default=0.0)
+        gone = bisect_right(self._ended, now - longest)
+        if gone > 64 or not limits:
+            del self._ended[:gone]

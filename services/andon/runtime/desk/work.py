@@ -1,0 +1,66 @@
+"""What differs between desks: how a record becomes an item, how an item is called, and what its end tells the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from andon.core.digest import Digest
+from andon.core.event import Home
+from andon.core.outcome import Outcome, RecipientState
+from andon.core.policy import QueuePolicy
+from andon.core.work import Item, Note
+from andon.kafka.records import Record
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What one record means to a desk: an item to do, memos to keep, records to publish. All may be empty."""
+
+    item: Item | None = None
+    memos: Mapping[str, bytes] = {}
+    notes: tuple[Note, ...] = ()
+
+
+class Success(msgspec.Struct, frozen=True):
+    """A call that did what it should. With `more` there are further parts to send; `parts` holds them all, once the
+    first of several was sent. Memos and notes are stored with the result."""
+
+    recipients: tuple[RecipientState, ...] = ()
+    parts: bytes | None = None
+    more: bool = False
+    memos: Mapping[str, bytes] = {}
+    notes: tuple[Note, ...] = ()
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the end of an item changes and tells. Ids of the records are deterministic: they may be published twice."""
+
+    notes: tuple[Note, ...] = ()
+    memos: Mapping[str, bytes] = {}
+
+
+class Work(Protocol):
+    """One desk's own knowledge; no method but `call` has any effect outside of it."""
+
+    def read(self, record: Record) -> Taken:
+        """Raises Undecodable for a record that is not of this desk's kind; it goes to the DLQ.
+
+        A desk with memos advances them here, and must then never have an item refused by a full queue.
+        """
+
+    def policy(self, queue: str) -> QueuePolicy:
+        """How this queue is served under the present configuration."""
+
+    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
+        """The memos of a home this process has just taken over; they replace whatever it knew of it."""
+
+    def digest(self, item: Item) -> Digest:
+        """What the item says, as a digest of one."""
+
+    def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
+        """What follows from the end of an item."""
+
+    async def call(self, item: Item, line: int, deadline: float) -> Success:
+        """Makes the one call of this attempt. Raises Retryable or Rejected."""

@@ -1,0 +1,49 @@
+"""The dead-letter topic: original bytes, and headers that say where they come from and why they are there."""
+
+from __future__ import annotations
+
+from andon.core.outcome import Parked
+from andon.core.work import Note
+from andon.kafka.records import Outgoing, Record
+from andon.kafka.topics import DLQ
+
+TOPIC = "andon-topic"
+PARTITION = "andon-partition"
+OFFSET = "andon-offset"
+REASON = "andon-reason"
+DETAIL = "andon-class"
+REDRIVE = "andon-redrive"
+
+
+def dlq_note(record: Record, parked: Parked) -> Note:
+    """The note that parks a record as it was read."""
+    return dlq_copy(record.topic, record.partition, record.offset, record.key, record.value, parked, redrive_of(record))
+
+
+def dlq_copy(
+    topic: str, partition: int, offset: int, key: bytes | None, value: bytes, parked: Parked, redrive: int = 0
+) -> Note:
+    """The note that parks these bytes, as they stood at that position."""
+    headers = (
+        (TOPIC, topic.encode()),
+        (PARTITION, str(partition).encode()),
+        (OFFSET, str(offset).encode()),
+        (REASON, str(parked.reason).encode()),
+        (DETAIL, parked.detail.encode()[:500]),
+        (REDRIVE, str(redrive).encode()),
+    )
+    return Note(DLQ, key or b"", value, headers)
+
+
+def dlq_record(record: Record, parked: Parked) -> Outgoing:
+    """The same as a record of a stage's transaction."""
+    note = dlq_note(record, parked)
+    return Outgoing(note.topic, note.key, note.value, note.headers)
+
+
+def redrive_of(record: Record) -> int:
+    """How often this record was taken out of the DLQ and sent again."""
+    for name, value in record.headers:
+        if name == REDRIVE and value.isdigit():
+            return int(value)
+    return 0

@@ -1,0 +1,117 @@
+"""What every service process has: configuration, connection, clock, metrics, health, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from andon.config.published import Published
+from andon.config.settings import Kafka
+from andon.core.ports import Clock
+from andon.kafka.admin import Cluster
+from andon.kafka.connection import Connection, connection
+from andon.runtime.clock import SystemClock
+from andon.runtime.follower import Follower
+from andon.runtime.health import HealthPort
+from andon.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_WAIT_S = 60.0
+# A thread that waits for the interpreter's lock gets it after at most this long; the store's and Kafka's threads
+# need it for microseconds, and the default of 5 ms would be most of the latency of a hop.
+_SWITCH_S = 0.0005
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How a service process was started."""
+
+    service: str
+    kafka: Kafka
+    bootstrap: str | None
+    data: Path
+    slot: int = 0
+    metrics_address: str = "127.0.0.1"
+    metrics_port: int = 0
+    listen: str | None = None
+
+
+class Host:
+    """One service process. `published` is the configuration in force, replaced as new versions are published."""
+
+    def __init__(self, options: Options, link: Connection, published: Published, clock: Clock) -> None:
+        self.options = options
+        self.slot = options.slot
+        self.connection = link
+        self.published = published
+        self.clock = clock
+        self.metrics = Metrics()
+        self.stop = asyncio.Event()
+        self._ready: Callable[[], bool] = lambda: False
+        self._changed: Callable[[Published], Awaitable[None]] | None = None
+
+    @property
+    def store_url(self) -> str:
+        """The database the desks keep their work in."""
+        return self.published.settings.store.address() or f"sqlite:///{self.options.data.absolute() / 'store'}"
+
+    def ready_when(self, ready: Callable[[], bool]) -> None:
+        """Tells what /readyz answers."""
+        self._ready = ready
+
+    def ready(self) -> bool:
+        return not self.stop.is_set() and self._ready()
+
+    def on_change(self, changed: Callable[[Published], Awaitable[None]]) -> None:
+        """Called for each version that comes into force; one that it refuses changes nothing."""
+        self._changed = changed
+
+    async def take(self, published: Published) -> None:
+        """Brings a version into force."""
+        if self._changed is None:
+            return
+        try:
+            await self._changed(published)
+        except Exception:
+            log.exception("the new configuration is refused, the old one stays", extra={"version": published.version})
+        else:
+            self.published = published
+            log.info("configuration in force", extra={"version": published.version})
+
+
+async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> None:
+    """Runs a service until SIGTERM or SIGINT. Raises KafkaFailure or StoreFailure when it cannot go on (law L4)."""
+    sys.setswitchinterval(_SWITCH_S)
+    link = connection(options.kafka, options.bootstrap)
+    cluster = Cluster(link)
+    await asyncio.to_thread(cluster.wait, _WAIT_S)
+    follower = Follower(link)
+    changes: set[asyncio.Task[None]] = set()
+    try:
+        published = await follower.first()
+        follower.require(await asyncio.to_thread(cluster.partitions))
+        host = Host(options, link, published, SystemClock())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, host.stop.set)
+
+        def changed(newer: Published) -> None:
+            task = loop.create_task(host.take(newer))
+            changes.add(task)
+            task.add_done_callback(changes.discard)
+
+        follower.then(changed)
+        health = HealthPort(host.metrics, host.ready)
+        await health.open(options.metrics_address, options.metrics_port)
+        try:
+            await run(host)
+        finally:
+            await health.close()
+    finally:
+        await asyncio.to_thread(follower.close)

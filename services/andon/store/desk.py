@@ -1,0 +1,239 @@
+"""A desk's open work in a database (core.work.DeskStore)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from andon.core.digest import Digest
+from andon.core.event import Home
+from andon.core.reason import Reason
+from andon.core.work import Closed, Entry, Holding, Item, Known, Note, StoreFailure, Write
+from andon.store import rows
+from andon.store.database import open_database, plain
+from andon.store.tables import attempt, item, lease, memo, outbox
+
+_CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
+_REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
+_RESULT = ("ended", "reason", "ambiguous")
+_headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
+_carried = msgspec.json.Decoder(Digest)
+_encode = msgspec.json.encode
+
+
+class SqlDeskStore:
+    """One desk's database; shared by all processes of the desk on this host (SQLite) or on several (PostgreSQL)."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._name = name
+        self._engine: Engine = open_database(url, name)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreFailure(f"the store {self._name} failed: {plain(error)}") from None
+
+    def acquire(self, home: Home, owner: str, since: float) -> Holding:
+        where = (lease.c.topic == home.topic) & (lease.c.partition == home.partition)
+        with self._transaction() as connection:
+            held = connection.execute(select(lease.c.epoch, lease.c.offset).where(where)).first()
+            epoch, offset = (held.epoch + 1, held.offset) if held else (1, None)
+            if held:
+                connection.execute(update(lease).where(where).values(epoch=epoch, owner=owner))
+            else:
+                values = {"topic": home.topic, "partition": home.partition, "epoch": epoch, "owner": owner}
+                connection.execute(lease.insert().values(**values))
+            items = {found.id: found for found in self._open(connection, home)}
+            recent = []
+            for entry in self._entries(connection, home, since):
+                if entry.item in items:
+                    items[entry.item].entries.append(entry)
+                recent.append(entry)
+            of_home = (memo.c.topic == home.topic) & (memo.c.partition == home.partition)
+            memos = connection.execute(select(memo.c.key, memo.c.body).where(of_home)).all()
+            of_home = (outbox.c.topic == home.topic) & (outbox.c.partition == home.partition)
+            notes = connection.execute(select(outbox).where(of_home).order_by(outbox.c.id)).all()
+            return Holding(
+                home,
+                epoch,
+                offset,
+                list(items.values()),
+                recent,
+                {row.key: row.body for row in memos},
+                [(n.id, Note(n.to_topic, n.key, n.value, _headers.decode(n.headers))) for n in notes],
+            )
+
+    def _open(self, connection: Connection, home: Home) -> Iterator[Item]:
+        columns = [column for column in item.columns if column.name not in ("outcome", "closed_at")]
+        of_home = (item.c.topic == home.topic) & (item.c.partition == home.partition) & item.c.closed_at.is_(None)
+        for row in connection.execute(select(*columns).where(of_home).order_by(item.c.offset)):
+            yield Item(
+                id=UUID(bytes=row.id),
+                home=home,
+                offset=row.offset,
+                queue=row.queue,
+                domain=row.domain,
+                lane=row.lane,
+                content=row.content,
+                born=row.born,
+                body=row.body,
+                urgent=bool(row.urgent),
+                group=row.merge,
+                due=row.due,
+                redrive=row.redrive,
+                hop=row.hop,
+                part=row.part,
+                parts=row.parts,
+                carried=_carried.decode(row.carried) if row.carried else None,
+                marked=bool(row.marked),
+            )
+
+    def _entries(self, connection: Connection, home: Home, since: float) -> Iterator[Entry]:
+        """Entries of open items, and those the limiter still counts."""
+        of_home = (attempt.c.topic == home.topic) & (attempt.c.partition == home.partition)
+        still_open = select(item.c.id).where(
+            (item.c.topic == home.topic) & (item.c.partition == home.partition) & item.c.closed_at.is_(None)
+        )
+        wanted = of_home & ((attempt.c.started > since) | attempt.c.item.in_(still_open))
+        for row in connection.execute(select(attempt).where(wanted).order_by(attempt.c.started)):
+            yield Entry(
+                item=UUID(bytes=row.item),
+                redrive=row.redrive,
+                hop=row.hop,
+                number=row.number,
+                home=home,
+                domain=row.domain,
+                line=row.line,
+                part=row.part,
+                epoch=row.epoch,
+                started=row.started,
+                marked=bool(row.marked),
+                ended=row.ended,
+                reason=Reason(row.reason),
+                ambiguous=bool(row.ambiguous),
+            )
+
+    def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
+        wanted = [one.bytes for one in ids]
+        columns = (item.c.id, item.c.content, item.c.redrive, item.c.closed_at)
+        with self._transaction() as connection:
+            found = connection.execute(select(*columns).where(item.c.id.in_(wanted))).all()
+        return {UUID(bytes=r.id): Known(r.content, r.redrive, r.closed_at is not None) for r in found}
+
+    def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
+        with self._transaction() as connection:
+            moved = self._moved(connection, {(write.home, write.epoch) for write in writes})
+            valid = [write for write in writes if (write.home, write.epoch) not in moved]
+            offsets = {write.home: write.offset for write in valid if write.offset is not None}
+            for home, offset in offsets.items():
+                where = (lease.c.topic == home.topic) & (lease.c.partition == home.partition)
+                connection.execute(update(lease).where(where).values(offset=offset))
+            self._apply(connection, valid)
+        return moved
+
+    def _moved(self, connection: Connection, held: set[tuple[Home, int]]) -> set[tuple[Home, int]]:
+        topics = {home.topic for home, _ in held}
+        found = connection.execute(
+            select(lease.c.topic, lease.c.partition, lease.c.epoch).where(lease.c.topic.in_(topics))
+        )
+        now = {Home(row.topic, row.partition): row.epoch for row in found}
+        return {(home, epoch) for home, epoch in held if now.get(home) != epoch}
+
+    def _apply(self, connection: Connection, writes: Sequence[Write]) -> None:
+        # A redriven item takes the place of its closed self.
+        rows.insert(connection, item, (_item_row(one) for w in writes for one in w.taken), update=_REDRIVEN)
+        rows.insert(connection, attempt, (_entry_row(one) for w in writes for one in w.began))
+        rows.insert(connection, attempt, (_entry_row(one) for w in writes for one in w.ended), update=_RESULT)
+        # Twice in one commit only the last state of an item counts; PostgreSQL refuses to touch a row twice.
+        changed = {one.id: one for w in writes for one in w.changed}
+        rows.update(connection, item, "id", _CHANGING, (_changed_row(one) for one in changed.values()))
+        closed = (_closed_row(one) for w in writes for one in w.closed)
+        rows.update(connection, item, "id", ("outcome", "closed_at", "body"), closed)
+        memos = {(w.home, key): body for w in writes for key, body in w.memos.items()}
+        rows.insert(
+            connection, memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",)
+        )
+        rows.insert(connection, outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
+        published = ((w.home.topic, w.home.partition, n) for w in writes for n in w.published)
+        rows.delete(connection, outbox, ("topic", "partition", "id"), published)
+
+    def prune(self, before: float) -> int:
+        old = select(item.c.id).where(item.c.closed_at < before)
+        with self._transaction() as connection:
+            connection.execute(delete(attempt).where(attempt.c.item.in_(old)))
+            return connection.execute(delete(item).where(item.c.closed_at < before)).rowcount
+
+    def check(self) -> None:
+        with self._transaction() as connection:
+            connection.execute(select(lease.c.epoch).limit(1)).first()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _item_row(one: Item) -> tuple[Any, ...]:
+    return (
+        one.id.bytes,
+        one.home.topic,
+        one.home.partition,
+        one.offset,
+        one.queue,
+        one.domain,
+        one.lane,
+        one.content,
+        one.born,
+        one.body,
+        one.urgent,
+        one.group,
+        one.due,
+        one.redrive,
+        one.hop,
+        one.part,
+        one.parts,
+        _encode(one.carried) if one.carried else None,
+        one.marked,
+        None,
+        None,
+    )
+
+
+def _changed_row(one: Item) -> tuple[Any, ...]:
+    carried = _encode(one.carried) if one.carried else None
+    return (one.id.bytes, one.due, one.redrive, one.hop, one.part, one.parts, carried, one.marked)
+
+
+def _closed_row(one: Closed) -> tuple[Any, ...]:
+    return (one.id.bytes, one.outcome, one.at, None)
+
+
+def _entry_row(one: Entry) -> tuple[Any, ...]:
+    return (
+        one.item.bytes,
+        one.redrive,
+        one.hop,
+        one.number,
+        one.home.topic,
+        one.home.partition,
+        one.domain,
+        one.line,
+        one.part,
+        one.epoch,
+        one.started,
+        one.marked,
+        one.ended,
+        str(one.reason),
+        one.ambiguous,
+    )
+
+
+def _note_row(home: Home, number: int, note: Note) -> tuple[Any, ...]:
+    return (home.topic, home.partition, number, note.topic, note.key, note.value, _encode(note.headers))

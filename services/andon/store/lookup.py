@@ -1,0 +1,125 @@
+"""A look into a desk's store from outside: it takes no lease, changes nothing, and works while the desk runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Engine, RowMapping, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from andon.core.event import Home
+from andon.core.outcome import Outcome
+from andon.core.reason import Reason
+from andon.core.work import Entry, StoreFailure
+from andon.store.database import plain
+from andon.store.tables import attempt, item, lease, memo
+
+_outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An item as it stands in the store, with its attempts. `outcome` and `closed` are None while it is open."""
+
+    id: UUID
+    home: Home
+    offset: int
+    queue: str
+    due: float
+    redrive: int
+    part: int
+    outcome: Outcome | None
+    closed: float | None
+    entries: tuple[Entry, ...]
+
+
+class Lookup:
+    """One desk's database, read only. Every method is one transaction and raises StoreFailure."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    def items(self, ids: Iterable[UUID]) -> dict[UUID, Kept]:
+        """Those of these items the store has."""
+        wanted = [one.bytes for one in ids]
+        with self._reading() as connection:
+            found = connection.execute(select(item).where(item.c.id.in_(wanted))).mappings().all()
+            entries: dict[bytes, list[Entry]] = {}
+            order = (attempt.c.redrive, attempt.c.hop, attempt.c.number)
+            tries = select(attempt).where(attempt.c.item.in_(wanted)).order_by(*order)
+            for row in connection.execute(tries).mappings():
+                entries.setdefault(row["item"], []).append(_entry(row))
+        return {UUID(bytes=row["id"]): _kept(row, entries.get(row["id"], [])) for row in found}
+
+    def memo(self, home: Home, key: str) -> bytes | None:
+        """What the desk remembers under a key of a home."""
+        where = (memo.c.topic == home.topic) & (memo.c.partition == home.partition) & (memo.c.key == key)
+        with self._reading() as connection:
+            return connection.execute(select(memo.c.body).where(where)).scalar()
+
+    def offsets(self, topic: str) -> dict[Home, int]:
+        """Where the desk reads on, for each partition of which it has taken anything in."""
+        where = (lease.c.topic == topic) & lease.c.offset.is_not(None)
+        with self._reading() as connection:
+            found = connection.execute(select(lease.c.partition, lease.c.offset).where(where)).all()
+        return {Home(topic, row.partition): row.offset for row in found}
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreFailure(f"the store {self._name} cannot be read: {plain(error)}") from None
+
+
+def look_into(url: str, name: str) -> Lookup | None:
+    """The store of the desk `name` under the store's URL; None when a SQLite store is not there."""
+    if not url.startswith("sqlite:"):
+        return Lookup(create_engine(url, execution_options={"postgresql_readonly": True}), name)
+    file = Path(url.removeprefix("sqlite:///")) / f"{name}.sqlite"
+    if not file.is_file():
+        return None
+    address = f"sqlite:///file:{file.absolute().as_uri().removeprefix('file://')}?mode=ro&uri=true"
+    return Lookup(create_engine(address, connect_args={"timeout": 5.0}), name)
+
+
+def _kept(row: RowMapping, entries: list[Entry]) -> Kept:
+    return Kept(
+        id=UUID(bytes=row["id"]),
+        home=Home(row["topic"], row["partition"]),
+        offset=row["offset"],
+        queue=row["queue"],
+        due=row["due"],
+        redrive=row["redrive"],
+        part=row["part"],
+        outcome=_outcome.decode(row["outcome"]) if row["outcome"] else None,
+        closed=row["closed_at"],
+        entries=tuple(entries),
+    )
+
+
+def _entry(row: RowMapping) -> Entry:
+    return Entry(
+        item=UUID(bytes=row["item"]),
+        redrive=row["redrive"],
+        hop=row["hop"],
+        number=row["number"],
+        home=Home(row["topic"], row["partition"]),
+        domain=row["domain"],
+        line=row["line"],
+        part=row["part"],
+        epoch=row["epoch"],
+        started=row["started"],
+        marked=bool(row["marked"]),
+        ended=row["ended"],
+        reason=Reason(row["reason"]),
+        ambiguous=bool(row["ambiguous"]),
+    )

@@ -1,0 +1,189 @@
+"""Reads rows of a view in somebody else's database. Never writes there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    Select,
+    Table,
+    create_engine,
+    event,
+    false,
+    literal_column,
+    select,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.paths import text_of
+from andon.core.reason import Reason
+
+_NAME = re.compile(r"[^\W\d][\w$#]{0,127}")
+_MOST_KEYS = 1_000  # Oracle takes no longer list; the others take more
+
+Row = dict[str, Any]
+
+
+def is_name(text: str) -> bool:
+    """Whether the text can be the name of a column."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_view_name(text: str) -> bool:
+    """Whether the text is `view` or `schema.view`."""
+    parts = text.split(".")
+    return 0 < len(parts) <= 2 and all(map(is_name, parts))
+
+
+class ViewReader:
+    """Rows of one view by the values of one column, in a read-only transaction; blocking, safe to call from threads.
+
+    At most `connections` are open. A statement is given up after `deadline` seconds where the database can do that
+    (SQLite waits that long for a lock, PostgreSQL and MySQL stop the statement). Raises Rejected for what only a
+    person can mend (address, driver, names), Retryable for what may pass. No failure's text holds address or values.
+    """
+
+    def __init__(
+        self, url: str, view: str, key: str, columns: Sequence[str] = (), *, deadline: float, connections: int
+    ) -> None:
+        if not is_view_name(view) or not all(map(is_name, (key, *columns))):
+            raise Rejected(Reason.INVALID, "the names of view, key and columns are letters, digits, _, $ and #")
+        self._view = view
+        self._key = key
+        self._columns = tuple(columns)
+        self._engine = _engine(url, deadline, connections)
+        self._table: Table | None = None
+
+    def rows(self, keys: Sequence[Any]) -> list[Row]:
+        """All rows whose key is one of `keys`, the key column included, with values JSON can hold."""
+        try:
+            with self._engine.connect() as connection:
+                table = self._table = self._described(connection) if self._table is None else self._table
+                return [
+                    {name: plain(value) for name, value in row.items()}
+                    for some in _slices(keys)
+                    for row in connection.execute(_statement(table, self._key, some)).mappings()
+                ]
+        except SQLAlchemyError as error:
+            raise _failure(error) from None
+
+    def close(self) -> None:
+        """Closes the connections not in use; those in use close when their statement ends."""
+        self._engine.dispose()
+
+    def _described(self, connection: Connection) -> Table:
+        """The view with the columns asked for. A name that is not there must be known before it is used.
+
+        SQLite takes an unknown quoted name for a text, so that every answer would be "not found".
+        """
+        schema, _, name = self._view.rpartition(".")
+        bare = Table(name, MetaData(), schema=schema or None)
+        there = list(connection.execute(select(literal_column("*")).select_from(bare).where(false())).keys())
+        if absent := [column for column in (self._key, *self._columns) if column not in there]:
+            raise Rejected(Reason.INVALID, f"the view {self._view} has no column {', '.join(absent)}")
+        wanted = dict.fromkeys((self._key, *(self._columns or there)))
+        return Table(name, MetaData(), *(Column(column) for column in wanted), schema=schema or None)
+
+
+def plain(value: Any) -> Any:
+    """A database value as JSON has it: decimals become numbers, times ISO 8601 texts, bytes hexadecimal text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return bytes(value).hex() if isinstance(value, bytes | bytearray | memoryview) else str(value)
+
+
+def _number(value: Decimal) -> int | float | str | None:
+    if not value.is_finite():
+        return None
+    if value != value.to_integral_value():
+        return float(value)
+    return int(value) if abs(value) < 1 << 63 else str(value)  # beyond it, few readers of JSON keep every digit
+
+
+def _statement(table: Table, key: str, keys: Sequence[Any]) -> Select[Any]:
+    return select(*table.columns).where(table.columns[key].in_(keys))
+
+
+def _slices(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (keys[start : start + _MOST_KEYS] for start in range(0, len(keys), _MOST_KEYS))
+
+
+def _engine(text: str, deadline: float, connections: int) -> Engine:
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+        engine = create_engine(
+            _read_only(url) if backend == "sqlite" else url,
+            connect_args=_connect_args(backend, deadline),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=deadline,
+            pool_pre_ping=backend != "sqlite",
+            hide_parameters=True,
+        )
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise Rejected(Reason.INVALID, f"there is no driver for this database ({type(error).__name__})") from None
+    except (ArgumentError, ValueError):
+        raise Rejected(Reason.INVALID, "the address of the database cannot be read") from None
+    _set_read_only(engine, backend)
+    return engine
+
+
+def _read_only(url: URL) -> URL:
+    """A SQLite file opened read-only, and never created (sqlite.org/uri.html)."""
+    return url.set(database=f"file:{quote(url.database or '')}", query={**url.query, "mode": "ro", "uri": "true"})
+
+
+def _connect_args(backend: str, deadline: float) -> Mapping[str, Any]:
+    if backend == "sqlite":
+        return {"timeout": deadline}
+    if backend == "postgresql":
+        milliseconds = int(deadline * 1000)
+        options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on"
+        return {"connect_timeout": max(2, int(deadline)), "options": options}
+    if backend in ("mysql", "mariadb"):
+        return {"connect_timeout": max(1, int(deadline)), "read_timeout": max(1, int(deadline))}
+    return {}
+
+
+def _set_read_only(engine: Engine, backend: str) -> None:
+    if backend not in ("mysql", "mariadb"):
+        return
+
+    @event.listens_for(engine, "connect")
+    def begin(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION READ ONLY")
+
+
+def _failure(error: SQLAlchemyError) -> Failure:
+    """The failure a database error means, named by its class alone: its text may hold values."""
+    name = type(error.orig if isinstance(error, DBAPIError) else error).__name__
+    return Retryable(Reason.CONNECTION, f"the database answered {name}")
+
+
+def unique(rows: Iterable[Row], key: str) -> dict[str, Row | None]:
+    """The rows by the text of their key; None where several have the same, because none of them is the answer."""
+    found: dict[str, Row | None] = {}
+    for row in rows:
+        name = text_of(row[key])
+        if name is not None:
+            found[name] = None if name in found else row
+    return found

@@ -1,0 +1,278 @@
+"""The contract of every channel, as laws that a channel keeps or breaks.
+
+    for law in LAWS: run(law, MyChannel)
+
+needs only the channel's class with its nested `Config` and its `specimen` (core.specimen). Each law drives the
+channel against a vendor faked on the level of bytes and raises ContractBroken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.ports import Content, Receipt
+from andon.testing.rig import SECRET, ChannelRig, ContractBroken, channel_rig, expect
+from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
+
+Law = Callable[[ChannelRig], Awaitable[None]]
+LAWS: dict[str, Law] = {}
+
+_SECONDS = 30.0
+_HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+_NOTHING_SAID = (b"", _HTML, b"null", b"[]", b'"ok"', b"{}", b'{"', b"\xff\xfe", b"0")
+_STATUSES = (301, 302, 400, 401, 403, 404, 407, 408, 413, 429, 500, 502, 503, 504)
+_TEXTS = (
+    "",
+    "短",
+    "a" * 5_000,
+    "冲压机 7 停机。请检查！\n" * 400,
+    "👩‍🔧🇨🇳é" * 600,
+    "\n" * 5_000,
+    "x " * 3_000,
+    "汉" * 4_100,
+)
+
+
+def law(function: Law) -> Law:
+    """Adds a law under its own name."""
+    LAWS[function.__name__] = function
+    return function
+
+
+def run(name: str, channel_type: type[Any]) -> None:
+    """Holds `channel_type` to one law. Raises ContractBroken."""
+
+    async def scene() -> None:
+        async with asyncio.timeout(_SECONDS), channel_rig(channel_type) as rig:
+            await LAWS[name](rig)
+
+    asyncio.run(scene())
+
+
+@law
+async def configuration_tells_the_desk_its_limits(rig: ChannelRig) -> None:
+    domain = rig.limits.limit_domain()
+    again: Any = rig.config_type.model_validate(rig.options)
+    expect(domain and domain == again.limit_domain(), "a limit domain is stable")
+    expect(SECRET not in domain, "a limit domain names no secret")
+    expect(all(limit.count > 0 and limit.period > 0 for limit in rig.limits.limits()), "limits are positive")
+    expect(rig.limits.lines() >= 1, "a channel has a line")
+
+
+@law
+async def configuration_refuses_unknown_keys(rig: ChannelRig) -> None:
+    try:
+        rig.config_type.model_validate({**rig.options, "nonsense": 1})
+    except ValidationError:
+        return
+    raise ContractBroken("an unknown key is refused")
+
+
+@law
+async def parts_joined_equal_the_text(rig: ChannelRig) -> None:
+    for kind, limit in rig.specimen.kinds.items():
+        for text in (*_TEXTS, *("汉" * (limit // 3) + "a" * (limit % 3 + more) for more in (0, 1))):
+            parts = rig.channel.split(Content(kind, text))
+            expect("".join(part.text for part in parts) == text, f"the parts of {kind} joined equal it byte for byte")
+            expect(parts and (not text or all(part.text for part in parts)), "there is a part, and none is empty")
+            expect(all(part.kind == kind for part in parts), "a part has the kind of the whole")
+            expect(
+                all(len(part.text.encode()) <= limit for part in parts), f"a part of {kind} has {limit} bytes at most"
+            )
+
+
+@law
+async def unknown_kind_is_rejected_before_any_call(rig: ChannelRig) -> None:
+    expect(isinstance(await rig.send(rig.call(kind="nonsense")), Rejected), "an unknown kind is Rejected")
+    expect(not rig.vendor.heard, "an unknown kind makes no call")
+
+
+@law
+async def good_answer_gives_a_receipt_per_recipient(rig: ChannelRig) -> None:
+    for recipients in (("one",), ("one", "two", "three")):
+        result = await rig.send(rig.call(recipients=recipients))
+        if isinstance(result, Failure):
+            raise ContractBroken(f"a good answer is no failure: {result}")
+        expect(all(isinstance(receipt, Receipt) and receipt.failed is None for receipt in result), "receipts are given")
+        expect(tuple(receipt.recipient for receipt in result) == recipients, "there is a receipt for each recipient")
+
+
+@law
+async def whole_text_is_sent(rig: ChannelRig) -> None:
+    for kind, limit in rig.specimen.kinds.items():
+        text = ("汉" * limit)[: limit // 3] + "z" * (limit % 3)
+        await rig.send(rig.call(text, kind))
+        expect(text in _strings(rig.vendor.heard[-1].body), f"a {kind} of {limit} bytes is sent whole")
+
+
+@law
+async def kinds_are_told_apart(rig: ChannelRig) -> None:
+    for kind in rig.specimen.kinds:
+        await rig.send(rig.call("**x**", kind))
+    said = {(heard.target, heard.body) for heard in rig.vendor.heard}
+    expect(len(said) == len(rig.specimen.kinds), "the vendor is told the kind of the text")
+
+
+@law
+async def one_call_is_one_request(rig: ChannelRig) -> None:
+    replies = (rig.specimen.accepted, *rig.specimen.refused, *rig.specimen.throttled)
+    behaviours = [*(answers(200, reply) for reply in replies), answers(503, _HTML), resets()]
+    for count, behave in enumerate(behaviours, 1):
+        rig.vendor.behave = behave
+        await rig.send()
+        expect(len(rig.vendor.heard) == count, "a channel makes one request and leaves the next to the desk")
+
+
+@law
+async def body_decides_under_http_200(rig: ChannelRig) -> None:
+    for reply in (*rig.specimen.refused, *rig.specimen.throttled):
+        await _fails(rig, answers(200, reply), "HTTP 200 with a refusal in the body is no success")
+
+
+@law
+async def throttle_is_retryable(rig: ChannelRig) -> None:
+    for reply in rig.specimen.throttled:
+        failure = await _fails(rig, answers(200, reply), "a throttled call is no success")
+        expect(isinstance(failure, Retryable), f"a throttled call may be tried later: {failure}")
+        expect(not getattr(failure, "ambiguous", False), "a throttled call had no effect")
+
+
+@law
+async def no_status_makes_a_success_of_a_foreign_answer(rig: ChannelRig) -> None:
+    for body in _NOTHING_SAID:
+        await _fails(rig, answers(200, body), f"silence is not success: HTTP 200 with {body!r}")
+    for status in _STATUSES:
+        for body in (_HTML, b"", rig.specimen.accepted, *rig.specimen.refused):
+            await _fails(rig, answers(status, body), f"HTTP {status} is no success")
+
+
+@law
+async def unjudged_answer_is_ambiguous(rig: ChannelRig) -> None:
+    behaviours = (resets(), sends(b"", close=True), answers(502, _HTML), answers(200, _HTML))
+    for behave in behaviours:
+        failure = await _fails(rig, behave, "a call without an answer is no success")
+        expect(isinstance(failure, Retryable) and failure.ambiguous, f"it may have had its effect: {failure}")
+
+
+@law
+async def call_that_never_left_is_not_ambiguous(rig: ChannelRig) -> None:
+    await rig.vendor.stop()
+    failure = await rig.send()
+    expect(isinstance(failure, Retryable) and not failure.ambiguous, f"nothing was sent: {failure}")
+
+
+@law
+async def redirect_is_not_followed(rig: ChannelRig) -> None:
+    async with FakeVendor(answers(200, rig.specimen.accepted)) as other:
+        for status in (301, 302, 303, 307, 308):
+            redirect = answers(status, b"", {"Location": other.url + "/elsewhere"})
+            await _fails(rig, redirect, f"HTTP {status} is no success")
+        expect(not other.heard, "a redirect is not followed: it would carry the secret elsewhere")
+
+
+@law
+async def deadline_is_kept(rig: ChannelRig) -> None:
+    for behave in (hangs(), drips(rig.specimen.accepted, 0.2)):
+        rig.vendor.behave = behave
+        failure = await rig.send(rig.call(deadline=0.25))
+        expect(isinstance(failure, Retryable) and failure.ambiguous, f"a call past its deadline is unknown: {failure}")
+
+
+@law
+async def cancellation_ends_the_call(rig: ChannelRig) -> None:
+    rig.vendor.behave = hangs()
+    task = asyncio.ensure_future(rig.channel.send(rig.call()))
+    async with asyncio.timeout(_SECONDS):
+        await rig.vendor.called.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=1)
+    expect(task.cancelled(), "a cancelled call ends at once, as cancelled")
+    expect(await _left(rig), "a cancelled call leaves the vendor")
+
+
+@law
+async def huge_answer_is_not_read_to_its_end(rig: ChannelRig) -> None:
+    await _fails(rig, floods(256 << 20), "an answer without end is no success")
+    expect(await _left(rig), "an answer without end is left, not read")
+
+
+@law
+async def calls_at_the_same_time_do_not_mix(rig: ChannelRig) -> None:
+    names = [f"name-{number}" for number in range(32)]
+    results = await asyncio.gather(*(rig.send(rig.call(f"text of {name}", recipients=(name,))) for name in names))
+    for name, result in zip(names, results, strict=True):
+        mine = not isinstance(result, Failure) and [receipt.recipient for receipt in result] == [name]
+        expect(mine, "a call's receipts are its own")
+    said = sorted(text for heard in rig.vendor.heard for text in _strings(heard.body) if text.startswith("text of "))
+    expect(said == sorted(f"text of {name}" for name in names), "each text is sent once")
+
+
+@law
+async def secret_is_never_shown(rig: ChannelRig) -> None:
+    shown = [repr(rig.channel), str(rig.channel), repr(rig.config), str(rig.config), rig.config.model_dump_json()]
+    bodies = (*rig.specimen.refused, *rig.specimen.throttled)
+    behaviours: list[Behaviour] = [answers(200, rig.specimen.accepted), resets(), answers(302, b"", {"Location": "/x"})]
+    behaviours += [answers(status, _echo(body)) for body in bodies for status in (200, 500)]
+    behaviours += [answers(500, SECRET.encode()), sends(SECRET.encode() + b"\r\n\r\n", close=True)]
+    for behave in behaviours:
+        rig.vendor.behave = behave
+        result = await rig.send()
+        if isinstance(result, Failure):
+            shown += [repr(result), str(result), result.detail, *traceback.format_exception(result)]
+    shown += rig.logged
+    for secret in (SECRET, quote(SECRET, safe="")):
+        expect(not any(secret in text for text in shown), "a secret is in no repr, no exception and no log")
+
+
+@law
+async def close_may_be_called_twice(rig: ChannelRig) -> None:
+    await rig.send()
+    await rig.channel.close()
+    await rig.channel.close()
+
+
+async def _fails(rig: ChannelRig, behave: Behaviour, sentence: str) -> Failure:
+    rig.vendor.behave = behave
+    result = await rig.send()
+    if isinstance(result, Failure):
+        return result
+    raise ContractBroken(sentence)
+
+
+async def _left(rig: ChannelRig) -> bool:
+    try:
+        async with asyncio.timeout(1):
+            return await rig.vendor.gone.wait()
+    except TimeoutError:
+        return False
+
+
+def _echo(body: bytes) -> bytes:
+    """A refusal in which the vendor quotes our secret back, as vendors do with addresses."""
+    value = json.loads(body)
+    return json.dumps({key: f"{one} {SECRET}" if isinstance(one, str) else one for key, one in value.items()}).encode()
+
+
+def _strings(body: bytes) -> list[str]:
+    """Every text in a request body: of JSON the strings, else the whole."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return [body.decode(errors="replace")]
+    return list(_leaves(value))
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(one)

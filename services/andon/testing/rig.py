@@ -1,0 +1,126 @@
+"""A channel under test, wired to a fake of its vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from andon.core.failure import Rejected, Retryable
+from andon.core.ports import Call, Channel, ChannelConfig, Context, Receipt
+from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
+from andon.testing.builders import call
+from andon.testing.clock import ManualClock
+from andon.testing.vendor import FakeVendor, answers
+from andon.web.wire import HttpWire
+
+SECRET = "Zx9-hidden/3f9a+key"  # noqa: S105 - no secret, but what must never be shown
+SECONDS = 3.0
+
+
+class ContractBroken(AssertionError):  # noqa: N818 - the finding of a law, not an error of ours
+    """A plug-in does not keep its contract; the text says which sentence of it, and how."""
+
+
+def expect(kept: object, sentence: str) -> None:
+    """Raises ContractBroken with `sentence` unless `kept` is true."""
+    if not kept:
+        raise ContractBroken(sentence)
+
+
+class ChannelRig:
+    """A channel built from its own `specimen`, the vendor it talks to, and everything that was logged meanwhile."""
+
+    def __init__(self, channel_type: type[Any], vendor: FakeVendor, wire: HttpWire, logged: list[str]) -> None:
+        self.specimen: ChannelSpecimen = channel_type.specimen
+        self.vendor = vendor
+        self.logged = logged
+        self.config_type: type[BaseModel] = channel_type.Config
+        self.options = _filled(dict(self.specimen.options), vendor.url)
+        self.config: Any = self.config_type.model_validate(self.options)
+        self.channel: Channel = channel_type(self.config, Context("contract", Path(), ManualClock(), wire))
+
+    @property
+    def limits(self) -> ChannelConfig:
+        """The configuration as the desk sees it."""
+        found: ChannelConfig = self.config
+        return found
+
+    def call(self, text: str = "冲压机 7 停机", kind: str = "", **changes: Any) -> Call:
+        """A call of the channel's first kind, unless another is named."""
+        return call(text, kind or next(iter(self.specimen.kinds)), **changes)
+
+    async def send(self, one: Call | None = None) -> Sequence[Receipt] | Retryable | Rejected:
+        """What `send` returns or raises; anything but receipts, Retryable and Rejected breaks the contract, as does
+        taking a second longer than the call's deadline or 3 s."""
+        one = one or self.call()
+        task = asyncio.ensure_future(self.channel.send(one))
+        done, _ = await asyncio.wait({task}, timeout=min(one.deadline + 1, SECONDS))
+        if not done:
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
+        expect(done, f"a call ends within its deadline ({one.deadline:g} s)")
+        expect(not task.cancelled(), "a call that nobody cancelled is not cancelled")
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, Retryable | Rejected):
+            raise ContractBroken(f"send raises only Retryable and Rejected, not {type(error).__name__}") from error
+        return error
+
+
+@asynccontextmanager
+async def channel_rig(channel_type: type[Any]) -> AsyncIterator[ChannelRig]:
+    """A rig whose vendor answers well; closes the channel at the end."""
+    name = REFERENCE.removeprefix("env:")
+    before = os.environ.get(name)
+    os.environ[name] = SECRET
+    wire = HttpWire()
+    try:
+        async with FakeVendor(answers(200, channel_type.specimen.accepted)) as vendor:
+            with _Log() as logged:
+                rig = ChannelRig(channel_type, vendor, wire, logged)
+                try:
+                    yield rig
+                finally:
+                    await rig.channel.close()
+    finally:
+        await wire.close()
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+class _Log(logging.Handler):
+    """Everything any logger says, as text, while entered."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    def __enter__(self) -> list[str]:
+        self._level = logging.root.level
+        logging.root.addHandler(self)
+        logging.root.setLevel(logging.DEBUG)
+        return self._lines
+
+    def __exit__(self, *_exception: object) -> None:
+        logging.root.removeHandler(self)
+        logging.root.setLevel(self._level)
+
+
+def _filled(value: Any, base: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(one, base) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, base) for one in value]
+    return value.replace(BASE, base) if isinstance(value, str) else value

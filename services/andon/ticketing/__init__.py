@@ -1,0 +1,1 @@
+"""Fault episodes and their tickets."""

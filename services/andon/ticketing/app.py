@@ -1,0 +1,56 @@
+"""Wires the ticketing service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from andon.config.published import Published
+from andon.core.ports import Context, Wire
+from andon.kafka.topics import ENRICHED
+from andon.runtime.desk.runner import DeskRunner, DeskSettings
+from andon.runtime.host import Host
+from andon.runtime.registry import Registry
+from andon.store.desk import SqlDeskStore
+from andon.ticketing.desk import Systems, TicketWork, compiled
+from andon.web.wire import HttpWire
+
+GROUP = "andon.ticket_systems"
+
+
+def systems_of(published: Published, host: Host, registry: Registry, wire: Wire) -> Systems:
+    """Every ticket system of the configuration, built."""
+    systems, domains = {}, {}
+    for name, plug in published.settings.ticket_systems.items():
+        config = registry.config(GROUP, plug)
+        domains[name] = getattr(config, "limit_domain", lambda name=name: name)()
+        systems[name] = registry.build(GROUP, plug, Context(name, Path(published.directory), host.clock, wire))
+    return Systems(compiled(published.settings.episodes), systems, domains)
+
+
+async def run(host: Host) -> None:
+    """Runs ticketing until the host stops."""
+    registry, settings = Registry(), host.published.settings
+    wire = HttpWire(proxy=settings.site.proxy)
+    work = TicketWork(systems_of(host.published, host, registry, wire), host.metrics)
+
+    async def changed(published: Published) -> None:
+        old, work.systems = work.systems, systems_of(published, host, registry, wire)
+        await old.close()
+
+    bounds = DeskSettings(
+        service="ticketing",
+        topic=ENRICHED,
+        slot=host.slot,
+        window=settings.limits.window,
+        backlog=settings.limits.backlog,
+        room=settings.limits.in_flight,
+    )
+    store = SqlDeskStore(host.store_url, "ticketing")
+    runner = DeskRunner(bounds, work, store, host.connection, host.clock, host.metrics)
+    host.ready_when(lambda: runner.assigned)
+    host.on_change(changed)
+    try:
+        await runner.run(host.stop)
+    finally:
+        await work.systems.close()
+        await wire.close()

@@ -1,0 +1,205 @@
+"""What the ticketing desk knows: episodes, and the commands their tickets need. The engine carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from uuid import UUID, uuid5
+
+import msgspec
+
+from andon.config.settings import EpisodeRule
+from andon.core.digest import Digest, merged
+from andon.core.event import Event, Home, accepted_at
+from andon.core.failure import Rejected
+from andon.core.matchers import Test, all_hold, compile_matchers
+from andon.core.outcome import Outcome, Parked, RecipientState, name_of
+from andon.core.policy import OnAmbiguous, QueuePolicy
+from andon.core.ports import Ticket, TicketSystem
+from andon.core.reason import Reason
+from andon.core.work import Item, Note
+from andon.kafka.codecs import Json, encode
+from andon.kafka.records import Record
+from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
+from andon.runtime.desk.work import Success, Taken, Told
+from andon.runtime.dlq import dlq_copy
+from andon.runtime.metrics import Metrics
+from andon.ticketing.episode import (
+    Close,
+    Command,
+    Comment,
+    Episode,
+    FaultState,
+    Open,
+    Reopen,
+    advance,
+    applied,
+    episode_key,
+    ticket_key,
+)
+from andon.ticketing.records import records, ticket_record
+
+_NAMESPACE = UUID("a3a4e1fb-09a4-5f0c-8a43-0f6f7a86d7d5")
+# Commands cannot be merged, so their queue has no cap of its own; `limits.backlog` bounds the desk.
+_UNBOUNDED = 1 << 30
+
+
+class Job(msgspec.Struct, frozen=True):
+    """An item's body: what one event asks of an episode's ticket, in order."""
+
+    system: str
+    event: bytes
+    commands: tuple[Command, ...]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """An episode rule, compiled."""
+
+    tests: tuple[Test, ...]
+    rule: EpisodeRule
+
+
+class Systems(msgspec.Struct, frozen=True):
+    """The episode rules and ticket systems of one configuration version; `domains` names each system's account."""
+
+    rules: tuple[Rule, ...]
+    systems: Mapping[str, TicketSystem]
+    domains: Mapping[str, str]
+
+    async def close(self) -> None:
+        for system in self.systems.values():
+            await system.close()
+
+
+def compiled(episodes: Mapping[str, EpisodeRule]) -> tuple[Rule, ...]:
+    """The rules in the order of the file. Raises MatcherError for what `check` would have refused."""
+    return tuple(
+        Rule(tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), rule) for rule in episodes.values()
+    )
+
+
+class TicketWork:
+    """The ticketing desk's part of the engine's `Work`. An episode is a memo of the home its subject lives in."""
+
+    def __init__(self, systems: Systems, metrics: Metrics) -> None:
+        self.systems = systems
+        self._metrics = metrics
+        self._events = Json(Event)
+        self._jobs = Json(Job)
+        self._memos = Json(Episode)
+        self._episodes: dict[Home, dict[str, Episode]] = {}
+
+    def read(self, record: Record) -> Taken:
+        event = self._events.decode(record.value)
+        found = self._fault(event)
+        if found is None:
+            self._metrics.record("ticketing", "skipped", Reason.NO_EPISODE)
+            return Taken()
+        rule, key = found
+        episodes = self._episodes.setdefault(record.home, {})
+        before = episodes.get(key)
+        after, commands = advance(before, event, key)
+        if after == before:
+            return Taken()
+        episodes[key] = after
+        notes = [
+            note
+            for one in records(before, after, event, system=rule.ticket_system)
+            for note in (
+                Note(TICKETS, key.encode(), encode(one)),
+                Note(ACTIVE, key.encode(), encode(one) if one.state == FaultState.RAISED else None),
+            )
+        ]
+        item = self._item(record, event, key, rule.ticket_system, commands) if commands else None
+        return Taken(item, {key: encode(after)}, tuple(notes))
+
+    def _fault(self, event: Event) -> tuple[EpisodeRule, str] | None:
+        for one in self.systems.rules:
+            if all_hold(one.tests, event):
+                key = episode_key(one.rule, event)
+                return (one.rule, key) if key is not None else None
+        return None
+
+    def _item(self, record: Record, event: Event, key: str, system: str, commands: tuple[Command, ...]) -> Item:
+        return Item(
+            id=uuid5(_NAMESPACE, f"{event.source}\n{event.id}\n{key}"),
+            home=record.home,
+            offset=record.offset,
+            queue=system,
+            domain=self.systems.domains.get(system, system),
+            lane=key,
+            content=blake2b(encode(commands), digest_size=16).digest(),
+            born=accepted_at(event),
+            body=encode(Job(system, record.value, commands)),
+        )
+
+    def policy(self, queue: str) -> QueuePolicy:
+        # A ticket is found by its key before it is made, so a command may be repeated.
+        return QueuePolicy(channel=queue, in_flight=1, cap=_UNBOUNDED, on_ambiguous=OnAmbiguous.RESEND_KEYED)
+
+    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
+        self._episodes[home] = {key: self._memos.decode(body) for key, body in memos.items()}
+
+    def digest(self, item: Item) -> Digest:
+        return merged(None, self._events.decode(self._jobs.decode(item.body).event))
+
+    def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
+        self._metrics.record("ticketing", name_of(outcome), outcome.reason)
+        if not isinstance(outcome, Parked):
+            return Told()
+        job = self._jobs.decode(item.body)
+        at = datetime.fromtimestamp(now, UTC)
+        told = [
+            ticket_record(command, None, at, failed=True, system=job.system, detail=outcome.detail or outcome.reason)
+            for command in job.commands
+        ]
+        notes = [Note(TICKETS, item.lane.encode(), encode(one)) for one in told if one]
+        key = self._events.decode(job.event).subject.encode()
+        notes.append(dlq_copy(ENRICHED, item.home.partition, item.offset, key, job.event, outcome, item.redrive))
+        episode = self._episodes.get(item.home, {}).get(item.lane)
+        if episode is None:
+            return Told(tuple(notes))
+        for command in job.commands:
+            episode = applied(episode, command, None, failed=True)
+        return Told(tuple(notes), self._remember(item, episode))
+
+    async def call(self, item: Item, line: int, deadline: float) -> Success:
+        job = self._jobs.decode(item.body)
+        system = self.systems.systems.get(job.system)
+        if system is None:
+            raise Rejected(Reason.UNKNOWN_CHANNEL, f"the configuration has no ticket system {job.system}")
+        episode = self._episodes[item.home][item.lane]
+        notes: list[Note] = []
+        for command in job.commands:
+            ticket = await _carry_out(system, command, episode)
+            # The episode may have moved on while the call was under way: what was done is applied to what it is now.
+            episode = applied(self._episodes[item.home][item.lane], command, ticket, failed=False)
+            self._episodes[item.home][item.lane] = episode
+            told = ticket_record(command, ticket, datetime.now(UTC), system=job.system)
+            if told:
+                notes.append(Note(TICKETS, item.lane.encode(), encode(told)))
+        return Success(memos=self._remember(item, episode), notes=tuple(notes))
+
+    def _remember(self, item: Item, episode: Episode) -> Mapping[str, bytes]:
+        self._episodes[item.home][item.lane] = episode
+        return {item.lane: encode(episode)}
+
+
+async def _carry_out(system: TicketSystem, command: Command, episode: Episode) -> Ticket | None:
+    """Does to the tracker what the command says. Safe to repeat: tickets are found by their key."""
+    key = ticket_key(command)
+    if isinstance(command, Open):
+        return await system.open(key, command.title, command.text, command.severity)
+    known = episode.ticket if episode.number == command.number else None
+    found = known or getattr(await system.find(key), "id", None)
+    if found is None:
+        raise Rejected(Reason.GONE, f"the tracker has no ticket for {key}")
+    match command:
+        case Close():
+            return await system.move(found, "closed", command.text)
+        case Reopen():
+            return await system.reopen(found, command.text)
+        case Comment():
+            await system.comment(found, command.text)
+            return None

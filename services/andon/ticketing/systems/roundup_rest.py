@@ -1,0 +1,124 @@
+"""One conversation with Roundup's REST interface: authentication, deadline, and what an answer means."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from andon.config.secrets import SecretMissing, SecretRef
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.ports import Context, Reply
+from andon.core.reason import Reason
+
+_DETAIL = 300
+# Roundup answers 400 with this text when something broke inside it, for instance when its database was locked.
+_BROKE_INSIDE = "An error occurred"
+
+
+class Rest:
+    """The requests of one call to the ticket system; together they have `deadline` seconds.
+
+    The password is read once, sent as basic authentication (RFC 7617) and appears in no exception.
+    """
+
+    def __init__(self, url: str, user: str, password: SecretRef, deadline: float, context: Context) -> None:
+        parts = urlsplit(url)
+        try:
+            account = base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+        except SecretMissing as missing:
+            raise Rejected(Reason.CREDENTIALS, str(missing)) from None
+        self._root = f"{url}rest/data/"
+        self._headers = {
+            "Authorization": f"Basic {account}",
+            "Accept": "application/json",
+            # Roundup refuses a change that carries no proof of coming from its own site.
+            "Origin": f"{parts.scheme}://{parts.netloc}",
+            "Referer": url,
+            "X-Requested-With": "andon",
+        }
+        self._wire = context.wire
+        self._clock = context.clock
+        self._ends = context.clock.now() + deadline
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        etag: str | None = None,
+        needs: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """The `data` of the answer, which holds at least the fields `needs`. Raises Retryable or Rejected."""
+        left = self._ends - self._clock.now()
+        if left <= 0:
+            raise Retryable(Reason.TIMEOUT, "the tracker took too long over several requests")
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if etag is not None:
+            headers["If-Match"] = etag
+        reply = await self._wire.request(
+            method,
+            f"{self._root}{path}{'?' + urlencode(query) if query else ''}",
+            body=b"" if body is None else msgspec.json.encode(body),
+            headers=headers,
+            deadline=left,
+        )
+        data = _data(reply)
+        if lacking := [name for name in needs if name not in data]:
+            raise Retryable(Reason.BAD_REPLY, f"the answer to {method} {path.partition('/')[0]} has no {lacking[0]}")
+        return data
+
+    async def items(self, kind: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Those of a kind that a search finds."""
+        found: list[dict[str, Any]] = (await self.request("GET", kind, query=query, needs=("collection",)))[
+            "collection"
+        ]
+        return found
+
+    async def token(self, kind: str) -> str:
+        """A new one-time token for creating one item of this kind; valid for 30 minutes."""
+        answer = await self.request("POST", f"{kind}/@poe", body={}, needs=("link",))
+        return str(answer["link"]).rpartition("/")[2]
+
+
+def _data(reply: Reply) -> dict[str, Any]:
+    """What the body says; the status alone is not believed (law L5)."""
+    try:
+        answer = msgspec.json.decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = None
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if error is None and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
+            data: dict[str, Any] = answer["data"]
+            return data
+        raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status} without data; is this address a Roundup tracker?")
+    said = str(error.get("msg", ""))[:_DETAIL] if isinstance(error, dict) else ""
+    status = int(error.get("status", reply.status)) if isinstance(error, dict) else reply.status
+    raise _failure(status, said, reply.headers)
+
+
+def _failure(status: int, said: str, headers: Mapping[str, str]) -> Failure:
+    detail = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Rejected(Reason.CREDENTIALS, f"{detail}; does the account exist and may it edit tickets by REST?")
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return Retryable(Reason.CHANGED, "someone else changed the ticket in between")
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        after = headers.get("retry-after", "")
+        return Retryable(Reason.THROTTLED, detail, after=float(after) if after.isdecimal() else None)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _BROKE_INSIDE in said:
+        return Retryable(Reason.SERVER_ERROR, detail)
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        return Retryable(Reason.TIMEOUT, detail)
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return Rejected(Reason.GONE, detail)
+    return Rejected(Reason.REJECTED, detail)

@@ -1,0 +1,1 @@
+"""HTTP out: one client with total deadlines, shared by everything that calls another system."""

@@ -1,0 +1,64 @@
+"""The whole path: events in andon.events → outcome, 200 receivers, 64 calls in flight, ledger on."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from andon.core.event import Home
+from andon.kafka.admin import Cluster
+from andon.kafka.connection import Connection
+from andon.kafka.reader import END, TopicReader
+from andon.kafka.topics import EVENTS, OUTCOMES
+from tests.bench.bare_http import bare_http
+from tests.bench.figures import ratio, report
+from tests.bench.plant import Plant, fill, free_port, kafka, robots
+
+EVENTS_EACH = 12_000
+RUNS = 3
+KEYS = 200
+
+
+def bench() -> None:
+    with tempfile.TemporaryDirectory(prefix="andon-bench-") as name, kafka(Path(name)) as link:
+        port = free_port()
+        plant = Plant(Path(name), link, robots(KEYS, port))
+        try:
+            keys = ",".join(f"r{n}" for n in range(KEYS))
+            standin = ["-m", "andon.dev.wecom", "--port", str(port), "--record", f"{name}/record.jsonl"]
+            plant.spawn("wecom", [*standin, "--limit", "0", "--keys", keys])
+            plant.prepare()
+            for service in ("enrichment", "routing", "egress"):
+                plant.start(service)
+            plant.wait_ready()
+            ours, bare = [], []
+            for run in range(RUNS):
+                bare.append(asyncio.run(bare_http(f"http://127.0.0.1:{port}", KEYS, EVENTS_EACH, "x" * 200)))
+                ours.append(_once(link, run))
+            report("path_deliveries_per_s", ours, "1/s")
+            report("bare_http_per_s", bare, "1/s")
+            ratio("path_ratio", ours, bare, ">= 0.5")
+        finally:
+            plant.stop()
+
+
+def _once(link: Connection, run: int) -> float:
+    """Deliveries per second from the first to the last outcome of a backlog."""
+    count = Cluster(link).partitions()[OUTCOMES]
+    reader = TopicReader(link, {Home(OUTCOMES, p): END for p in range(count)})
+    while not reader.at_end:
+        reader.poll()
+    began = time.perf_counter()
+    asyncio.run(fill(link, EVENTS, EVENTS_EACH, start=run * EVENTS_EACH))
+    filled = time.perf_counter() - began
+    times: list[int] = []
+    until = time.monotonic() + 120
+    while len(times) < EVENTS_EACH and time.monotonic() < until:
+        times.extend(record.at for record in reader.poll())
+    reader.close()
+    if len(times) < EVENTS_EACH:
+        raise RuntimeError(f"{len(times)} of {EVENTS_EACH} deliveries ended")
+    print(f"  filled in {filled:.1f} s", flush=True)
+    return len(times) / ((max(times) - min(times)) / 1000)

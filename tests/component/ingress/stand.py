@@ -1,0 +1,145 @@
+"""The door on a free port, in front of a log that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+from aiohttp import web
+
+from andon.config.secrets import SecretRef
+from andon.core.event import Event, Position
+from andon.core.failure import Retryable
+from andon.core.ports import Context
+from andon.core.reason import Reason
+from andon.ingress.admission import Admission
+from andon.ingress.api import application
+from andon.ingress.clients import Clients
+from andon.ingress.door import Door, DoorLimits
+from andon.ingress.requests import Requests
+from andon.ingress.sources.http import HttpSource
+from andon.runtime.clock import SystemClock
+from andon.store.requests import RequestIndex
+
+TOPIC = "andon.events"
+
+
+class FakeLog:
+    """Appends when `open` is set; `answers` says what comes back for the next events instead of a position."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.appends: list[int] = []
+        self.asked = 0
+        self.moved = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.answers: list[Retryable | None] = []
+        self.short = 0
+
+    async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
+        self.asked += len(events)
+        self.moved.set()
+        await self.open.wait()
+        self.appends.append(len(events))
+        results: list[Position | Retryable] = []
+        for event in events:
+            answer = self.answers.pop(0) if self.answers else None
+            if answer is None:
+                results.append(Position(TOPIC, 0, len(self.events), 1_760_000_000_000))
+                self.events.append(event)
+            else:
+                results.append(answer)
+        return results[: len(results) - self.short]
+
+    async def until_asked(self, count: int) -> None:
+        """Returns when that many events have come to the log, acknowledged or not."""
+        async with asyncio.timeout(5):
+            while self.asked < count:
+                self.moved.clear()
+                await self.moved.wait()
+
+
+class Counts:
+    """The door's metrics, as plain counters."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[str] = Counter()
+        self.no: Counter[str] = Counter()
+
+    def accepted(self, source: str, count: int, /) -> None:
+        self.taken[source] += count
+
+    def refused(self, reason: str, /) -> None:
+        self.no[reason] += 1
+
+
+class Stand:
+    """A running door. `waiting` is the backlog the door sees; `fatal` is what it reported, once, under law L4."""
+
+    def __init__(self, client: httpx2.AsyncClient, port: int, index: RequestIndex) -> None:
+        self.client = client
+        self.port = port
+        self.index = index
+        self.log = FakeLog()
+        self.counts = Counts()
+        self.waiting = 0
+        self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.requests: Requests
+
+    async def post(self, body: object, *, path: str = "/v1/events", **headers: str) -> httpx2.Response:
+        names = {"authorization": "Bearer alpha", "content-type": "application/json"}
+        names |= {name.replace("_", "-"): value for name, value in headers.items()}
+        names = {name: value for name, value in names.items() if value}
+        if isinstance(body, bytes):
+            return await self.client.post(path, content=body, headers=names)
+        return await self.client.post(path, json=body, headers=names)
+
+    async def batch(self, events: object, **headers: str) -> httpx2.Response:
+        return await self.post(events, path="/v1/events:batch", **headers)
+
+
+@asynccontextmanager
+async def standing(
+    folder: Path, *, deadline: float = 5.0, window: int = 500, body: int = 1 << 20
+) -> AsyncIterator[Stand]:
+    """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart."""
+    for name, token in (("mes", "alpha"), ("erp", "beta")):
+        (folder / name).write_text(token, encoding="utf-8")
+    clock = SystemClock()
+    sources = {
+        name: HttpSource(
+            HttpSource.Config(token=SecretRef(f"file:{folder / name}")),
+            Context(name, folder, clock, None),  # type: ignore[arg-type]  # nothing is called through it
+        )
+        for name in ("mes", "erp")
+    }
+    index = RequestIndex(folder / "requests.sqlite", TOPIC)
+    async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
+        stand = Stand(client, 0, index)
+        stand.requests = Requests(index, clock, stand.fatal.set_result)
+        await stand.requests.start()
+        admission = Admission(window, 1_000, lambda: stand.waiting, clock)
+        door = Door(
+            Clients(sources, clock), stand.log, stand.requests, admission, stand.counts, DoorLimits(body, deadline)
+        )
+        runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        stand.port = runner.addresses[0][1]
+        client.base_url = f"http://127.0.0.1:{stand.port}"
+        try:
+            yield stand
+            assert admission.in_flight == 0, "every place was given back"
+        finally:
+            await runner.cleanup()
+            await stand.requests.close()
+            index.close()
+
+
+def unavailable(after: float | None = None) -> Retryable:
+    return Retryable(Reason.UNAVAILABLE, "no broker", after=after)

@@ -1,0 +1,261 @@
+"""A second channel, known to these tests alone, and channels that break the contract as real projects did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit
+
+from andon.config.secrets import SecretRef
+from andon.config.settings import Section
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Receipt, Reply
+from andon.core.reason import Reason
+from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
+from andon.core.text import split_bytes
+from andon.egress.channels.wecom_robot import WecomRobot
+
+BYTES = 8192
+
+
+class Hook:
+    """A web hook that answers {"ok": true}."""
+
+    class Config(Section):
+        url: str
+        token: SecretRef
+
+        def limit_domain(self) -> str:
+            return f"hook:{urlsplit(self.url).netloc}"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return (Limit(100, 60.0),)
+
+        def lines(self) -> int:
+            return 1
+
+    specimen: ClassVar = ChannelSpecimen(
+        options={"url": f"{BASE}/hook", "token": REFERENCE},
+        kinds={"text": BYTES},
+        accepted=b'{"ok":true}',
+        refused=(b'{"ok":false,"error":"no_such_room"}',),
+        throttled=(b'{"ok":false,"error":"slow_down"}',),
+    )
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._config = config
+        self._wire = context.wire
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        self._check(content)
+        return [Content(content.kind, part) for part in split_bytes(content.text, BYTES)]
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        self._check(call.content)
+        self.judge(await self.post(call))
+        return [Receipt(recipient) for recipient in call.recipients]
+
+    async def close(self) -> None:
+        pass
+
+    async def post(self, call: Call) -> Reply:
+        body = json.dumps({"text": call.content.text}).encode()
+        return await self._wire.request("POST", self.address(), body=body, deadline=call.deadline)
+
+    def address(self) -> str:
+        return f"{self._config.url}?token={quote(self._config.token.reveal(), safe='')}"
+
+    def judge(self, reply: Reply) -> None:
+        try:
+            value = json.loads(reply.body)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict) or not isinstance(value.get("ok"), bool):
+            raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status}", ambiguous=not 300 <= reply.status < 500)
+        if value["ok"] and reply.status != 200:
+            raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status}", ambiguous=True)
+        if not value["ok"]:
+            self.refuse(str(value.get("error")))
+
+    def refuse(self, error: str) -> None:
+        if error.startswith("slow_down"):
+            raise Retryable(Reason.THROTTLED, after=60)
+        raise Rejected(Reason.REJECTED, error.replace(self._config.token.reveal(), "***"))
+
+    def _check(self, content: Content) -> None:
+        if content.kind != "text":
+            raise Rejected(Reason.REJECTED, content.kind)
+
+
+class HttpStatusIsSuccess(Hook):
+    """Apprise, dingtalk.py, feishu.py, wecombot.py: HTTP 200 is success, the body is never read."""
+
+    def judge(self, reply: Reply) -> None:
+        if reply.status != 200:
+            raise Retryable(Reason.SERVER_ERROR, ambiguous=True)
+
+
+class ThrottleIsFinal(Hook):
+    """Alertmanager, wechat.go: any errcode but 42001 is final, so a vendor's throttle is never retried."""
+
+    def refuse(self, error: str) -> None:
+        raise Rejected(Reason.REJECTED, "errcode")
+
+
+class LogsTheBody(Hook):
+    """Alertmanager, wechat.go: the debug log shows the body."""
+
+    def judge(self, reply: Reply) -> None:
+        logging.getLogger("hook").debug("body %s", reply.body.decode(errors="replace"))
+        super().judge(reply)
+
+
+class CutsText(Hook):
+    """n9e: text is cut at 4096 bytes."""
+
+    async def post(self, call: Call) -> Reply:
+        body = json.dumps({"text": call.content.text.encode()[:4096].decode(errors="ignore")}).encode()
+        return await self._wire.request("POST", self.address(), body=body, deadline=call.deadline)
+
+
+class SplitsInsideCharacters(Hook):
+    """Cuts bytes and drops what is left of a character."""
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        data = content.text.encode()
+        blocks = [data[start : start + BYTES - 1] for start in range(0, len(data) or 1, BYTES - 1)]
+        return [Content(content.kind, block.decode(errors="ignore")) for block in blocks]
+
+
+class MarkdownSentAsText(WecomRobot):
+    """Apprise, wecombot.py: a markdown body is sent with msgtype text."""
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        plain = Content("text", call.content.text)
+        return await super().send(Call(call.delivery, call.receiver, call.recipients, plain, call.line, call.deadline))
+
+
+class SwallowsExceptions(Hook):
+    """Quix, on_processing_error -> True: a failure is swallowed and the work counts as done."""
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        try:
+            return await super().send(call)
+        except Failure:
+            return [Receipt(recipient) for recipient in call.recipients]
+
+
+class TooFewReceipts(Hook):
+    """Vector, finalization.rs: what has no status of its own counts as delivered."""
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        return list(await super().send(call))[:1]
+
+
+class LeaksTheSecret(Hook):
+    """Puts the address, with its token, into the exception."""
+
+    def judge(self, reply: Reply) -> None:
+        if reply.status == 500:
+            raise Retryable(Reason.SERVER_ERROR, f"POST {self.address()} said {reply.status}", ambiguous=True)
+        super().judge(reply)
+
+
+class FollowsRedirects(Hook):
+    """Follows a redirect, as most clients do by default."""
+
+    async def post(self, call: Call) -> Reply:
+        reply = await super().post(call)
+        if "location" in reply.headers:
+            return await self._wire.request("GET", reply.headers["location"], deadline=call.deadline)
+        return reply
+
+
+class IgnoresTheDeadline(Hook):
+    """Waits as long as its client's default."""
+
+    async def post(self, call: Call) -> Reply:
+        return await self._wire.request("POST", self.address(), body=b'{"text":""}', deadline=60)
+
+
+class RetriesByItself(Hook):
+    """Tries again without asking the limiter or writing an intent."""
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        try:
+            return await super().send(call)
+        except Retryable:
+            return await super().send(call)
+
+
+class RaisesWhatItMeets(Hook):
+    """Expects the vendor's JSON and lets every other exception out."""
+
+    def judge(self, reply: Reply) -> None:
+        if not json.loads(reply.body)["ok"]:
+            self.refuse(json.loads(reply.body)["error"])
+
+
+class SilenceIsSuccess(Hook):
+    """Takes a missing field for a good one."""
+
+    def judge(self, reply: Reply) -> None:
+        if json.loads(reply.body or b"{}").get("ok", True) is False:
+            self.refuse("x")
+
+
+class EveryFailureIsSafe(Hook):
+    """Says of a lost answer that nothing happened."""
+
+    async def post(self, call: Call) -> Reply:
+        try:
+            return await super().post(call)
+        except Retryable as error:
+            raise Retryable(error.reason) from None
+
+
+class SwallowsCancellation(Hook):
+    """Takes a cancellation for a failure of the vendor."""
+
+    async def post(self, call: Call) -> Reply:
+        try:
+            return await super().post(call)
+        except asyncio.CancelledError:
+            raise Retryable(Reason.INTERRUPTED) from None
+
+
+class ReadsWithoutEnd(Hook):
+    """Brings a client of its own, without a cap."""
+
+    async def post(self, call: Call) -> Reply:
+        parts = urlsplit(self.address())
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            writer.write(f"POST {parts.path}?{parts.query} HTTP/1.1\r\nContent-Length: 0\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            while left:
+                left -= len(await reader.read(1 << 20))
+        finally:
+            writer.transport.abort()
+        return Reply(500, b"", {})
+
+
+class SharesState(Hook):
+    """Keeps the call it works on in itself."""
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        self.current: Any = call
+        self.judge(await self.post(call))
+        return [Receipt(recipient) for recipient in self.current.recipients]
+
+
+class TakesAnyKey(Hook):
+    """Lets a typing error in the configuration pass."""
+
+    class Config(Hook.Config):
+        model_config: ClassVar = {"extra": "ignore"}

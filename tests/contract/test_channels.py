@@ -1,0 +1,52 @@
+"""Every installed channel keeps the contract, one nobody installed does too, and broken ones are caught.
+
+The ids of the broken ones name the project whose defect each repeats (style.md, section 4).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from andon.runtime.registry import Registry
+from andon.testing.contract_channels import LAWS, run
+from andon.testing.rig import ContractBroken
+from tests.contract import hook_channel as hook
+
+GROUP = "andon.channels"
+REGISTRY = Registry({GROUP: {"hook": hook.Hook}})
+
+BROKEN = [
+    pytest.param(hook.HttpStatusIsSuccess, "body_decides_under_http_200", id="apprise-http-200-is-success"),
+    pytest.param(hook.MarkdownSentAsText, "kinds_are_told_apart", id="apprise-markdown-sent-as-text"),
+    pytest.param(hook.ThrottleIsFinal, "throttle_is_retryable", id="alertmanager-throttle-is-final"),
+    pytest.param(hook.LogsTheBody, "secret_is_never_shown", id="alertmanager-body-in-the-debug-log"),
+    pytest.param(hook.CutsText, "whole_text_is_sent", id="n9e-cuts-text-at-4096"),
+    pytest.param(hook.SwallowsExceptions, "call_that_never_left_is_not_ambiguous", id="quix-failure-swallowed"),
+    pytest.param(hook.TooFewReceipts, "good_answer_gives_a_receipt_per_recipient", id="vector-no-status-is-delivered"),
+    pytest.param(hook.SilenceIsSuccess, "no_status_makes_a_success_of_a_foreign_answer", id="silence-is-success"),
+    pytest.param(hook.SplitsInsideCharacters, "parts_joined_equal_the_text", id="splits-inside-characters"),
+    pytest.param(hook.LeaksTheSecret, "secret_is_never_shown", id="leaks-the-secret"),
+    pytest.param(hook.FollowsRedirects, "redirect_is_not_followed", id="follows-redirects"),
+    pytest.param(hook.IgnoresTheDeadline, "deadline_is_kept", id="ignores-the-deadline"),
+    pytest.param(hook.RetriesByItself, "one_call_is_one_request", id="retries-by-itself"),
+    pytest.param(hook.RaisesWhatItMeets, "no_status_makes_a_success_of_a_foreign_answer", id="raises-what-it-meets"),
+    pytest.param(hook.EveryFailureIsSafe, "unjudged_answer_is_ambiguous", id="every-failure-is-safe"),
+    pytest.param(hook.SwallowsCancellation, "cancellation_ends_the_call", id="swallows-cancellation"),
+    pytest.param(hook.ReadsWithoutEnd, "huge_answer_is_not_read_to_its_end", id="reads-without-end"),
+    pytest.param(hook.SharesState, "calls_at_the_same_time_do_not_mix", id="shares-state"),
+    pytest.param(hook.TakesAnyKey, "configuration_refuses_unknown_keys", id="takes-any-key"),
+]
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("kind", REGISTRY.kinds(GROUP))
+def test_channel_keeps_the_law(kind: str, name: str) -> None:
+    run(name, REGISTRY.plug_in(GROUP, kind))
+
+
+@pytest.mark.parametrize(("channel", "name"), BROKEN)
+def test_broken_channel_is_caught(channel: type[Any], name: str) -> None:
+    with pytest.raises(ContractBroken):
+        run(name, channel)

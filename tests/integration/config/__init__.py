@@ -1,0 +1,1 @@
+"""Topics, first offsets and the published configuration on a real broker."""

@@ -1,0 +1,1 @@
+"""The Kafka layer on a real broker."""

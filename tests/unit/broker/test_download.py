@@ -1,0 +1,179 @@
+"""The cache never holds a wrong file, and is not asked for twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from andon.broker import ChecksumError, FetchError, download, fetch
+from andon.broker.jars import Jar
+from tests.unit.broker.conftest import DEAD, Repository
+
+CONTENT = bytes(range(256)) * 2_000
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "FIRST_PAUSE_S", 0.01)
+
+
+def left_over(cache: Path) -> list[str]:
+    return sorted(file.name for file in (cache / "jars").iterdir() if file.name != ".lock")
+
+
+def test_fetches_all_and_is_then_offline(repository: Repository, cache: Path) -> None:
+    jars = [repository.jar(f"part-{n}", CONTENT[n:]) for n in range(12)]
+    paths = fetch(jars, repository=repository.address + "/")
+    assert [path.read_bytes() for path in paths] == [CONTENT[n:] for n in range(12)]
+    assert left_over(cache) == sorted(jar.name for jar in jars)
+    assert fetch(jars, repository=DEAD) == paths
+    assert len(repository.asked) == 12
+
+
+def test_address_from_the_environment(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_MAVEN_URL", repository.address)
+    (path,) = fetch([repository.jar("one", CONTENT)])
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_is_one_sentence_and_nothing_is_kept(repository: Repository, cache: Path) -> None:
+    jar = repository.jar("one", CONTENT)
+    repository.files[f"/{jar.path}"] = CONTENT[:-1] + b"!"
+    with pytest.raises(ChecksumError, match=r"one-1\.0\.jar from http.* pinned SHA-256 .* try again") as caught:
+        fetch([jar], repository=repository.address)
+    assert "\n" not in str(caught.value)
+    assert left_over(cache) == []
+
+
+@pytest.mark.parametrize("content", [CONTENT + b"more", CONTENT + CONTENT])
+def test_a_longer_file_is_a_wrong_one(repository: Repository, cache: Path, content: bytes) -> None:
+    jar = repository.jar("one", CONTENT)
+    repository.files[f"/{jar.path}"] = content
+    with pytest.raises(ChecksumError):
+        fetch([jar], repository=repository.address)
+    assert left_over(cache) == []
+
+
+def test_a_wrong_file_keeps_the_right_ones_that_came_before(repository: Repository, cache: Path) -> None:
+    good, bad = repository.jar("good", CONTENT), repository.jar("bad", CONTENT[1:])
+    fetch([good], repository=repository.address)
+    repository.files[f"/{bad.path}"] = CONTENT
+    with pytest.raises(ChecksumError):
+        fetch([good, bad], repository=repository.address)
+    assert left_over(cache) == [good.name]
+
+
+def test_goes_on_where_an_earlier_run_ended(repository: Repository, cache: Path) -> None:
+    jar = repository.jar("one", CONTENT)
+    (cache / "jars").mkdir(parents=True)
+    (cache / "jars" / f"{jar.name}.part").write_bytes(CONTENT[:1_000])
+    (path,) = fetch([jar], repository=repository.address)
+    assert path.read_bytes() == CONTENT
+    assert repository.asked_for(jar) == ["bytes=1000-"]
+    assert left_over(cache) == [jar.name]
+
+
+def test_a_connection_that_breaks_is_resumed(repository: Repository) -> None:
+    jar = repository.jar("one", CONTENT)
+    repository.break_after = 100_000
+    (path,) = fetch([jar], repository=repository.address)
+    assert path.read_bytes() == CONTENT
+    assert repository.asked_for(jar) == [None, "bytes=100000-"]
+
+
+def test_a_repository_without_ranges(repository: Repository, cache: Path) -> None:
+    jar = repository.jar("one", CONTENT)
+    repository.ranges = False
+    (cache / "jars").mkdir(parents=True)
+    (cache / "jars" / f"{jar.name}.part").write_bytes(CONTENT[:1_000])
+    (path,) = fetch([jar], repository=repository.address)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("part", [b"of another file", b"x" * len(CONTENT), b"x" * (len(CONTENT) + 9)])
+def test_a_part_of_something_else_is_replaced(repository: Repository, cache: Path, part: bytes) -> None:
+    jar = repository.jar("one", CONTENT)
+    (cache / "jars").mkdir(parents=True)
+    (cache / "jars" / f"{jar.name}.part").write_bytes(part)
+    (path,) = fetch([jar], repository=repository.address)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_file_that_rotted_in_the_cache_is_fetched_again(repository: Repository) -> None:
+    jar = repository.jar("one", CONTENT)
+    (path,) = fetch([jar], repository=repository.address)
+    path.write_bytes(CONTENT[::-1])
+    assert fetch([jar], repository=repository.address)[0].read_bytes() == CONTENT
+
+
+def test_a_passing_failure_is_tried_again(repository: Repository) -> None:
+    jar = repository.jar("one", CONTENT)
+    repository.failures = [503, 502]
+    (path,) = fetch([jar], repository=repository.address)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_missing_file_is_asked_for_once(repository: Repository) -> None:
+    jar = Jar("org.example", "gone", "1.0", "0" * 64, 10)
+    with pytest.raises(FetchError, match=r"gone-1\.0\.jar could not be fetched .*HTTP 404.*ANDON_MAVEN_URL"):
+        fetch([jar], repository=repository.address)
+    assert len(repository.asked) == 1
+
+
+def test_no_network(repository: Repository) -> None:
+    with pytest.raises(FetchError, match="connect to the network once, set HTTPS_PROXY, or set ANDON_MAVEN_URL"):
+        fetch([repository.jar("one", CONTENT), repository.jar("two", CONTENT)], repository=DEAD)
+
+
+def test_an_address_that_is_none(repository: Repository) -> None:
+    with pytest.raises(FetchError, match="'file:///etc' is no address of a Maven repository"):
+        fetch([repository.jar("one", CONTENT)], repository="file:///etc")
+
+
+def test_a_cache_that_cannot_be_written(repository: Repository, cache: Path) -> None:
+    cache.write_text("a file")
+    with pytest.raises(FetchError, match="set ANDON_CACHE to a writable one"):
+        fetch([repository.jar("one", CONTENT)], repository=repository.address)
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_through_a_proxy(repository: Repository, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    jar = repository.jar("one", CONTENT)
+    if how == "environment":
+        monkeypatch.setenv("http_proxy", repository.address)
+    (path,) = fetch(
+        [jar], repository="http://repository.invalid", proxy=repository.address if how == "argument" else None
+    )
+    assert path.read_bytes() == CONTENT
+    assert repository.asked == [(f"http://repository.invalid/{jar.path}", None)]
+
+
+def test_a_mirror_with_a_password(repository: Repository) -> None:
+    address = repository.address.replace("://", "://user:s%40cret@")
+    fetch([repository.jar("one", CONTENT)], repository=address)
+    assert repository.authorizations == ["Basic dXNlcjpzQGNyZXQ="]
+    with pytest.raises(FetchError) as caught:
+        fetch([Jar("org.example", "gone", "1.0", "0" * 64, 10)], repository=address)
+    assert "cret" not in str(caught.value)
+
+
+def test_progress_says_first_what_is_missing(repository: Repository) -> None:
+    here, jar, other = (repository.jar(name, CONTENT) for name in ("here", "one", "two"))
+    fetch([here], repository=repository.address)
+    told: list[tuple[str, int, int]] = []
+    fetch([here, jar, other], repository=repository.address, progress=lambda *seen: told.append(seen))
+    assert told[:2] == [(jar.name, 0, len(CONTENT)), (other.name, 0, len(CONTENT))]
+    assert (jar.name, len(CONTENT), len(CONTENT)) in told
+    assert here.name not in {name for name, _, _ in told}
+
+
+def test_two_processes_at_once_fetch_each_file_once(repository: Repository, cache: Path) -> None:
+    jars = [repository.jar(f"part-{n}", CONTENT[n:]) for n in range(6)]
+    code = f"from andon.broker import fetch; from andon.broker.jars import Jar; fetch({jars!r})"
+    environment = {**os.environ, "ANDON_MAVEN_URL": repository.address}
+    running = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
+    assert sorted(path for path, _ in repository.asked) == sorted(f"/{jar.path}" for jar in jars)
+    assert left_over(cache) == sorted(jar.name for jar in jars)

@@ -1,0 +1,117 @@
+"""Only the process that was started is ever ended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from andon.broker import process, stop
+from andon.broker.launch import Record, alive
+from andon.broker.layout import Layout
+
+SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[int]:
+    pid = process.spawn(SLEEP, output=tmp_path / "out")
+    yield pid
+    if start := process.started(pid):
+        process.end(pid, start, timeout_s=0)
+
+
+def until(what: str, holds: object, timeout_s: float = 10) -> None:
+    assert callable(holds)
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_a_process_has_a_session_of_its_own_and_writes_into_its_file(sleeper: int, tmp_path: Path) -> None:
+    until("output", lambda: (tmp_path / "out").read_text() == "here\n")
+    assert os.getsid(sleeper) == sleeper
+    assert "time.sleep(60)" in process.command_line(sleeper)
+
+
+def test_an_ended_child_does_not_look_alive(sleeper: int) -> None:
+    assert process.started(sleeper)
+    os.kill(sleeper, signal.SIGKILL)
+    until("the end", lambda: process.started(sleeper) is None)
+    assert process.command_line(sleeper) == ""
+
+
+def test_end_touches_no_other_process_with_the_same_pid(sleeper: int) -> None:
+    process.end(sleeper, "another start", timeout_s=0)
+    assert process.started(sleeper)
+    process.end(sleeper, process.started(sleeper) or "", timeout_s=10)
+    assert process.started(sleeper) is None
+
+
+def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    pid = process.spawn([sys.executable, "-c", code], output=tmp_path / "out")
+    until("output", lambda: (tmp_path / "out").read_text() == "deaf\n")
+    process.end(pid, process.started(pid) or "", timeout_s=0.1)
+    assert process.started(pid) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a process of its parent's end")
+def test_a_tied_process_ends_with_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from andon.broker import process;"
+        f"pid = process.spawn({SLEEP!r}, output=pathlib.Path(sys.argv[1]), tie_to_parent=True);"
+        "print(pid, flush=True); sys.stdin.read(); os._exit(9)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        until("output", lambda: (tmp_path / "out").exists() and (tmp_path / "out").read_text() == "here\n")
+        parent.communicate()
+    until("the end of the tied process", lambda: process.started(pid) is None)
+
+
+def record(pid: int, started: str, data: Path) -> None:
+    values = Record(pid, started, 1, 2, str(data), "4.0.0", "java", 0.0)
+    data.mkdir(exist_ok=True)
+    Layout(data).record.write_text(json.dumps(values.__dict__))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1}', "\x00"])
+def test_a_broken_record_is_no_process(tmp_path: Path, text: str) -> None:
+    Layout(tmp_path).record.write_text(text)
+    assert alive(Layout(tmp_path)) is None
+    assert stop(tmp_path) is False
+
+
+def test_a_reused_pid_is_never_ended(tmp_path: Path, sleeper: int) -> None:
+    record(sleeper, "an earlier start", tmp_path)
+    assert alive(Layout(tmp_path)) is None
+    assert stop(tmp_path) is False
+    assert process.started(sleeper)
+
+
+def test_a_process_that_does_not_run_on_the_directory_is_never_ended(tmp_path: Path, sleeper: int) -> None:
+    record(sleeper, process.started(sleeper) or "", tmp_path)
+    assert stop(tmp_path) is False
+    assert process.started(sleeper)
+    assert not Layout(tmp_path).record.exists()
+
+
+def test_the_very_process_is_known_again(tmp_path: Path) -> None:
+    code = [*SLEEP, str(Layout(tmp_path).server)]
+    pid = process.spawn(code, output=tmp_path / "out")
+    until("output", lambda: (tmp_path / "out").read_text() == "here\n")
+    record(pid, process.started(pid) or "", tmp_path)
+    found = alive(Layout(tmp_path))
+    assert found is not None
+    assert found.pid == pid
+    assert stop(tmp_path) is True
+    assert process.started(pid) is None

@@ -1,0 +1,97 @@
+"""The embedded Kafka under the supervisor."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from andon import broker
+from andon.cli.kafka import Downloads, EmbeddedKafka
+from andon.runtime.clock import SystemClock
+from andon.runtime.supervisor import Refused, Supervisor
+from tests.unit.cli.test_up import until
+
+pytestmark = pytest.mark.kafka
+
+SUPERVISED = """
+import asyncio, sys
+from pathlib import Path
+from andon.cli.kafka import EmbeddedKafka
+from andon.runtime.clock import SystemClock
+from andon.runtime.supervisor import Supervisor
+async def main():
+    async with Supervisor(SystemClock()) as supervisor:
+        supervisor.start(EmbeddedKafka(Path(sys.argv[1]), int(sys.argv[2])).program())
+        await supervisor.ready(['kafka'])
+        print('ready', flush=True)
+        await supervisor.refused()
+asyncio.run(main())
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_killed_kafka_comes_back_on_its_port_and_ends_with_the_supervisor(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port = free_port()
+        async with Supervisor(SystemClock()) as supervisor:
+            supervisor.start(EmbeddedKafka(tmp_path, port).program())
+            await supervisor.ready(["kafka"])
+            first = supervisor.statuses[0].pid
+            assert first
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: supervisor.statuses[0].restarts)
+            await supervisor.ready(["kafka"])
+            again = broker.status(tmp_path)
+            assert again
+            assert (again.port, again.pid) == (port, supervisor.statuses[0].pid)
+            assert again.pid != first
+        assert not broker.is_running(tmp_path)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
+def test_a_killed_supervisor_leaves_no_kafka(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", SUPERVISED, str(tmp_path), str(free_port())]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout
+        assert supervisor.stdout.readline() == "ready\n"
+        assert broker.is_running(tmp_path)
+        supervisor.kill()
+        supervisor.wait()
+    asyncio.run(until(lambda: not broker.is_running(tmp_path)))
+
+
+def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
+    async def scenario(port: int) -> None:
+        async with Supervisor(SystemClock()) as supervisor:
+            supervisor.start(EmbeddedKafka(tmp_path, port).program())
+            with pytest.raises(Refused, match=f"^kafka: Port {port} is in use"):
+                await supervisor.ready(["kafka"])
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        asyncio.run(scenario(other.getsockname()[1]))
+
+
+def test_a_download_is_summed_over_its_files() -> None:
+    downloads = Downloads()
+    assert downloads.bytes() is None
+    downloads.seen("a.jar", 10, 100)
+    downloads.seen("b.jar", 20, 50)
+    downloads.seen("a.jar", 30, 100)
+    assert downloads.bytes() == (50, 150)
+    downloads.seen("a.jar", 100, 100)
+    downloads.seen("b.jar", 50, 50)
+    assert downloads.bytes() is None

@@ -1,0 +1,145 @@
+"""The frame of the command line: what it loads, what it says, which code it leaves with."""
+
+import subprocess
+import sys
+import time
+from argparse import Namespace, _SubParsersAction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from andon.cli import main as frame
+from andon.config.secrets import SecretMissing
+
+
+class LawError(Exception):
+    exit_code = 3
+
+
+def command(monkeypatch: pytest.MonkeyPatch, does: Any) -> None:
+    """Puts a command `topics` in place that runs `does(args)`."""
+
+    def add_parser(subparsers: "_SubParsersAction[Any]") -> None:
+        parser = subparsers.add_parser("topics")
+        parser.add_argument("--partition", type=int)
+        parser.set_defaults(func=does)
+
+    module = ModuleType("andon.cli.topics")
+    module.add_parser = add_parser  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "andon.cli.topics", module)
+
+
+def raising(error: BaseException) -> Any:
+    def does(_args: Namespace) -> int:
+        raise error
+
+    return does
+
+
+def test_help_names_every_command_without_importing_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {name} " in out for name in frame.COMMANDS)
+    assert "--config" in out
+
+
+def test_help_is_fast() -> None:
+    began = time.monotonic()
+    script = "import sys; from andon.cli.main import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"asyncio", "pydantic", "confluent_kafka", "aiohttp", "rich", "sqlalchemy", "andon.cli.up"}
+    assert time.monotonic() - began < 3  # 0.04 s here; a loaded machine may take longer
+
+
+@pytest.mark.parametrize("argv", [[], ["fly"], ["--fly"], ["topics", "--partition", "x"], ["topics", "--data"]])
+def test_wrong_usage_is_exit_two(
+    argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, raising(AssertionError("ran")))
+    assert frame.main(argv) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_common_options_stand_before_or_after_the_command(
+    *, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Namespace] = []
+
+    def does(args: Namespace) -> int:
+        seen.append(args)
+        return 7
+
+    command(monkeypatch, does)
+    common = ["--config", str(tmp_path), "--data=d", "--json"]
+    own = ["topics", "--partition", "4"]
+    assert frame.main([*common, *own] if before else [*own, *common]) == 7
+    args = seen[0]
+    assert (args.config, args.data, args.json, args.partition) == (tmp_path / "andon.yaml", Path("d"), True, 4)
+    assert args.config_given
+
+
+def test_the_configuration_comes_from_the_environment_or_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    command(monkeypatch, raising(AssertionError()))
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    args = frame.parse(["topics"])
+    assert (args.config, args.data, args.config_given) == (Path("andon.yaml"), Path(".andon"), False)
+    monkeypatch.setenv("ANDON_CONFIG", "elsewhere.yaml")
+    assert frame.parse(["topics"]).config == Path("elsewhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (SecretMissing("the environment variable X is not set"), 2, "andon topics: the environment variable X is not"),
+        (LawError("the store does not answer"), 3, "andon topics: the store does not answer"),
+        (SystemExit("no such event"), 1, "andon topics: no such event"),
+        (SystemExit(2), 2, ""),
+        (KeyboardInterrupt(), 130, ""),
+        (KeyError("x\ny"), 1, "andon topics: unexpected KeyError: 'x\\ny' (ANDON_DEBUG=1 shows where)"),
+    ],
+)
+def test_every_failure_is_one_sentence_and_a_code(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command(monkeypatch, raising(error))
+    monkeypatch.delenv("ANDON_DEBUG", raising=False)
+    assert frame.main(["topics"]) == code
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.count("\n") == (1 if said else 0)
+
+
+def test_debugging_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    command(monkeypatch, raising(RuntimeError("odd")))
+    monkeypatch.setenv("ANDON_DEBUG", "1")
+    assert frame.main(["topics"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+TALKS = """
+import sys, types
+from andon.cli import main
+def add_parser(subparsers):
+    subparsers.add_parser("topics").set_defaults(func=lambda args: print("line\\n" * 100_000) or 0)
+sys.modules["andon.cli.topics"] = types.SimpleNamespace(add_parser=add_parser)
+sys.exit(main.main(["topics"]))
+"""
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    argv = [sys.executable, "-c", TALKS]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -1,0 +1,82 @@
+"""run.json, the lock beside it, and `andon status`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from andon.cli import main as frame
+from andon.cli import runfile, status
+from andon.runtime.supervisor import State, Status
+
+FACTS = {
+    "started": "2026-11-22T00:00:00+00:00",
+    "data": "/d",
+    "config": "/c",
+    "kafka_data": "/nowhere/kafka",
+    "addresses": {"door": "http://127.0.0.1:8700"},
+}
+
+
+def written(data: Path, *states: State) -> None:
+    programs = [Status(f"p{n}", Path("p.log"), {"metrics": 8701 + n}, state) for n, state in enumerate(states)]
+    runfile.RunFile(data, FACTS).write("running", programs)
+
+
+def test_only_one_up_works_on_a_directory(tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    with runfile.held(data):
+        with pytest.raises(runfile.AlreadyRuns, match="another `andon up` runs on"), runfile.held(data):
+            pass
+        with runfile.held(tmp_path / "other"):
+            pass
+    with runfile.held(data):
+        pass
+
+
+def test_the_run_file_is_replaced_whole(tmp_path: Path) -> None:
+    written(tmp_path, State.STARTING)
+    written(tmp_path, State.READY)
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert found["pid"] == os.getpid()
+    assert found["programs"][0]["state"] == "ready"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("states", "code"), [((State.READY, State.DONE), 0), ((State.READY, State.RESTARTING), 1), ((), 0)]
+)
+def test_status_is_well_when_every_program_is(
+    states: tuple[State, ...], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with runfile.held(tmp_path):
+        written(tmp_path, *states)
+        assert frame.main(["status", "--data", str(tmp_path), "--json"]) == code
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert found["alive"]
+        assert found["kafka"] is None
+        assert frame.main(["status", "--data", str(tmp_path)]) == code
+        assert "http://127.0.0.1:8700" in capsys.readouterr().out
+
+
+def test_status_tells_a_crash_from_an_end_and_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["status", "--data", str(tmp_path)]) == 1
+    assert "nothing was ever started" in capsys.readouterr().out
+    written(tmp_path, State.READY)
+    assert frame.main(["status", "--data", str(tmp_path)]) == 1
+    assert "ended without stopping" in capsys.readouterr().out
+    runfile.RunFile(tmp_path, FACTS).write("stopped", [])
+    assert frame.main(["status", "--data", str(tmp_path), "--json"]) == 1
+    assert not json.loads(capsys.readouterr().out)["alive"]
+
+
+def test_the_text_shows_why_a_program_is_not_well() -> None:
+    program = {"name": "egress", "state": "restarting", "pid": None, "restarts": 3, "ports": {"metrics": 8704}}
+    found = {**FACTS, "alive": True, "pid": 1, "state": "running"}
+    found["programs"] = [{**program, "exit": 3, "note": "the store does not answer"}]
+    found["kafka"] = {"version": "4.1.0", "topics_bytes": 2_500_000, "logs_bytes": 100_000, "disk_used": 0.5}
+    text = status.text(found)
+    assert "metrics 8704  exit 3: the store does not answer" in text
+    assert "kafka    4.1.0, topics 2.5 MB, logs 0.1 MB, disk 50% full" in text

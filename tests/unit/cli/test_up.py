@@ -1,0 +1,200 @@
+"""`andon up` with programs of this file in place of the services."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from andon.cli import live, plan, runfile, up
+from andon.cli import main as frame
+from andon.config.load import Loaded, load
+from andon.runtime.clock import SystemClock
+from andon.runtime.command import Command
+from andon.runtime.supervisor import Program, Refused
+from tests.unit.cli.conftest import Configure
+from tests.unit.cli.test_summary import Counted
+
+SLEEP = "import time; time.sleep(60)"
+
+
+class FakeTally:
+    """Counts what it is told to."""
+
+    def __init__(self, found: Counted) -> None:
+        self.found = found
+        self.closed = False
+
+    def snapshot(self) -> Counted:
+        return self.found
+
+    def accepted_ids(self) -> frozenset[str]:
+        return frozenset()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Stage:
+    """An `andon up` whose services are `scripts`, and what it did."""
+
+    def __init__(
+        self,
+        configure: Configure,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        found: Counted,
+        scripts: dict[str, str],
+        run_for: float | None,
+    ) -> None:
+        self.tally = FakeTally(found)
+        self.prepared = 0
+        self.ready = True
+        self.published: list[Loaded] = []
+        self.out = io.StringIO()
+        self.home = home
+        self.into = home / "summary.json"
+        with ExitStack() as stack:
+            planned = plan.make(configure(), home, run_for=None, stack=stack)
+        programs = tuple(self.program(name, script) for name, script in scripts.items())
+        self.plan = replace(planned, programs=programs, services=tuple(scripts))
+        monkeypatch.setattr(up, "_prepare", self.prepare)
+        monkeypatch.setattr(up, "_publish", self.publish)
+        monkeypatch.setattr(up, "_tally", lambda _plan: self.tally)
+        monkeypatch.setattr("andon.cli.check.checked", load)
+        self.shown = live.screen(as_json=False, out=self.out)
+        self.up = up.Up(self.plan, self.shown, SystemClock(), time.time(), run_for, self.into if run_for else None)
+
+    def program(self, name: str, script: str) -> Program:
+        log = self.home / f"{name}.log"
+        command = Command([sys.executable, "-I", "-S", "-c", script], log)
+        return Program(name, command, log, ready=self.is_ready, stop_timeout=5)
+
+    async def is_ready(self) -> bool:
+        return self.ready
+
+    async def prepare(self, _plan: plan.Plan) -> None:
+        self.prepared += 1
+
+    async def publish(self, _plan: plan.Plan, loaded: Loaded) -> str:
+        self.published.append(loaded)
+        return "published"
+
+    def state(self) -> dict[str, object]:
+        found = json.loads((self.home / "run.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+
+@pytest.fixture
+def stage(configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stage]:
+    def make(found: Counted | None = None, run_for: float | None = None, **scripts: str) -> Stage:
+        return Stage(configure, tmp_path, monkeypatch, found or Counted(), scripts or {"a": SLEEP, "b": SLEEP}, run_for)
+
+    return make
+
+
+async def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 30  # only a wait in vain is as long
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("lost", "code"), [(0, 0), (2, 1)])
+def test_an_unattended_run_ends_with_its_summary(
+    stage: Callable[..., Stage], lost: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "DRAIN", 0.3)
+    it = stage(Counted(lost=lost), 0.1)
+    assert asyncio.run(it.up.run()) == code
+    found = json.loads(it.into.read_text())
+    assert (found["lost"], found["accepted"], found["first_delivery_s"]) == (lost, 10, None)
+    assert it.tally.closed
+    assert it.prepared == 1
+    assert it.state()["state"] == "stopped"
+    turns = [line.split(" · ")[0] for line in it.out.getvalue().splitlines() if " · " in line]
+    assert turns == ["starting", "running", "draining", "stopping", "stopped"]
+
+
+def test_the_first_signal_stops_everything_cleanly(stage: Callable[..., Stage]) -> None:
+    it = stage()
+
+    async def scenario() -> tuple[int, list[int]]:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: (it.home / "run.json").exists() and it.state()["state"] == "running")
+        programs = it.state()["programs"]
+        assert isinstance(programs, list)
+        pids = [program["pid"] for program in programs]
+        os.kill(os.getpid(), signal.SIGTERM)
+        return await running, pids
+
+    code, pids = asyncio.run(scenario())
+    assert code == 0
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert it.state()["state"] == "stopped"
+    assert "stopped; the data stays in" in it.out.getvalue()
+
+
+def test_a_service_that_refuses_its_configuration_ends_the_run(stage: Callable[..., Stage]) -> None:
+    it = stage(a=SLEEP, b="import sys; print('the port 8700 is taken'); sys.exit(2)")
+    with pytest.raises(Refused, match=r"^b: the port 8700 is taken$"):
+        asyncio.run(it.up.run())
+    assert it.state()["state"] == "stopped"
+
+
+def test_an_unattended_run_does_not_wait_for_ever(stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "READY_WITHIN", 0.2)
+    it = stage(None, 1.0, a="import sys; sys.exit('no disk')")
+    it.ready = False
+    with pytest.raises(Refused, match=r"not ready after 0.2 s: a \(.*no disk\)"):
+        asyncio.run(it.up.run())
+    assert not it.into.exists()
+
+
+def test_valid_changes_are_published_and_mistakes_are_told(stage: Callable[..., Stage], configure: Configure) -> None:
+    it = stage()
+
+    async def scenario() -> None:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: it.prepared)
+        file = it.plan.loaded.file
+        good = file.read_text()
+        await asyncio.sleep(0.1)
+        file.write_text(good.replace("receivers:", "recievers:"))
+        await until(lambda: "was not published" in it.out.getvalue())
+        assert "did you mean `receivers`?" in it.out.getvalue()
+        assert it.published == []
+        file.write_text(good.replace("env:ROBOT_2", "env:ROBOT_3"))
+        await until(lambda: it.published)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await running == 0
+
+    asyncio.run(scenario())
+    assert it.published[0].settings.channels["robot"].options["keys"] == ["env:ROBOT_1", "env:ROBOT_3"]
+
+
+def test_what_can_not_go_together_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path)]
+    assert frame.main(["up", "--demo", "--config", "x.yaml", *data]) == 2
+    assert frame.main(["up", "--summary", "s.json", *data]) == 2
+    assert frame.main(["up", "--for", "soon", *data]) == 2
+    assert "--demo has its own configuration" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_up_on_the_same_data_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with runfile.held(tmp_path):
+        assert frame.main(["up", "--data", str(tmp_path)]) == 1
+    assert "another `andon up` runs on" in capsys.readouterr().err

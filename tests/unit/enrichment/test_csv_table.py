@@ -1,0 +1,129 @@
+"""The connector `csv`: files as people save them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from andon.core.failure import Rejected
+from andon.core.ports import Context
+from andon.core.reason import Reason
+from andon.enrichment.connectors.csv import CsvTable
+from andon.testing.clock import ManualClock
+from andon.testing.contract_connectors import NoWire
+
+GOOD = "no,leader\nM-1,张伟\n"
+
+
+class Desk:
+    """A folder with the table t.csv, and a connector that reads it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "t.csv"
+        self._saves = 0
+        config = CsvTable.Config(file="t.csv", key="no")
+        self.table = CsvTable(config, Context("machine", directory, ManualClock(), NoWire()))
+
+    def save(self, content: str | bytes, encoding: str = "utf-8") -> None:
+        """Writes the file with a time of its own, as seconds would pass between two saves."""
+        self.path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        self._saves += 1
+        os.utime(self.path, (1_700_000_000 + self._saves,) * 2)
+
+    def ask(self, key: str = "M-1") -> dict[str, Any] | None:
+        (answer,) = asyncio.run(self.table.lookup([key]))
+        return dict(answer.values) if answer.found else None
+
+    def refusal(self) -> str:
+        with pytest.raises(Rejected) as caught:
+            self.ask()
+        assert caught.value.reason is Reason.INVALID
+        return caught.value.detail
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_encodings(desk: Desk, encoding: str) -> None:
+    desk.save(GOOD, encoding)
+    assert desk.ask() == {"no": "M-1", "leader": "张伟"}
+
+
+def test_shapes_excel_writes(desk: Desk) -> None:
+    desk.save(' no ,leader,,\r\nM-1,"a, ""b""\r\nc",,\r\n,,,\r\n M-2 , x ,,\r\n')
+    assert desk.ask() == {"no": "M-1", "leader": 'a, "b"\r\nc'}
+    assert desk.ask("M-2") == {"no": "M-2", "leader": "x"}
+    assert desk.ask("") is None
+
+
+def test_a_saved_file_is_read_again(desk: Desk) -> None:
+    desk.save(GOOD)
+    assert desk.ask("M-2") is None
+    desk.save(GOOD + "M-2,李\n")
+    assert desk.ask("M-2") == {"no": "M-2", "leader": "李"}
+
+
+def test_an_unchanged_file_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.save(GOOD)
+    desk.ask()
+    monkeypatch.setattr("andon.enrichment.connectors.csv.read_table", lambda *_: pytest.fail("read again"))
+    assert desk.ask() is not None
+
+
+BAD = {
+    "no,leader\nM-1\n": "t.csv, line 2: 1 cells where the first row names 2",
+    "no,leader\nM-1,x,y\n": "line 2: 3 cells",
+    "no,leader\nM-1,x\nM-1,y\n": "line 3: no M-1 is there a second time",
+    "no,leader\n,x\n": "line 2: the key no is empty",
+    "name,leader\n": "t.csv has no column 'no'; its first row names name, leader",
+    "": "its first row names none",
+    "no,a,a\n": "names the column a more than once",
+    "no,missing\n": "a column may not be called missing",
+    'no,leader\nM-1,"x\n': "line 2: unexpected end of data",
+    'no,leader\nM-1,"x"y\n': "line 2: ",
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), BAD.items())
+def test_a_mistake_is_named_and_the_old_table_kept(
+    desk: Desk, content: str, problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.save(content)
+    assert problem in desk.refusal()
+    desk.save(GOOD)
+    assert (desk.ask(), desk.table.problem) == ({"no": "M-1", "leader": "张伟"}, None)
+    caplog.clear()
+    desk.save(content)
+    for _ in range(3):
+        assert desk.ask() == {"no": "M-1", "leader": "张伟"}
+    assert problem in (desk.table.problem or "")
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_bytes_that_are_no_table(desk: Desk) -> None:
+    desk.save(GOOD, "utf-16")
+    assert "UTF-16" in desk.refusal()
+    desk.save(b"no,leader\nM-1,\xff\xff\n")
+    assert "neither UTF-8 nor GB18030" in desk.refusal()
+    desk.save(b"x" * ((16 << 20) + 1))
+    assert "larger than 16 MiB" in desk.refusal()
+
+
+def test_a_file_that_goes_and_comes(desk: Desk) -> None:
+    assert "cannot be read (No such file" in desk.refusal()
+    desk.save(GOOD)
+    assert desk.ask() is not None
+    desk.path.unlink()
+    assert desk.ask() is not None
+    assert "cannot be read" in (desk.table.problem or "")
+    desk.save(GOOD)
+    assert desk.ask() is not None
+    assert desk.table.problem is None

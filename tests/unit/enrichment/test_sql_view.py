@@ -1,0 +1,205 @@
+"""The connector `sql`: read-only, by bound values, and quiet about secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.ports import Context, Facts
+from andon.core.reason import Reason
+from andon.enrichment.connectors.sql import SqlView
+from andon.store import query
+from andon.store.query import ViewReader, plain
+from andon.testing.clock import ManualClock
+from andon.testing.contract_connectors import NoWire
+
+SCHEMA = """
+CREATE TABLE machines (machine_no TEXT, 班组 TEXT, age INTEGER, "order" REAL);
+INSERT INTO machines VALUES ('M-1', '甲', 10, 1.5), ('M-2', '乙', NULL, 2), ('twice', 'a', 1, 1), ('twice', 'b', 2, 2);
+CREATE TABLE numbered (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO numbered VALUES (7, 'seven'), (70, 'seventy');
+CREATE VIEW v_numbered AS SELECT id + 0 AS id, name FROM numbered;
+CREATE VIEW marked AS SELECT machine_no, 班组 AS missing FROM machines;
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with closing(sqlite3.connect(tmp_path / "mes 50%.db")) as database:
+        database.executescript(SCHEMA)
+    yield tmp_path
+    with closing(sqlite3.connect(tmp_path / "mes 50%.db")) as database:
+        assert database.execute("SELECT count(*) FROM machines").fetchone() == (4,)
+
+
+def ask(folder: Path, *keys: str, **options: Any) -> list[Facts]:
+    given = {"url": "sqlite:///mes 50%.db", "view": "machines", "key": "machine_no", **options}
+
+    async def scenario() -> list[Facts]:
+        view = SqlView(SqlView.Config.model_validate(given), Context("machine", folder, ManualClock(), NoWire()))
+        try:
+            return list(await view.lookup(keys))
+        finally:
+            await view.close()
+
+    return asyncio.run(scenario())
+
+
+def failure(folder: Path, **options: Any) -> Failure:
+    with pytest.raises((Retryable, Rejected)) as caught:
+        ask(folder, "M-1", **options)
+    return caught.value
+
+
+def test_rows_become_facts(folder: Path) -> None:
+    one, unknown, other = ask(folder, "M-1", "M-x", "M-2")
+    assert one.values == {"machine_no": "M-1", "班组": "甲", "age": 10, "order": 1.5}
+    assert (unknown.found, other.values["age"]) == (False, None)
+
+
+def test_only_the_columns_asked_for(folder: Path) -> None:
+    assert ask(folder, "M-1", columns=["班组", "order"])[0].values == {"班组": "甲", "order": 1.5}
+
+
+def test_a_batch_is_one_statement(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[Any]] = []
+    rows = ViewReader.rows
+    monkeypatch.setattr(ViewReader, "rows", lambda self, keys: (asked.append(list(keys)), rows(self, keys))[1])
+    assert [answer.found for answer in ask(folder, "M-1", "M-2", "M-1", "M-x")] == [True, True, True, False]
+    assert asked == [["M-1", "M-2", "M-x"]]
+
+
+def test_long_lists_are_asked_in_slices(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "_MOST_KEYS", 2)
+    assert [answer.found for answer in ask(folder, "M-1", "x", "y", "M-2", "z")] == [True, False, False, True, False]
+
+
+def test_two_rows_are_no_answer(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert [answer.found for answer in ask(folder, "twice", "M-1")] == [False, True]
+    assert [(record.getMessage(), record.keys) for record in caplog.records] == [("keys with several rows", 1)]
+
+
+def test_whole_number_keys(folder: Path) -> None:
+    options = {"view": "v_numbered", "key": "id", "key_type": "integer"}
+    answers = ask(folder, "7", "07", "7.0", "x", "", "9" * 30, "70", **options)
+    assert [answer.values.get("name") for answer in answers] == ["seven", None, None, None, None, None, "seventy"]
+
+
+@pytest.mark.parametrize("options", [{"key": "machine"}, {"columns": ["班组", "nowhere"]}, {"key": "机器"}])
+def test_a_column_that_is_not_there_is_no_silent_miss(folder: Path, options: dict[str, Any]) -> None:
+    error = failure(folder, **options)
+    assert isinstance(error, Rejected)
+    assert "the view machines has no column" in error.detail
+
+
+def test_a_view_that_is_not_there(folder: Path) -> None:
+    assert isinstance(failure(folder, view="nowhere"), Retryable)
+
+
+def test_a_reserved_column_is_named(folder: Path) -> None:
+    error = failure(folder, view="marked")
+    assert isinstance(error, Rejected)
+    assert "called missing" in error.detail
+    assert ask(folder, "M-1", view="marked", columns=["machine_no"])[0].found
+
+
+def test_the_database_is_opened_read_only_and_never_created(folder: Path) -> None:
+    reader = ViewReader(f"sqlite:///{folder}/mes 50%.db", "machines", "machine_no", deadline=1, connections=1)
+    with reader._engine.connect() as connection, pytest.raises(Exception, match="readonly database"):
+        connection.exec_driver_sql("DELETE FROM machines")
+    reader.close()
+    assert isinstance(failure(folder, url="sqlite:///other.db"), Retryable)
+    assert not (folder / "other.db").exists()
+
+
+def test_the_address_is_a_secret_and_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = folder / "address"
+    error = failure(folder, url=f"file:{secret}")
+    assert error.reason is Reason.CREDENTIALS
+    config = SqlView.Config(url=f"file:{secret}", view="machines", key="machine_no")
+
+    async def scenario() -> None:
+        view = SqlView(config, Context("machine", folder, ManualClock(), NoWire()))
+        secret.write_text(f"sqlite:///{folder}/nowhere.db", encoding="utf-8")
+        with pytest.raises(Retryable):
+            await view.lookup(["M-1"])
+        (folder / "link.db").symlink_to(folder / "mes 50%.db")
+        secret.write_text(f"sqlite:///{folder}/link.db", encoding="utf-8")
+        assert (await view.lookup(["M-1"]))[0].found
+        await view.close()
+        with pytest.raises(Rejected):
+            await view.lookup(["M-1"])
+
+    asyncio.run(scenario())
+
+
+SECRET = "postgresql+nodriver://user:hunter2@127.0.0.1:1/x"
+
+
+@pytest.mark.parametrize(
+    "address", [SECRET, "hunter2 is no address", "nodialect://u:hunter2@h/x", "mysql+pymysql://u:hunter2@h/x"]
+)
+def test_no_failure_shows_the_address(folder: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_TEST_URL", address)
+    error = failure(folder, url="env:ANDON_TEST_URL")
+    assert isinstance(error, Rejected)
+    assert "hunter2" not in f"{error!r} {error.__cause__!r}"
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": "postgresql://user:hunter2@h/x"},
+        {"url": "sqlite:///"},
+        {"url": 7},
+        {"view": 'v"; DROP TABLE machines; --'},
+        {"view": "a.b.c"},
+        {"view": "1v"},
+        {"key": "no; --"},
+        {"columns": ["a b"]},
+        {"columns": ["missing"]},
+        {"key_type": "date"},
+        {"deadline": "0s"},
+        {"colums": []},
+    ],
+)
+def test_a_configuration_that_cannot_be(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SqlView.Config.model_validate({"url": "sqlite:///x.db", "view": "v", "key": "k", **options})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        (True, True),
+        ("x", "x"),
+        (Decimal("12.50"), 12.5),
+        (Decimal("12.00"), 12),
+        (Decimal(10**30), str(10**30)),
+        (Decimal("NaN"), None),
+        (Decimal("Infinity"), None),
+        (datetime(2023, 11, 14, 8, tzinfo=UTC), "2023-11-14T08:00:00+00:00"),
+        (date(2023, 11, 14), "2023-11-14"),
+        (time(8, 30), "08:30:00"),
+        (timedelta(minutes=1), 60.0),
+        (b"\x00\xff", "00ff"),
+    ],
+)
+def test_values_of_databases_in_json(value: object, expected: object) -> None:
+    assert plain(value) == expected
+    assert type(plain(value)) is type(expected)

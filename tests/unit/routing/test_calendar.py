@@ -1,0 +1,155 @@
+"""Time intervals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from andon.config.settings import Days
+from andon.routing.calendar import DAYS, Interval, IntervalError, parse_days, parse_window
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at(text: str, zone: ZoneInfo = SHANGHAI) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
+
+
+def interval(*entries: Days, zone: ZoneInfo = SHANGHAI) -> Interval:
+    return Interval("x", entries, zone)
+
+
+def test_days() -> None:
+    assert parse_days("monday") == {0}
+    assert parse_days("monday:friday") == {0, 1, 2, 3, 4}
+    assert parse_days("saturday:sunday") == {5, 6}
+    assert parse_days("friday:monday") == {4, 5, 6, 0}
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("workday", "the day word 'workday' is not in this version"),
+        ("monday:holiday", "'holiday' is not in this version"),
+        ("Monday", "is no day"),
+        ("mon", "is no day"),
+        ("monday:", "is no day"),
+        ("", "is no day"),
+        ("1:5", "is no day"),
+    ],
+)
+def test_no_days(word: str, problem: str) -> None:
+    with pytest.raises(IntervalError, match=problem):
+        parse_days(word)
+
+
+@pytest.mark.parametrize(
+    "text", ["8:00-20:00", "08:00", "24:00-08:00", "08:00-24:01", "08:00-08:60", "25:00-26:00", "8-20"]
+)
+def test_no_windows(text: str) -> None:
+    with pytest.raises(IntervalError, match="is no time window"):
+        parse_window(text)
+
+
+def test_an_empty_window_says_how_to_write_the_whole_day() -> None:
+    with pytest.raises(IntervalError, match="00:00-24:00"):
+        parse_window("08:00-08:00")
+
+
+def test_edges_of_a_window() -> None:
+    day = interval(Days(times=("08:00-24:00",)))
+    assert [day.holds(at(f"2023-11-14T{t}")) for t in ("07:59:59", "08:00:00", "23:59:59", "00:00:00")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_night_belongs_to_the_day_it_begins_on() -> None:
+    night = interval(Days(days=("friday",), times=("20:00-08:00",)))
+    assert night.holds(at("2023-11-17T20:00"))  # a Friday
+    assert night.holds(at("2023-11-18T02:00"))  # Saturday morning
+    assert not night.holds(at("2023-11-17T02:00"))
+    assert not night.holds(at("2023-11-18T08:00"))
+    assert not night.holds(at("2023-11-18T20:00"))
+
+
+def test_a_sunday_night_reaches_into_monday() -> None:
+    assert interval(Days(days=("sunday",), times=("20:00-08:00",))).holds(at("2023-11-20T07:59"))
+
+
+def test_the_site_decides_what_time_it_is() -> None:
+    noon = interval(Days(times=("12:00-13:00",)))
+    assert noon.holds(datetime(2023, 11, 14, 4, 30, tzinfo=UTC).timestamp())
+    assert not interval(Days(times=("12:00-13:00",)), zone=BERLIN).holds(at("2023-11-14T12:30"))
+
+
+def test_clock_changes() -> None:
+    small_hours = interval(Days(times=("02:00-03:00",)), zone=BERLIN)
+    twice = datetime(2023, 10, 29, 0, 30, tzinfo=UTC)  # 02:30 in summer time, and again an hour later
+    assert [small_hours.holds((twice + timedelta(hours=h)).timestamp()) for h in (-1, 0, 1, 2)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    never = datetime(2023, 3, 26, 0, 59, tzinfo=UTC)  # 01:59; a minute later it is 03:00
+    assert [small_hours.holds((never + timedelta(minutes=m)).timestamp()) for m in (0, 1)] == [False, False]
+
+
+def test_entries_are_alternatives_and_fields_are_not() -> None:
+    either = interval(Days(days=("monday",), times=("08:00-12:00",)), Days(days=("tuesday",)))
+    assert either.holds(at("2023-11-13T08:00"))
+    assert not either.holds(at("2023-11-13T12:00"))
+    assert either.holds(at("2023-11-14T23:00"))
+    assert not interval().holds(at("2023-11-14T23:00"))
+
+
+@pytest.mark.parametrize("when", [-1e18, -1.0, 0.0, 1e12, 1e18, float("inf")])
+def test_no_time_raises(when: float) -> None:
+    assert interval(Days(days=("monday:sunday",))).holds(when)
+
+
+WINDOWS = st.tuples(st.integers(0, 1439), st.integers(1, 1440)).filter(lambda w: w[0] != w[1])
+ENTRIES = st.tuples(st.sets(st.integers(0, 6)), st.lists(WINDOWS, max_size=2))
+
+
+def naive(entries: list[tuple[set[int], list[tuple[int, int]]]], when: datetime) -> bool:
+    """Asks of every window that began within the last two days whether the wall clock stands in it."""
+    wall = when.replace(tzinfo=None)
+    for days, windows in entries:
+        for back in (0, 1):
+            midnight = datetime(wall.year, wall.month, wall.day) - timedelta(days=back)  # noqa: DTZ001 - wall clock
+            if days and midnight.weekday() not in days:
+                continue
+            for begin, end in windows or [(0, 1440)]:
+                length = end - begin if end > begin else end + 1440 - begin
+                start = midnight + timedelta(minutes=begin)
+                if start <= wall < start + timedelta(minutes=length):
+                    return True
+    return False
+
+
+@given(
+    st.lists(ENTRIES, max_size=3),
+    st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from([SHANGHAI, BERLIN, ZoneInfo("America/St_Johns")]),
+)
+@example([({4}, [(1200, 480)])], datetime(2023, 11, 17, 18, 0, tzinfo=UTC), SHANGHAI)
+def test_agrees_with_a_naive_reading(
+    entries: list[tuple[set[int], list[tuple[int, int]]]], when: datetime, zone: ZoneInfo
+) -> None:
+    def clock(minute: int) -> str:
+        return f"{minute // 60:02}:{minute % 60:02}"
+
+    written = [
+        Days(days=tuple(DAYS[day] for day in days), times=tuple(f"{clock(b)}-{clock(e)}" for b, e in windows))
+        for days, windows in entries
+    ]
+    assert Interval("x", written, zone).holds(when.timestamp()) is naive(entries, when.astimezone(zone))

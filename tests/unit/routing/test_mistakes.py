@@ -1,0 +1,49 @@
+"""Mistakes in the routing part of a configuration are found with their place."""
+
+from __future__ import annotations
+
+from andon.routing import check
+from tests.unit.routing.events import receivers, settings
+
+
+def test_every_mistake_has_its_place() -> None:
+    given = settings(
+        {
+            "receiver": "it",
+            "mute_time_intervals": ["night"],
+            "routes": [{"matchers": ["a=b", "a=~(", "a="], "routes": [{"matchers": ["data.x > y"]}]}],
+        },
+        receivers=receivers(**{"it": {"to": ["a", "fact:machine..x"]}, "a#2": {}}),
+        calendar={
+            "time_intervals": {
+                "night": [{"days": ["monday", "workday"], "times": ["20:00"]}],
+                "day": [{}, {"days": ["x"]}],
+            }
+        },
+        episodes={"f": {"matchers": ["=1"], "key": ["data..x"], "ticket_system": "t"}},
+    )
+    found = dict(check(given))
+    assert list(found) == [
+        ("calendar", "time_intervals", "night", 0, "days", 1),
+        ("calendar", "time_intervals", "night", 0, "times", 0),
+        ("calendar", "time_intervals", "day", 1, "days", 0),
+        ("route", "mute_time_intervals"),
+        ("route", "routes", 0, "matchers", 1),
+        ("route", "routes", 0, "matchers", 2),
+        ("route", "routes", 0, "routes", 0, "matchers", 0),
+        ("episodes", "f", "matchers", 0),
+        ("episodes", "f", "key"),
+        ("receivers", "it", "to", 1),
+        ("receivers", "a#2"),
+    ]
+    assert "not in this version" in found["calendar", "time_intervals", "night", 0, "days", 1]
+    assert "column 3" in found["route", "routes", 0, "matchers", 2]
+
+
+def test_a_good_configuration_has_none() -> None:
+    given = settings(
+        {"receiver": "it", "routes": [{"matchers": ["a=b"], "mute_time_intervals": ["night"]}]},
+        receivers=receivers(it={"to": ["a", "fact:machine.leader"]}),
+        calendar={"time_intervals": {"night": [{"times": ["20:00-08:00"]}]}},
+    )
+    assert check(given) == []

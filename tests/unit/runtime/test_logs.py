@@ -1,0 +1,92 @@
+"""Log lines: one JSON object each, whatever is in them."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from andon.runtime import logs
+
+
+@pytest.fixture
+def out() -> Iterator[io.StringIO]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    stream = io.StringIO()
+    logs.configure("egress", stream=stream)
+    yield stream
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    logging.getLogger("aiohttp.access").disabled = False
+
+
+def test_a_line_has_its_time_level_service_event_and_fields(out: io.StringIO) -> None:
+    logging.getLogger("andon.x").warning("parked", extra={"event_id": "e-1", "offset": 7, "level": "no", "note": None})
+    line = json.loads(out.getvalue())
+    assert line.pop("ts").endswith("+00:00")
+    assert line == {
+        "level": "warning",
+        "service": "egress",
+        "event": "parked",
+        "event_id": "e-1",
+        "offset": 7,
+        "note": None,
+    }
+
+
+def test_outside_text_cannot_begin_a_line_or_turn_the_terminals_text(out: io.StringIO) -> None:
+    hostile = "a\nb\x1b[2J\x9b\u202egnp.exe\u2066\u2028\x7f\ud800 机器"
+    logging.getLogger("x").info(hostile, extra={"subject": hostile})
+    text = out.getvalue()
+    assert text.count("\n") == 1
+    assert text.encode().decode() == text
+    assert not set(text[:-1]) & set("\x1b\x9b\u202e\u2066\u2028\x7f\n")
+    assert "机器" in text
+    assert json.loads(text)["subject"] == hostile
+
+
+def test_an_exception_is_part_of_its_line(out: io.StringIO) -> None:
+    try:
+        raise ValueError("line\ntwo")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    line = json.loads(out.getvalue())
+    assert line["error"] == "ValueError: line\ntwo"
+    assert "test_logs.py" in line["trace"]
+    assert out.getvalue().count("\n") == 1
+
+
+def test_a_long_value_is_cut_and_says_so(out: io.StringIO) -> None:
+    logging.getLogger("x").info("e", extra={"body": "y" * 2_100, "path": ["a"]})
+    line = json.loads(out.getvalue())
+    assert line["body"].endswith("y… (100 more)")
+    assert line["path"] == "['a']"
+
+
+def test_http_clients_and_the_access_log_do_not_tell_addresses(out: io.StringIO) -> None:
+    logging.getLogger("httpx2").info("POST https://example.invalid/send?key=secret")
+    logging.getLogger("aiohttp.access").error("GET /send?key=secret")
+    assert out.getvalue() == ""
+
+
+def test_a_client_without_a_broker_repeats_itself_once_in_ten_seconds(out: io.StringIO) -> None:
+    log = logging.getLogger("andon.kafka.connection")
+    repeats = logs.Repeats()
+
+    def passes(text: str, at: float) -> bool:
+        record = log.makeRecord(log.name, logging.ERROR, __file__, 1, text, (), None)
+        record.created = at
+        return repeats.filter(record)
+
+    text = "FAIL [egress-0#producer-3] [thrd:127.0.0.1:8792]: Connection refused (after %dms in state CONNECT)"
+    assert passes(text % 0, 100.0)
+    assert not passes(text % 2, 109.9)
+    assert passes(text % 1, 110.0)
+    assert passes("SESSTMOUT [egress-0#consumer-2]: session timed out", 110.1)
+    assert passes("parked", 110.1)
+    assert passes("parked", 110.1)
+    log.error(text, 0)
+    log.error(text, 1)
+    assert out.getvalue().count("\n") == 1
