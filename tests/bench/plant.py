@@ -23,6 +23,8 @@ from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.runtime.bootstrap import prepare
 
+TEMPLATE = "{{ event.id }} {{ event.subject }} {{ labels.severity }} {{ data.code }}: {{ data.message }}"
+
 
 def free_port() -> int:
     with socket.socket() as sock:
@@ -73,6 +75,8 @@ class Plant:
         self.config = folder / "config"
         self.config.mkdir(parents=True, exist_ok=True)
         (self.config / "andon.yaml").write_text(config, encoding="utf-8")
+        (self.config / "templates").mkdir(exist_ok=True)
+        (self.config / "templates" / "bench.j2").write_text(TEMPLATE, encoding="utf-8")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int] = {}
         self._stack = ExitStack()
@@ -131,8 +135,12 @@ def robots(count: int, standin: int, *, merge: str = "none", rate: str = "100000
         f"  c{n}: {{kind: wecom_robot, keys: [env:BENCH_ROBOT_{n}], limit: {rate}, base_url: 'http://127.0.0.1:{standin}'}}"
         for n in range(count)
     )
-    receivers = "\n".join(f"  r{n}: {{channel: c{n}, merge: {merge}}}" for n in range(count))
-    routes = "\n".join(f"    - {{matchers: ['to=\"r{n}\"'], receiver: r{n}}}" for n in range(1, count))
+    receivers = "\n".join(f"  r{n}: {{channel: c{n}, template: bench, merge: {merge}}}" for n in range(count))
+    routes = (
+        ""
+        if count == 1
+        else "  routes:\n" + "\n".join(f"    - {{matchers: ['to=\"r{n}\"'], receiver: r{n}}}" for n in range(1, count))
+    )
     return f"""version: 1
 sources:
   bench: {{kind: http, token: env:BENCH_TOKEN}}
@@ -142,6 +150,5 @@ receivers:
 {receivers}
 route:
   receiver: r0
-  routes:
 {routes}
 """

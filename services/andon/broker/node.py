@@ -154,9 +154,10 @@ def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_
     except BrokerError:
         if not options:
             raise
-        # An archive must never be what keeps Kafka from starting: one more try without it.
+        # An archive must never be what keeps Kafka from starting: one more try without it says whether it was.
+        record = launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent)
         archive.discard(runtime)
-        return launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent)
+        return record
 
 
 def _clear_crash(layout: Layout) -> None:

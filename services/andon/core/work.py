@@ -19,7 +19,10 @@ from andon.core.reason import Reason
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number)."""
+    """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number).
+
+    `until` is set when the other side asked to be left alone: no call on this line begins before.
+    """
 
     item: UUID
     redrive: int
@@ -35,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True):
     ended: float | None = None
     reason: Reason = Reason.INTERRUPTED
     ambiguous: bool = False
+    until: float = 0.0
 
 
 class Item(msgspec.Struct):
@@ -42,7 +46,8 @@ class Item(msgspec.Struct):
 
     `offset` is where its record stands and gives the order; `content` is a hash that tells a repeat from a conflict.
     `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it.
-    `born` is when the event was accepted. `parts` holds the rendered parts once the first of several was sent.
+    `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
+    sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.
     """
 
     id: UUID
@@ -84,7 +89,10 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Write(msgspec.Struct):
-    """Everything one decision changes for one home: applied whole, or refused whole when the lease has moved."""
+    """Everything one decision changes for one home: applied whole, or refused whole when the lease has moved.
+
+    `taken` and `changed` are copies made when it was decided, for the items go on changing while it waits.
+    """
 
     home: Home
     epoch: int
@@ -133,16 +141,21 @@ class DeskStore(Protocol):
     """Where a desk's open work lives. Every method is one transaction, blocks, and raises StoreFailure."""
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
-        """Takes the lease (epoch + 1) and returns what is open; `recent` holds entries that ended after `since`."""
+        """Takes the lease (epoch + 1) and returns what is open, items in the order of their offsets.
+
+        `recent` holds the entries of open items and every other one that began after `since`, oldest first.
+        """
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
         """Those of the ids the store has."""
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
-        """Applies the writes durably; returns the (home, epoch) pairs whose lease moved: not applied."""
+        """Applies the writes durably, in this order and all together; returns the (home, epoch) pairs whose lease
+        moved: of those nothing is applied. An item in `taken` takes the place of its closed self, if there is one; an
+        attempt that began twice is a StoreFailure."""
 
-    def prune(self, before: float) -> int:
-        """Forgets items closed before then, with their entries; returns how many."""
+    def prune(self, before: float, most: int) -> int:
+        """Forgets at most so many items closed before then, with their entries; returns how many."""
 
     def check(self) -> None:
         """Raises StoreFailure when the store does not answer."""

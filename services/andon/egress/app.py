@@ -9,6 +9,7 @@ from andon.kafka.topics import DELIVERIES
 from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
+from andon.runtime.tracing import traced_work
 from andon.store.desk import SqlDeskStore
 from andon.web.wire import HttpWire
 
@@ -31,7 +32,9 @@ async def run(host: Host) -> None:
         backlog=settings.limits.backlog,
         room=settings.limits.in_flight,
     )
-    runner = DeskRunner(bounds, work, SqlDeskStore(host.store_url, "egress"), host.connection, host.clock, host.metrics)
+    store = SqlDeskStore(host.store_url, "egress")
+    told = traced_work(work, host.spans, host.clock, "egress")
+    runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics)
     host.ready_when(lambda: runner.assigned)
     host.on_change(changed)
     try:

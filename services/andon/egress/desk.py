@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from uuid import UUID, uuid5
 
 import msgspec
 
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
-from andon.core.event import Event, Home, Position, accepted_at
+from andon.core.event import Home, Position, accepted_at
 from andon.core.failure import Rejected
 from andon.core.outcome import Attempt, Delivered, Outcome, OutcomeRecord, Parked, RecipientState, name_of
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Call, Content, Receipt
 from andon.core.reason import Reason
 from andon.core.work import Entry, Item, Note
-from andon.egress.receivers import Receivers
+from andon.egress.receivers import Receivers, Served
+from andon.egress.render import repeated
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
-from andon.runtime.desk.work import Success, Taken, Told
+from andon.runtime.desk.work import Success, Taken, Told, fingerprint
 from andon.runtime.dlq import dlq_copy
 from andon.runtime.metrics import Metrics
 
 _UNSERVED = QueuePolicy(channel="unknown")
-_contents = msgspec.json.Decoder(list[Content])
-_canonical = msgspec.json.Encoder(order="deterministic")
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """A delivery of several parts while it is under way: all of them, and whom an earlier part did not reach."""
+
+    parts: tuple[Content, ...]
+    failed: dict[str, Parked] = {}
 
 
 class EgressWork:
@@ -38,6 +43,7 @@ class EgressWork:
         self.receivers = receivers
         self._metrics = metrics
         self._codec = Json(Delivery)
+        self._sendings = Json(Sending)
 
     def read(self, record: Record) -> Taken:
         delivery = self._codec.decode(record.value)
@@ -49,7 +55,7 @@ class EgressWork:
             queue=delivery.receiver,
             domain=delivery.domain,
             lane=event.subject,
-            content=_fingerprint(event),
+            content=fingerprint(event),
             born=accepted_at(event),
             body=record.value,
             urgent=delivery.urgent,
@@ -64,6 +70,9 @@ class EgressWork:
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The egress desk keeps no memos."""
+
+    def memo(self, home: Home, name: str) -> bytes:
+        raise KeyError(name)
 
     def digest(self, item: Item) -> Digest:
         return merged(None, self._codec.decode(item.body).event)
@@ -106,26 +115,27 @@ class EgressWork:
         if receiver is None:
             raise Rejected(Reason.UNKNOWN_RECEIVER, f"there is no receiver {item.queue}; redrive when there is")
         delivery = self._codec.decode(item.body)
-        parts = _contents.decode(item.parts) if item.parts else self._parts(item, delivery)
-        receipts = await receiver.channel.send(
-            Call(item.id, item.queue, delivery.recipients, parts[item.part], line, deadline)
-        )
-        more = item.part + 1 < len(parts)
-        stored = encode(parts) if more and not item.parts else None
-        return Success(tuple(_state(receipt) for receipt in receipts), stored, more)
+        sending = self._sending(item, delivery, receiver)
+        call = Call(item.id, item.queue, delivery.recipients, sending.parts[item.part], line, deadline)
+        states = _states(delivery.recipients, await receiver.channel.send(call), sending.failed)
+        if item.part + 1 == len(sending.parts):
+            return Success(states)
+        failed = {state.recipient: state.outcome for state in states if isinstance(state.outcome, Parked)}
+        return Success(states, encode(Sending(sending.parts, failed)), more=True)
 
-    def _parts(self, item: Item, delivery: Delivery) -> Sequence[Content]:
-        receiver = self.receivers[item.queue]
-        rendered = self.receivers.renderer.render(
-            delivery, receiver.kind, receiver.template, item.carried, repeat=item.marked
-        )
-        return receiver.channel.split(rendered.content)
-
-
-def _fingerprint(event: Event) -> bytes:
-    """What makes two records of one id the same news: not what we added, nor a time the door may have minted."""
-    said = (event.type, event.source, event.subject, event.data)
-    return blake2b(_canonical.encode(said), digest_size=16).digest()
+    def _sending(self, item: Item, delivery: Delivery, receiver: Served) -> Sending:
+        """The parts as the next call wants them. Once one was sent they stay as they were rendered then; only what is
+        sent again gets its mark, and more parts if it has become too long."""
+        if item.parts is None:
+            rendered = self.receivers.renderer.render(
+                delivery, receiver.kind, receiver.template, item.carried, repeat=item.marked
+            )
+            return Sending(tuple(receiver.channel.split(rendered.content)))
+        sending = self._sendings.decode(item.parts)
+        if not item.marked:
+            return sending
+        again = receiver.channel.split(repeated(sending.parts[item.part]))
+        return Sending((*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :]), sending.failed)
 
 
 def _outcome_id(item: Item) -> UUID:
@@ -149,5 +159,10 @@ def _attempt(entry: Entry) -> Attempt:
     )
 
 
-def _state(receipt: Receipt) -> RecipientState:
-    return RecipientState(receipt.recipient, receipt.failed or Delivered(receipt.evidence))
+def _states(
+    recipients: Sequence[str], receipts: Sequence[Receipt], failed: Mapping[str, Parked]
+) -> tuple[RecipientState, ...]:
+    """What is known of each recipient. Who failed in an earlier part stays failed, and no receipt is no success."""
+    told: dict[str, Delivered | Parked] = {one.recipient: one.failed or Delivered(one.evidence) for one in receipts}
+    silence = Parked(Reason.NO_RESULT, "the channel gave no receipt")
+    return tuple(RecipientState(one, failed.get(one) or told.get(one, silence)) for one in recipients)

@@ -95,9 +95,8 @@ class Renderer:
         text = sendable(self._text(found.template, _variables(delivery, digest, repeat))).strip()
         if not text:
             raise Rejected(Reason.EMPTY, f"{found.template.name} renders to nothing")
-        if repeat:
-            text = f"{REPEAT}\n{text}" if found.kind == _MARKDOWN else f"{REPEAT}{text}"
-        return Rendered(Content(found.kind, text), self._tally.missing)
+        content = Content(found.kind, text)
+        return Rendered(repeated(content) if repeat else content, self._tally.missing)
 
     def broken(self) -> dict[str, str]:
         """Files that do not compile: "line 3: unexpected '}'" by name."""
@@ -138,6 +137,11 @@ class Renderer:
         if room < 0:
             raise Rejected(Reason.TEMPLATE_BROKEN, f"{template.name} renders more than {MAX_CHARACTERS} characters")
         return "".join(pieces)
+
+
+def repeated(content: Content) -> Content:
+    """The content with the mark of a possible repeat before it."""
+    return Content(content.kind, f"{REPEAT}\n{content.text}" if content.kind == _MARKDOWN else REPEAT + content.text)
 
 
 def check(settings: Settings, files: Mapping[str, str]) -> list[tuple[tuple[str | int, ...], str]]:

@@ -17,6 +17,7 @@ from andon.runtime.host import Host
 from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from andon.runtime.stage import StageRunner, StageSettings
+from andon.runtime.tracing import traced_stage
 from andon.web.wire import HttpWire
 
 GROUP = "andon.connectors"
@@ -57,7 +58,7 @@ async def run(host: Host) -> None:
 
     runner: StageRunner[Event] = StageRunner(
         StageSettings("enrichment", EVENTS, ENRICHED, _subject, host.slot, settings.limits.window),
-        lambda: current.stage,
+        lambda: traced_stage(current.stage, host.spans, host.clock, "enrich"),
         host.connection,
         host.clock,
         host.metrics,

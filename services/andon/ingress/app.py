@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from andon.config.addresses import host_port, is_loopback
 from andon.config.published import Published
 from andon.config.settings import Listen
 from andon.core.ports import Context, Wire
@@ -23,8 +24,10 @@ from andon.ingress.sources.http import HttpSource
 from andon.kafka.admin import Cluster
 from andon.kafka.producer import Publisher
 from andon.kafka.topics import EVENTS
+from andon.runtime.health import CannotListen, listen
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
+from andon.runtime.tracing import traced_log
 from andon.store.requests import RequestIndex
 
 GROUP = "andon.sources"
@@ -55,6 +58,11 @@ def tls_of(listen: Listen) -> ssl.SSLContext | None:
 async def run(host: Host) -> None:
     """Runs the door until the host stops; then takes no more, and finishes what is being answered."""
     registry, settings = Registry(), host.published.settings
+    address, tls = host.options.listen or settings.listen.address, tls_of(settings.listen)
+    if tls is None and not is_loopback(host_port(address)[0]):
+        raise CannotListen(
+            f"{address} can be reached from outside: the door opens there only with listen.cert"
+        )
     failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def fatal(error: BaseException) -> None:
@@ -75,7 +83,7 @@ async def run(host: Host) -> None:
     host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))
     door = Door(
         clients_of(host.published, registry, host),
-        KafkaLog(publisher),
+        traced_log(KafkaLog(publisher), host.spans, host.clock),
         requests,
         admission,
         host.metrics,
@@ -88,8 +96,7 @@ async def run(host: Host) -> None:
     host.on_change(changed)
     runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
     await runner.setup()
-    address, _, port = (host.options.listen or settings.listen.address).rpartition(":")
-    await web.TCPSite(runner, address, int(port), ssl_context=tls_of(settings.listen), backlog=1024).start()
+    await listen(runner, address, tls)
     host.ready_when(lambda: requests.available)
     watching = asyncio.create_task(backlog.run())
     stopping = asyncio.create_task(host.stop.wait())

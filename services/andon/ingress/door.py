@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -31,7 +30,10 @@ class Log(Protocol):
     """The durable log behind the door."""
 
     async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
-        """Appends events; one answer each, in order: the position, once acknowledged with acks=all, or why not."""
+        """Appends events; one answer each, in order: the position, once acknowledged with acks=all, or why not.
+
+        Answers within its own deadline, whatever the broker does; what it does not know by then it refuses.
+        """
 
 
 class DoorMetrics(Protocol):
@@ -43,10 +45,9 @@ class DoorMetrics(Protocol):
 
 
 class DoorLimits(msgspec.Struct, frozen=True):
-    """`body` is the greatest length of a request's body in bytes, `deadline` the seconds Kafka has to acknowledge."""
+    """`body` is the greatest length of a request's body in bytes."""
 
     body: int = 1 << 20
-    deadline: float = 10.0
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -187,10 +188,7 @@ class Door:
         results: Sequence[Position | Retryable] = ()
         taken = 0
         try:
-            async with asyncio.timeout(self.limits.deadline):
-                results = await self._log.append([drafts[place].event for place in fresh])
-        except TimeoutError:
-            pass  # whether the log has them is unknown, so nothing is promised: no result, hence 503
+            results = await self._log.append([drafts[place].event for place in fresh])
         finally:
             for number, place in enumerate(fresh):
                 result = results[number] if number < len(results) else None

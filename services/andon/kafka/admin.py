@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -20,6 +20,12 @@ from andon.kafka.errors import KafkaFailure, UnsupportedKafka
 from andon.kafka.topics import READERS, TOPICS, group_of
 
 _STEP_S = 10.0
+_COORDINATOR_S = 0.2
+_NO_COORDINATOR = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 # A broker setting that came with Kafka 3.9, the oldest version this was proved on.
@@ -82,13 +88,21 @@ class Cluster:
         ]
         if new:
             self._done(self._admin.create_topics(new, operation_timeout=_STEP_S))
+            self._await_topics({topic.topic for topic in new})
         return [topic.topic for topic in new]
 
+    def _await_topics(self, names: set[str]) -> None:
+        """A broker may list a topic some time after the controller has made it."""
+        deadline = time.monotonic() + _STEP_S
+        while not names <= self.partitions().keys():
+            if time.monotonic() > deadline:
+                raise KafkaFailure(f"the cluster does not show the new topics {', '.join(sorted(names))}")
+            time.sleep(_COORDINATOR_S)
+
     def seed_offsets(self, service: str, topic: str) -> None:
-        """Commits offset 0 for the partitions of `topic` on which the service's group has none."""
-        count = self.partitions()[topic]
+        """Commits the first offset kept for the partitions of `topic` on which the service's group has none."""
         known = self.offsets(service)
-        missing = {Home(topic, p): 0 for p in range(count) if Home(topic, p) not in known}
+        missing = {home: first for home, first in self.ends([topic], earliest=True).items() if home not in known}
         if missing:
             self.set_offsets(service, missing)
 
@@ -115,12 +129,24 @@ class Cluster:
         used for this: one that times out aborts the process when its answer comes (librdkafka 2.16)."""
         member = self._members.get(service)
         if member is None:
-            settings = {"group.id": group_of(service), "enable.auto.commit": False, "enable.auto.offset.store": False}
+            settings = {
+                "group.id": group_of(service),
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                # An undecided transaction of a killed stage would hold back the answer until the broker ends it.
+                "isolation.level": "read_uncommitted",
+            }
             member = self._members[service] = Consumer(self._connection.client() | settings)
-        try:
-            return ask(member)
-        except KafkaException as error:
-            raise KafkaFailure(f"the group {group_of(service)} cannot be asked: {error.args[0].str()}") from None
+        deadline = time.monotonic() + _STEP_S
+        while True:
+            try:
+                return ask(member)
+            except KafkaException as error:
+                # A node that has just started has no coordinator yet, or one that still reads its log.
+                if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
+                    problem = error.args[0].str()
+                    raise KafkaFailure(f"the group {group_of(service)} cannot be asked: {problem}") from None
+            time.sleep(_COORDINATOR_S)
 
     def delete_group(self, service: str) -> None:
         """Forgets a service's group, its offsets included; the group must have no live member."""

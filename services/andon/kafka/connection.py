@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from typing import Any
 
 import msgspec
@@ -11,8 +13,13 @@ from andon.config.settings import Kafka
 
 log = logging.getLogger(__name__)
 
+_NUMBERS = re.compile(r"[0-9]+")
+_LINES = 500
+
 LARGEST = 4 << 20
 """Bytes of the largest record: an event of 1 MiB with its facts, and a delivery around it."""
+LARGEST_PARKED = 2 * LARGEST
+"""Bytes of the largest record of the dead-letter topic, which takes any other topic's whole, with headers added."""
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -24,8 +31,8 @@ class Connection(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Connection({self.bootstrap!r})"
 
-    def client(self, **more: Any) -> dict[str, Any]:
-        """Settings every client shares, and those of one kind of client with `_` for `.` in their names."""
+    def client(self) -> dict[str, Any]:
+        """The settings every client shares."""
         return {
             "bootstrap.servers": self.bootstrap,
             "logger": log,
@@ -33,8 +40,29 @@ class Connection(msgspec.Struct, frozen=True):
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 1_000,
             **self.security,
-            **{name.replace("_", "."): value for name, value in more.items()},
         }
+
+
+class Sparing(logging.Filter):
+    """Lets what librdkafka says pass once in `every_s` seconds: while a broker is away, each client says it 80 times a
+    second. Lines that differ in their numbers only are the same."""
+
+    def __init__(self, every_s: float = 30.0) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now, line = time.monotonic(), _NUMBERS.sub("", record.getMessage())
+        if now - self._said.get(line, -self._every_s) < self._every_s:
+            return False
+        if len(self._said) >= _LINES:
+            self._said.clear()
+        self._said[line] = now
+        return True
+
+
+log.addFilter(Sparing())
 
 
 def connection(kafka: Kafka, bootstrap: str | None = None) -> Connection:

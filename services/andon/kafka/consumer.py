@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
+from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
 from andon.kafka.connection import Connection
-from andon.kafka.errors import KafkaFailure, OffsetsMissing, SlotTaken
+from andon.kafka.errors import KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.records import Record, from_message
 from andon.kafka.topics import group_of
 
 log = logging.getLogger(__name__)
 
-# What a broker says to a member whose group.instance.id was taken over by another process.
-_FENCED = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError._FATAL)  # noqa: SLF001
+_ASK_S = 2.0
+_PAUSE_S = 0.05
 _WAIT_S = 15.0
+# A broker that has just started may not know its topics yet.
+_UNKNOWN_S = 10.0
 
 
 def homes(partitions: Iterable[TopicPartition]) -> list[Home]:
@@ -29,8 +33,8 @@ class GroupConsumer:
     """Reads one topic as the member `slot` of a service's group, by the rules of the design's section 6.
 
     `on_assign(homes)` may return start offsets (a desk seeks to its store's); `on_revoke(homes)` is called for
-    partitions that leave in good order and for lost ones alike: nothing of theirs may be committed afterwards. Both
-    run inside `poll`, so never between the two ends of a transaction.
+    partitions that leave in good order and for lost ones alike: nothing of theirs that was read before may be
+    committed afterwards. Both run inside `poll`, so never between the two ends of a transaction, and must not raise.
     """
 
     def __init__(
@@ -51,6 +55,10 @@ class GroupConsumer:
         self._on_assign = on_assign
         self._on_revoke = on_revoke
         self._paused: set[Home] = set()
+        self._gone: set[Home] = set()
+        self._count: int | None = None
+        self._unknown_since: float | None = None
+        self._uncounted = False
         settings: dict[str, object] = {
             "group.id": self.group,
             "client.id": f"{self.group}-{slot}",
@@ -66,7 +74,6 @@ class GroupConsumer:
             "enable.auto.offset.store": False,
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": 20,
-            "fetch.wait.max.ms": 50,
             # librdkafka's prefetch is no queue cap; bound it in bytes so that a backlog does not fill the memory.
             "queued.min.messages": 4_000,
             "queued.max.messages.kbytes": 8_192,
@@ -86,13 +93,32 @@ class GroupConsumer:
         if self._paused:
             consumer.pause(partitions)
             self._paused.update(homes(partitions))
+        self._uncounted = True
         log.info("assigned", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
+
+    def _require_count(self) -> None:
+        """Compares the number of partitions after an assignment with that of the first. Raises PartitionsChanged.
+
+        Not in the callback: a blocking call of the library inside of one makes its next callback abort the process.
+        """
+        if not self._uncounted:
+            return
+        try:
+            actual = len(self._consumer.list_topics(self.topic, timeout=_ASK_S).topics[self.topic].partitions)
+        except KafkaException:
+            return  # asked again at the next poll
+        self._uncounted = False
+        if self._count is None:
+            self._count = actual
+        elif actual != self._count:
+            raise PartitionsChanged(self.topic, actual, self._count)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._on_revoke:
             self._on_revoke(homes(partitions))
         self.assigned.difference_update(homes(partitions))
         self._paused.difference_update(homes(partitions))
+        self._gone.update(homes(partitions))
         if consumer.assignment():
             consumer.incremental_unassign(partitions)
         log.info("revoked", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
@@ -100,66 +126,108 @@ class GroupConsumer:
     def poll(self, most: int, wait_s: float) -> list[Record]:
         """At most `most` records; waits up to `wait_s` for the first and not at all for the others.
 
-        Raises SlotTaken, OffsetsMissing or KafkaFailure; passing trouble with the cluster is waited out.
+        Raises SlotTaken, OffsetsMissing, PartitionsChanged or KafkaFailure; passing trouble is waited out.
         """
+        first = self._consume(1, wait_s)
+        self._require_count()
+        self._gone.clear()
+        more = self._consume(most - 1, 0) if first and most > 1 else []
+        self._require_topic()
+        # A partition that left during the second call is another's now, or begins again at its committed offset.
+        return [record for record in first if record.home not in self._gone] + more
+
+    def _consume(self, most: int, wait_s: float) -> list[Record]:
         try:
-            got: list[Any] = self._consumer.consume(1, wait_s)
-            if got and most > 1:
-                got += self._consumer.consume(most - 1, 0)
+            got: list[Any] = self._consumer.consume(most, wait_s)
         except KafkaException as error:
             self._raise(error.args[0])
             return []
         records = []
         for message in got:
             problem = message.error()
-            if problem is not None:
+            if problem is None:
+                records.append(from_message(message))
+            else:
                 self._raise(problem)
-                continue
-            records.append(from_message(message))
         return records
 
     def _raise(self, error: KafkaError) -> None:
         code = error.code()
         if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's public constant
             raise OffsetsMissing(
-                f"the group {self.group} has no committed offset on {self.topic} ({error.str()}). Offsets of an idle "
-                f"group expire; `andon topics offsets {self.group}` shows what is known and restores them"
+                f"the group {self.group} has no usable committed offset on {self.topic} ({error.str()}). Offsets of an "
+                f"idle group expire; `andon topics offsets {self.group}` shows what is known and restores them"
             )
-        if code in _FENCED:
+        if code in FENCED_MEMBER:
             raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
-        if error.fatal():
+        if error.fatal() or code in FINAL:
             raise KafkaFailure(f"{self.group} cannot go on: {error.str()}")
+        if code == KafkaError.UNKNOWN_TOPIC_OR_PART and self._unknown_since is None:
+            self._unknown_since = time.monotonic()
         log.warning("kafka", extra={"group": self.group, "problem": error.str()})
+
+    def _require_topic(self) -> None:
+        """Raises KafkaFailure when the topic was unknown and still is after a while: it is told only once."""
+        if self._unknown_since is None or time.monotonic() - self._unknown_since < _UNKNOWN_S:
+            return
+        try:
+            known = self._consumer.list_topics(timeout=_ASK_S).topics
+        except KafkaException:
+            return
+        if self.topic not in known:
+            raise KafkaFailure(f"the topic {self.topic} does not exist; `andon topics create` creates what is missing")
+        self._unknown_since = None
 
     def metadata(self) -> object:
         """This member's standing in the group, to be taken right before a transaction begins."""
         return self._consumer.consumer_group_metadata()
 
     def committed(self, wanted: Iterable[Home]) -> dict[Home, int]:
-        """The group's committed offsets; a partition without one is left out."""
+        """The group's committed offsets; a partition without one is left out. Raises Unreachable after 15 s."""
         asked = [TopicPartition(home.topic, home.partition) for home in wanted]
-        answered = self._consumer.committed(asked, timeout=_WAIT_S)
-        return {Home(p.topic, p.partition): p.offset for p in answered if p.offset >= 0 and not p.error}
+        deadline = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                # Offsets of a transaction that is not decided yet are not answered, but waited for.
+                answered = self._consumer.committed(asked, timeout=_ASK_S) if asked else []
+                refused = next((p.error for p in answered if p.error), None)
+            except KafkaException as error:
+                refused = error.args[0]
+            if refused is None:
+                return {Home(p.topic, p.partition): p.offset for p in answered if p.offset >= 0}
+            if refused.code() not in PASSING:
+                self._raise(refused)
+            if time.monotonic() > deadline:
+                raise Unreachable(f"the committed offsets of {self.group} cannot be read: {refused.str()}")
+            time.sleep(_PAUSE_S)
 
     def commit(self, offsets: Mapping[Home, int], note: str = "") -> None:
-        """Commits offsets with a note; advisory for a desk. Trouble is logged, for the next commit mends it."""
+        """Commits offsets with a note; advisory for a desk. Trouble is logged, for the next commit mends it.
+
+        Only of partitions that are ours, and only while a broker answers: a commit that waits for one is sent after
+        the member has joined again under another id, and the broker then fences this member for good.
+        """
+        mine = [TopicPartition(h.topic, h.partition, o, note) for h, o in offsets.items() if h in self.assigned]
+        if not mine:
+            return
         try:
-            self._consumer.commit(
-                offsets=[TopicPartition(h.topic, h.partition, o, note) for h, o in offsets.items()], asynchronous=False
-            )
+            self._consumer.list_topics(self.topic, timeout=_ASK_S)
+            self._consumer.commit(offsets=mine, asynchronous=False)
         except KafkaException as error:
             log.warning("offsets not committed", extra={"group": self.group, "problem": error.args[0].str()})
 
     def seek(self, offsets: Mapping[Home, int]) -> None:
-        """Continues at these offsets; partitions that have left meanwhile are passed over."""
+        """Continues at these offsets; partitions that have left meanwhile are passed over. Raises Unreachable."""
         for home, offset in offsets.items():
             if home in self.assigned:
-                self._consumer.seek(TopicPartition(home.topic, home.partition, offset))
+                try:
+                    self._consumer.seek(TopicPartition(home.topic, home.partition, offset))
+                except KafkaException as error:
+                    problem = error.args[0].str()
+                    raise Unreachable(f"{home.topic}-{home.partition} cannot be rewound now: {problem}") from None
 
     def rewind(self) -> None:
-        """Continues every assigned partition at its committed offset. Raises OffsetsMissing."""
-        if not self.assigned:
-            return
+        """Continues every assigned partition at its committed offset. Raises OffsetsMissing or Unreachable."""
         known = self.committed(self.assigned)
         missing = sorted(self.assigned - known.keys())
         if missing:
@@ -184,4 +252,7 @@ class GroupConsumer:
 
     def close(self) -> None:
         """Ends the session. A static member keeps its place until its session times out."""
-        self._consumer.close()
+        try:
+            self._consumer.close()
+        except KafkaException as error:
+            log.warning("not closed in order", extra={"group": self.group, "problem": error.args[0].str()})

@@ -7,6 +7,10 @@ class KafkaFailure(Exception):  # noqa: N818 - a state of the cluster, told to p
     """The log cannot be used; the text says what to do. A service that raises it has stopped (law L4)."""
 
 
+class Unreachable(KafkaFailure):
+    """No broker answers now. The same call may succeed later, so a running service waits; nothing else is wrong."""
+
+
 class SlotTaken(KafkaFailure):
     """Another process runs with this service's slot, and the broker now follows that one."""
 
@@ -18,10 +22,19 @@ class OffsetsMissing(KafkaFailure):
 class PartitionsChanged(KafkaFailure):
     """A topic has another number of partitions than was recorded when it was created."""
 
+    def __init__(self, topic: str, actual: int, recorded: int) -> None:
+        super().__init__(
+            f"{topic} has {actual} partitions; {recorded} were recorded at its creation. Subjects would change places "
+            "and lose their order. Restore the count, or drain and start anew"
+        )
+
 
 class UnsupportedKafka(KafkaFailure):
     """The cluster is older than Kafka 3.9 or newer than 4.x."""
 
 
 class Aborted(Exception):  # noqa: N818 - a signal between the transaction and its stage
-    """The transaction did not happen; the consumer must be rewound to its committed offsets."""
+    """The transaction did not happen, or it cannot be known yet.
+
+    Before anything else is read or written: `TransactionalProducer.start`, then `GroupConsumer.rewind`.
+    """

@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from andon.core.event import Position
-from andon.kafka.connection import LARGEST, Connection
+from andon.kafka.connection import LARGEST_PARKED, Connection
 from andon.kafka.records import Outgoing
 
 Written = Position | str
@@ -23,7 +24,7 @@ class Publisher:
 
     `append` resolves when the broker has acknowledged every record or `timeout_s` is over; a record whose fate is a
     text may stand in the log all the same. At most `cap` records wait in the client; `append` beyond that fails at
-    once with the text "queue full".
+    once with the text "queue full", and after `close` with "closed".
     """
 
     def __init__(self, connection: Connection, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000) -> None:
@@ -32,7 +33,7 @@ class Publisher:
             | {
                 "client.id": client_id,
                 "enable.idempotence": True,
-                "message.max.bytes": LARGEST,
+                "message.max.bytes": LARGEST_PARKED,
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "message.timeout.ms": int(timeout_s * 1000),
@@ -57,6 +58,9 @@ class Publisher:
         """Writes the records; one fate per record, in order."""
         batch = _Batch(len(records), asyncio.get_running_loop().create_future())
         for index, record in enumerate(records):
+            if self._closing.is_set():
+                batch.told(index, "closed")
+                continue
             try:
                 self._produce(record, batch, index)
             except BufferError:
@@ -66,12 +70,14 @@ class Publisher:
         return await batch.future
 
     def _produce(self, record: Outgoing, batch: _Batch, index: int) -> None:
-        def report(error: KafkaError | None, message: Message) -> None:
-            fate: Written = error.str() if error is not None else _position(message)
-            self._reports.append((batch, index, fate))
-
         more: dict[str, Any] = {"headers": list(record.headers)} if record.headers else {}
-        self._producer.produce(record.topic, record.value, key=record.key, on_delivery=report, **more)
+        self._producer.produce(
+            record.topic, record.value, key=record.key, on_delivery=partial(self._report, batch, index), **more
+        )
+
+    def _report(self, batch: _Batch, index: int, error: KafkaError | None, message: Message) -> None:
+        fate: Written = error.str() if error is not None else _position(message)
+        self._reports.append((batch, index, fate))
 
     def _serve(self) -> None:
         # One wake-up of the loop per burst of acknowledgements, not one per record: that is most of the door's speed.
@@ -88,10 +94,14 @@ class Publisher:
             batch.told(index, fate)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Waits for what is in flight, then stops."""
-        self._producer.flush(timeout_s)
+        """Waits for what is in flight, then stops. What has no answer by then is told so: nobody waits for ever."""
         self._closing.set()
         self._thread.join()
+        if self._producer.flush(timeout_s):
+            self._producer.purge()
+            self._producer.flush(1.0)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
 
 
 def _position(message: Any) -> Position:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
+from andon.kafka.codes import PASSING
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.records import Record, from_message
@@ -30,7 +31,6 @@ class TopicReader:
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                "fetch.wait.max.ms": 20,
                 "fetch.queue.backoff.ms": 20,
             }
         )
@@ -44,7 +44,7 @@ class TopicReader:
         return len(self._at_end) == len(self._homes)
 
     def poll(self, most: int = 1_000, wait_s: float = 0.2) -> list[Record]:
-        """The next records; waits up to `wait_s` for the first one."""
+        """The next records; waits up to `wait_s` for the first one, and waits out passing trouble. Raises KafkaFailure."""
         try:
             got = self._consumer.consume(1, wait_s)
             if got and most > 1:
@@ -60,7 +60,7 @@ class TopicReader:
                 records.append(from_message(message))
             elif problem.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
                 self._at_end.add(home)
-            elif problem.fatal() or not problem.retriable():
+            elif problem.code() not in PASSING:
                 raise KafkaFailure(f"{home.topic} cannot be read: {problem.str()}")
         return records
 
@@ -71,17 +71,6 @@ class TopicReader:
             if time.monotonic() > deadline:
                 raise KafkaFailure(f"{self._homes[0].topic} could not be read to its end in {timeout_s:g} s")
             yield from self.poll()
-
-    def offsets_at(self, when_ms: int) -> dict[Home, int]:
-        """The first offset of each partition written at or after this time; END where there is none."""
-        asked = [TopicPartition(h.topic, h.partition, when_ms) for h in self._homes]
-        answer = self._consumer.offsets_for_times(asked, timeout=10)
-        return {Home(p.topic, p.partition): p.offset for p in answer}
-
-    def seek(self, home: Home, offset: int) -> None:
-        """Continues one partition at `offset`."""
-        self._at_end.discard(home)
-        self._consumer.seek(TopicPartition(home.topic, home.partition, offset))
 
     def close(self) -> None:
         self._consumer.close()

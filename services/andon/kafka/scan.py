@@ -131,17 +131,18 @@ class Scan:
         return next(self.stretch({home: offset}, {home: end}, most=1), None)
 
     def ordered(self, home: Home, start: int, end: int, place: Callable[[Record], int], wanted: int) -> Record | None:
-        """The record whose `place` is `wanted`, in a stretch whose places only grow: by halving, so it costs a few
-        reads and at most a few hundred records, however long the stretch is."""
+        """The record whose `place` is `wanted`, in a stretch whose places only grow: by doubling steps from `start`,
+        near which it mostly is, then by halving. A few reads and a few hundred records, however long the stretch is."""
+        step = _STRIDE
         while end - start > _STRIDE:
-            middle = (start + end) // 2
+            middle = start + step if start + 2 * step < end else (start + end) // 2
             record = self.first_from(home, middle, end)
             if record is None or place(record) > wanted:
-                end = middle
+                end, step = middle, end  # no more steps, only halves
             elif place(record) == wanted:
                 return record
             else:
-                start = record.offset + 1
+                start, step = record.offset + 1, 2 * step
         return next((one for one in self.stretch({home: start}, {home: end}) if place(one) == wanted), None)
 
     def close(self) -> None:

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from andon.kafka.connection import LARGEST, LARGEST_PARKED
+
 EVENTS: Final = "andon.events"
 ENRICHED: Final = "andon.enriched"
 DELIVERIES: Final = "andon.deliveries"
@@ -21,11 +23,12 @@ READERS: Final = {"enrichment": EVENTS, "routing": ENRICHED, "egress": DELIVERIE
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """How a topic is made. `partitions` None takes the configured count."""
+    """How a topic is made. `partitions` None takes the configured count; `largest` is in bytes."""
 
     name: str
     compacted: bool = False
     partitions: int | None = None
+    largest: int = LARGEST
 
     def settings(self, retention_s: float, replication: int) -> dict[str, str]:
         """The topic's own configuration at the broker."""
@@ -38,7 +41,7 @@ class Topic(msgspec.Struct, frozen=True):
             **kept,
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(max(1, replication - 1)),
-            "max.message.bytes": str(4 << 20),
+            "max.message.bytes": str(self.largest),
         }
 
 
@@ -49,7 +52,7 @@ TOPICS: Final = (
     Topic(OUTCOMES),
     Topic(TICKETS),
     Topic(ACTIVE, compacted=True),
-    Topic(DLQ),
+    Topic(DLQ, largest=LARGEST_PARKED),
     # One partition, because the versions of the configuration have one order.
     Topic(CONFIG, compacted=True, partitions=1),
     Topic(ACTIONS),

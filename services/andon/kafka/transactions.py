@@ -6,42 +6,64 @@ The rules, each measured on real brokers (design, section 6):
 * Group metadata is the caller's, taken on the poll thread right before; no rebalance callback runs until we return.
 * After a commit or abort that timed out, the producer is dropped and a new one with the same transactional.id bumps
   the epoch. librdkafka has no KIP-890, so a late marker could otherwise tear the next transaction (Jepsen, 2024).
+* The new producer is there before the committed offsets are read: only then is it decided what the old one did.
+* A fenced producer means another process with this transactional.id, or a transaction the broker ended because it took
+  longer than it may: the two look alike. The group decides, whose static membership only one process can hold.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from queue import Empty, SimpleQueue
+from typing import Any, NoReturn, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from andon.core.event import Home
-from andon.kafka.connection import LARGEST, Connection
-from andon.kafka.errors import Aborted, KafkaFailure, SlotTaken
+from andon.kafka.codes import FINAL, PASSING
+from andon.kafka.connection import LARGEST_PARKED, Connection
+from andon.kafka.errors import Aborted, KafkaFailure, SlotTaken, Unreachable
 from andon.kafka.records import Outgoing
 
 log = logging.getLogger(__name__)
 
 _STEP_S = 10.0
 _TIMEOUT_MS = 15_000
-_FENCING = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)  # noqa: SLF001
+_ASK_S = 2.0
+_OFFSETS_S = 5.0
+_TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001 - the library's public constants
+_QUEUE_FULL = KafkaError._QUEUE_FULL  # noqa: SLF001
+_FAILED_DELIVERY = KafkaError._INCONSISTENT  # noqa: SLF001
 
 
 class TransactionalProducer:
-    """Writes whole batches. Blocking; belongs to the poll thread of its service."""
+    """Writes whole batches. Blocking; belongs to the poll thread of its service.
 
-    def __init__(self, connection: Connection, transactional_id: str, more: Mapping[str, object] | None = None) -> None:
+    A step of a transaction that takes longer than `step_s` seconds counts as timed out. `rebuilt` counts the producers
+    that were dropped.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        transactional_id: str,
+        more: Mapping[str, object] | None = None,
+        *,
+        step_s: float = _STEP_S,
+    ) -> None:
         self.transactional_id = transactional_id
         self.rebuilt = 0
+        self._step_s = step_s
         self._settings = connection.client() | {
             "client.id": transactional_id,
             "transactional.id": transactional_id,
             "transaction.timeout.ms": _TIMEOUT_MS,
             "message.timeout.ms": _TIMEOUT_MS,
             "enable.idempotence": True,
-            "message.max.bytes": LARGEST,
+            "message.max.bytes": LARGEST_PARKED,
             "partitioner": "murmur2_random",
             # The broker answers CONCURRENT_TRANSACTIONS while the last markers are written; librdkafka's default of
             # 100 ms between tries would be most of the latency of a hop.
@@ -55,24 +77,42 @@ class TransactionalProducer:
         self._producer: Producer | None = None
 
     def start(self) -> None:
-        """Registers the transactional.id, which fences any earlier producer of the same. Raises KafkaFailure."""
-        self._fresh()
+        """Makes sure of a producer. A new one fences every earlier one of the same transactional.id and ends what that
+        left open, so that committed offsets read afterwards are the truth. Raises Unreachable or KafkaFailure."""
+        if self._producer is not None:
+            return
+        producer = Producer(self._settings)
+        try:
+            self._patiently(lambda: producer.init_transactions(self._step_s))
+        except KafkaException as error:
+            problem = error.args[0]
+            kind = Unreachable if problem.retriable() or problem.code() in PASSING else KafkaFailure
+            raise kind(f"no transactions at {self._settings['bootstrap.servers']}: {problem.str()}") from None
+        self._producer = producer
 
-    def commit(self, outputs: Sequence[Outgoing], offsets: Mapping[Home, int], metadata: object) -> None:
+    def commit(
+        self, outputs: Sequence[Outgoing], offsets: Mapping[Home, int] | None = None, metadata: object = None
+    ) -> None:
         """One transaction: `outputs` and the input `offsets` (next to read), both or neither.
 
         Raises Aborted when neither happened or it cannot be known yet: the caller rewinds and takes the batch again.
-        Raises SlotTaken when another process has the same transactional.id.
+        Raises SlotTaken when another process holds the slot, and KafkaFailure when trying again can't help.
         """
-        producer = self._producer or self._fresh()
-        wanted = [TopicPartition(home.topic, home.partition, offset) for home, offset in offsets.items()]
+        producer = self._producer
+        if producer is None:
+            raise Aborted("the producer was not started again")
         try:
             producer.begin_transaction()
             self._produce(producer, outputs)
-            self._patiently(lambda: producer.send_offsets_to_transaction(wanted, cast("Any", metadata), _STEP_S))
-            self._patiently(lambda: producer.commit_transaction(_STEP_S))
+            if offsets:
+                wanted = [TopicPartition(home.topic, home.partition, offset) for home, offset in offsets.items()]
+                standing = cast("Any", metadata)
+                send = producer.send_offsets_to_transaction
+                self._patiently(lambda: self._at_most(lambda: send(wanted, standing, self._step_s)))
+            self._patiently(lambda: producer.commit_transaction(self._step_s))
         except KafkaException as error:
-            self._recover(producer, error.args[0])
+            self._end(producer, error.args[0])
+            self._explain(producer, error.args[0], {out.topic for out in outputs})
 
     def _produce(self, producer: Producer, outputs: Sequence[Outgoing]) -> None:
         plain: dict[str, list[dict[str, Any]]] = {}
@@ -84,8 +124,12 @@ class TransactionalProducer:
         for topic, waiting in plain.items():
             while waiting:
                 producer.produce_batch(topic, waiting)
+                failed = [m for m in waiting if "_error" in m]
+                for m in failed:
+                    if m["_error"].code() != _QUEUE_FULL:
+                        raise KafkaException(m["_error"])
                 # Rebuilt: `_error` stays in a dict even after a later success, and the record would be sent twice.
-                waiting = [{"key": m["key"], "value": m["value"]} for m in waiting if "_error" in m]
+                waiting = [{"key": m["key"], "value": m["value"]} for m in failed]
                 if waiting:
                     producer.poll(0.01)
 
@@ -105,40 +149,65 @@ class TransactionalProducer:
             try:
                 return step()
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+                problem = error.args[0]
+                if not problem.retriable() or problem.code() == _TIMED_OUT or time.monotonic() > deadline:
                     raise
 
-    def _recover(self, producer: Producer, error: KafkaError) -> None:
-        if error.code() in _FENCING:
-            raise SlotTaken(f"{self.transactional_id} is in use by another process")
+    def _at_most(self, step: Callable[[], None]) -> None:
+        """Gives up waiting for a step whose timeout the library does not keep: when the group's coordinator goes away,
+        `send_offsets_to_transaction` may never return (librdkafka 2.16, its issues 5456 and 5511).
+
+        The thread stays behind in the call, with the producer, which is dropped as after any other time-out.
+        """
+        ended: SimpleQueue[KafkaException | None] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                step()
+            except KafkaException as error:
+                ended.put(error)
+            else:
+                ended.put(None)
+
+        threading.Thread(target=run, name=f"{self.transactional_id}-offsets", daemon=True).start()
+        try:
+            failed = ended.get(timeout=min(self._step_s, _OFFSETS_S))
+        except Empty:
+            raise KafkaException(KafkaError(_TIMED_OUT, "the group's coordinator does not answer")) from None
+        if failed:
+            raise failed
+
+    def _end(self, producer: Producer, error: KafkaError) -> None:
+        """Ends the transaction in order if that is possible, else gives up the producer."""
         if error.txn_requires_abort():
             try:
-                self._patiently(lambda: producer.abort_transaction(_STEP_S))
-            except KafkaException:
-                self._drop()
-        else:
-            self._drop()
+                return self._patiently(lambda: producer.abort_transaction(self._step_s))
+            except KafkaException as failed:
+                log.warning("not aborted", extra={"problem": failed.args[0].str()})
+        self._producer = None
+        self.rebuilt += 1
+        return None
+
+    def _explain(self, producer: Producer, error: KafkaError, topics: set[str]) -> NoReturn:
+        if error.code() == KafkaError.FENCED_INSTANCE_ID:
+            group, _, slot = self.transactional_id.rpartition("-")
+            raise SlotTaken(f"slot {slot} of {group} is in use by another process")
+        if error.code() in FINAL:
+            raise KafkaFailure(f"{', '.join(sorted(topics))} cannot be written: {error.str()}")
+        if error.code() == _FAILED_DELIVERY:
+            self._require(producer, topics)
         log.warning("transaction aborted", extra={"transactional_id": self.transactional_id, "problem": error.str()})
         raise Aborted(error.str())
 
-    def _drop(self) -> None:
-        self._producer = None
-        self.rebuilt += 1
-
-    def _fresh(self) -> Producer:
-        producer = Producer(self._settings)
+    @staticmethod
+    def _require(producer: Producer, topics: set[str]) -> None:
+        """Raises KafkaFailure when a topic does not exist; librdkafka says no more than "failed delivery"."""
         try:
-            self._patiently(lambda: producer.init_transactions(_STEP_S))
-        except KafkaException as error:
-            if error.args[0].code() in _FENCING:
-                raise SlotTaken(f"{self.transactional_id} is in use by another process") from None
-            if error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT:  # noqa: SLF001
-                raise Aborted(error.args[0].str()) from None
-            raise KafkaFailure(
-                f"no transactions at {self._settings['bootstrap.servers']}: {error.args[0].str()}"
-            ) from None
-        self._producer = producer
-        return producer
+            known = producer.list_topics(timeout=_ASK_S).topics
+        except KafkaException:
+            return
+        if missing := sorted(topics - known.keys()):
+            raise KafkaFailure(f"the topic {missing[0]} does not exist; `andon topics create` creates what is missing")
 
     def close(self) -> None:
         """Lets go of the producer; nothing is in flight between transactions."""

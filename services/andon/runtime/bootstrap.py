@@ -12,19 +12,20 @@ import msgspec
 from andon.config.load import Loaded
 from andon.config.published import bundle, content_digest
 from andon.config.settings import Kafka
-from andon.core.event import Home, Position
+from andon.core.event import Home
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection, connection
-from andon.kafka.errors import KafkaFailure
-from andon.kafka.producer import Publisher
+from andon.kafka.errors import Aborted, KafkaFailure
 from andon.kafka.reader import BEGINNING, TopicReader
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import CONFIG, READERS
+from andon.kafka.transactions import TransactionalProducer
 from andon.runtime.follower import CURRENT_KEY, TOPICS_KEY, Board, Current, Recorded, version_key
 
 log = logging.getLogger(__name__)
 
 _WAIT_S = 60.0
+_TRIES = 5
 
 
 async def prepare(loaded: Loaded, bootstrap: str | None = None) -> int:
@@ -66,29 +67,41 @@ def read_board(link: Connection) -> Board:
 
 
 async def publish(loaded: Loaded, link: Connection, board: Board) -> int:
-    """Publishes a configuration as the next version; the version in force. Raises KafkaFailure."""
+    """Publishes a configuration as the next version, unless the one in force on `board` has the same content; the
+    version in force. Raises KafkaFailure."""
+    for _ in range(_TRIES):
+        if not _changes(loaded, board, {}):
+            return board.newest.version if board.newest else 0
+        try:
+            return await asyncio.to_thread(_publish, loaded, link)
+        except Aborted:  # another process published at the same time: look again
+            board = await asyncio.to_thread(read_board, link)
+    raise KafkaFailure("other processes keep publishing configurations; try again when they have ended")
+
+
+def _publish(loaded: Loaded, link: Connection) -> int:
+    """Two processes that publish at one time must not both make the same version: the transactional.id lets one of
+    them through, and only with what it read while it held it. Blocking; raises Aborted."""
+    producer = TransactionalProducer(link, "andon-config")
+    producer.start()
+    board = read_board(link)
+    counts = Cluster(link).partitions()
+    if records := _changes(loaded, board, {topic: n for topic, n in counts.items() if topic.startswith("andon.")}):
+        producer.commit(records)
+    for record in records:
+        board.take(record.key, record.value or b"")
+    producer.close()
+    return board.newest.version if board.newest else 0
+
+
+def _changes(loaded: Loaded, board: Board, counts: dict[str, int]) -> list[Outgoing]:
+    """The records that are missing on the board."""
     records = []
     if board.recorded is None:
-        counts = await asyncio.to_thread(Cluster(link).partitions)
-        ours = {topic: count for topic, count in counts.items() if topic.startswith("andon.")}
-        records.append(Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(Recorded(ours))))
-    version = board.newest.version if board.newest else 0
+        records.append(Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(Recorded(counts))))
     if board.newest is None or board.newest.digest != content_digest(loaded):
         version = max(board.versions, default=0) + 1
         value = bundle(loaded, version, getpass.getuser(), datetime.now(UTC))
         records.append(Outgoing(CONFIG, version_key(version), value))
         records.append(Outgoing(CONFIG, CURRENT_KEY, msgspec.json.encode(Current(version))))
-    if records:
-        await _append(link, records)
-    return version
-
-
-async def _append(link: Connection, records: list[Outgoing]) -> None:
-    publisher = Publisher(link, "andon-config")
-    publisher.start()
-    try:
-        for fate in await publisher.append(records):
-            if not isinstance(fate, Position):
-                raise KafkaFailure(f"the configuration could not be published: {fate}")
-    finally:
-        await asyncio.to_thread(publisher.close)
+    return records

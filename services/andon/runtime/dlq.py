@@ -29,7 +29,7 @@ def dlq_copy(
         (PARTITION, str(partition).encode()),
         (OFFSET, str(offset).encode()),
         (REASON, str(parked.reason).encode()),
-        (DETAIL, parked.detail.encode()[:500]),
+        (DETAIL, parked.detail.encode()[:500].decode(errors="ignore").encode()),
         (REDRIVE, str(redrive).encode()),
     )
     return Note(DLQ, key or b"", value, headers)

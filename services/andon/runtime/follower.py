@@ -22,6 +22,7 @@ NAME = "andon"
 TOPICS_KEY = b"topics"
 CURRENT_KEY = NAME.encode()
 _START_S = 60.0
+_AGAIN_S = 0.5
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -42,41 +43,46 @@ def version_key(version: int) -> bytes:
 
 
 class Board:
-    """What `andon.config` says so far. A version that cannot be read is passed over: an old service keeps running."""
+    """What `andon.config` says so far. What cannot be read is passed over: an old service keeps running.
+
+    `newest` is the version in force, `versions` all there are; the first record of a version stands for ever.
+    """
 
     def __init__(self) -> None:
         self.recorded: Recorded | None = None
         self.newest: Published | None = None
         self.versions: dict[int, bytes] = {}
 
-    def take(self, key: bytes | None, value: bytes) -> Published | None:
-        """Takes in a record; the version that came into force with it, if one did."""
-        if key == TOPICS_KEY:
-            self.recorded = msgspec.json.decode(value, type=Recorded)
-        elif key == CURRENT_KEY:
-            return self._switch(msgspec.json.decode(value, type=Current).version)
-        elif key and key.startswith(CURRENT_KEY + b"@"):
-            self.versions[int(key.rpartition(b"@")[2])] = value
-        return None
-
-    def _switch(self, version: int) -> Published | None:
+    def take(self, key: bytes | None, value: bytes) -> None:
+        """Takes in a record."""
         try:
-            self.newest = unbundle(self.versions[version])
-        except (KeyError, BundleUnreadable) as error:
-            log.error("configuration not readable", extra={"version": version, "problem": str(error)})
-            return None
-        return self.newest
+            if key == TOPICS_KEY:
+                self.recorded = msgspec.json.decode(value, type=Recorded)
+            elif key == CURRENT_KEY:
+                self._switch(msgspec.json.decode(value, type=Current).version)
+            elif key and key.startswith(CURRENT_KEY + b"@"):
+                self.versions.setdefault(int(key.rpartition(b"@")[2]), value)
+        except (msgspec.MsgspecError, ValueError, BundleUnreadable) as error:
+            log.error("configuration not readable", extra={"key": repr(key), "problem": str(error)})
+
+    def _switch(self, version: int) -> None:
+        if version not in self.versions:
+            raise BundleUnreadable(f"version {version} is not in the topic")
+        self.newest = unbundle(self.versions[version])
 
 
 class Follower:
-    """Reads the topic in a thread of its own; tells each version that comes into force on the event loop."""
+    """Reads the topic in a thread of its own, for as long as it takes; tells each version that comes into force on the
+    event loop. While no broker answers, the version in force stays."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._board = Board()
+        self._next = BEGINNING
         self._loop = asyncio.get_running_loop()
         self._first: asyncio.Future[Published] = self._loop.create_future()
         self._told: Callable[[Published], None] | None = None
+        self._missed: Published | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="config", daemon=True)
         self._thread.start()
@@ -90,48 +96,46 @@ class Follower:
             raise KafkaFailure("no configuration is published; run `andon apply`, then start again") from None
 
     def then(self, told: Callable[[Published], None]) -> None:
-        """Calls `told` on the event loop for each later version."""
+        """Calls `told` on the event loop for each version after the one `first` gave."""
         self._told = told
+        if self._missed is not None:
+            told(self._missed)
 
     def require(self, actual: dict[str, int]) -> None:
         """Raises PartitionsChanged when a topic has another number of partitions than was recorded."""
         recorded = self._board.recorded
         for topic, count in (recorded.partitions if recorded else {}).items():
             if actual.get(topic) != count:
-                raise PartitionsChanged(
-                    f"{topic} has {actual.get(topic, 0)} partitions; {count} were recorded at its creation. Subjects "
-                    "would change places and lose their order. Restore the count, or drain and start anew"
-                )
+                raise PartitionsChanged(topic, actual.get(topic, 0), count)
 
     def _follow(self) -> None:
-        reader = TopicReader(self._connection, {Home(CONFIG, 0): BEGINNING})
-        try:
-            caught_up = False
-            while not self._closing.is_set():
-                for record in reader.poll(wait_s=0.2):
-                    changed = self._board.take(record.key, record.value)
-                    if caught_up and changed:
-                        self._loop.call_soon_threadsafe(self._tell, changed)
-                if not caught_up and reader.at_end and self._board.newest:
-                    caught_up = True
-                    self._loop.call_soon_threadsafe(self._tell, self._board.newest)
-        except KafkaFailure as error:
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._fail, error)
-        finally:
-            reader.close()
+        sent: Published | None = None
+        while not self._closing.is_set():
+            reader = TopicReader(self._connection, {Home(CONFIG, 0): self._next})
+            try:
+                caught_up = False
+                while not self._closing.is_set():
+                    for record in reader.poll(wait_s=0.2):
+                        self._board.take(record.key, record.value)
+                        self._next = record.offset + 1
+                    caught_up = caught_up or reader.at_end
+                    newest = self._board.newest
+                    if caught_up and newest is not None and newest is not sent:
+                        sent = newest
+                        self._loop.call_soon_threadsafe(self._tell, newest)
+            except KafkaFailure as error:
+                log.warning("the configuration is not followed now", extra={"problem": str(error)})
+                self._closing.wait(_AGAIN_S)
+            finally:
+                reader.close()
 
     def _tell(self, published: Published) -> None:
         if not self._first.done():
             self._first.set_result(published)
         elif self._told:
             self._told(published)
-
-    def _fail(self, error: KafkaFailure) -> None:
-        if not self._first.done():
-            self._first.set_exception(error)
         else:
-            log.error("the configuration is no longer followed", extra={"problem": str(error)})
+            self._missed = published
 
     def close(self) -> None:
         self._closing.set()

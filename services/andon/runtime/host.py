@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -20,6 +21,7 @@ from andon.runtime.clock import SystemClock
 from andon.runtime.follower import Follower
 from andon.runtime.health import HealthPort
 from andon.runtime.metrics import Metrics
+from andon.runtime.tracing import Spans, spans_of
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ _WAIT_S = 60.0
 # A thread that waits for the interpreter's lock gets it after at most this long; the store's and Kafka's threads
 # need it for microseconds, and the default of 5 ms would be most of the latency of a hop.
 _SWITCH_S = 0.0005
+# Records come and go by the thousand and hardly any are in cycles: look for those less often, and not in what was
+# loaded at the start.
+_GC_OBJECTS = 20_000
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -52,9 +57,12 @@ class Host:
         self.published = published
         self.clock = clock
         self.metrics = Metrics()
+        self.spans: Spans | None = None
         self.stop = asyncio.Event()
         self._ready: Callable[[], bool] = lambda: False
         self._changed: Callable[[Published], Awaitable[None]] | None = None
+        self._registered = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     @property
     def store_url(self) -> str:
@@ -69,20 +77,24 @@ class Host:
         return not self.stop.is_set() and self._ready()
 
     def on_change(self, changed: Callable[[Published], Awaitable[None]]) -> None:
-        """Called for each version that comes into force; one that it refuses changes nothing."""
+        """Called for each later version, one after the other; one that it refuses changes nothing."""
         self._changed = changed
+        self._registered.set()
 
     async def take(self, published: Published) -> None:
-        """Brings a version into force."""
-        if self._changed is None:
-            return
-        try:
-            await self._changed(published)
-        except Exception:
-            log.exception("the new configuration is refused, the old one stays", extra={"version": published.version})
-        else:
-            self.published = published
-            log.info("configuration in force", extra={"version": published.version})
+        """Brings a version into force, after the earlier ones and once the service can take it."""
+        async with self._turn:
+            await self._registered.wait()
+            assert self._changed is not None  # noqa: S101 - what the event says
+            try:
+                await self._changed(published)
+            except Exception:
+                log.exception(
+                    "the new configuration is refused, the old one stays", extra={"version": published.version}
+                )
+            else:
+                self.published = published
+                log.info("configuration in force", extra={"version": published.version})
 
 
 async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> None:
@@ -97,6 +109,7 @@ async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> Non
         published = await follower.first()
         follower.require(await asyncio.to_thread(cluster.partitions))
         host = Host(options, link, published, SystemClock())
+        host.spans = spans_of(published.settings.otel, options.service, options.slot)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, host.stop.set)
@@ -107,11 +120,16 @@ async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> Non
             task.add_done_callback(changes.discard)
 
         follower.then(changed)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_OBJECTS, 20, 20)
         health = HealthPort(host.metrics, host.ready)
         await health.open(options.metrics_address, options.metrics_port)
         try:
             await run(host)
         finally:
             await health.close()
+            if host.spans:
+                await asyncio.to_thread(host.spans.close)
     finally:
         await asyncio.to_thread(follower.close)

@@ -93,9 +93,7 @@ def entry_of(record: Record) -> Entry:
     return Entry(
         id=f"{record.partition}-{record.offset}",
         at=record.at / 1000,
-        origin=Position(
-            _header(record, TOPIC), _number(_header(record, PARTITION)), _number(_header(record, OFFSET))
-        ),
+        origin=origin_of(record),
         reason=_header(record, REASON),
         detail=_header(record, DETAIL),
         redrive=redrive_of(record),
@@ -105,6 +103,11 @@ def entry_of(record: Record) -> Entry:
         delivery=parked.id if parked and event else None,
         receiver=parked.receiver if parked else None,
     )
+
+
+def origin_of(record: Record) -> Position:
+    """Where a parked record was read, by its headers."""
+    return Position(_header(record, TOPIC), _number(_header(record, PARTITION)), _number(_header(record, OFFSET)))
 
 
 async def redrive(connection: Connection, chosen: AbstractSet[str]) -> int:

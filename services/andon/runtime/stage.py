@@ -3,28 +3,31 @@
 At most one batch of `window` records is in work. Kafka calls run on the poll thread, the stage on the event loop;
 while it works, the poll thread keeps polling with everything paused, so membership lives. A partition that leaves
 meanwhile takes its records out of the batch: nothing of it was committed, its new owner reads them again.
+
+While no broker answers the stage waits, keeping what it has: an undecided transaction is settled, by a new producer
+with the same transactional.id, before the committed offsets are read and the work goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from andon.core.delivery import ended_id
 from andon.core.event import Event, Home, at_position
-from andon.core.outcome import OutcomeRecord, Parked, name_of
+from andon.core.outcome import OutcomeRecord, Parked, Skipped, name_of
 from andon.core.ports import Clock, Result, Stage
 from andon.core.reason import Reason
 from andon.kafka.codecs import Json, Undecodable, encode
-from andon.kafka.connection import Connection
+from andon.kafka.connection import LARGEST, Connection
 from andon.kafka.consumer import GroupConsumer
-from andon.kafka.errors import Aborted
+from andon.kafka.errors import Aborted, Unreachable
 from andon.kafka.records import Outgoing, Record
 from andon.kafka.topics import OUTCOMES
 from andon.kafka.transactions import TransactionalProducer
@@ -39,11 +42,17 @@ T = TypeVar("T")
 _POLL_S = 0.2
 _ALIVE_S = 1.0
 _HOUR_S = 3_600.0
-_ABORT_PAUSE_S = 0.05
+_AGAIN_S = 0.05
+# What a record's frame and its batch add to key and value.
+_FRAME = 1_024
 
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
-    """Where a stage reads and writes, and its bounds. `key` gives the key of an output."""
+    """Where a stage reads and writes, and its bounds. `key` gives the key of an output.
+
+    `step_s` bounds each step of a transaction, in seconds; `consumer` and `producer` are librdkafka settings that
+    replace ours.
+    """
 
     service: str
     source: str
@@ -51,6 +60,9 @@ class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     key: Callable[[Out], str]
     slot: int = 0
     window: int = 1_000
+    step_s: float = 10.0
+    consumer: Mapping[str, object] = {}
+    producer: Mapping[str, object] = {}
 
 
 class StageRunner(Generic[Out]):
@@ -75,41 +87,57 @@ class StageRunner(Generic[Out]):
         self._metrics = metrics
         self._config_version = config_version
         self._codec = Json(Event)
+        self._producer = TransactionalProducer(
+            connection, f"andon-{settings.service}-{settings.slot}", settings.producer, step_s=settings.step_s
+        )
+        self._consumer: GroupConsumer
         self._left: set[Home] = set()
         self.assigned = False
         metrics.window_cap.labels(settings.service).set(settings.window)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; what is in work then is finished and committed. Raises KafkaFailure."""
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._poller = ThreadPoolExecutor(1, f"{self._settings.service}-poll")
-        self._loop = loop
-        await self._on_poller(self._join)
-        recommitted = self._clock.now()
         try:
-            while not stop.is_set():
-                records = await self._on_poller(self._poll)
-                if records:
-                    await self._work(records)
-                elif self._clock.now() - recommitted > _HOUR_S:
-                    recommitted = self._clock.now()
-                    await self._on_poller(self._recommit)
+            if await self._until_answered(self._producer.start, stop):
+                await self._on_poller(self._join)
+                try:
+                    await self._turn(stop)
+                finally:
+                    await self._on_poller(self._consumer.close)
         finally:
-            await self._on_poller(self._leave)
+            self._producer.close()
             self._poller.shutdown()
+
+    async def _turn(self, stop: asyncio.Event) -> None:
+        recommitted = self._clock.now()
+        while not stop.is_set():
+            records = await self._on_poller(self._poll)
+            if records:
+                await self._work(records, stop)
+            elif self._clock.now() - recommitted > _HOUR_S:
+                recommitted = self._clock.now()
+                await self._on_poller(self._recommit)
 
     def _on_poller(self, work: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return self._loop.run_in_executor(self._poller, work, *args)
 
+    async def _until_answered(self, step: Callable[[], None], stop: asyncio.Event) -> bool:
+        """Repeats a step while no broker answers; whether it was done. Gives up when told to stop: what is not
+        committed is not lost."""
+        while not stop.is_set():
+            try:
+                await self._on_poller(step)
+            except Unreachable as error:
+                log.warning("waiting", extra={"service": self._settings.service, "problem": str(error)})
+                await self._clock.sleep(_AGAIN_S)
+            else:
+                return True
+        return False
+
     def _join(self) -> None:
         settings = self._settings
-        self._producer = TransactionalProducer(self._connection, f"andon-{settings.service}-{settings.slot}")
-        while True:
-            try:
-                self._producer.start()
-                break
-            except Aborted:  # the earlier owner's open transaction is being ended by the broker
-                continue
         self._consumer = GroupConsumer(
             self._connection,
             settings.service,
@@ -117,56 +145,64 @@ class StageRunner(Generic[Out]):
             settings.slot,
             on_assign=self._gained,
             on_revoke=self._left.update,
+            more=settings.consumer,
         )
 
     def _gained(self, _homes: Sequence[Home]) -> dict[Home, int]:
         self.assigned = True
         return {}
 
-    def _leave(self) -> None:
-        self._consumer.close()
-        self._producer.close()
-
     def _poll(self) -> list[Record]:
-        self._left.clear()
-        return self._consumer.poll(self._settings.window, _POLL_S)
+        records = self._consumer.poll(self._settings.window, _POLL_S)
+        self._left.clear()  # from here on: what leaves takes its records out of this batch
+        return records
 
     def _recommit(self) -> None:
-        self._consumer.commit(self._consumer.committed(self._consumer.assigned))
+        try:
+            self._consumer.commit(self._consumer.committed(self._consumer.assigned))
+        except Unreachable as error:
+            log.warning("offsets not renewed", extra={"service": self._settings.service, "problem": str(error)})
 
-    async def _work(self, records: Sequence[Record]) -> None:
+    async def _work(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         gauge = self._metrics.window_in_flight.labels(self._settings.service)
         gauge.set(len(records))
         answers = await self._ask(records)
         try:
-            await self._on_poller(self._commit, records, answers)
+            self._count(await self._on_poller(self._commit, records, answers))
         except Aborted:
-            await self._clock.sleep(_ABORT_PAUSE_S)
-        else:
-            self._count(answers)
+            await self._clock.sleep(_AGAIN_S)
+            await self._until_answered(self._settle, stop)
         gauge.set(0)
 
-    async def _ask(self, records: Sequence[Record]) -> Sequence[Answer[Out]]:
+    def _settle(self) -> None:
+        """After a transaction that did not happen, or may have: first it is decided, then its offsets are read."""
+        self._stay_alive()
+        self._producer.start()
+        self._consumer.resume()
+        self._consumer.rewind()
+
+    async def _ask(self, records: Sequence[Record]) -> Sequence[Answer]:
         """One answer per record, whatever the stage does; keeps the membership alive meanwhile."""
         asking = asyncio.ensure_future(self._answers(records))
-        done, _ = await asyncio.wait([asking], timeout=_ALIVE_S)
-        while not done:
-            await self._on_poller(self._stay_alive)
-            done, _ = await asyncio.wait([asking], timeout=_ALIVE_S)
-        await self._on_poller(self._consumer.resume)
-        return asking.result()
+        try:
+            while not (await asyncio.wait([asking], timeout=_ALIVE_S))[0]:
+                await self._on_poller(self._stay_alive)
+            await self._on_poller(self._consumer.resume)
+            return asking.result()
+        finally:
+            asking.cancel()
 
     def _stay_alive(self) -> None:
         self._consumer.pause(self._consumer.assigned)
         for record in self._consumer.poll(1, 0.0):  # of a partition that came in just now, before it was paused
             self._consumer.seek({record.home: record.offset})
 
-    async def _answers(self, records: Sequence[Record]) -> list[Answer[Out]]:
+    async def _answers(self, records: Sequence[Record]) -> list[Answer]:
         decoded = [self._decode(record) for record in records]
-        events = [one for one in decoded if isinstance(one, Event)]
-        results = iter(await self._results(events))
+        results = iter(await self._results([one for one in decoded if isinstance(one, Event)]))
         return [
-            Answer(None, Result((), one)) if isinstance(one, Parked) else Answer(one, next(results)) for one in decoded
+            self._answer(record, one, next(results)) if isinstance(one, Event) else _parked(record, one)
+            for record, one in zip(records, decoded, strict=True)
         ]
 
     def _decode(self, record: Record) -> Event | Parked:
@@ -176,78 +212,90 @@ class StageRunner(Generic[Out]):
             return Parked(Reason.UNDECODABLE, str(error))
 
     async def _results(self, events: Sequence[Event]) -> Sequence[Result[Out]]:
+        """One result per event. When the stage does not give that, the halves are asked, down to the events that are
+        the cause: each gets its own outcome and costs the others nothing."""
         if not events:
             return ()
         try:
-            results = await self._stage()(events)
+            results = list(await self._stage()(events) or ())
         except Exception as error:  # noqa: BLE001 - the runtime's place where an exception becomes an outcome
             failed = classify(error)
             if len(events) == 1:
                 return [Result((), Parked(Reason.STAGE_FAILED, failed.detail or failed.reason))]
         else:
             if len(results) == len(events):
-                return [one if one.outputs or one.ended else _nothing() for one in results]
+                return [one if _says(one) else _nothing() for one in results]
             if len(events) == 1:
                 return [_nothing()]
-        # One event spoils the batch: alone, each gets its own outcome.
-        return [(await self._results([event]))[0] for event in events]
+        half = len(events) // 2
+        return [*await self._results(events[:half]), *await self._results(events[half:])]
 
-    def _commit(self, records: Sequence[Record], answers: Sequence[Answer[Out]]) -> None:
-        """On the poll thread, so that no rebalance comes between taking the group's metadata and the commit's end."""
-        offsets: dict[Home, int] = {}
-        outputs: list[Outgoing] = []
-        sink, key = self._settings.sink, self._settings.key
-        for record, answer in zip(records, answers, strict=True):
-            home = record.home
-            if home in self._left:
-                continue
-            offsets[home] = record.offset + 1
-            outputs.extend(Outgoing(sink, key(out).encode(), encode(out)) for out in answer.result.outputs)
-            if answer.result.ended:
-                outputs.extend(self._ending(record, answer))
-        if not offsets:
-            return
+    def _answer(self, record: Record, event: Event, result: Result[Out]) -> Answer:
+        """The records to write for one event; an output that cannot be written parks it."""
+        ended = result.ended
         try:
+            outputs = [self._written(out) for out in result.outputs]
+        except Exception as error:  # noqa: BLE001 - as above: an output is the stage's
+            outputs, ended = [], Parked(Reason.STAGE_FAILED, type(error).__name__)
+        if any(len(out.key) + len(out.value or b"") + _FRAME > LARGEST for out in outputs):
+            outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
+        if ended is None:
+            return Answer(outputs, None)
+        copy = _parked(record, ended).outgoing if isinstance(ended, Parked) else []
+        return Answer([*outputs, *copy, self._outcome(event, ended)], ended)
+
+    def _written(self, out: Out) -> Outgoing:
+        return Outgoing(self._settings.sink, self._settings.key(out).encode(), encode(out))
+
+    def _outcome(self, event: Event, ended: Skipped | Parked) -> Outgoing:
+        outcome = OutcomeRecord(
+            id=ended_id(event),
+            event=event.id,
+            source=event.source,
+            subject=event.subject,
+            outcome=ended,
+            at=datetime.fromtimestamp(self._clock.now(), UTC),
+            origin=event.origin,
+            config_version=self._config_version(),
+            traceparent=event.traceparent,
+        )
+        return Outgoing(OUTCOMES, event.subject.encode(), encode(outcome))
+
+    def _commit(self, records: Sequence[Record], answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Commits what is still ours, and returns it. On the poll thread, so that no rebalance comes between taking
+        the group's metadata and the commit's end. Raises Aborted."""
+        pairs = zip(records, answers, strict=True)
+        ours = [(record, answer) for record, answer in pairs if record.home not in self._left]
+        if ours:
+            outputs = [out for _, answer in ours for out in answer.outgoing]
+            offsets = {record.home: record.offset + 1 for record, _ in ours}
             self._producer.commit(outputs, offsets, self._consumer.metadata())
-        except Aborted:
-            self._consumer.rewind()
-            raise
+        return [answer for _, answer in ours]
 
-    def _ending(self, record: Record, answer: Answer[Out]) -> list[Outgoing]:
-        """What tells of a record that goes no further: its outcome, and its bytes if it is parked."""
-        ended, event = answer.result.ended, answer.event
-        told = [dlq_record(record, ended)] if isinstance(ended, Parked) else []
-        if event is not None and ended is not None:
-            outcome = OutcomeRecord(
-                id=ended_id(event),
-                event=event.id,
-                source=event.source,
-                subject=event.subject,
-                outcome=ended,
-                at=datetime.fromtimestamp(self._clock.now(), UTC),
-                origin=event.origin,
-                config_version=self._config_version(),
-                traceparent=event.traceparent,
-            )
-            told.append(Outgoing(OUTCOMES, event.subject.encode(), encode(outcome)))
-        return told
-
-    def _count(self, answers: Sequence[Answer[Out]]) -> None:
-        passed = sum(1 for answer in answers if answer.result.outputs)
+    def _count(self, answers: Sequence[Answer]) -> None:
+        passed = sum(1 for answer in answers if answer.ended is None)
         if passed:
             self._metrics.record(self._settings.service, "passed", "ok", passed)
         for answer in answers:
-            if answer.result.ended:
-                ended = answer.result.ended
-                self._metrics.record(self._settings.service, name_of(ended), ended.reason)
+            if answer.ended:
+                self._metrics.record(self._settings.service, name_of(answer.ended), answer.ended.reason)
 
 
-class Answer(msgspec.Struct, Generic[Out], frozen=True):
-    """A record's event, None when it could not be decoded, and what the stage made of it."""
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What becomes of one record: the records to write, and its outcome if it goes no further."""
 
-    event: Event | None
-    result: Result[Out]
+    outgoing: list[Outgoing]
+    ended: Skipped | Parked | None
 
 
-def _nothing() -> Result[Out]:
+def _parked(record: Record, parked: Parked) -> Answer:
+    return Answer([dlq_record(record, parked)], parked)
+
+
+def _says(result: object) -> bool:
+    """Whether this is a result at all, with outputs or an end."""
+    return isinstance(result, Result) and bool(result.outputs or result.ended)
+
+
+def _nothing() -> Result[Any]:
     return Result((), Parked(Reason.NO_RESULT, "the stage returned no result"))

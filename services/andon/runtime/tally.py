@@ -16,11 +16,12 @@ from andon.kafka.admin import Cluster
 from andon.kafka.codecs import Json, Undecodable
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
-from andon.kafka.reader import BEGINNING, END, TopicReader
+from andon.kafka.reader import TopicReader
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, EVENTS, OUTCOMES, TICKETS
 
 _LATENCIES = 20_000
+_TOPICS = (EVENTS, DELIVERIES, OUTCOMES, TICKETS)
 
 
 class TallySnapshot(msgspec.Struct, frozen=True):
@@ -106,10 +107,9 @@ class Count:
         self._told.add((ended.source, ended.event))
         if ended.delivery:
             self._finished.add(ended.delivery)
-        if ended.id in self._ended:
-            return
-        self._ended[ended.id] = name_of(ended.outcome)
-        if isinstance(ended.outcome, Delivered) and ended.origin:
+        before = self._ended.get(ended.id)
+        self._ended[ended.id] = name_of(ended.outcome)  # of what was redriven, the later end
+        if isinstance(ended.outcome, Delivered) and ended.origin and before != "delivered":
             self._latencies.append(ended.at.timestamp() * 1000 - ended.origin[0].at)
 
     def _ticket(self, value: bytes) -> None:
@@ -146,7 +146,8 @@ class Tally:
 
     def __init__(self, connection: Connection, *, from_start: bool = True) -> None:
         self._connection = connection
-        self._start = BEGINNING if from_start else END
+        self._from_start = from_start
+        self._next: dict[Home, int] = {}
         self._count = Count()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -161,16 +162,19 @@ class Tally:
                 self._closing.wait(1.0)
 
     def _read(self) -> None:
-        counts = Cluster(self._connection).partitions()
-        topics = (EVENTS, DELIVERIES, OUTCOMES, TICKETS)
-        starts = {Home(topic, p): self._start for topic in topics for p in range(counts.get(topic, 0))}
-        reader = TopicReader(self._connection, starts)
+        if not self._next:  # decided once: after a failure it goes on where it was
+            self._next = Cluster(self._connection).ends(_TOPICS, earliest=self._from_start)
+        if {home.topic for home in self._next} != set(_TOPICS):
+            self._next = {}
+            raise KafkaFailure("the topics are not there yet")
+        reader = TopicReader(self._connection, self._next)
         try:
             while not self._closing.is_set():
                 records = reader.poll()
                 with self._lock:
                     for record in records:
                         self._count.take(record)
+                        self._next[record.home] = record.offset + 1
         finally:
             reader.close()
 

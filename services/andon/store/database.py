@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from andon.core.work import StoreFailure
@@ -19,16 +19,26 @@ def open_database(url: str, name: str) -> Engine:
     """
     try:
         engine = _sqlite(url, name) if url.startswith("sqlite:") else create_engine(url, pool_pre_ping=True)
-        tables.metadata.create_all(engine)
-        with engine.begin() as connection:
-            found = connection.execute(select(tables.schema.c.version)).scalar()
-            if found is None:
-                connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
-            elif found != tables.SCHEMA_VERSION:
-                raise StoreFailure(f"the store {name} has schema {found}, this version needs {tables.SCHEMA_VERSION}")
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, ImportError, OSError) as error:
         raise StoreFailure(f"the store {name} cannot be opened: {plain(error)}") from None
+    try:
+        found = _prepared(engine)
+    except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
+        raise StoreFailure(f"the store {name} cannot be opened: {plain(error)}") from None
+    if found != tables.SCHEMA_VERSION:
+        engine.dispose()
+        raise StoreFailure(f"the store {name} has schema {found}, this version needs {tables.SCHEMA_VERSION}")
     return engine
+
+
+def _prepared(engine: Engine) -> int:
+    """Makes the tables if there are none; the version of their schema. One transaction, for processes start at once."""
+    with engine.begin() as connection:
+        if not inspect(connection).has_table(tables.schema.name):
+            tables.metadata.create_all(connection)
+            connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+        return int(connection.execute(select(tables.schema.c.version)).scalar_one())
 
 
 def _sqlite(url: str, name: str) -> Engine:

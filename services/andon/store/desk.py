@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from andon.core.digest import Digest
@@ -21,7 +21,7 @@ from andon.store.tables import attempt, item, lease, memo, outbox
 
 _CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
 _REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
-_RESULT = ("ended", "reason", "ambiguous")
+_RESULT = ("ended", "reason", "ambiguous", "until")
 _headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 _carried = msgspec.json.Decoder(Digest)
 _encode = msgspec.json.encode
@@ -43,25 +43,16 @@ class SqlDeskStore:
             raise StoreFailure(f"the store {self._name} failed: {plain(error)}") from None
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
-        where = (lease.c.topic == home.topic) & (lease.c.partition == home.partition)
         with self._transaction() as connection:
-            held = connection.execute(select(lease.c.epoch, lease.c.offset).where(where)).first()
-            epoch, offset = (held.epoch + 1, held.offset) if held else (1, None)
-            if held:
-                connection.execute(update(lease).where(where).values(epoch=epoch, owner=owner))
-            else:
-                values = {"topic": home.topic, "partition": home.partition, "epoch": epoch, "owner": owner}
-                connection.execute(lease.insert().values(**values))
+            epoch, offset = self._lease(connection, home, owner)
             items = {found.id: found for found in self._open(connection, home)}
-            recent = []
-            for entry in self._entries(connection, home, since):
-                if entry.item in items:
-                    items[entry.item].entries.append(entry)
-                recent.append(entry)
-            of_home = (memo.c.topic == home.topic) & (memo.c.partition == home.partition)
-            memos = connection.execute(select(memo.c.key, memo.c.body).where(of_home)).all()
-            of_home = (outbox.c.topic == home.topic) & (outbox.c.partition == home.partition)
-            notes = connection.execute(select(outbox).where(of_home).order_by(outbox.c.id)).all()
+            recent = list(self._entries(connection, home, since))
+            for entry in recent:
+                found = items.get(entry.item)
+                if found is not None and found.redrive == entry.redrive:
+                    found.entries.append(entry)
+            memos = connection.execute(select(memo.c.key, memo.c.body).where(_of(memo, home))).all()
+            notes = connection.execute(select(outbox).where(_of(outbox, home)).order_by(outbox.c.id)).all()
             return Holding(
                 home,
                 epoch,
@@ -72,10 +63,20 @@ class SqlDeskStore:
                 [(n.id, Note(n.to_topic, n.key, n.value, _headers.decode(n.headers))) for n in notes],
             )
 
+    def _lease(self, connection: Connection, home: Home, owner: str) -> tuple[int, int | None]:
+        where = _of(lease, home)
+        held = connection.execute(select(lease.c.epoch, lease.c.offset).where(where).with_for_update()).first()
+        if held:
+            connection.execute(update(lease).where(where).values(epoch=held.epoch + 1, owner=owner))
+            return held.epoch + 1, held.offset
+        values = {"topic": home.topic, "partition": home.partition, "epoch": 1, "owner": owner}
+        connection.execute(lease.insert().values(**values))
+        return 1, None
+
     def _open(self, connection: Connection, home: Home) -> Iterator[Item]:
         columns = [column for column in item.columns if column.name not in ("outcome", "closed_at")]
-        of_home = (item.c.topic == home.topic) & (item.c.partition == home.partition) & item.c.closed_at.is_(None)
-        for row in connection.execute(select(*columns).where(of_home).order_by(item.c.offset)):
+        is_open = _of(item, home) & item.c.closed_at.is_(None)
+        for row in connection.execute(select(*columns).where(is_open).order_by(item.c.offset)):
             yield Item(
                 id=UUID(bytes=row.id),
                 home=home,
@@ -98,13 +99,10 @@ class SqlDeskStore:
             )
 
     def _entries(self, connection: Connection, home: Home, since: float) -> Iterator[Entry]:
-        """Entries of open items, and those the limiter still counts."""
-        of_home = (attempt.c.topic == home.topic) & (attempt.c.partition == home.partition)
-        still_open = select(item.c.id).where(
-            (item.c.topic == home.topic) & (item.c.partition == home.partition) & item.c.closed_at.is_(None)
-        )
-        wanted = of_home & ((attempt.c.started > since) | attempt.c.item.in_(still_open))
-        for row in connection.execute(select(attempt).where(wanted).order_by(attempt.c.started)):
+        still_open = select(item.c.id).where(_of(item, home) & item.c.closed_at.is_(None))
+        wanted = _of(attempt, home) & ((attempt.c.started > since) | attempt.c.item.in_(still_open))
+        in_order = (attempt.c.started, attempt.c.number)
+        for row in connection.execute(select(attempt).where(wanted).order_by(*in_order)):
             yield Entry(
                 item=UUID(bytes=row.item),
                 redrive=row.redrive,
@@ -120,6 +118,7 @@ class SqlDeskStore:
                 ended=row.ended,
                 reason=Reason(row.reason),
                 ambiguous=bool(row.ambiguous),
+                until=row.until,
             )
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
@@ -135,22 +134,23 @@ class SqlDeskStore:
             valid = [write for write in writes if (write.home, write.epoch) not in moved]
             offsets = {write.home: write.offset for write in valid if write.offset is not None}
             for home, offset in offsets.items():
-                where = (lease.c.topic == home.topic) & (lease.c.partition == home.partition)
-                connection.execute(update(lease).where(where).values(offset=offset))
+                connection.execute(update(lease).where(_of(lease, home)).values(offset=offset))
             self._apply(connection, valid)
         return moved
 
     def _moved(self, connection: Connection, held: set[tuple[Home, int]]) -> set[tuple[Home, int]]:
         topics = {home.topic for home, _ in held}
-        found = connection.execute(
-            select(lease.c.topic, lease.c.partition, lease.c.epoch).where(lease.c.topic.in_(topics))
-        )
+        columns = (lease.c.topic, lease.c.partition, lease.c.epoch)
+        # Locked until the end, where a database lets others write meanwhile (SQLite has one writer).
+        found = connection.execute(select(*columns).where(lease.c.topic.in_(topics)).with_for_update())
         now = {Home(row.topic, row.partition): row.epoch for row in found}
         return {(home, epoch) for home, epoch in held if now.get(home) != epoch}
 
     def _apply(self, connection: Connection, writes: Sequence[Write]) -> None:
-        # A redriven item takes the place of its closed self.
-        rows.insert(connection, item, (_item_row(one) for w in writes for one in w.taken), update=_REDRIVEN)
+        # A redriven item takes the place of its closed self. An open one stays: should two processes take in the same
+        # id at one moment, the second one's first intent fails.
+        taken = (_item_row(one) for w in writes for one in w.taken)
+        rows.insert(connection, item, taken, update=_REDRIVEN, only='"item"."closed_at" IS NOT NULL')
         rows.insert(connection, attempt, (_entry_row(one) for w in writes for one in w.began))
         rows.insert(connection, attempt, (_entry_row(one) for w in writes for one in w.ended), update=_RESULT)
         # Twice in one commit only the last state of an item counts; PostgreSQL refuses to touch a row twice.
@@ -166,11 +166,12 @@ class SqlDeskStore:
         published = ((w.home.topic, w.home.partition, n) for w in writes for n in w.published)
         rows.delete(connection, outbox, ("topic", "partition", "id"), published)
 
-    def prune(self, before: float) -> int:
-        old = select(item.c.id).where(item.c.closed_at < before)
+    def prune(self, before: float, most: int) -> int:
         with self._transaction() as connection:
+            old = connection.execute(select(item.c.id).where(item.c.closed_at < before).limit(most)).scalars().all()
             connection.execute(delete(attempt).where(attempt.c.item.in_(old)))
-            return connection.execute(delete(item).where(item.c.closed_at < before)).rowcount
+            connection.execute(delete(item).where(item.c.id.in_(old)))
+        return len(old)
 
     def check(self) -> None:
         with self._transaction() as connection:
@@ -178,6 +179,10 @@ class SqlDeskStore:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _of(table: Table, home: Home) -> ColumnElement[bool]:
+    return (table.c.topic == home.topic) & (table.c.partition == home.partition)
 
 
 def _item_row(one: Item) -> tuple[Any, ...]:
@@ -232,6 +237,7 @@ def _entry_row(one: Entry) -> tuple[Any, ...]:
         one.ended,
         str(one.reason),
         one.ambiguous,
+        one.until,
     )
 
 

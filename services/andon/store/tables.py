@@ -59,8 +59,9 @@ item = Table(
     Column("outcome", LargeBinary),
     Column("closed_at", Float),
 )
-Index("item_open", item.c.topic, item.c.partition, sqlite_where=text("closed_at IS NULL"))
-Index("item_closed", item.c.closed_at, sqlite_where=text("closed_at IS NOT NULL"))
+_OPEN, _CLOSED = text("closed_at IS NULL"), text("closed_at IS NOT NULL")
+Index("item_open", item.c.topic, item.c.partition, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("item_closed", item.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
 
 attempt = Table(
     "attempt",
@@ -80,6 +81,7 @@ attempt = Table(
     Column("ended", Float),
     Column("reason", Text, nullable=False),
     Column("ambiguous", Boolean, nullable=False),
+    Column("until", Float, nullable=False),
     PrimaryKeyConstraint("item", "redrive", "hop", "number"),
 )
 # The limiter's log is read by partition and time when a new owner takes over, and at no other time.

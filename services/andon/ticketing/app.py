@@ -10,6 +10,7 @@ from andon.kafka.topics import ENRICHED
 from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
+from andon.runtime.tracing import traced_work
 from andon.store.desk import SqlDeskStore
 from andon.ticketing.desk import Systems, TicketWork, compiled
 from andon.web.wire import HttpWire
@@ -31,7 +32,7 @@ async def run(host: Host) -> None:
     """Runs ticketing until the host stops."""
     registry, settings = Registry(), host.published.settings
     wire = HttpWire(proxy=settings.site.proxy)
-    work = TicketWork(systems_of(host.published, host, registry, wire), host.metrics)
+    work = TicketWork(systems_of(host.published, host, registry, wire), host.metrics, host.clock)
 
     async def changed(published: Published) -> None:
         old, work.systems = work.systems, systems_of(published, host, registry, wire)
@@ -46,7 +47,8 @@ async def run(host: Host) -> None:
         room=settings.limits.in_flight,
     )
     store = SqlDeskStore(host.store_url, "ticketing")
-    runner = DeskRunner(bounds, work, store, host.connection, host.clock, host.metrics)
+    told = traced_work(work, host.spans, host.clock, "ticketing")
+    runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics)
     host.ready_when(lambda: runner.assigned)
     host.on_change(changed)
     try:

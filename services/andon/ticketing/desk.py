@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from uuid import UUID, uuid5
 
 import msgspec
@@ -16,14 +15,14 @@ from andon.core.failure import Rejected
 from andon.core.matchers import Test, all_hold, compile_matchers
 from andon.core.outcome import Outcome, Parked, RecipientState, name_of
 from andon.core.policy import OnAmbiguous, QueuePolicy
-from andon.core.ports import Ticket, TicketSystem
+from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
 from andon.core.work import Item, Note
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
-from andon.runtime.desk.work import Success, Taken, Told
-from andon.runtime.dlq import dlq_copy
+from andon.runtime.desk.work import Success, Taken, Told, fingerprint
+from andon.runtime.dlq import dlq_copy, redrive_of
 from andon.runtime.metrics import Metrics
 from andon.ticketing.episode import (
     Close,
@@ -36,6 +35,7 @@ from andon.ticketing.episode import (
     advance,
     applied,
     episode_key,
+    redriven,
     ticket_key,
 )
 from andon.ticketing.records import records, ticket_record
@@ -82,9 +82,10 @@ def compiled(episodes: Mapping[str, EpisodeRule]) -> tuple[Rule, ...]:
 class TicketWork:
     """The ticketing desk's part of the engine's `Work`. An episode is a memo of the home its subject lives in."""
 
-    def __init__(self, systems: Systems, metrics: Metrics) -> None:
+    def __init__(self, systems: Systems, metrics: Metrics, clock: Clock) -> None:
         self.systems = systems
         self._metrics = metrics
+        self._clock = clock
         self._events = Json(Event)
         self._jobs = Json(Job)
         self._memos = Json(Episode)
@@ -100,6 +101,8 @@ class TicketWork:
         episodes = self._episodes.setdefault(record.home, {})
         before = episodes.get(key)
         after, commands = advance(before, event, key)
+        if after == before and redrive_of(record):
+            after, commands = redriven(after, event)
         if after == before:
             return Taken()
         episodes[key] = after
@@ -112,7 +115,10 @@ class TicketWork:
             )
         ]
         item = self._item(record, event, key, rule.ticket_system, commands) if commands else None
-        return Taken(item, {key: encode(after)}, tuple(notes))
+        return Taken(item, (key,), tuple(notes))
+
+    def memo(self, home: Home, name: str) -> bytes:
+        return encode(self._episodes[home][name])
 
     def _fault(self, event: Event) -> tuple[EpisodeRule, str] | None:
         for one in self.systems.rules:
@@ -129,7 +135,7 @@ class TicketWork:
             queue=system,
             domain=self.systems.domains.get(system, system),
             lane=key,
-            content=blake2b(encode(commands), digest_size=16).digest(),
+            content=fingerprint(event),
             born=accepted_at(event),
             body=encode(Job(system, record.value, commands)),
         )
@@ -149,7 +155,7 @@ class TicketWork:
         if not isinstance(outcome, Parked):
             return Told()
         job = self._jobs.decode(item.body)
-        at = datetime.fromtimestamp(now, UTC)
+        at = _moment(now)
         told = [
             ticket_record(command, None, at, failed=True, system=job.system, detail=outcome.detail or outcome.reason)
             for command in job.commands
@@ -176,7 +182,7 @@ class TicketWork:
             # The episode may have moved on while the call was under way: what was done is applied to what it is now.
             episode = applied(self._episodes[item.home][item.lane], command, ticket, failed=False)
             self._episodes[item.home][item.lane] = episode
-            told = ticket_record(command, ticket, datetime.now(UTC), system=job.system)
+            told = ticket_record(command, ticket, _moment(self._clock.now()), system=job.system)
             if told:
                 notes.append(Note(TICKETS, item.lane.encode(), encode(told)))
         return Success(memos=self._remember(item, episode), notes=tuple(notes))
@@ -184,6 +190,10 @@ class TicketWork:
     def _remember(self, item: Item, episode: Episode) -> Mapping[str, bytes]:
         self._episodes[item.home][item.lane] = episode
         return {item.lane: encode(episode)}
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 async def _carry_out(system: TicketSystem, command: Command, episode: Episode) -> Ticket | None:

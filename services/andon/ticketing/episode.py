@@ -237,6 +237,20 @@ def _end(raised: Episode, event: Event, when: datetime, *first: Command) -> tupl
     return ended, (*first, close)
 
 
+def redriven(episode: Episode, event: Event) -> tuple[Episode, tuple[Command, ...]]:
+    """What a ticket that failed still needs, when an event of its episode is sent again: to be opened, which finds it
+    by its key if it is there, and closed if the fault has ended. Nothing, when the ticket did not fail."""
+    if episode.ticket_state is not TicketState.FAILED:
+        return episode, ()
+    cause = cause_of(event)
+    opening = Open(episode.key, episode.number, episode.title, raised_text(event), episode.severity, cause)
+    if episode.state is FaultState.RAISED:
+        return replace(episode, ticket_state=TicketState.OPENING), (opening,)
+    text = cleared_text(event, episode.cleared_at or time_of(event), episode.raises)
+    closing = Close(episode.key, episode.number, text, cause)
+    return replace(episode, ticket_state=TicketState.CLOSING), (opening, closing)
+
+
 def applied(episode: Episode, command: Command, ticket: Ticket | None, failed: bool) -> Episode:
     """The episode after a command was carried out, or given up (`failed`); one of an earlier number changes nothing."""
     if command.number != episode.number or isinstance(command, Comment):

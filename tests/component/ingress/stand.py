@@ -31,7 +31,8 @@ TOPIC = "andon.events"
 class FakeLog:
     """Appends when `open` is set; `answers` says what comes back for the next events instead of a position."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
         self.events: list[Event] = []
         self.appends: list[int] = []
         self.asked = 0
@@ -44,7 +45,11 @@ class FakeLog:
     async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
         self.asked += len(events)
         self.moved.set()
-        await self.open.wait()
+        try:
+            async with asyncio.timeout(self.deadline):
+                await self.open.wait()
+        except TimeoutError:
+            return [Retryable(Reason.UNAVAILABLE, "no acknowledgement", ambiguous=True)] * len(events)
         self.appends.append(len(events))
         results: list[Position | Retryable] = []
         for event in events:
@@ -81,11 +86,11 @@ class Counts:
 class Stand:
     """A running door. `waiting` is the backlog the door sees; `fatal` is what it reported, once, under law L4."""
 
-    def __init__(self, client: httpx2.AsyncClient, port: int, index: RequestIndex) -> None:
+    def __init__(self, client: httpx2.AsyncClient, port: int, index: RequestIndex, deadline: float) -> None:
         self.client = client
         self.port = port
         self.index = index
-        self.log = FakeLog()
+        self.log = FakeLog(deadline)
         self.counts = Counts()
         self.waiting = 0
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -120,13 +125,11 @@ async def standing(
     }
     index = RequestIndex(folder / "requests.sqlite", TOPIC)
     async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
-        stand = Stand(client, 0, index)
+        stand = Stand(client, 0, index, deadline)
         stand.requests = Requests(index, clock, stand.fatal.set_result)
         await stand.requests.start()
         admission = Admission(window, 1_000, lambda: stand.waiting, clock)
-        door = Door(
-            Clients(sources, clock), stand.log, stand.requests, admission, stand.counts, DoorLimits(body, deadline)
-        )
+        door = Door(Clients(sources, clock), stand.log, stand.requests, admission, stand.counts, DoorLimits(body))
         runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -9,7 +9,7 @@ from andon.core.policy import QueuePolicy
 from andon.core.reason import Reason
 from andon.core.work import Item
 from andon.runtime.desk.limiter import Line
-from andon.runtime.desk.queue import Queue
+from andon.runtime.desk.queue import Queue, Rank
 
 # Failures that speak about the other side's health, not about one item.
 _SICK = frozenset({Reason.NOT_SENT, Reason.TIMEOUT, Reason.CONNECTION, Reason.SERVER_ERROR, Reason.BAD_REPLY})
@@ -29,6 +29,13 @@ class Domain:
         self.failures = 0
         self.resting_until = 0.0
 
+    def queue(self, name: str) -> Queue:
+        """The queue of this name."""
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = Queue(name)
+        return queue
+
     def line(self, number: int) -> Line:
         """The account of this number."""
         while len(self._lines) <= number:
@@ -46,27 +53,37 @@ class Domain:
         best = max(range(len(slots)), key=slots.__getitem__)
         return best, slots[best]
 
+    def used(self, policy: QueuePolicy, now: float) -> float:
+        """The share of the limits in use on the fullest line, 0 to 1; 0 without limits."""
+        if not policy.limits:
+            return 0.0
+        most = min(limit.count for limit in policy.limits)
+        return 1.0 - min(self.line(n).free(policy.limits, now) for n in range(policy.lines)) / most
+
     def _allowed(self, policy: QueuePolicy) -> bool:
         return self.in_flight < (1 if self.suspect else policy.in_flight)
 
     def next(self, policy_of: Callable[[str], QueuePolicy], now: float) -> tuple[Queue, Item, QueuePolicy] | None:
         """The most urgent, then oldest item that health, pace and the bound on calls at one time let go now."""
-        best: tuple[Queue, Item, QueuePolicy] | None = None
         if now < self.resting_until:
             return None
+        best: tuple[Queue, Item, QueuePolicy] | None = None
+        best_rank: Rank = (True, 1 << 63)
         for queue in self.queues.values():
-            item = queue.head(now)
-            if item is None or (best and (not item.urgent, item.offset) > (not best[1].urgent, best[1].offset)):
+            item = queue.head(now) if queue.size else None
+            if item is None or (rank := queue.rank(item)) > best_rank:
                 continue
             policy = policy_of(queue.name)
-            if self._allowed(policy) and (item.urgent or queue.paced(policy.merge, now) <= now):
-                best = (queue, item, policy)
+            if self._allowed(policy) and (not rank[0] or queue.paced(policy.merge, now) <= now):
+                best, best_rank = (queue, item, policy), rank
         return best
 
     def wake(self, policy_of: Callable[[str], QueuePolicy], now: float) -> float:
         """When to look again if nothing happens before: a retry falls due, a slot, a pace or a rest ends."""
         when = inf
         for queue in self.queues.values():
+            if not queue.size:
+                continue
             item = queue.head(now)
             when = min(when, queue.next_due())
             if item is None:
@@ -74,7 +91,7 @@ class Domain:
             policy = policy_of(queue.name)
             if self._allowed(policy):
                 free = min(self.line(n).next_free(policy.limits, now) for n in range(policy.lines))
-                pace = now if item.urgent else queue.paced(policy.merge, now)
+                pace = queue.paced(policy.merge, now) if queue.rank(item)[0] else now
                 when = min(when, max(free, pace, self.resting_until))
         return when
 

@@ -12,14 +12,18 @@ from math import inf
 
 from andon.core.policy import Limit
 
+_SLACK = 64
+
 
 class Line:
-    """The calls of one account (one robot of a pool). Limits are given at each question, for they may change."""
+    """The calls of one account (one robot of a pool). Limits are given at each question, for they may change; what the
+    longest of them so far counts is remembered."""
 
-    __slots__ = ("_ended", "blocked_until", "in_flight")
+    __slots__ = ("_ended", "_longest", "blocked_until", "in_flight")
 
     def __init__(self) -> None:
         self._ended: list[float] = []
+        self._longest = 0.0
         self.in_flight = 0
         self.blocked_until = 0.0
 
@@ -37,14 +41,18 @@ class Line:
         """A call ended at `at`, as the ledger remembers it."""
         insort(self._ended, at)
 
+    def block(self, until: float) -> None:
+        """The vendor asked to be left alone until then."""
+        self.blocked_until = max(self.blocked_until, until)
+
     def _within(self, limit: Limit, now: float) -> int:
         return len(self._ended) - bisect_right(self._ended, now - limit.period)
 
     def free(self, limits: Sequence[Limit], now: float) -> int:
         """How many calls may begin now."""
+        self._forget(limits, now)
         if now < self.blocked_until:
             return 0
-        self._forget(limits, now)
         room = min((limit.count - self._within(limit, now) for limit in limits), default=1 << 30)
         return max(room - self.in_flight, 0)
 
@@ -62,7 +70,7 @@ class Line:
         return when
 
     def _forget(self, limits: Sequence[Limit], now: float) -> None:
-        longest = max((limit.period for limit in limits), default=0.0)
-        gone = bisect_right(self._ended, now - longest)
-        if gone > 64 or not limits:
+        self._longest = max(self._longest, max((limit.period for limit in limits), default=0.0))
+        gone = bisect_right(self._ended, now - self._longest)
+        if gone > _SLACK:
             del self._ended[:gone]

@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, takewhile
+from typing import Protocol
+
+import msgspec
 
 from andon.core.event import Home, Position
 from andon.core.ports import Clock
 from andon.core.work import Note, Write
-from andon.kafka.producer import Publisher
+from andon.kafka.producer import Written
 from andon.kafka.records import Outgoing
-from andon.runtime.desk.writer import GroupWriter
+
+log = logging.getLogger(__name__)
 
 _BATCH = 1_000
 _AGAIN_S = 0.2
 
 
-class Outbox:
-    """Publishes notes at least once. Records have deterministic ids, by which readers keep one (law L6)."""
+class Log(Protocol):
+    """Where notes go: one fate per record, in order (kafka.producer.Publisher)."""
 
-    def __init__(self, publisher: Publisher, writer: GroupWriter, clock: Clock) -> None:
-        self._publisher = publisher
-        self._writer = writer
+    async def append(self, records: Sequence[Outgoing], /) -> Sequence[Written]: ...
+
+
+class Outbox:
+    """Publishes notes at least once and in order: after a failure everything from there on is published again.
+
+    Records have deterministic ids, by which readers keep one (law L6). `commit` takes the writes that forget what the
+    broker has; it isn't waited for, because a note published twice is kept once.
+    """
+
+    def __init__(self, log_: Log, commit: Callable[[Write], object], clock: Clock) -> None:
+        self._log = log_
+        self._commit = commit
         self._clock = clock
-        self._waiting: deque[tuple[Home, int, int, Note]] = deque()
+        self._waiting: deque[_Stored] = deque()
         self._news = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._still = asyncio.Event()
+        self._still.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, home: Home, epoch: int, notes: Iterable[tuple[int, Note]]) -> None:
         """Takes notes that are stored."""
-        self._waiting.extend((home, epoch, number, note) for number, note in notes)
+        self._waiting.extend(_Stored(home, epoch, number, note) for number, note in notes)
         if self._waiting:
-            self._idle.clear()
+            self._empty.clear()
             self._news.set()
+
+    def forget(self, home: Home) -> None:
+        """Drops the notes of a home that has left; its next owner finds them in the store."""
+        self._waiting = deque(one for one in self._waiting if one.home != home)
+        if not self._waiting:
+            self._empty.set()
+
+    async def still(self) -> None:
+        """Returns when no record is under way. Without that an old one could come to stand behind the next owner's."""
+        await self._still.wait()
+
+    async def drained(self) -> None:
+        """Returns when everything put so far is published."""
+        await self._empty.wait()
 
     async def run(self) -> None:
         """Publishes until cancelled."""
@@ -45,32 +77,35 @@ class Outbox:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-                await self._publish(batch)
-            self._idle.set()
+                if not await self._publish(list(islice(self._waiting, _BATCH))):
+                    await self._clock.sleep(_AGAIN_S)
+            self._empty.set()
 
-    async def _publish(self, batch: list[tuple[Home, int, int, Note]]) -> None:
-        while batch:
-            fates = await self._publisher.append(
-                [Outgoing(note.topic, note.key, note.value, note.headers) for *_, note in batch]
-            )
-            done: dict[tuple[Home, int], list[int]] = {}
-            for (home, epoch, number, _), fate in zip(batch, fates, strict=True):
-                if isinstance(fate, Position):
-                    done.setdefault((home, epoch), []).append(number)
-            for (home, epoch), numbers in done.items():
-                # Not awaited: a note published twice because this was lost is kept once by its readers.
-                self._writer.commit(Write(home, epoch, published=numbers)).add_done_callback(_seen)
-            batch = [one for one, fate in zip(batch, fates, strict=True) if not isinstance(fate, Position)]
-            if batch:
-                await self._clock.sleep(_AGAIN_S)
-
-    async def drained(self) -> None:
-        """Returns when everything put so far is published."""
-        await self._idle.wait()
+    async def _publish(self, batch: Sequence[_Stored]) -> bool:
+        self._still.clear()
+        try:
+            fates = await self._log.append([_outgoing(one.note) for one in batch])
+        finally:
+            self._still.set()
+        there = len(list(takewhile(lambda fate: isinstance(fate, Position), fates)))
+        done: dict[tuple[Home, int], list[int]] = {}
+        for one in batch[:there]:
+            if self._waiting and self._waiting[0] is one:  # else it was forgotten meanwhile
+                self._waiting.popleft()
+                done.setdefault((one.home, one.epoch), []).append(one.number)
+        for (home, epoch), numbers in done.items():
+            self._commit(Write(home, epoch, published=numbers))
+        if there < len(batch):
+            log.warning("not published, will be tried again", extra={"problem": str(fates[there])})
+        return there == len(batch)
 
 
-def _seen(future: asyncio.Future[bool]) -> None:
-    # A store failure reaches the service through its other writes; here it only must not be reported as unread.
-    if not future.cancelled():
-        future.exception()
+class _Stored(msgspec.Struct, frozen=True, eq=False):
+    home: Home
+    epoch: int
+    number: int
+    note: Note
+
+
+def _outgoing(note: Note) -> Outgoing:
+    return Outgoing(note.topic, note.key, note.value, note.headers)

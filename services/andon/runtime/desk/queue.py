@@ -10,20 +10,26 @@ from math import inf
 from andon.core.policy import Merge, QueuePolicy
 from andon.core.work import Item
 
+Rank = tuple[bool, int]
+"""A lane's place among the others: False when something urgent waits in it, then the offset of its first item."""
+
+_ROOM_AGAIN = 0.9
+
 
 class Queue:
     """Open items of one receiver. Only the first item of a lane can be called, and no other until it has ended."""
 
-    __slots__ = ("_ready", "_waiting", "busy", "lanes", "name", "sent", "size")
+    __slots__ = ("_ranks", "_ready", "_sent", "_waiting", "busy", "lanes", "name", "size")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.lanes: dict[str, deque[Item]] = {}
         self.busy: set[str] = set()
         self.size = 0
-        self.sent: deque[float] = deque()
-        # Heaps with stale entries: a lane may stand in them more than once and is checked when it comes up.
-        self._ready: list[tuple[bool, int, str]] = []
+        self._sent: deque[float] = deque()
+        self._ranks: dict[str, Rank] = {}
+        # Heaps with stale entries: a lane may stand in them more than once, and only with its present rank counts.
+        self._ready: list[tuple[Rank, str]] = []
         self._waiting: list[tuple[float, str]] = []
 
     def add(self, item: Item) -> None:
@@ -36,36 +42,42 @@ class Queue:
 
     def _offer(self, lane: str) -> None:
         items = self.lanes[lane]
-        head = items[0]
-        if head.due > 0:
-            heapq.heappush(self._waiting, (head.due, lane))
+        self._ranks[lane] = rank = (not any(item.urgent for item in items), items[0].offset)
+        if items[0].due > 0:
+            heapq.heappush(self._waiting, (items[0].due, lane))
         else:
-            heapq.heappush(self._ready, (not any(item.urgent for item in items), head.offset, lane))
+            heapq.heappush(self._ready, (rank, lane))
 
     def _ripen(self, now: float) -> None:
         while self._waiting and self._waiting[0][0] <= now:
             _, lane = heapq.heappop(self._waiting)
             items = self.lanes.get(lane)
             if items and lane not in self.busy and items[0].due <= now:
-                heapq.heappush(self._ready, (not any(item.urgent for item in items), items[0].offset, lane))
+                heapq.heappush(self._ready, (self._ranks[lane], lane))
 
     def head(self, now: float) -> Item | None:
         """The item whose turn it is, without taking it."""
         self._ripen(now)
         while self._ready:
-            _, _, lane = self._ready[0]
-            items = self.lanes.get(lane)
-            if items and lane not in self.busy and items[0].due <= now:
-                return items[0]
+            rank, lane = self._ready[0]
+            if lane not in self.busy and self._ranks.get(lane) == rank:
+                item = self.lanes[lane][0]
+                if item.due <= now:
+                    return item
+                heapq.heappush(self._waiting, (item.due, lane))  # the clock was set back
             heapq.heappop(self._ready)
         return None
+
+    def rank(self, item: Item) -> Rank:
+        """The place of the lane whose first item this is."""
+        return self._ranks[item.lane]
 
     def start(self, item: Item) -> None:
         """The item is being called; its lane waits."""
         self.busy.add(item.lane)
 
     def again(self, item: Item) -> None:
-        """The item's call has ended and it stays open, due at `item.due`."""
+        """The item stays open and at the head of its lane, due at `item.due`; it is not being called."""
         self.busy.discard(item.lane)
         self._offer(item.lane)
 
@@ -78,6 +90,7 @@ class Queue:
         self.size -= 1
         if not lane:
             del self.lanes[item.lane]
+            del self._ranks[item.lane]
         elif item.lane not in self.busy:
             self._offer(item.lane)
 
@@ -89,35 +102,54 @@ class Queue:
         """When the next delayed lane ripens; inf when none waits."""
         return self._waiting[0][0] if self._waiting else inf
 
+    def oldest(self) -> float:
+        """When the event of the longest waiting item was accepted; inf when nothing waits."""
+        return min((lane[0].born for lane in self.lanes.values()), default=inf)
+
+    def left(self, merge: Merge | None, now: float) -> None:
+        """A call begins; it counts in the rate of the merge rule, if there is one."""
+        self._recent(merge, now)
+        if merge is not None:
+            self._sent.append(now)
+
+    def over_rate(self, merge: Merge, now: float) -> bool:
+        """Whether the receiver has had as many calls in the merge rule's period as it lets through one by one."""
+        return self._recent(merge, now) >= merge.over.count
+
     def paced(self, merge: Merge | None, now: float) -> float:
         """When the next routine call may leave under the merge rule: at once, or one `period / count` after the last.
 
         Above the rule's rate what comes in meanwhile is gathered, and leaves together.
         """
-        if merge is None:
+        if merge is None or self._recent(merge, now) < merge.over.count:
             return now
-        while self.sent and self.sent[0] <= now - merge.over.period:
-            self.sent.popleft()
-        if len(self.sent) < merge.over.count:
-            return now
-        return self.sent[-1] + merge.over.period / merge.over.count
+        return self._sent[-1] + merge.over.period / merge.over.count
+
+    def _recent(self, merge: Merge | None, now: float) -> int:
+        oldest = now - merge.over.period if merge is not None else inf
+        while self._sent and self._sent[0] <= oldest:
+            self._sent.popleft()
+        return len(self._sent)
+
+
+def whole(item: Item) -> bool:
+    """Whether no part of the item can have arrived, so that what it says may still be changed."""
+    return item.part == 0 and item.parts is None and not any(e.ambiguous or e.ended is None for e in item.entries)
 
 
 def mergeable(queue: Queue, into: Item | None, *, same_group: bool) -> list[Item]:
-    """The waiting routine items that may become part of `into` (or of the oldest of them) without changing any order.
+    """The waiting routine items that may become part of `into` (or of the oldest of them), oldest first.
 
-    An item can join only if every older item of its lane joins too; what has begun, is urgent or has no group stays.
+    An item can join only if every older item of its lane joins too; what may have arrived in part, is being called,
+    is urgent or has no group stays. Items that stay keep their order among themselves.
     """
     stopped = set(queue.busy)
-    if into is not None:
-        stopped.discard(into.lane)
     joined: list[Item] = []
     for item in queue:
         if item is into:
             continue
-        begun = bool(item.entries or item.part)
         other = same_group and into is not None and item.group != into.group
-        if item.lane in stopped or item.urgent or item.group is None or begun or other:
+        if item.lane in stopped or item.urgent or item.group is None or other or not whole(item):
             stopped.add(item.lane)
         else:
             joined.append(item)
@@ -127,3 +159,8 @@ def mergeable(queue: Queue, into: Item | None, *, same_group: bool) -> list[Item
 def full(queue: Queue, policy: QueuePolicy) -> bool:
     """Whether the queue is at its cap."""
     return queue.size >= policy.cap
+
+
+def has_room(queue: Queue, policy: QueuePolicy) -> bool:
+    """Whether the queue is well below its cap: a partition is not to be paused and resumed for every single record."""
+    return queue.size <= int(_ROOM_AGAIN * policy.cap)

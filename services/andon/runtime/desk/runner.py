@@ -1,4 +1,8 @@
-"""The edge of a desk: the poll thread, the store's thread, the calls and the outbox around the pure `Desk`."""
+"""The edge of a desk: the poll thread, the store's thread, the calls and the outbox around the pure `Desk`.
+
+Everything but polling and storing happens on the event loop. Callbacks of the consumer run on the poll thread, inside
+`poll` or `close`, so never while records are being taken in.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,24 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
-from uuid import UUID, uuid5
 
 import msgspec
 
 from andon.core.event import Home
-from andon.core.outcome import Parked
 from andon.core.ports import Clock
 from andon.core.reason import Reason
-from andon.core.work import DeskStore, Holding, Item, Known, Write
-from andon.kafka.codecs import Undecodable
+from andon.core.work import DeskStore, Holding, Item, Write
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Record
-from andon.runtime.desk.desk import Call, Desk
+from andon.runtime.desk.desk import Desk
+from andon.runtime.desk.gauges import DeskGauges
+from andon.runtime.desk.intake import Intake, ids
+from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.outbox import Outbox
-from andon.runtime.desk.work import Success, Taken, Work
+from andon.runtime.desk.work import Success, Work
 from andon.runtime.desk.writer import GroupWriter
-from andon.runtime.dlq import dlq_note, redrive_of
 from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
 
@@ -35,9 +38,13 @@ T = TypeVar("T")
 
 DEADLINE_S = 15.0
 _POLL_S = 0.2
+_WAIT_S = 1.0
+_FULL_S = 0.1
 _REMEMBER_S = 3_600.0
 _KEEP_S = 30 * 86_400.0
+_PRUNE = 1_000
 _OUTBOX_CAP = 5_000
+_AGAIN = 0.9
 _HANDOVER_S = 8.0
 _HOUR_S = 3_600.0
 
@@ -74,13 +81,16 @@ class DeskRunner:
         self._metrics = metrics
         self.desk = Desk(work, room=settings.room, deadline=settings.deadline)
         self.assigned = False
+        self._intake = Intake(self.desk, work, metrics, settings.service)
+        self._gauges = DeskGauges(self.desk, work, metrics)
         self._owner = f"{settings.service}-{settings.slot}"
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
-        self._held: set[Home] = set()
+        self._refused: dict[Home, Item] = {}
+        self._crowded = False
+        self._paused: set[Home] | None = set()
         self._offsets: dict[Home, int] = {}
-        self._channels: set[str] = set()
         self._callback_failure: BaseException | None = None
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -95,24 +105,22 @@ class DeskRunner:
         self._writer = GroupWriter(self._store, self._owner)
         publisher = Publisher(self._connection, f"andon-{self._owner}-outbox")
         publisher.start()
-        self._outbox = Outbox(publisher, self._writer, self._clock)
-        self._consumer = await self._on_poller(self._join)
-        tasks = [
-            asyncio.create_task(work) for work in (self._intake(), self._dispatch(), self._outbox.run(), self._keep())
-        ]
-        stopping = asyncio.create_task(stop.wait())
+        self._outbox = Outbox(publisher, self._submit, self._clock)
+        tasks: list[asyncio.Task[None]] = []
+        consumer: GroupConsumer | None = None
         try:
-            watched: list[asyncio.Future[Any]] = [self._broken, *tasks, stopping]
-            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            for ended in done:
-                ended.result()
-            tasks[0].cancel()
-            await self._finish(self._settings.deadline)
+            self._consumer = consumer = await self._on_poller(self._join)
+            parts = (self._take_in(), self._dispatch(), self._outbox.run(), self._keep())
+            tasks += [asyncio.create_task(part) for part in parts]
+            await self._while_well(stop.wait(), tasks)
+            tasks.pop(0).cancel()
+            await self._while_well(self._finish(self._settings.deadline), tasks)
         finally:
-            for task in (*tasks, stopping, *self._calls):
-                task.cancel()
-            await asyncio.gather(*tasks, stopping, *self._calls, return_exceptions=True)
-            await self._on_poller(self._consumer.close)
+            await _cancelled((*tasks, *self._calls))
+            for home in list(self.desk.epochs):
+                self.desk.drop(home)
+            if consumer is not None:
+                await self._on_poller(consumer.close)
             self._poller.shutdown()
             await asyncio.to_thread(publisher.close)
             await self._writer.close()
@@ -128,26 +136,76 @@ class DeskRunner:
             on_revoke=self._release,
         )
 
+    async def _while_well(self, until: Coroutine[Any, Any, object], tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Waits for `until`; raises what breaks the desk before."""
+        reached = asyncio.create_task(until)
+        try:
+            watched: list[asyncio.Future[Any]] = [self._broken, *tasks, reached]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+        finally:
+            await _cancelled([reached])
+
+    def _break(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+            self._broken.exception()  # it may come too late for anyone to ask
+
     async def _finish(self, within_s: float) -> None:
         for home in self.desk.epochs:
             self.desk.leave(home)
         try:
             async with asyncio.timeout(within_s):
                 await self._quiet(lambda: not self.desk.calls)
+                await self._written()
                 await self._outbox.drained()
+                await self._written()
         except TimeoutError:
-            log.warning("stopped with calls in flight", extra={"calls": len(self.desk.calls)})
+            log.warning("stopped with work under way", extra={"calls": len(self.desk.calls)})
+
+    async def _quiet(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            self._ended.clear()
+            await self._ended.wait()
 
     def _on_poller(self, work: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return self._loop.run_in_executor(self._poller, work, *args)
 
-    # ---- ownership (on the poll thread, inside poll)
+    # ---- the store
+
+    def _submit(self, write: Write) -> asyncio.Future[bool]:
+        """Hands a write to the store's thread, at once: writes reach the store in the order they were decided."""
+        stored = self._writer.commit(write)
+        stored.add_done_callback(partial(self._stored, write))
+        return stored
+
+    def _stored(self, write: Write, stored: asyncio.Future[bool]) -> None:
+        """Hands the notes of a stored write to the outbox; drops the home when its lease has moved."""
+        error = None if stored.cancelled() else stored.exception()
+        if error is not None:
+            self._break(error)
+        elif not stored.cancelled() and stored.result():
+            if write.offset is not None:
+                self._offsets[write.home] = write.offset
+            self._outbox.put(write.home, write.epoch, write.notes)
+        elif not stored.cancelled() and self.desk.epochs.get(write.home) == write.epoch:
+            log.warning("lease moved", extra={"partition": write.home.partition, "epoch": write.epoch})
+            self._let_go(write.home)
+
+    async def _written(self) -> None:
+        """Returns when everything decided so far is stored."""
+        await self._writer.ask(_nothing)
+
+    # ---- ownership
 
     def _acquire(self, homes: Sequence[Home]) -> Mapping[Home, int]:
+        """On the poll thread, for partitions that come in: takes their leases and says where to read on."""
         starts = {}
         try:
+            since = self._clock.now() - _REMEMBER_S
             for home in homes:
-                holding = self._store.acquire(home, self._owner, self._clock.now() - _REMEMBER_S)
+                holding = self._store.acquire(home, self._owner, since)
                 self._loop.call_soon_threadsafe(self._adopt, holding)
                 if holding.offset is not None:
                     starts[home] = holding.offset
@@ -158,33 +216,46 @@ class DeskRunner:
     def _adopt(self, holding: Holding) -> None:
         self.desk.adopt(holding, self._clock.now())
         self._outbox.put(holding.home, holding.epoch, holding.notes)
+        self._paused = None
         self.assigned = True
         self._wake.set()
 
     def _release(self, homes: Sequence[Home]) -> None:
+        """On the poll thread, for partitions that leave: returns when nothing of them is under way any more."""
         leaving = asyncio.run_coroutine_threadsafe(self._hand_over(homes), self._loop)
-        leaving.result(_HANDOVER_S + 1)
+        try:
+            leaving.result(_HANDOVER_S + 1)
+        except Exception as error:  # noqa: BLE001 - as in _acquire
+            self._callback_failure = error
 
     async def _hand_over(self, homes: Iterable[Home]) -> None:
-        """Lets calls in flight end, so that the next owner need not call them ambiguous, then lets go."""
+        """Lets calls in flight end and stores their results, so that the next owner need not call them ambiguous."""
+        owned = [home for home in homes if home in self.desk.epochs]
         try:
             async with asyncio.timeout(_HANDOVER_S):
-                for home in homes:
+                for home in owned:
+                    self.desk.leave(home)
+                for home in owned:
                     await self._quiet(partial(self.desk.leave, home))
+                await self._written()
+                for home in owned:
+                    self._outbox.forget(home)
+                await self._outbox.still()
         except TimeoutError:
-            log.warning("left with calls in flight", extra={"calls": len(self.desk.calls)})
-        for home in homes:
-            self.desk.drop(home)
-            self._held.discard(home)
+            log.warning("left with work under way", extra={"calls": len(self.desk.calls)})
+        for home in owned:
+            self._let_go(home)
 
-    async def _quiet(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            self._ended.clear()
-            await self._ended.wait()
+    def _let_go(self, home: Home) -> None:
+        self.desk.drop(home)
+        self._outbox.forget(home)
+        self._refused.pop(home, None)
+        self._offsets.pop(home, None)
+        self._ended.set()
 
     # ---- intake
 
-    async def _intake(self) -> None:
+    async def _take_in(self) -> None:
         while True:
             records = await self._on_poller(self._poll)
             self._metrics.window_in_flight.labels(self._settings.service).set(len(records))
@@ -199,104 +270,48 @@ class DeskRunner:
             raise self._callback_failure
         return records
 
-    async def _hold(self) -> None:
-        """Pauses at the backlog, and homes whose queue had no room; resumes when there is room again."""
-        if len(self.desk.items) >= self._settings.backlog:
-            self._held.update(self.desk.epochs)
-        elif self._held and len(self.desk.items) < 0.9 * self._settings.backlog:
-            self._held.clear()
-            await self._on_poller(self._consumer.resume)
-        if self._held:
-            await self._on_poller(self._consumer.pause, list(self._held))
-
     async def _take(self, records: Sequence[Record]) -> None:
-        read = [(record, self._read(record)) for record in records]
-        ids = [taken.item.id for _, taken in read if isinstance(taken, Taken) and taken.item]
-        known = dict(await self._writer.ask(lambda: self._store.known(ids))) if ids else {}
-        writes: dict[Home, Write] = {}
-        refused: dict[Home, int] = {}
-        now = self._clock.now()
-        for record, taken in read:
-            home = record.home
-            if home not in self.desk.epochs or home in refused:
-                continue
-            write = writes.setdefault(home, Write(home, self.desk.epochs[home]))
-            if self._admit(record, taken, known, write, now):
-                write.offset = record.offset + 1
-            else:
-                refused[home] = record.offset
-        # Submitted before anything is awaited: writes must reach the store in the order they were decided.
-        stored = [asyncio.ensure_future(self._store_write(write)) for write in writes.values()]
-        if refused:
-            self._held.update(refused)
-            await self._on_poller(self._consumer.seek, refused)
-        await asyncio.gather(*stored)
+        read = self._intake.read(records)
+        asked = ids(read)
+        # Answered after every write before it, so an item taken in a moment ago is known.
+        known = await self._writer.ask(lambda: self._store.known(asked)) if asked else {}
+        writes, refused = self._intake.take(read, known, self._clock.now())
+        stored = [self._submit(write) for write in writes.values()]
         self._wake.set()
+        if refused:
+            self._refused.update((home, one.item) for home, one in refused.items())
+            await self._on_poller(self._consumer.seek, {home: one.offset for home, one in refused.items()})
+        if stored:
+            await asyncio.wait(stored)
 
-    def _read(self, record: Record) -> Taken | Undecodable:
-        try:
-            return self._work.read(record)
-        except Undecodable as error:
-            return error
+    async def _hold(self) -> None:
+        """Pauses every home at the backlog, and one whose queue had no room, until there is room again."""
+        share = max(len(self.desk.items) / self._settings.backlog, len(self._outbox) / _OUTBOX_CAP)
+        self._crowded = share >= (_AGAIN if self._crowded else 1.0)
+        self._refused = {home: item for home, item in self._refused.items() if not self.desk.accepts(item)}
+        wanted = set(self.desk.epochs if self._crowded else self._refused)
+        if wanted != self._paused:
+            self._paused = wanted
+            await self._on_poller(self._pause, wanted)
 
-    def _admit(
-        self, record: Record, taken: Taken | Undecodable, known: dict[UUID, Known], write: Write, now: float
-    ) -> bool:
-        if isinstance(taken, Undecodable):
-            self._park(record, Parked(Reason.UNDECODABLE, str(taken)), write)
-            return True
-        item = taken.item
-        if item is not None:
-            item.redrive = redrive_of(record)
-            before = known.get(item.id)
-            if before and before.content != item.content:
-                self._park(record, Parked(Reason.CONFLICT, "another delivery has this id and other content"), write)
-                self._conflict(item, write, now)
-                return True
-            if before and not (before.closed and item.redrive > before.redrive):
-                return True
-            if not self.desk.admit(item, now, write):
-                return False
-            known[item.id] = Known(item.content, item.redrive, closed=False)
-        write.memos.update(taken.memos)
-        self.desk.note(write, taken.notes)
-        return True
-
-    def _conflict(self, item: Item, write: Write, now: float) -> None:
-        clash = msgspec.structs.replace(item, id=uuid5(item.id, item.content.hex()), entries=[])
-        parked = Parked(Reason.CONFLICT, f"{item.id} is taken by other content")
-        self.desk.note(write, self._work.closed(clash, parked, (), now).notes)
-
-    def _park(self, record: Record, parked: Parked, write: Write) -> None:
-        self._metrics.record(self._settings.service, "parked", parked.reason)
-        self.desk.note(write, [dlq_note(record, parked)])
-
-    async def _store_write(self, write: Write) -> bool:
-        """Makes a write durable and hands its notes to the outbox; drops the home when its lease has moved."""
-        if await self._writer.commit(write):
-            if write.offset is not None:
-                self._offsets[write.home] = write.offset
-            self._outbox.put(write.home, write.epoch, write.notes)
-            return True
-        log.warning("lease moved", extra={"partition": write.home.partition, "epoch": write.epoch})
-        if self.desk.epochs.get(write.home) == write.epoch:
-            self.desk.drop(write.home)
-        return False
+    def _pause(self, wanted: set[Home]) -> None:
+        self._consumer.resume()
+        self._consumer.pause(wanted)
 
     # ---- calls
 
     async def _dispatch(self) -> None:
         while True:
             self._wake.clear()
+            wake_at = self._clock.now() + _FULL_S
             if len(self._outbox) < _OUTBOX_CAP:
                 decision = self.desk.decide(self._clock.now())
+                wake_at = decision.wake_at
                 if decision.writes:
-                    self._start(self._begin(list(decision.writes.values()), decision.calls))
-                wait = decision.wake_at - self._clock.now()
-            else:
-                wait = 0.1
+                    stored = [self._submit(write) for write in decision.writes.values()]
+                    self._start(self._begin(stored, decision.calls))
             try:
-                async with asyncio.timeout(max(0.0, min(wait, 1.0))):
+                async with asyncio.timeout(max(0.0, min(wake_at - self._clock.now(), _WAIT_S))):
                     await self._wake.wait()
             except TimeoutError:
                 continue
@@ -309,30 +324,34 @@ class DeskRunner:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not self._broken.done():
-            self._broken.set_exception(error)
+        if error is not None:
+            self._break(error)
 
-    async def _begin(self, writes: list[Write], calls: Sequence[Call]) -> None:
-        """Begins the calls whose intents are stored; those of a home that left never begin."""
-        stored = await asyncio.gather(*(self._store_write(write) for write in writes))
-        gone = {write.home for write, kept in zip(writes, stored, strict=True) if not kept}
+    async def _begin(self, stored: Sequence[asyncio.Future[bool]], calls: Sequence[Call]) -> None:
+        """Begins the calls once their intents are stored; those of a home that left meanwhile never begin."""
+        await asyncio.gather(*stored)
         for call in calls:
-            if call.entry.home not in gone:
+            if self.desk.begins(call):
                 self._start(self._call(call))
 
     async def _call(self, call: Call) -> None:
         result = await self._attempt(call)
         self._metrics.attempt(self._work.policy(call.item.queue).channel, _reason(result))
         write = self.desk.ended(call, result, self._clock.now())
-        self._wake.set()
         if write is not None:
-            await self._store_write(write)
+            self._submit(write)
+        self._wake.set()
         self._ended.set()
 
     async def _attempt(self, call: Call) -> Success | Failed:
+        # From the intent on: a process that was frozen before the call must not begin it once a new owner may have
+        # taken it for ambiguous.
+        left = self._settings.deadline - max(0.0, self._clock.now() - call.entry.started)
+        if left <= 0:
+            return Failed(Reason.NOT_SENT, "too late: the deadline runs from the intent", retry=True)
         try:
-            async with asyncio.timeout(self._settings.deadline):
-                return await self._work.call(call.item, call.entry.line, self._settings.deadline)
+            async with asyncio.timeout(left):
+                return await self._work.call(call.item, call.entry.line, left)
         except Exception as error:  # noqa: BLE001 - the runtime's one place where an exception becomes an outcome
             return classify(error)
 
@@ -344,30 +363,21 @@ class DeskRunner:
         last = self._clock.now()
         while True:
             await self._clock.sleep(1.0)
-            self._gauge()
-            standing = {h: (o, self.desk.open_of(h)) for h, o in self._offsets.items() if h in self.desk.epochs}
+            self._gauges.refresh(self._clock.now())
             if self._clock.now() - last > _HOUR_S:
                 last = self._clock.now()
                 told.clear()  # offsets of an idle group expire
-                await self._writer.ask(partial(self._store.prune, last - _KEEP_S))
+                await self._prune(last - _KEEP_S)
+            standing = {home: (offset, self.desk.open_of(home)) for home, offset in self._offsets.items()}
             news = {home: one for home, one in standing.items() if told.get(home) != one}
             for home, (offset, waiting) in news.items():
                 await self._on_poller(self._consumer.commit, {home: offset}, open_note(waiting))
             told.update(news)
 
-    def _gauge(self) -> None:
-        depth: dict[str, dict[str, int]] = {}
-        oldest: dict[str, float] = {}
-        for item in self.desk.items.values():
-            channel = self._work.policy(item.queue).channel
-            queues = depth.setdefault(channel, {})
-            queues[item.queue] = queues.get(item.queue, 0) + 1
-            oldest[channel] = min(oldest.get(channel, item.born), item.born)
-        for channel in self._channels | depth.keys():
-            self._metrics.queue_depth.labels(channel).set(max(depth.get(channel, {"": 0}).values()))
-            age = self._clock.now() - oldest[channel] if channel in oldest else 0.0
-            self._metrics.oldest_open.labels(channel).set(age)
-        self._channels |= depth.keys()
+    async def _prune(self, before: float) -> None:
+        """In portions, so that the work of the desk comes in between."""
+        while await self._writer.ask(partial(self._store.prune, before, _PRUNE)) == _PRUNE:
+            continue
 
 
 def open_note(waiting: int) -> str:
@@ -377,3 +387,13 @@ def open_note(waiting: int) -> str:
 
 def _reason(result: Success | Failed) -> str:
     return result.reason if isinstance(result, Failed) else Reason.DELIVERED
+
+
+def _nothing() -> None:
+    return None
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

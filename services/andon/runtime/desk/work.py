@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 import msgspec
 
 from andon.core.digest import Digest
-from andon.core.event import Home
+from andon.core.event import Event, Home
 from andon.core.outcome import Outcome, RecipientState
 from andon.core.policy import QueuePolicy
 from andon.core.work import Item, Note
 from andon.kafka.records import Record
 
+_canonical = msgspec.json.Encoder(order="deterministic")
+
 
 class Taken(msgspec.Struct, frozen=True):
-    """What one record means to a desk: an item to do, memos to keep, records to publish. All may be empty."""
+    """What one record means to a desk: an item to do, records to publish, and the names of the memos it changed, which
+    are stored as they stand once the record is taken in. All may be empty."""
 
     item: Item | None = None
-    memos: Mapping[str, bytes] = {}
+    memos: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
 class Success(msgspec.Struct, frozen=True):
-    """A call that did what it should. With `more` there are further parts to send; `parts` holds them all, once the
-    first of several was sent. Memos and notes are stored with the result."""
+    """A call that did what it should. With `more` there are further parts to send; `parts`, if set, is then kept as the
+    item's, for the calls that follow. Memos and notes are stored with the result."""
 
     recipients: tuple[RecipientState, ...] = ()
     parts: bytes | None = None
@@ -47,8 +51,12 @@ class Work(Protocol):
     def read(self, record: Record) -> Taken:
         """Raises Undecodable for a record that is not of this desk's kind; it goes to the DLQ.
 
-        A desk with memos advances them here, and must then never have an item refused by a full queue.
+        Called once for each record, in order. A desk with memos advances them here, and must then never have an item
+        refused by a full queue. The memos and notes of a repeat count as well; its item does not.
         """
+
+    def memo(self, home: Home, name: str) -> bytes:
+        """A memo as it stands now."""
 
     def policy(self, queue: str) -> QueuePolicy:
         """How this queue is served under the present configuration."""
@@ -64,3 +72,9 @@ class Work(Protocol):
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
         """Makes the one call of this attempt. Raises Retryable or Rejected."""
+
+
+def fingerprint(event: Event) -> bytes:
+    """What makes two records of one id the same news: not what we added, nor a time the door may have minted."""
+    said = (event.type, event.source, event.subject, event.data)
+    return blake2b(_canonical.encode(said), digest_size=16).digest()

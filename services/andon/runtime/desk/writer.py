@@ -6,21 +6,21 @@ import asyncio
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import sleep
 from typing import Any, TypeVar, cast
 
 from andon.core.work import DeskStore, StoreFailure, Write
 
 T = TypeVar("T")
 
-_LINGER_S = 0.003
+_LINGER_S = 0.005
 _ROWS = 256
 
 
 class GroupWriter:
-    """Commits writes together: at most `_LINGER_S` after the first, or when `_ROWS` rows have come.
+    """Commits writes together: what has come within `_LINGER_S` of the first, and about `_ROWS` rows at most.
 
-    After a StoreFailure nothing more is written; every waiting and later caller gets the failure (law L4).
+    After a failure nothing more is written: every waiting and later caller gets a StoreFailure (law L4).
     """
 
     def __init__(self, store: DeskStore, name: str) -> None:
@@ -59,11 +59,12 @@ class GroupWriter:
     def _gather(self, first: _Asked) -> tuple[list[_Asked], _Asked | None]:
         """The writes of one commit, and the question or end that came behind them, if one did."""
         group, rows = [first], first.what.rows()
-        until = monotonic() + _LINGER_S
+        # Asleep, not waiting on the queue: being woken by every single write would take the interpreter's lock from
+        # the event loop as often.
+        sleep(_LINGER_S)
         while rows < _ROWS:
-            left = until - monotonic()
             try:
-                asked = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+                asked = self._queue.get_nowait()
             except Empty:
                 return group, None
             if asked is None or not isinstance(asked.what, Write):
@@ -73,26 +74,24 @@ class GroupWriter:
         return group, None
 
     def _commit(self, group: list[_Asked]) -> None:
-        try:
-            if self._failure:
-                raise self._failure
-            moved = self._store.commit([asked.what for asked in group])
-        except StoreFailure as error:
-            self._failure = error
-            self._tell([(asked, error) for asked in group])
+        moved = self._try(lambda: self._store.commit([asked.what for asked in group]))
+        if isinstance(moved, StoreFailure):
+            self._tell([(asked, moved) for asked in group])
         else:
             self._tell([(asked, (asked.what.home, asked.what.epoch) not in moved) for asked in group])
 
     def _answer(self, asked: _Asked) -> None:
-        try:
-            if self._failure:
-                raise self._failure
-            answer = asked.what()
-        except StoreFailure as error:
-            self._failure = error
-            self._tell([(asked, error)])
-        else:
-            self._tell([(asked, answer)])
+        self._tell([(asked, self._try(asked.what))])
+
+    def _try(self, question: Callable[[], Any]) -> Any:
+        if self._failure is None:
+            try:
+                return question()
+            except StoreFailure as error:
+                self._failure = error
+            except Exception as error:  # noqa: BLE001 - in a thread of its own it would end unheard, and work would wait
+                self._failure = StoreFailure(f"the store failed in a way nobody foresaw: {error!r}")
+        return self._failure
 
     def _tell(self, answers: list[tuple[_Asked, Any]]) -> None:
         def tell() -> None:

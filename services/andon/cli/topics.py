@@ -1,0 +1,219 @@
+"""`andon topics [list|create|check|offsets GROUP]`: create, look at and repair the topics and the groups' offsets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from typing import Any
+
+from andon.cli import where
+from andon.cli.main import DONE, FAILED
+from andon.cli.tracetext import columns
+
+SERVICES = ("enrichment", "routing", "egress", "ticketing")
+_SHOWN = ("cleanup.policy", "retention.ms", "min.insync.replicas")
+_DAY_MS = 86_400_000
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("topics", help="create, look at and repair the topics", description=__doc__)
+    parser.set_defaults(func=where.reported(_list), bootstrap=None)
+    commands = parser.add_subparsers(title="commands", metavar="list|create|check|offsets")
+    for name, what, command in (
+        ("list", "partitions, records and settings (the default)", _list),
+        ("create", "create what is missing; what is there stays as it is", _create),
+        ("check", "compare with what was recorded and configured; exit 1 when something differs", _check),
+    ):
+        one = commands.add_parser(name, help=what, description=what)
+        where.option(one)
+        one.set_defaults(func=where.reported(command))
+    offsets = commands.add_parser("offsets", help="a group's offsets; --restore mends missing ones")
+    offsets.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(SERVICES)}, with or without andon-")
+    offsets.add_argument("--restore", action="store_true", help="commit what the missing ones must have been")
+    offsets.add_argument("--yes", action="store_true", help="do not ask")
+    where.option(offsets)
+    offsets.set_defaults(func=where.reported(_offsets))
+
+
+def _service(text: str) -> str:
+    name = text.removeprefix("andon-")
+    if name not in SERVICES:
+        raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(SERVICES)}")
+    return name
+
+
+def _list(args: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        rows = list(_topics(where.cluster(args), stack))
+    if args.json:
+        print(json.dumps(rows))
+        return DONE
+    shown = [("TOPIC", "PARTITIONS", "RECORDS", "KEPT", "IN SYNC")]
+    shown += [(r["topic"], str(r["partitions"]), f"{r['records']:,}", _kept(r["settings"]), _in_sync(r)) for r in rows]
+    print("\n".join(columns(shown, 0)))
+    return DONE
+
+
+def _topics(place: where.Where, stack: ExitStack) -> Iterator[dict[str, Any]]:
+    """Records are counted by offsets, so the marks transactions leave count too."""
+    from andon.core.event import Home
+    from andon.kafka.inspect import topic_settings
+    from andon.kafka.scan import Scan
+
+    scan = stack.enter_context(closing(Scan(place.link)))
+    counts = {name: n for name, n in sorted(scan.partitions(5.0).items()) if name.startswith("andon.")}
+    settings = topic_settings(place.link, counts)
+    homes = [Home(name, number) for name, count in counts.items() for number in range(count)]
+    first, ends = scan.beginnings(homes), scan.ends(homes)
+    for name, count in counts.items():
+        records = sum(ends[home] - first[home] for home in homes if home.topic == name)
+        yield {"topic": name, "partitions": count, "records": records, "settings": settings[name]}
+
+
+def _kept(settings: Mapping[str, str]) -> str:
+    if settings["cleanup.policy"] == "compact":
+        return "the latest of each key"
+    return "for ever" if settings["retention.ms"] == "-1" else f"{int(settings['retention.ms']) / _DAY_MS:g} days"
+
+
+def _in_sync(row: Mapping[str, Any]) -> str:
+    return f"at least {row['settings']['min.insync.replicas']}"
+
+
+def _create(args: argparse.Namespace) -> int:
+    from andon.kafka.admin import Cluster
+    from andon.runtime.bootstrap import create
+
+    place = where.cluster(args)
+    cluster = Cluster(place.link)
+    cluster.wait(10.0)
+    before = set(cluster.partitions())
+    create(place.kafka, place.link)
+    made = sorted(name for name in set(cluster.partitions()) - before if name.startswith("andon."))
+    print(
+        json.dumps({"created": made}) if args.json else f"created {', '.join(made)}" if made else "nothing is missing"
+    )
+    return DONE
+
+
+def _check(args: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        found = list(_deviations(where.cluster(args), stack))
+    if args.json:
+        print(json.dumps({"ok": not found, "deviations": found}, ensure_ascii=False))
+    else:
+        print("\n".join(found) or "OK topics, settings and offsets are as they should be")
+    return FAILED if found else DONE
+
+
+def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
+    from andon.kafka.admin import Cluster
+    from andon.kafka.scan import Scan
+    from andon.kafka.topics import READERS, TOPICS, group_of
+    from andon.runtime.bootstrap import read_board
+    from andon.runtime.offsets import standing
+
+    there = {row["topic"]: row for row in _topics(place, stack)}
+    missing = [topic.name for topic in TOPICS if topic.name not in there]
+    if missing:
+        yield f"missing: {', '.join(missing)}; `andon topics create` makes them"
+        return
+    replication = place.kafka.replication or (1 if place.kafka.bootstrap == "embedded" else 3)
+    for topic in TOPICS:
+        for name, wanted in topic.settings(place.kafka.retention, replication).items():
+            actual = there[topic.name]["settings"].get(name)
+            if actual != wanted:
+                yield f"{topic.name} has {name}={actual}, the configuration says {wanted}"
+    recorded = read_board(place.link).recorded
+    if recorded is None:
+        yield "nothing is recorded in andon.config; `andon apply` publishes a configuration"
+    for name, count in (recorded.partitions if recorded else {}).items():
+        if name in there and there[name]["partitions"] != count:
+            yield f"{name} has {there[name]['partitions']} partitions, {count} were recorded: services refuse to start"
+    scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
+    for service in READERS:
+        lost = [str(one.home.partition) for one in standing(scan, cluster, service) if one.committed is None]
+        if lost:
+            yield (
+                f"{group_of(service)} has no offset on {READERS[service]} {', '.join(lost)}; "
+                f"`andon topics offsets {group_of(service)} --restore` mends it"
+            )
+
+
+def _offsets(args: argparse.Namespace) -> int:
+    """Exit code 1 when an offset is missing and was not restored."""
+    from andon.kafka.admin import Cluster
+    from andon.kafka.scan import Scan
+    from andon.kafka.topics import group_of
+    from andon.runtime import offsets
+    from andon.runtime.clock import SystemClock
+
+    place = where.cluster(args)
+    with ExitStack() as stack:
+        scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
+        found = offsets.standing(scan, cluster, args.group)
+        missing = [one for one in found if one.committed is None]
+        if not missing or not args.restore:
+            _show(args, found, {})
+            if missing and not args.json:
+                print(f"`andon topics offsets {group_of(args.group)} --restore` says what they were, and restores them")
+            return FAILED if missing else DONE
+        store = _store(place, args.group, stack)
+        known = offsets.restored(scan, args.group, missing, store, SystemClock().now())
+    if not args.json:
+        _show(args, found, known)
+    if not where.agreed(f"Commit {len(known)} offsets for {group_of(args.group)}?", yes=args.yes):
+        print("nothing was changed")
+        return FAILED
+    offsets.commit(cluster, args.group, known)
+    if args.json:
+        _show(args, found, known)
+    else:
+        print(f"restored; {args.group} can be started again")
+    return DONE
+
+
+def _store(place: where.Where, service: str, stack: ExitStack) -> Any:
+    """The store of a desk, None when it is not here; a stage has none."""
+    if service not in ("egress", "ticketing"):
+        return None
+    from andon.runtime.bootstrap import read_board
+    from andon.store.lookup import look_into
+
+    newest = read_board(place.link).newest
+    url = (newest.settings.store.address() if newest else None) or f"sqlite:///{place.data.absolute() / 'store'}"
+    found = look_into(url, service)
+    return stack.enter_context(closing(found)) if found else None
+
+
+def _show(args: argparse.Namespace, found: Sequence[Any], known: Mapping[Any, Any]) -> None:
+    rows = [
+        {
+            "topic": one.home.topic,
+            "partition": one.home.partition,
+            "first": one.first,
+            "end": one.end,
+            "committed": one.committed,
+            "restored": known[one.home].offset if one.home in known else None,
+            "why": known[one.home].why if one.home in known else "",
+        }
+        for one in found
+    ]
+    if args.json:
+        print(json.dumps({"group": f"andon-{args.group}", "partitions": rows}, ensure_ascii=False))
+        return
+    word: Callable[[Any], str] = lambda value: "missing" if value is None else str(value)  # noqa: E731 - short
+    shown = [("PARTITION", "FIRST", "END", "COMMITTED", "TO RESTORE")]
+    shown += [
+        (
+            f"{row['topic']}-{row['partition']}",
+            str(row["first"]),
+            str(row["end"]),
+            word(row["committed"]),
+            f"{row['restored']}  {row['why']}" if row["restored"] is not None else "",
+        )
+        for row in rows
+    ]
+    print("\n".join(line.rstrip() for line in columns(shown, 0)))

@@ -1,0 +1,140 @@
+"""The open work of a desk in memory: what `adopt` rebuilds from the store and `drop` forgets."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+import msgspec
+
+from andon.core.event import Home
+from andon.core.reason import Reason
+from andon.core.work import Entry, Holding, Item, Note, Write
+from andon.runtime.desk.domain import Domain
+from andon.runtime.desk.queue import Queue, has_room
+from andon.runtime.desk.turns import Address, Turns
+from andon.runtime.desk.work import Work
+
+
+class Call(msgspec.Struct, frozen=True):
+    """An attempt whose intent is in the write that came with it."""
+
+    item: Item
+    entry: Entry
+
+
+class OpenWork:
+    """Items, calls in flight and domains of the homes this process owns, each home under the epoch of its lease."""
+
+    def __init__(self, work: Work, deadline: float) -> None:
+        self.items: dict[UUID, Item] = {}
+        self.epochs: dict[Home, int] = {}
+        self.calls: dict[UUID, Call] = {}
+        self._domains: dict[Address, Domain] = {}
+        self._work = work
+        self._deadline = deadline
+        self._notes: dict[Home, int] = {}
+        self._open: dict[Home, int] = {}
+        self._leaving: set[Home] = set()
+        self._turns = Turns()
+        self._interrupted: list[tuple[float, UUID, int]] = []
+
+    # ---- ownership
+
+    def adopt(self, holding: Holding, now: float) -> None:
+        """Takes over a home. Attempts of the last owner without a result become ambiguous once the deadline of their
+        call has passed on our own clock; until then they hold their lane and their slot in the limiter."""
+        self.drop(holding.home)
+        self.epochs[holding.home] = holding.epoch
+        self._notes[holding.home] = holding.epoch << 32
+        self._open[holding.home] = 0
+        for entry in holding.recent:
+            domain = self._domain((holding.home, entry.domain))
+            line = domain.line(entry.line)
+            line.block(entry.until)
+            if entry.ended is None:
+                line.begin()
+                domain.in_flight += 1
+            elif entry.reason is not Reason.NOT_SENT:
+                line.past(entry.ended)
+        for item in holding.items:
+            self._place(item)
+            if item.entries and item.entries[-1].ended is None:
+                self._queue(item).start(item)
+                heapq.heappush(self._interrupted, (now + self._deadline, item.id, holding.epoch))
+        self._work.keep(holding.home, holding.memos)
+
+    def leave(self, home: Home) -> bool:
+        """Begins no more calls for a home; True when none of its calls is in flight."""
+        self._leaving.add(home)
+        return not any(call.entry.home == home for call in self.calls.values())
+
+    def drop(self, home: Home) -> None:
+        """Forgets a home that has left; results of its calls that come later are a new owner's to find out."""
+        self._leaving.discard(home)
+        if self.epochs.pop(home, None) is None:
+            return
+        self._open.pop(home)
+        for item in [item for item in self.items.values() if item.home == home]:
+            del self.items[item.id]
+            self.calls.pop(item.id, None)
+        for address in [address for address in self._domains if address[0] == home]:
+            del self._domains[address]
+
+    # ---- looking in
+
+    def open_of(self, home: Home) -> int:
+        """Open items of a home."""
+        return self._open.get(home, 0)
+
+    def begins(self, call: Call) -> bool:
+        """Whether a call whose intent was stored is still ours to make."""
+        return self.calls.get(call.item.id) is call
+
+    def accepts(self, item: Item) -> bool:
+        """Whether the queue of an item that was not admitted has room again."""
+        return has_room(self._queue(item), self._work.policy(item.queue))
+
+    def queues(self) -> Iterator[Queue]:
+        """Every queue of every home."""
+        for domain in self._domains.values():
+            yield from domain.queues.values()
+
+    def utilisation(self, now: float) -> dict[str, float]:
+        """The highest share of a limit in use, by the kind of domain (the channel's)."""
+        highest: dict[str, float] = {}
+        for (_, name), domain in self._domains.items():
+            kind = name.partition(":")[0]
+            for queue in domain.queues.values():
+                used = domain.used(self._work.policy(queue.name), now)
+                highest[kind] = max(highest.get(kind, 0.0), used)
+        return highest
+
+    # ---- parts
+
+    def note(self, write: Write, notes: Iterable[Note]) -> None:
+        """Puts records for publishing into the outbox, in this order."""
+        for one in notes:
+            self._notes[write.home] += 1
+            write.notes.append((self._notes[write.home], one))
+
+    def _place(self, item: Item) -> None:
+        self.items[item.id] = item
+        self._open[item.home] += 1
+        self._queue(item).add(item)
+        self._touch((item.home, item.domain))
+
+    def _queue(self, item: Item) -> Queue:
+        return self._domain((item.home, item.domain)).queue(item.queue)
+
+    def _domain(self, address: Address) -> Domain:
+        domain = self._domains.get(address)
+        if domain is None:
+            domain = self._domains[address] = Domain()
+        return domain
+
+    def _touch(self, address: Address) -> None:
+        domain = self._domains.get(address)
+        if domain is not None:
+            self._turns.add(address, suspect=domain.suspect)

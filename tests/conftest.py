@@ -1,0 +1,53 @@
+"""What all tests share: one real Kafka per test process, started by the first test that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.kafka import Kafka, docker_kafka, embedded_kafka, unavailable
+
+PORT = 27_000
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka",
+        choices=("embedded", "docker"),
+        default="embedded",
+        help="the Kafka that tests run on: Andon's own node, or a container where Docker runs",
+    )
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A running Kafka with Andon's topics, of this test process alone; it leaves no process and no file behind."""
+    yield from _begun(request, tmp_path_factory, PORT)
+
+
+@pytest.fixture(scope="module")
+def empty_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka of one module, on which nothing was ever created."""
+    yield from _begun(request, tmp_path_factory, PORT + 1_000, topics=False)
+
+
+@pytest.fixture(scope="module")
+def own_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka that the tests of one module may freeze, kill and restart."""
+    if request.config.getoption("--kafka") == "docker":
+        pytest.skip("signals reach the processes of this machine only: the embedded node is needed")
+    yield from _begun(request, tmp_path_factory, PORT + 500)
+
+
+def _begun(
+    request: pytest.FixtureRequest, folders: pytest.TempPathFactory, port: int, *, topics: bool = True
+) -> Iterator[Kafka]:
+    if request.config.getoption("--kafka") == "docker":
+        if reason := unavailable():
+            pytest.skip(reason)
+        yield from docker_kafka(topics=topics)
+    else:
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        yield from embedded_kafka(folders.mktemp("kafka"), port + 20 * worker, topics=topics)

@@ -1,0 +1,119 @@
+"""What is written outside of transactions: every record's fate is told, once, and truly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from andon.core.event import Position
+from andon.kafka.connection import LARGEST_PARKED, Connection, Sparing
+from andon.kafka.producer import Publisher
+from andon.kafka.records import Outgoing
+from tests.rig.kafka import Kafka
+
+
+def outgoing(topic: str, count: int, key: bytes = b"k") -> list[Outgoing]:
+    return [Outgoing(topic, key, b"%d" % n) for n in range(count)]
+
+
+@pytest.mark.kafka
+def test_positions_are_those_of_the_log_in_order(kafka: Kafka) -> None:
+    topic = kafka.topic()
+
+    async def main() -> list[object]:
+        publisher = Publisher(kafka.connection, "test")
+        publisher.start()
+        batches = await asyncio.gather(*(publisher.append(outgoing(topic, 100)) for _ in range(5)))
+        assert await publisher.append([]) == []
+        await asyncio.to_thread(publisher.close)
+        return [fate for batch in batches for fate in batch]
+
+    fates = asyncio.run(main())
+    standing = kafka.read(topic)
+    assert [one.value() for one in standing] == [b"%d" % n for _ in range(5) for n in range(100)]
+    assert fates == [Position(topic, 0, one.offset(), one.timestamp()[1]) for one in standing]
+
+
+@pytest.mark.kafka
+def test_a_full_queue_is_told_at_once_and_the_rest_is_written(kafka: Kafka) -> None:
+    topic = kafka.topic()
+
+    async def main() -> list[object]:
+        publisher = Publisher(kafka.connection, "test", cap=10)
+        publisher.start()
+        fates = await publisher.append(outgoing(topic, 50))
+        again = await publisher.append(outgoing(topic, 10))
+        assert all(isinstance(fate, Position) for fate in again), "a full queue stays full"
+        await asyncio.to_thread(publisher.close)
+        return list(fates)
+
+    fates = asyncio.run(main())
+    assert {fate for fate in fates if isinstance(fate, str)} == {"queue full"}
+    written = [b"%d" % n for n, fate in enumerate(fates) if isinstance(fate, Position)]
+    assert [one.value() for one in kafka.read(topic)][: len(written)] == written
+
+
+@pytest.mark.kafka
+def test_what_the_broker_refuses_is_told_with_its_reason(kafka: Kafka) -> None:
+    topic = kafka.topic()
+
+    async def main() -> None:
+        publisher = Publisher(kafka.connection, "test")
+        publisher.start()
+        large = Outgoing(topic, b"k", b"x" * (LARGEST_PARKED + 1))
+        refused = Outgoing(topic, b"k", b"x" * (3 << 20))  # more than this topic takes
+        fates = await publisher.append([Outgoing(topic, b"k", b"a"), large, refused, Outgoing(topic, b"k", b"b")])
+        assert [isinstance(fate, Position) for fate in fates] == [True, False, False, True]
+        assert "too large" in str(fates[1])
+        assert "too large" in str(fates[2])
+        await asyncio.to_thread(publisher.close)
+
+    asyncio.run(main())
+    assert [one.value() for one in kafka.read(topic)] == [b"a", b"b"]
+
+
+@pytest.mark.kafka
+def test_close_writes_what_waits_and_later_records_are_refused(kafka: Kafka) -> None:
+    topic = kafka.topic()
+
+    async def main() -> None:
+        for _ in range(8):  # a race lay here: reports of the last flush were told to nobody
+            publisher = Publisher(kafka.connection, "test")
+            publisher.start()
+            waiting = asyncio.create_task(publisher.append(outgoing(topic, 20)))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(publisher.close)
+            fates = await asyncio.wait_for(waiting, 5)
+            assert all(isinstance(fate, Position) for fate in fates)
+            assert await asyncio.wait_for(publisher.append(outgoing(topic, 2)), 5) == ["closed", "closed"]
+
+    asyncio.run(main())
+    assert len(kafka.read(topic)) == 160
+
+
+def test_close_lets_nobody_wait_for_a_broker_that_is_away() -> None:
+    async def main() -> None:
+        publisher = Publisher(Connection("127.0.0.1:1"), "test", timeout_s=60)
+        publisher.start()
+        waiting = asyncio.create_task(publisher.append(outgoing("t", 3)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(publisher.close, 0.2)
+        fates = await asyncio.wait_for(waiting, 5)
+        assert all(isinstance(fate, str) for fate in fates)
+
+    asyncio.run(main())
+
+
+def test_the_same_line_of_the_client_library_passes_once() -> None:
+    sparing = Sparing(every_s=60)
+
+    def said(text: str) -> bool:
+        return bool(sparing.filter(logging.LogRecord("k", logging.ERROR, "", 0, text, None, None)))
+
+    assert said("broker 1: Connect failed (after 0ms)")
+    assert not said("broker 1: Connect failed (after 13ms)")
+    assert said("another")
+    assert all(not said("another") for _ in range(3))
+    assert Sparing(every_s=0).filter(logging.LogRecord("k", logging.ERROR, "", 0, "x", None, None))

@@ -1,0 +1,1 @@
+"""The stage engine on a real broker."""

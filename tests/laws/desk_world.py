@@ -1,0 +1,281 @@
+"""The world around the desks of the model: a log, a store, a vendor that counts, processes that die."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import pairwise
+from uuid import UUID
+
+import msgspec
+
+from andon.core.event import Home
+from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy, Retry
+from andon.core.reason import Reason
+from andon.core.work import Note, Write
+from andon.kafka.records import Record
+from andon.runtime.desk.desk import Desk
+from andon.runtime.desk.intake import Intake, ids
+from andon.runtime.desk.open_work import Call
+from andon.runtime.desk.work import Success
+from andon.runtime.failures import Failed
+from andon.runtime.metrics import Metrics
+from andon.testing.desk_store import MemoryDeskStore
+from tests.unit.desk.items import START, Ended, Said, ScriptedWork, record
+
+DEADLINE = 15.0
+HOMES = (Home("deliveries", 0), Home("deliveries", 1))
+QUEUES = ("a", "b", "c")
+LANES = ("x", "y", "z")
+VENDOR = Limit(3, 60.0)
+CAP = 4
+TIMED_OUT = Failed(Reason.TIMEOUT, "", True, ambiguous=True)
+
+_RETRY = Retry(first=1.0, most=30.0, age=100_000.0, unexpected=3)
+POLICIES = (
+    QueuePolicy("robot", (Limit(3, 62.0),), in_flight=2, cap=CAP, retry=_RETRY),
+    QueuePolicy("robot", (Limit(2, 62.0),), merge=Merge(Limit(1, 30.0)), in_flight=3, cap=CAP, retry=_RETRY),
+    QueuePolicy("robot", (Limit(3, 90.0), Limit(1, 2.0)), lines=2, in_flight=4, cap=CAP - 1, retry=_RETRY),
+)
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What the vendor sees of a call: nothing, or the call, now or late; and whether it has its effect."""
+
+    seen: bool
+    late: bool = False
+    effect: bool = False
+
+
+class Flight(msgspec.Struct, eq=False):
+    call: Call
+    owner: Owner
+    begun: float
+    reach: Reach
+
+
+class Vendor:
+    """Counts what arrives. `effects` lists (item, part, marked) in the order people saw them."""
+
+    def __init__(self) -> None:
+        self.calls: dict[tuple[Home, str, int], list[float]] = {}
+        self.effects: list[tuple[UUID, int, bool]] = []
+        self.first: dict[tuple[Home, str, str], list[int]] = {}
+        self._had: set[UUID] = set()
+
+    def sees(self, flight: Flight, at: float) -> None:
+        entry, item = flight.call.entry, flight.call.item
+        self.calls.setdefault((entry.home, entry.domain, entry.line), []).append(at)
+        if flight.reach.effect:
+            self.effects.append((entry.item, entry.part, entry.marked))
+            if item.id not in self._had:
+                self._had.add(item.id)
+                self.first.setdefault((item.home, item.queue, item.lane), []).append(item.offset)
+
+    def check(self) -> None:
+        for times in self.calls.values():
+            times.sort()
+            for first, beyond in zip(times, times[VENDOR.count :], strict=False):
+                assert beyond - first >= VENDOR.period, f"{VENDOR.count + 1} calls within {beyond - first} s"
+        for offsets in self.first.values():
+            assert all(one < two for one, two in pairwise(offsets)), f"out of order: {offsets}"
+
+
+class Owner:
+    """One process: the pure desk, and around it what the runner keeps in memory."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.work = ScriptedWork(policies=world.policies)
+        self.desk = Desk(self.work, room=6, deadline=DEADLINE)
+        self.intake = Intake(self.desk, self.work, world.metrics, "model")
+        self.positions: dict[Home, int] = {}
+        self.pending: deque[tuple[Write, list[Call]]] = deque()
+        self.ready: list[Call] = []
+        self.outbox: deque[tuple[Home, int, int, Note]] = deque()
+        self.alive = True
+
+    def acquire(self, home: Home) -> None:
+        holding = self.world.store.acquire(home, "model", self.world.now - 3_600)
+        self.desk.adopt(holding, self.world.now)
+        self.positions[home] = holding.offset or 0
+        self.outbox.extend((home, holding.epoch, number, note) for number, note in holding.notes)
+
+    def let_go(self, home: Home) -> None:
+        self.desk.drop(home)
+        self.positions.pop(home, None)
+        self.outbox = deque(one for one in self.outbox if one[0] != home)
+
+    def take(self, most: int) -> None:
+        self.commit(len(self.pending))
+        for home in list(self.positions):
+            log = self.world.logs[home]
+            read = self.intake.read(log[self.positions[home] : self.positions[home] + most])
+            known = self.world.store.known(ids(read))
+            writes, refused = self.intake.take(read, known, self.world.now)
+            self.positions[home] += len(read)
+            for where, one in refused.items():
+                self.positions[where] = one.offset
+            self.pending.extend((write, []) for write in writes.values())
+
+    def decide(self) -> float:
+        hurried, urgent = self._before()
+        decision = self.desk.decide(self.world.now)
+        self._check_urgency(decision.calls, hurried, urgent)
+        for home, write in decision.writes.items():
+            self.pending.append((write, [call for call in decision.calls if call.entry.home == home]))
+        return decision.wake_at
+
+    def _before(self) -> tuple[set[tuple[str, str]], dict[tuple[Home, str], set[UUID]]]:
+        """The lanes in which something urgent waits, and by domain the urgent items whose turn it could be."""
+        hurried, urgent = set(), {}
+        for address, domain in self.desk._domains.items():
+            for queue in domain.queues.values():
+                for name, lane in queue.lanes.items():
+                    if any(item.urgent for item in lane):
+                        hurried.add((queue.name, name))
+                    if lane[0].urgent and name not in queue.busy and lane[0].due <= self.world.now:
+                        urgent.setdefault(address, set()).add(lane[0].id)
+        return hurried, urgent
+
+    def _check_urgency(
+        self, calls: list[Call], hurried: set[tuple[str, str]], urgent: dict[tuple[Home, str], set[UUID]]
+    ) -> None:
+        for (home, domain), waiting in urgent.items():
+            for call in calls:
+                if (call.entry.home, call.entry.domain) != (home, domain):
+                    continue
+                waiting.discard(call.item.id)
+                if (call.item.queue, call.item.lane) not in hurried:
+                    assert not waiting, "a routine call began while an urgent one could"
+
+    def commit(self, count: int) -> None:
+        group = [self.pending.popleft() for _ in range(min(count, len(self.pending)))]
+        moved = self.world.store.commit([write for write, _ in group])
+        for write, calls in group:
+            if (write.home, write.epoch) not in moved:
+                assert self.alive, "a zombie's write was applied"
+                self.outbox.extend((write.home, write.epoch, number, note) for number, note in write.notes)
+                self.ready += calls
+            elif self.desk.epochs.get(write.home) == write.epoch:
+                self.let_go(write.home)
+
+    def begin(self, reach: Reach) -> None:
+        call = self.ready.pop(0)
+        if self.desk.begins(call):
+            self.world.begun(self, call, reach)
+
+    def end(self, flight: Flight, result: Success | Failed) -> None:
+        write = self.desk.ended(flight.call, result, self.world.now)
+        if write is not None:
+            self.pending.append((write, []))
+
+    def publish(self, count: int) -> None:
+        for _ in range(min(count, len(self.outbox))):
+            home, epoch, number, note = self.outbox.popleft()
+            self.world.topic.append(note)
+            self.pending.append((Write(home, epoch, published=[number]), []))
+
+
+class World:
+    """Everything that outlives a process."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.store = MemoryDeskStore()
+        self.vendor = Vendor()
+        self.metrics = Metrics()
+        self.logs: dict[Home, list[Record]] = {home: [] for home in HOMES}
+        self.topic: list[Note] = []
+        self.policies = {}
+        self.configure(POLICIES[0])
+        self.flights: list[Flight] = []
+        self.owners: list[Owner] = []
+        self.zombies: list[Owner] = []
+
+    def configure(self, policy: QueuePolicy) -> None:
+        self.policies.update(dict.fromkeys(QUEUES, policy))
+        self.policies["c"] = msgspec.structs.replace(policy, on_ambiguous=OnAmbiguous.PARK_UNKNOWN)
+
+    def append(self, home: Home, said: Said) -> None:
+        log = self.logs[home]
+        log.append(record(len(log), said, home=home))
+
+    def start(self, homes: Iterable[Home]) -> None:
+        self.owners.append(Owner(self))
+        for home in homes:
+            self.owners[-1].acquire(home)
+
+    def begun(self, owner: Owner, call: Call, reach: Reach) -> None:
+        entry = call.entry
+        stored = self.store.entries[entry.item, entry.redrive, entry.hop, entry.number]
+        assert stored == entry, "a call without its intent"
+        assert self.store.leases[entry.home].epoch == entry.epoch, "a call of an old epoch"
+        flight = Flight(call, owner, self.now, reach)
+        self.flights.append(flight)
+        if reach.seen and not reach.late:
+            self.vendor.sees(flight, self.now)
+
+    def end(self, flight: Flight, result: Success | Failed) -> None:
+        self.flights.remove(flight)
+        if flight.reach.seen and flight.reach.late:
+            self.vendor.sees(flight, self.now)
+        flight.owner.end(flight, result)
+
+    def kill(self, owner: Owner, *, zombie: bool) -> None:
+        """Its calls in flight may still arrive until their deadline; a zombie keeps what it had not yet stored."""
+        for flight in [one for one in self.flights if one.owner is owner]:
+            self.flights.remove(flight)
+            if flight.reach.seen and flight.reach.late:
+                self.vendor.sees(flight, flight.begun + DEADLINE)
+        owner.alive = False
+        owner.ready.clear()
+        self.owners.remove(owner)
+        if zombie:
+            self.zombies.append(owner)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock; a call whose deadline passes meanwhile times out at that moment."""
+        until = self.now + seconds
+        for flight in sorted(self.flights, key=lambda one: one.begun):
+            if flight.begun + DEADLINE <= until:
+                self.now = max(self.now, flight.begun + DEADLINE)
+                self.end(flight, TIMED_OUT)
+        self.now = until
+
+    def drain(self) -> None:
+        """Everything answers well now: nothing may remain open."""
+        self.configure(POLICIES[0])
+        for flight in list(self.flights):
+            self.end(flight, TIMED_OUT)
+        for _ in range(600):
+            wakes = []
+            for owner in self.owners:
+                owner.take(2)
+                wakes.append(owner.decide())
+                owner.commit(len(owner.pending))
+                while owner.ready:
+                    owner.begin(Reach(seen=True, effect=True))
+                for flight in list(self.flights):
+                    self.end(flight, Success())
+                owner.publish(len(owner.outbox))
+                owner.commit(len(owner.pending))
+            if not any(owner.desk.items or owner.outbox for owner in self.owners) and self._all_read():
+                return
+            self.advance(max(0.0, min(min(wakes) - self.now, 5.0)))
+        raise AssertionError("work stayed open")
+
+    def _all_read(self) -> bool:
+        return all(
+            self.store.leases[home].offset in (len(log), None if not log else -1) for home, log in self.logs.items()
+        )
+
+    def outcomes(self) -> dict[UUID, Ended]:
+        """The outcome records by id; the same id always has the same bytes."""
+        found: dict[UUID, bytes] = {}
+        for note in self.topic:
+            if note.topic == "outcomes":
+                value = note.value or b""
+                ended = msgspec.json.decode(value, type=Ended)
+                assert found.setdefault(ended.id, value) == value, "one id, two outcomes"
+        return {one: msgspec.json.decode(value, type=Ended) for one, value in found.items()}

@@ -1,0 +1,325 @@
+"""What ticketing knows of an event: episodes as memos, commands as items, and what both tell the world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from andon.config.settings import EpisodeRule
+from andon.core.event import Event, Home
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.ports import Ticket
+from andon.core.reason import Reason
+from andon.core.ticket import EpisodeRecord
+from andon.core.work import Note
+from andon.kafka.codecs import encode
+from andon.kafka.records import Record
+from andon.kafka.topics import ACTIVE, DLQ, ENRICHED, TICKETS
+from andon.runtime.desk.desk import Desk
+from andon.runtime.desk.intake import Intake, ids
+from andon.runtime.dlq import REDRIVE
+from andon.runtime.failures import Failed, classify
+from andon.runtime.metrics import Metrics
+from andon.testing.builders import EVENT
+from andon.testing.clock import ManualClock
+from andon.testing.desk_store import MemoryDeskStore
+from andon.ticketing.desk import Systems, TicketWork, compiled
+from andon.ticketing.episode import Episode, FaultState, TicketState
+
+HOME = Home(ENRICHED, 0)
+KEY = "line-3/M-07/E-104"
+RULES = {"faults": EpisodeRule(matchers=('type=~"mes[.]fault[.].*"',), ticket_system="tracker")}
+
+
+class Tracker:
+    """Keeps tickets under their keys; `failure` is raised by the next call, after its effect if it is ambiguous."""
+
+    def __init__(self) -> None:
+        self.tickets: dict[str, Ticket] = {}
+        self.done: list[str] = []
+        self.failure: Failure | None = None
+
+    def _fail(self, *, before: bool) -> None:
+        if self.failure and before is not getattr(self.failure, "ambiguous", False):
+            failure, self.failure = self.failure, None
+            raise failure
+
+    async def find(self, key: str, /) -> Ticket | None:
+        return self.tickets.get(key)
+
+    async def open(self, key: str, title: str, text: str, severity: str, /) -> Ticket:
+        self._fail(before=True)
+        if key not in self.tickets:
+            self.tickets[key] = Ticket(str(len(self.tickets) + 1), "open", f"http://tracker/{len(self.tickets) + 1}")
+            self.done.append(f"open {key}")
+        self._fail(before=False)
+        return self.tickets[key]
+
+    async def comment(self, ticket: str, text: str, /) -> None:
+        self._fail(before=True)
+        self.done.append(f"comment {ticket}")
+
+    async def move(self, ticket: str, state: str, text: str, /) -> Ticket:
+        self._fail(before=True)
+        self.done.append(f"{state} {ticket}")
+        self._fail(before=False)
+        return Ticket(ticket, state, closed=state == "closed")
+
+    async def reopen(self, ticket: str, text: str, /) -> Ticket:
+        raise AssertionError("episodes of this rule have tickets of their own")
+
+    async def changes(self, since: float, /) -> Sequence[Ticket]:
+        return []
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class Service:
+    """The ticketing desk over a memory store, and what it published. `start` again is a restart after kill -9."""
+
+    def __init__(self) -> None:
+        self.store = MemoryDeskStore()
+        self.clock = ManualClock()
+        self.tracker = Tracker()
+        self.log: list[Record] = []
+        self.start()
+
+    def start(self) -> None:
+        systems = Systems(compiled(RULES), {"tracker": self.tracker}, {"tracker": "roundup:tracker"})
+        self.work = TicketWork(systems, Metrics(), self.clock)
+        self.desk = Desk(self.work)
+        self.intake = Intake(self.desk, self.work, Metrics(), "ticketing")
+        holding = self.store.acquire(HOME, "x", self.clock.now() - 3_600)
+        self.desk.adopt(holding, self.clock.now())
+        self.offset = holding.offset or 0
+
+    def say(self, state: str, *, number: str, minute: int = 0, redrive: int = 0, **changes: Any) -> Event:
+        labels = {**EVENT.labels, "state": state}
+        at = datetime.fromtimestamp(self.clock.now(), UTC) + timedelta(minutes=minute)
+        event = msgspec.structs.replace(EVENT, id=number, labels=labels, time=at, **changes)
+        headers = ((REDRIVE, str(redrive).encode()),) if redrive else ()
+        self.log.append(Record(ENRICHED, 0, len(self.log), 0, b"line-3/M-07", encode(event), headers))
+        return event
+
+    def take(self) -> None:
+        read = self.intake.read(self.log[self.offset :])
+        writes, refused = self.intake.take(read, self.store.known(ids(read)), self.clock.now())
+        assert refused == {}
+        self.store.commit(list(writes.values()))
+        self.offset = len(self.log)
+
+    def work_off(self, seconds: float = 0.0) -> None:
+        """Makes the calls that are due, for so long."""
+        until = self.clock.now() + seconds
+        while True:
+            decision = self.desk.decide(self.clock.now())
+            self.store.commit(list(decision.writes.values()))
+            for call in decision.calls:
+                write = self.desk.ended(call, self.result(call.item), self.clock.now())
+                assert write is not None
+                self.store.commit([write])
+            if not decision.calls:
+                if decision.wake_at > until:
+                    return
+                self.clock.advance(max(0.0, decision.wake_at - self.clock.now()))
+
+    def result(self, item: Any) -> Any:
+        try:
+            return asyncio.run(self.work.call(item, 0, 15.0))
+        except Failure as failure:
+            return classify(failure)
+
+    def notes(self, topic: str) -> list[Note]:
+        return [note for _, note in sorted(self.store.notes[HOME].items()) if note.topic == topic]
+
+    def told(self) -> list[str]:
+        return [record(note).state for note in self.notes(TICKETS)]
+
+    def episode(self) -> Episode:
+        return msgspec.json.decode(self.store.memos[HOME][KEY], type=Episode)
+
+
+def record(note: Note) -> EpisodeRecord:
+    return msgspec.json.decode(note.value or b"", type=EpisodeRecord)
+
+
+def test_a_fault_opens_a_ticket_and_its_clear_closes_it() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    desk.say("clear", number="e2", minute=1)
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.told() == ["raised", "ticket_opened", "cleared", "ticket_closed"]
+    assert [(note.key, note.value is None) for note in desk.notes(ACTIVE)] == [
+        (KEY.encode(), False),
+        (KEY.encode(), True),
+    ]
+    opened = record(desk.notes(TICKETS)[1])
+    assert (opened.ticket, opened.link, opened.system, opened.event) == ("1", "http://tracker/1", "tracker", "e1")
+    assert opened.at == datetime.fromtimestamp(desk.clock.now(), UTC)
+    assert (desk.episode().ticket_state, desk.episode().ticket) == (TicketState.CLOSED, "1")
+
+
+def test_what_is_no_fault_is_passed_over() -> None:
+    desk = Service()
+    desk.say("raise", number="e1", type="mes.shift.ended")
+    desk.take()
+    assert desk.store.items == {}
+    assert desk.store.leases[HOME].offset == 1
+
+
+def test_the_same_event_again_changes_nothing() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.log.append(msgspec.structs.replace(desk.log[0], offset=1))
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1"]
+    assert desk.told() == ["raised", "ticket_opened"]
+    assert desk.episode().raises == 1
+
+
+def test_an_event_that_comes_back_after_many_others_has_no_second_item() -> None:
+    desk = Service()
+    desk.say("raise", number="e0")
+    for n in range(1, 41):
+        desk.say("raise", number=f"e{n}")
+    desk.log.append(msgspec.structs.replace(desk.log[3], offset=41))  # it commented: the 4th raise
+    desk.take()
+    desk.work_off()
+    before = len(desk.tracker.done)
+    assert before == 1 + 5  # opened; comments at 2, 4, 8, 16, 32
+    assert len(desk.store.items) == 6
+    assert desk.episode() == desk.work._episodes[HOME][KEY]
+
+
+def test_a_restart_continues_with_the_same_episodes() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    kept = desk.episode()
+    desk.start()
+    assert desk.work._episodes[HOME] == {KEY: kept}
+    desk.log.append(msgspec.structs.replace(desk.log[0], offset=1))
+    desk.take()
+    desk.work_off()
+    assert desk.episode() == kept
+    assert desk.tracker.done == [f"open {KEY}#1"]
+
+
+def test_a_call_that_was_cut_off_finds_the_ticket_it_made() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    decision = desk.desk.decide(desk.clock.now())
+    desk.store.commit(list(decision.writes.values()))
+    desk.result(decision.calls[0].item)  # made, and never stored
+    desk.start()
+    assert desk.episode().ticket is None
+    desk.work_off(60.0)
+    assert desk.tracker.done == [f"open {KEY}#1"]
+    assert desk.episode().ticket == "1"
+
+
+def test_an_ambiguous_call_is_made_again_without_a_mark() -> None:
+    desk = Service()
+    desk.tracker.failure = Retryable(Reason.TIMEOUT, ambiguous=True)
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off(10.0)
+    assert desk.tracker.done == [f"open {KEY}#1"]
+    assert [entry.marked for entry in desk.store.entries.values()] == [False, False]
+
+
+def test_commands_of_one_episode_keep_their_order_while_the_tracker_fails() -> None:
+    desk = Service()
+    desk.tracker.failure = Retryable(Reason.BUSY)
+    desk.say("raise", number="e1")
+    desk.say("clear", number="e2", minute=1)
+    desk.take()
+    desk.work_off(10.0)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.episode().ticket_state is TicketState.CLOSED
+
+
+def test_an_event_taken_in_while_a_call_ends_does_not_bring_the_old_episode_back() -> None:
+    """Its memo is stored as it stands then: with the ticket that was opened since the record was read."""
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    decision = desk.desk.decide(desk.clock.now())
+    desk.store.commit(list(decision.writes.values()))
+    desk.say("raise", number="e2", minute=1)
+    read = desk.intake.read(desk.log[1:])
+    ended = desk.desk.ended(decision.calls[0], desk.result(decision.calls[0].item), desk.clock.now())
+    writes, _ = desk.intake.take(read, {}, desk.clock.now())
+    assert ended is not None
+    desk.store.commit([ended, *writes.values()])
+    assert (desk.episode().ticket, desk.episode().raises) == ("1", 2)
+    assert desk.episode() == desk.work._episodes[HOME][KEY]
+
+
+def test_a_parked_command_leaves_a_failed_ticket_and_the_event_in_the_dlq() -> None:
+    desk = Service()
+    desk.tracker.failure = Rejected(Reason.CREDENTIALS, "the tracker refuses the account")
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    assert desk.told() == ["raised", "ticket_failed"]
+    failed = record(desk.notes(TICKETS)[1])
+    assert (failed.detail, failed.event) == ("the tracker refuses the account", "e1")
+    (parked,) = desk.notes(DLQ)
+    assert (parked.key, parked.value) == (b"line-3/M-07", desk.log[0].value)
+    assert (desk.episode().ticket_state, desk.episode().state) == (TicketState.FAILED, FaultState.RAISED)
+
+
+def test_a_redrive_of_a_parked_command_opens_the_ticket_and_closes_it_if_the_fault_is_over() -> None:
+    desk = Service()
+    desk.tracker.failure = Rejected(Reason.CREDENTIALS, "no")
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    desk.say("clear", number="e2", minute=1)
+    desk.take()
+    desk.work_off()
+    assert desk.told()[-2:] == ["cleared", "ticket_failed"]  # there was no ticket to close
+    assert desk.tracker.done == []
+    first = desk.log[0]
+    for redrive in (1, 1):  # the same record may be read twice
+        headers = ((REDRIVE, str(redrive).encode()),)
+        desk.log.append(msgspec.structs.replace(first, offset=len(desk.log), headers=headers))
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.episode().ticket_state is TicketState.CLOSED
+
+
+def test_a_system_the_configuration_no_longer_has_parks_its_commands() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work.systems = Systems(compiled(RULES), {}, {})
+    desk.work_off()
+    assert desk.told() == ["raised", "ticket_failed"]
+    assert isinstance(desk.result(desk.store.items[next(iter(desk.store.items))]), Failed)
+
+
+def test_the_same_state_change_has_the_same_id_at_every_repeat() -> None:
+    found = []
+    for _ in range(2):
+        desk = Service()
+        desk.say("raise", number="e1")
+        desk.take()
+        desk.work_off()
+        found.append([record(note).id for note in desk.notes(TICKETS)])
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 2

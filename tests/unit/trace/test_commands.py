@@ -1,0 +1,191 @@
+"""What the commands say without a system: wrong words, nothing that runs, and how texts stand in columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from andon.cli import main as frame
+from andon.cli import where
+from andon.cli.apply import difference
+from andon.cli.check import checked
+from andon.cli.tracetext import columns, width
+from andon.config.published import Published, bundle, unbundle
+from andon.kafka.records import Record
+from andon.runtime.dlq import REASON, TOPIC
+from andon.runtime.parked import entry_of
+from andon.runtime.trace import needle
+
+CONFIG = """
+version: 1
+kafka: {bootstrap: "127.0.0.1:1"}
+sources: {mes: {kind: http, token: env:TOKEN}}
+channels: {robot: {kind: wecom_robot, keys: [env:ROBOT_1]}}
+receivers: {组: {channel: robot}}
+route: {receiver: 组}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "andon.yaml"
+    file.write_text(CONFIG, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["trace"],
+        ["trace", "a", "b"],
+        ["topics", "offsets"],
+        ["topics", "offsets", "ingress"],
+        ["topics", "offsets", "andon-nothing", "--restore"],
+        ["topics", "drop"],
+        ["dlq"],
+        ["dlq", "redrive", "seventeen"],
+        ["dlq", "redrive"],
+        ["dlq", "redrive", "3-17", "--all"],
+        ["dlq", "list", "--since", "soon"],
+    ],
+)
+def test_wrong_usage_is_exit_two(argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert frame.main([*argv, "--data", str(tmp_path)]) == 2
+    told = capsys.readouterr()
+    assert len((told.err or told.out).strip().splitlines()[-1]) > 20
+
+
+@pytest.mark.parametrize(
+    "argv", [["trace", "e-1"], ["topics"], ["topics", "check"], ["topics", "offsets", "andon-routing"], ["dlq", "list"]]
+)
+def test_an_embedded_kafka_that_does_not_run_is_one_sentence(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    assert frame.main([*argv, "--data", "here"]) == 1
+    err = capsys.readouterr().err
+    assert err == (
+        f"andon {argv[0]}: the embedded Kafka on here/kafka does not run; "
+        "start it with `andon up` or `andon broker start`\n"
+    )
+
+
+def test_a_kafka_that_does_not_answer_is_one_sentence(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["trace", "e-1", "--config", str(config)]) == 1
+    assert capsys.readouterr().err == "andon trace: no Kafka broker answers at 127.0.0.1:1; is it running?\n"
+
+
+def test_a_configuration_that_was_named_and_is_not_there_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert frame.main(["topics", "--config", str(tmp_path / "none.yaml")]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_the_configuration_of_the_last_run_is_used_without_another(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (data, elsewhere):
+        folder.mkdir()
+    (data / "run.json").write_text(json.dumps({"config": str(config)}))
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    args = SimpleNamespace(bootstrap=None, config=Path("andon.yaml"), config_given=False, data=data)
+    assert where.cluster(args).link.bootstrap == "127.0.0.1:1"  # type: ignore[arg-type]
+
+
+def test_nobody_to_ask_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    with pytest.raises(SystemExit, match="Say --yes"):
+        where.agreed("Delete it?", yes=False)
+    assert where.agreed("Delete it?", yes=True)
+
+
+@pytest.mark.parametrize(("answer", "meant"), [("y", True), ("Yes ", True), ("", False), ("no", False)])
+def test_a_person_decides(answer: str, *, meant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda _question: answer)
+    assert where.agreed("Delete it?", yes=False) is meant
+
+
+def test_columns_align_chinese_too() -> None:
+    lines = list(columns([("三线班组", "a"), ("duty", "b")], 2))
+    assert lines == ["  三线班组  a", "  duty      b"]
+    assert width("三线e\u0301") == 5
+
+
+def published(file: Path) -> Published:
+    from datetime import UTC, datetime
+
+    return unbundle(bundle(checked(file), 1, "me", datetime.now(UTC)))
+
+
+def changed(config: Path, old: str, new: str) -> list[str]:
+    before = published(config)
+    config.write_text(config.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    return list(difference(before, checked(config)))
+
+
+def test_no_difference_to_itself(config: Path) -> None:
+    assert list(difference(published(config), checked(config))) == []
+
+
+def test_the_first_configuration_is_all_new(config: Path) -> None:
+    lines = list(difference(None, checked(config)))
+    assert '+ receivers.组.channel: "robot"' in lines
+    assert all(line.startswith("+ ") for line in lines)
+
+
+def test_a_changed_value_shows_both(config: Path) -> None:
+    assert changed(config, "ROBOT_1", "ROBOT_2") == ['~ channels.robot.keys: ["env:ROBOT_1"] → ["env:ROBOT_2"]']
+
+
+def test_what_comes_and_goes_shows_its_path(config: Path) -> None:
+    told = changed(config, "{receiver: 组}", "{receiver: 组, routes: [{matchers: ['line=\"L3\"'], receiver: 组}]}")
+    assert told == ['+ route.routes[0].matchers: ["line=\\"L3\\""]', '+ route.routes[0].receiver: "组"']
+
+
+def test_a_template_shows_its_changed_lines(config: Path) -> None:
+    before = published(config)
+    (config.parent / "templates").mkdir()
+    (config.parent / "templates" / "fault.j2").write_text("{{ subject }} 停机\n", encoding="utf-8")
+    lines = list(difference(before, checked(config)))
+    assert "+{{ subject }} 停机" in lines
+
+
+@pytest.mark.parametrize(
+    ("value", "event", "delivery"),
+    [
+        (b'{"id": "e-1", "source": "mes", "subject": "M-7"}', "e-1", None),
+        (b'{"id": "d-1", "receiver": "duty", "event": {"id": "e-1", "source": "mes", "subject": "M-7"}}', "e-1", "d-1"),
+        (b"\xff\xfe", None, None),
+        (b"[1, 2]", None, None),
+        (b"", None, None),
+    ],
+)
+def test_a_parked_record_tells_what_it_can(value: bytes, event: str | None, delivery: str | None) -> None:
+    headers = ((TOPIC, b"andon.events"), (REASON, b"rejected"), ("other", b"\xff"))
+    found = entry_of(Record("andon.dlq", 3, 17, 1_000, b"k", value, headers))
+    assert (found.id, found.event, found.delivery) == ("3-17", event, delivery)
+    assert (found.reason, found.origin.topic, found.origin.partition, found.redrive) == (
+        "rejected",
+        "andon.events",
+        -1,
+        0,
+    )
+
+
+def test_a_record_without_our_headers_is_listed_all_the_same() -> None:
+    found: Any = entry_of(Record("andon.dlq", 0, 0, 0, None, b"x"))
+    assert (found.reason, found.origin.topic, found.event) == ("", "", None)
+
+
+def test_an_id_is_looked_for_as_json_writes_it() -> None:
+    assert needle('a"b\\c') == b'a\\"b\\\\c'
+    assert needle("路径") == "路径".encode()
