@@ -23,6 +23,10 @@ lint: setup
 bench: setup
 	@$(BIN)/python -m tests.bench $(ONLY)
 
+# FAULT=F03,F13 ROUNDS=20 SEED=1; a stopped soak goes on where it was.
+soak: setup
+	@$(BIN)/python -m tests.chaos.soak --fault '$(FAULT)' --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),1)
+
 # Regenerates both lock files (needs the tool `uv`, from PyPI).
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

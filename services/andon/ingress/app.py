@@ -60,9 +60,7 @@ async def run(host: Host) -> None:
     registry, settings = Registry(), host.published.settings
     address, tls = host.options.listen or settings.listen.address, tls_of(settings.listen)
     if tls is None and not is_loopback(host_port(address)[0]):
-        raise CannotListen(
-            f"{address} can be reached from outside: the door opens there only with listen.cert"
-        )
+        raise CannotListen(f"{address} can be reached from outside: the door opens there only with listen.cert")
     failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def fatal(error: BaseException) -> None:

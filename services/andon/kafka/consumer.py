@@ -113,14 +113,13 @@ class GroupConsumer:
         elif actual != self._count:
             raise PartitionsChanged(self.topic, actual, self._count)
 
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The library unassigns by itself afterwards. Asking it for anything here may fail while it is being closed.
         if self._on_revoke:
             self._on_revoke(homes(partitions))
         self.assigned.difference_update(homes(partitions))
         self._paused.difference_update(homes(partitions))
         self._gone.update(homes(partitions))
-        if consumer.assignment():
-            consumer.incremental_unassign(partitions)
         log.info("revoked", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
 
     def poll(self, most: int, wait_s: float) -> list[Record]:
@@ -154,6 +153,7 @@ class GroupConsumer:
     def _raise(self, error: KafkaError) -> None:
         code = error.code()
         if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's public constant
+            self._require_count()  # a partition that was added has no offset either
             raise OffsetsMissing(
                 f"the group {self.group} has no usable committed offset on {self.topic} ({error.str()}). Offsets of an "
                 f"idle group expire; `andon topics offsets {self.group}` shows what is known and restores them"

@@ -44,7 +44,7 @@ class TopicReader:
         return len(self._at_end) == len(self._homes)
 
     def poll(self, most: int = 1_000, wait_s: float = 0.2) -> list[Record]:
-        """The next records; waits up to `wait_s` for the first one, and waits out passing trouble. Raises KafkaFailure."""
+        """The next records; waits up to `wait_s` for the first, and waits out passing trouble. Raises KafkaFailure."""
         try:
             got = self._consumer.consume(1, wait_s)
             if got and most > 1:

@@ -42,6 +42,9 @@ T = TypeVar("T")
 _POLL_S = 0.2
 _ALIVE_S = 1.0
 _HOUR_S = 3_600.0
+# After a batch that was not full: under a steady trickle a transaction of few records costs the broker as much as one
+# of many, and without this rest most of a core goes into transactions.
+_GATHER_S = 0.02
 _AGAIN_S = 0.05
 # What a record's frame and its batch add to key and value.
 _FRAME = 1_024
@@ -116,6 +119,8 @@ class StageRunner(Generic[Out]):
             records = await self._on_poller(self._poll)
             if records:
                 await self._work(records, stop)
+                if len(records) < self._settings.window:
+                    await self._clock.sleep(_GATHER_S)
             elif self._clock.now() - recommitted > _HOUR_S:
                 recommitted = self._clock.now()
                 await self._on_poller(self._recommit)

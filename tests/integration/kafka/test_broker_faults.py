@@ -26,7 +26,7 @@ from andon.testing.builders import event
 from tests.integration.stage.line import Line, until
 from tests.rig.kafka import Kafka
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker-faults")]
+pytestmark = pytest.mark.kafka
 
 STEP_S = 1.0
 PLANT = """\

@@ -1,0 +1,249 @@
+"""Faults of processes: killed, frozen, doubled."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from uuid import UUID
+
+from tests.chaos.round import Round
+from tests.rig.client import Door, Sent, wait_for
+from tests.rig.plant import TOKEN
+from tests.rig.topics import EVENTS, put
+from tests.rig.verdict import Effect
+
+HITS = 5
+SESSION_S = 10.0
+TAKEN_S = "is in use by another process"
+
+
+def f01_kill_ingress(run: Round) -> None:
+    """kill -9 of the door right after a 202, before its index is durable; the clients repeat what they were told.
+
+    A second record may then stand in the log, a second effect never.
+    """
+    plant = run.plant
+    with plant.load(run.prefix, run.rng, rate=100) as load:
+        for _ in range(3):
+            run.pause(0.5, 1.2)
+            run.injured(plant.kill("ingress"))
+            told = [one for one in load.sent if one.accepted and one.accepted > time.time() - 0.3]
+            plant.start("ingress")
+            plant.wait_ready("ingress")
+            door = Door(plant.door, TOKEN)
+            for one in told:
+                run.expect(door.send(one) == 202, f"{one.id}: the repeat after a crash was answered {one.told[-1]}")
+            door.close()
+        run.pause(0.5, 1.0)
+    run.judge(load.sent)
+    # A repeat that never came to a door that had forgotten proves nothing.
+    run.verdict.figures["second_records"] = run.verdict.figures["records"] - len(load.sent)
+
+
+def f02_kill_stages(run: Round) -> None:
+    """kill -9 of enrichment and routing under load, at random moments between consuming and the end of a commit."""
+    plant = run.plant
+    with plant.load(run.prefix, run.rng, rate=150) as load:
+        for victims in (("enrichment",), ("routing",), ("enrichment", "routing")):
+            run.pause(0.3, 1.5)
+            for name in victims:
+                run.injured(plant.kill(name))
+            for name in victims:
+                plant.start(name)
+            for name in victims:
+                plant.wait_ready(name)
+        run.pause(0.5, 1.5)
+    run.judge(load.sent)
+
+
+def f03_kill_egress(run: Round) -> None:
+    """kill -9 of egress while the sink has calls it has written down and not answered.
+
+    Void unless the sink itself counts at least five kills in that window; a repeat is marked, and follows such a call.
+    """
+    plant = run.plant
+    plant.sink(all={"what": "late", "low": 0.05, "high": 0.2})
+    began = time.time()
+    hits = 0
+    with plant.load(run.prefix, run.rng, rate=30) as load:
+        for _ in range(3 * HITS):
+            if hits >= HITS:
+                break
+            wait_for(lambda: plant.sink_now().get("waiting", 0) > 0, 20, every_s=0.005)
+            at = plant.kill("egress")
+            time.sleep(0.1)
+            cut = plant.record().cut_between(at - 0.05, at + 0.1)
+            if cut:
+                hits += 1
+                run.injured(at)
+            calls = plant.sink_now().get("calls", 0)
+            plant.start("egress")
+            plant.wait_ready("egress")
+            wait_for(lambda now=calls: plant.sink_now().get("calls", 0) > now, 20)  # type: ignore[misc]
+            run.pause(0.0, 0.3)
+    plant.sink_well()
+    record = run.judge(load.sent, 120)
+    cut = [one for one in record.cut_between(began, time.time()) if one.id.startswith(run.prefix)]
+    run.verdict.figures |= {"kills_in_window": hits, "calls_cut": len(cut)}
+    run.expect(hits >= HITS, f"void: the sink counted {hits} kills between send and record, not {HITS}")
+    repeated = _repeated(record.effects, run.prefix)
+    run.verdict.figures["repeated"] = len(repeated)
+    unsure = sum(1 for one in record.effects if one.id.startswith(run.prefix) and record.unsure(one))
+    run.expect(len(repeated) <= unsure, f"I2: {len(repeated)} repeats after {unsure} lost answers")
+
+
+def _repeated(effects: list[Effect], prefix: str) -> list[Effect]:
+    seen: set[tuple[str, str]] = set()
+    again = []
+    for one in effects:
+        if one.id.startswith(prefix):
+            if (one.id, one.receiver) in seen:
+                again.append(one)
+            seen.add((one.id, one.receiver))
+    return again
+
+
+def same_slot(run: Round, service: str) -> None:
+    """A second process on the slot of a running one: the older leaves with a sentence, nothing is lost or doubled."""
+    plant = run.plant
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        run.pause(0.3, 0.8)
+        plant.adopt(service, f"{service}-older")
+        run.injured(time.time())
+        plant.start(service)
+        code = plant.exit_code(f"{service}-older", 60)
+        plant.wait_ready(service)
+        run.pause(0.5, 1.0)
+    run.expect(code not in (None, 0), f"the older {service} ended with {code}")
+    said = plant.log(service)
+    run.expect(TAKEN_S in said, f"the older {service} did not say that its slot {TAKEN_S}: {said[-300:]}")
+    plant.forget(f"{service}-older")
+    run.judge(load.sent)
+
+
+def zombie_desk(run: Round) -> None:
+    """Egress is frozen for longer than its session and than the deadline of a call, another slot takes its partitions
+    over, and it wakes up: it sends nothing any more, and order is kept."""
+    plant = run.plant
+    plant.sink(all={"what": "late", "low": 0.02, "high": 0.1})
+    with plant.load(run.prefix, run.rng, rate=40) as load:
+        plant.start("egress", slot=1)
+        plant.wait_ready("egress-1")
+        run.pause(0.5, 1.0)
+        zombie = plant.pid("egress")
+        before = _epochs(plant.home / "store" / "egress.sqlite")
+        frozen = _freeze_between_commits(run)
+        run.injured(frozen)
+        wait_for(lambda: _moved(plant.home / "store" / "egress.sqlite", before) > 0, 40)
+        left = 16.0 - (time.time() - frozen)
+        time.sleep(max(0.0, left))
+        woken = plant.thaw("egress")
+        run.pause(1.5, 2.5)
+    plant.sink_well()
+    store = plant.home / "store" / "egress.sqlite"
+    moved = _moved(store, before)
+    if plant.exit_code("egress", 3) is not None:  # its session had expired: the broker may know its slot no more
+        plant.start("egress")
+    plant.terminate("egress-1")
+    plant.wait_ready("egress")
+    record = run.judge(load.sent, 120)
+    run.expect(moved > 0, "void: no lease moved while the desk was frozen")
+    late = [one for one in record.effects if one.pid == zombie and frozen + 0.5 < one.at < woken]
+    run.expect(not late, f"a frozen process sent {len(late)} calls: the rig is broken")
+    stale = _stale_sends(run, load.sent, woken, zombie, before)
+    run.verdict.figures |= {"leases_moved": moved, "zombie_sends": len(stale)}
+    run.expect(not stale, f"the woken desk sent {len(stale)} calls of leases it had lost, such as {stale[:3]}")
+
+
+def _freeze_between_commits(run: Round) -> float:
+    """Freezes the desk at a moment when it does not hold SQLite's write lock, which nobody can take from it."""
+    store = run.plant.home / "store" / "egress.sqlite"
+    for _ in range(20):
+        frozen = run.plant.freeze("egress")
+        try:
+            with closing(sqlite3.connect(store, timeout=0.3, isolation_level=None)) as database:
+                database.execute("begin immediate").execute("rollback")
+        except sqlite3.OperationalError:
+            run.plant.thaw("egress")
+            run.pause(0.0, 0.1)
+        else:
+            return frozen
+    raise AssertionError("the desk holds the lock of its store at every moment")
+
+
+def _epochs(store: str | object) -> dict[int, int]:
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
+        rows = database.execute("select partition, epoch from lease where topic = 'andon.deliveries'")
+        return {int(partition): int(epoch) for partition, epoch in rows}
+
+
+def _moved(store: object, before: dict[int, int]) -> int:
+    return sum(1 for home, epoch in _epochs(store).items() if home in before and epoch > before[home])
+
+
+def _stale_sends(run: Round, sent: Sequence[Sent], woken: float, zombie: int, before: dict[int, int]) -> list[str]:
+    """Calls of the woken process that no intent covers which it wrote under a lease it took again afterwards.
+
+    The other slot's lease of a partition is epoch `before` + 1, so the woken one's own next is at least + 2.
+    """
+    case = run.plant.case(run.prefix, sent)
+    mine = [one for one in case.effects if one.pid == zombie and one.at >= woken]
+    stale = []
+    store = run.plant.home / "store" / "egress.sqlite"
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
+        for one in mine:
+            (delivery,) = case.delivery_ids[one.id, one.receiver]
+            intents = database.execute(
+                "select partition, epoch from attempt where item = ? and started <= ?", (UUID(delivery).bytes, one.at)
+            ).fetchall()
+            if not any(epoch >= before.get(home, 0) + 2 or epoch == _epochs(store)[home] for home, epoch in intents):
+                stale.append(one.id)
+    return stale
+
+
+def twice_in_the_log(run: Round) -> None:
+    """The same event twice, straight in `andon.events`: one effect. The same id with other content: parked."""
+    plant = run.plant
+    receivers = ("r1", "r2")
+    sent = []
+    for number in range(20):
+        one = _raw(f"{run.prefix}-{number}", f"{run.prefix}/{number}", receivers, n=number)
+        sent.append(Sent(one["id"], one["subject"], receivers, json.dumps(one).encode(), time.time()))
+    again = [(one.subject.encode(), one.body) for one in sent]
+    put(plant.bootstrap, EVENTS, again)
+    put(plant.bootstrap, EVENTS, again)
+    run.injections = len(sent)
+    run.judge(sent)
+    run.expect(run.verdict.figures.get("effects") == 2 * len(sent), "not one effect for each event and receiver")
+    clash = [
+        (o.subject.encode(), json.dumps(json.loads(o.body) | {"data": {"code": "E1", "n": -1}}).encode()) for o in sent
+    ]
+    put(plant.bootstrap, EVENTS, clash)
+
+    def parked() -> int:
+        case = plant.case(run.prefix, sent)
+        return sum(1 for o in case.outcomes.values() if o["outcome"].get("reason") == "conflict")
+
+    run.expect(wait_for(lambda: parked() == 2 * len(sent), 30), f"{parked()} conflicts parked, not {2 * len(sent)}")
+    case = plant.case(run.prefix, sent)
+    run.expect(len(case.effects) == 2 * len(sent), "other content under a known id had an effect")
+    laid = [
+        one for one in case.dlq if one.headers.get("andon-reason") == b"conflict" and run.prefix.encode() in one.value
+    ]
+    run.expect(len(laid) == 2 * len(sent), f"{len(laid)} conflicting records in the DLQ, not {2 * len(sent)}")
+
+
+def _raw(number: str, subject: str, receivers: tuple[str, ...], **data: object) -> dict[str, object]:
+    labels = {"to": receivers[0], "also": receivers[1]} if len(receivers) > 1 else {"to": receivers[0]}
+    return {
+        "id": number,
+        "source": "chaos",
+        "type": "machine.fault",
+        "subject": subject,
+        "time": "2026-03-01T08:30:00+08:00",
+        "data": {"code": "E1"} | data,
+        "labels": labels,
+    }

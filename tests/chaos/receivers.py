@@ -1,0 +1,120 @@
+"""Faults of receivers: slow, silent, dripping; and a channel that is blocked until the door says no."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from tests.chaos.round import Round
+from tests.rig.client import Door, Sent, event, wait_for
+from tests.rig.plant import ROBOTS, TOKEN
+from tests.rig.verdict import Record
+
+DEADLINE_S = 15.0
+FLOOR_S = 0.15
+SICK, WELL = ROBOTS[:3], ROBOTS[3:]
+
+
+def f13_f14_slow_sinks(run: Round, deadlines: int = 1) -> None:
+    """One robot answers after 30 s, one never, one a byte at a time; the others notice nothing.
+
+    p99 of the others at most twice what it was in the same run before (or 150 ms more, the noise of a busy machine);
+    every call ends by the total deadline; the calls and connections of the sick do not grow.
+    """
+    plant = run.plant
+    plant.sink_well()
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        time.sleep(4)
+        sick_from = time.time()
+        plant.sink(
+            **{
+                SICK[0]: {"what": "late", "low": 30.0, "high": 30.0},
+                SICK[1]: {"what": "hang"},
+                SICK[2]: {"what": "drip", "low": 1.0},
+            }
+        )
+        open_before = plant.sink_now()["open"]
+        run.injections = len(SICK)
+        time.sleep(deadlines * DEADLINE_S + 3.0)
+        most_open = plant.sink_now()["most_open"]
+        sick_to = time.time()
+        plant.sink_well()
+        time.sleep(1)
+    record = run.judge(load.sent, 150)
+    baseline = _p99(load.sent, record, WELL, 0.0, sick_from)
+    meanwhile = _p99(load.sent, record, WELL, sick_from, sick_to)
+    bound = max(2 * baseline, baseline + FLOOR_S)
+    calls = _lengths(record, run.prefix)
+    run.verdict.figures |= {"p99_before_s": baseline, "p99_meanwhile_s": meanwhile, "longest_call_s": max(calls)}
+    run.verdict.figures |= {"open_before": open_before, "open_most": most_open}
+    run.expect(meanwhile <= bound, f"F13: p99 of the others rose from {baseline:.3f} to {meanwhile:.3f} s")
+    run.expect(max(calls) <= DEADLINE_S + 1, f"F14: a call lasted {max(calls):.1f} s")
+    run.expect(max(calls) >= DEADLINE_S - 1, "void: no call came to its deadline")
+    run.expect(most_open <= open_before + 4 * len(ROBOTS), f"F14: connections rose from {open_before} to {most_open}")
+
+
+def _p99(sent: Sequence[Sent], record: Record, receivers: Sequence[str], begin: float, end: float) -> float:
+    """Of the seconds from the first try at the door to the sink."""
+    began = {one.id: one.began for one in sent if begin <= one.began < end and one.receivers[0] in receivers}
+    first: dict[tuple[str, str], float] = {}
+    for one in record.effects:
+        if one.id in began and one.receiver in receivers:
+            first.setdefault((one.id, one.receiver), one.at - began[one.id])
+    ordered = sorted(first.values())
+    return ordered[int(0.99 * (len(ordered) - 1))] if ordered else float("inf")
+
+
+def _lengths(record: Record, prefix: str) -> list[float]:
+    ended = ((one.answered or one.cut, one.at) for one in record.effects if one.id.startswith(prefix))
+    return [end - began for end, began in ended if end is not None]
+
+
+def backlog(run: Round) -> None:
+    """Every channel refuses until the backlog is full: intake pauses, the door answers 429 with Retry-After, queues
+    stay at their caps by merging; once channels work again, all that was accepted is delivered or merged.
+
+    Needs a plant with `limits: {backlog: 1000}`.
+    """
+    plant = run.plant
+    plant.sink(all={"what": "errcode", "code": -1})
+    began = time.time()
+    door = Door(plant.door, TOKEN)
+    sent: list[Sent] = []
+    over: list[dict[str, str]] = []
+    while len(over) < 5 and time.time() < began + 60 and len(sent) < 20_000:
+        batch = [_event(run, len(sent) + n) for n in range(100)]
+        sent += batch
+        status, body, headers = door.post(b"[" + b",".join(one.body for one in batch) + b"]", "/v1/events:batch")
+        answers = [answer["status"] for answer in json.loads(body)] if status == 200 else [status] * len(batch)
+        for one, answer in zip(batch, answers, strict=True):
+            one.told.append(answer)
+            if answer == 202:
+                one.accepted = time.time()
+        if status == 429:
+            over.append(headers)
+        time.sleep(0.1)
+    door.close()
+    run.injections = len(over)
+    taken = sum(1 for one in sent if one.accepted)
+    run.expect(over, f"the door took {taken} events and never said 429")
+    run.expect(all(h.get("retry-after", "").isdigit() for h in over), f"429 without Retry-After: {over[:1]}")
+    run.expect(taken >= 1_000, f"the door said 429 after {taken} events, below the backlog of 1000")
+    plant.sink_well()
+    run.injured(time.time())
+    run.judge(sent, 150)
+    again = Door(plant.door, TOKEN)
+    last = [_event(run, len(sent) + n) for n in range(5)]
+    took = wait_for(lambda: again.send(last[0]) == 202, 30, every_s=0.5)
+    run.expect(took, f"the door did not open again: {last[0].told[-1:]}")
+    again.close()
+    run.recovery_s = 0.0
+    run.expect(plant.drained(run.prefix, [*sent, last[0]], 60), "the first event after the backlog got no outcome")
+    run.verdict.figures["taken"] = taken
+
+
+def _event(run: Round, number: int) -> Sent:
+    to = ROBOTS[number % len(ROBOTS)]
+    name, subject = f"{run.prefix}-{number}", f"{run.prefix}/s{number % 240}"
+    body = json.dumps(event(name, subject, (to,), n=number)).encode()
+    return Sent(name, subject, (to,), body, time.time())

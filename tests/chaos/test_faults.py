@@ -1,0 +1,36 @@
+"""A round of every fault; `make soak` runs many of each."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import FAULTS, inject
+from tests.chaos.round import Round
+from tests.rig.plant import Plant
+
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("chaos")]
+
+SEED = 20_261_122
+
+
+def check(run: Round) -> None:
+    shown = "\n".join(run.verdict.violations[:20])
+    assert not run.verdict.violations, f"{len(run.verdict.violations)} violations:\n{shown}\n{run.verdict.figures}"
+    assert run.injections > 0
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is None])
+def test_nothing_is_lost_and_nothing_comes_twice_unmarked(name: str, plant: Plant) -> None:
+    plant.mend()
+    check(inject(name, plant, 0, SEED))
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is not None])
+def test_a_plant_with_limits_of_its_own(name: str, tmp_path: Path) -> None:
+    with Plant(tmp_path / "own", **(FAULTS[name].limits or {})) as own:
+        own.up()
+        check(inject(name, own, 0, SEED))
+    shutil.rmtree(tmp_path / "own")

@@ -1,0 +1,380 @@
+"""A plant of real processes: Kafka, the sink and services, each to be killed, frozen and started again by name."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from andon import broker
+from andon.config.load import load
+from andon.runtime import launch
+from andon.runtime.bootstrap import prepare
+from tests.rig import sink
+from tests.rig.client import Load, wait_for
+from tests.rig.topics import Topics
+from tests.rig.verdict import Case, Record, Verdict, judge
+
+SERVICES = ("routing", "enrichment", "egress", "ingress")
+ROBOTS = tuple(f"r{n}" for n in range(1, 13))
+TOKEN = "a-token-for-chaos"
+READY_S = 60.0
+_MAIN = "andon.cli.main"
+_TEMPLATE = """\
+{% if digest %}digest|{{ event.id }}|{{ receiver }}|{{ digest.count }}|
+{% else %}one|{{ event.id }}|{{ receiver }}|1|{{ data.n }}{% endif %}
+"""
+
+
+class PlantBroken(AssertionError):  # noqa: N818 - a finding about the rig
+    """The rig itself could not do what a test asked for."""
+
+
+def free_port() -> int:
+    """A port outside of the range the system gives to outgoing connections, so that it is still free after a kill."""
+    chance = random.SystemRandom()
+    for _ in range(200):
+        port = chance.randrange(20_000, 28_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise PlantBroken("no free port")
+
+
+def get(port: int, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+    """Status and body; status 0 when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def pid_gone(pid: int) -> bool:
+    """Whether there is no such process, or only its remains."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
+class Plant:
+    """Everything below `home`. Enter it to start Kafka, the sink and the topics; `up` starts services.
+
+    Processes are tied to the thread that enters: whatever becomes of the test, none is left.
+    """
+
+    def __init__(self, home: Path, **limits: int) -> None:
+        self.home = home
+        self.ports: dict[str, int] = {}
+        self.record_file = home / "sink.jsonl"
+        self.config = home / "config" / "andon.yaml"
+        self.bootstrap = ""
+        self._limits = limits
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._spans: dict[int, list[tuple[float, float]]] = {}
+        self._topics: Topics | None = None
+        self._watch = Watch(self)
+        self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
+            f"CHAOS_{name}": f"key-{name}" for name in ROBOTS
+        }
+
+    # ---- life
+
+    def __enter__(self) -> Self:
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
+        self.ports["kafka"] = free_port()
+        self.kafka_up()
+        self.ports["sink"] = free_port()
+        self._spawn("sink", [sys.executable, sink.__file__, str(self.ports["sink"]), str(self.record_file)])
+        self.ports["door"] = free_port()
+        self.write_config()
+        self.publish()
+        self._watch.start()
+        if not wait_for(lambda: get(self.ports["sink"], "/_now")[0] == 200, 20):
+            raise PlantBroken("the sink does not answer")
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.close()
+        if self._topics:
+            self._topics.close()
+        for name in list(self._processes):
+            self.kill(name)
+        broker.stop(self.home / "kafka", timeout_s=5)
+
+    def write_config(self, text: str | None = None, template: str = _TEMPLATE) -> None:
+        """The plant's configuration: twelve robots, and a route tree that does what an event's labels ask for."""
+        folder = self.config.parent
+        (folder / "templates").mkdir(parents=True, exist_ok=True)
+        (folder / "templates" / "probe.j2").write_text(template, encoding="utf-8")
+        self.config.write_text(text or self._yaml(), encoding="utf-8")
+
+    def _yaml(self) -> str:
+        limits = ", ".join(f"{name}: {value}" for name, value in self._limits.items())
+        base = f'base_url: "http://127.0.0.1:{self.ports["sink"]}", limit: 100000/s'
+        channels = "\n".join(f"  {n}: {{kind: wecom_robot, keys: [env:CHAOS_{n}], {base}}}" for n in ROBOTS)
+        receivers = "\n".join(f"  {n}: {{channel: {n}, template: probe, merge: none}}" for n in ROBOTS)
+        also = "\n".join(f"    - {{matchers: ['also=\"{n}\"'], receiver: {n}, continue: true}}" for n in ROBOTS)
+        to = "\n".join(f"    - {{matchers: ['to=\"{n}\"'], receiver: {n}}}" for n in ROBOTS)
+        return (
+            "version: 1\nkafka: {bootstrap: embedded}\n"
+            f'listen: {{address: "127.0.0.1:{self.ports["door"]}"}}\n'
+            f"limits: {{{limits}}}\n"
+            "sources:\n  chaos: {kind: http, token: env:CHAOS_TOKEN}\n"
+            f"channels:\n{channels}\nreceivers:\n{receivers}\n"
+            f"route:\n  receiver: r1\n  routes:\n{also}\n{to}\n"
+        )
+
+    def publish(self) -> int:
+        """Publishes the configuration as it is on disk; the version in force."""
+        os.environ |= {name: self._environment[name] for name in self._environment if name.startswith("CHAOS_")}
+        loaded = load(self.config)
+        if loaded.mistakes:
+            raise PlantBroken(str(loaded.mistakes[0]))
+        return asyncio.run(prepare(loaded, self.bootstrap))
+
+    # ---- processes
+
+    def kafka_up(self) -> None:
+        """Starts the node, also after a kill; returns when it answers."""
+        running = broker.start(
+            self.home / "kafka", port=self.ports["kafka"], strict_port=True, tie_to_parent=True, heap_mb=384
+        )
+        self.bootstrap = running.bootstrap
+
+    def kafka_kill(self) -> None:
+        found = broker.status(self.home / "kafka")
+        if found is None:
+            raise PlantBroken("Kafka does not run")
+        os.kill(found.pid, signal.SIGKILL)
+        wait_for(lambda: not broker.is_running(self.home / "kafka"), 10)
+
+    def _spawn(self, name: str, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        tied = (sys.executable, "-I", "-S", launch.__file__, str(os.getpid()))
+        with (self.home / "logs" / f"{name}.log").open("ab") as out:
+            process = subprocess.Popen(
+                [*tied, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self._processes[name] = process
+        return process
+
+    def start(self, service: str, slot: int = 0, name: str | None = None) -> str:
+        """Starts a service and returns its name, `egress` or `egress-1`, without waiting for it."""
+        name = name or (service if slot == 0 else f"{service}-{slot}")
+        port = self.ports.setdefault(name, free_port())
+        argv = [sys.executable, "-m", _MAIN, "run", service, "--slot", str(slot), "--bootstrap", self.bootstrap]
+        argv += ["--config", str(self.config), "--data", str(self.home), "--metrics-port", str(port)]
+        if service == "ingress":
+            argv += ["--listen", f"127.0.0.1:{self.ports['door']}"]
+        self._spawn(name, argv)
+        return name
+
+    def up(self, *services: str) -> None:
+        """Starts services, all by default, and returns when they are ready."""
+        names = [self.start(service) for service in services or SERVICES]
+        for name in names:
+            self.wait_ready(name)
+
+    def ready(self, name: str) -> bool:
+        return get(self.ports[name], "/readyz")[0] == 200
+
+    def wait_ready(self, name: str, within_s: float = READY_S) -> None:
+        process = self._processes[name]
+        if not wait_for(lambda: self.ready(name) or process.poll() is not None, within_s) or process.poll() is not None:
+            raise PlantBroken(f"{name} is not ready (exit {process.poll()}): {self.log(name)[-1500:]}")
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
+    def kill(self, name: str) -> float:
+        """kill -9; when it was done."""
+        process = self._processes.pop(name)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        at = time.time()
+        process.wait()
+        return at
+
+    def restart(self, name: str) -> None:
+        """kill -9 and start, without waiting for it to be ready."""
+        self.kill(name)
+        self.start(name)
+
+    def freeze(self, name: str) -> float:
+        os.kill(self.pid(name), signal.SIGSTOP)
+        at = time.time()
+        self._spans[self.pid(name)] = [*self._spans.get(self.pid(name), []), (at, float("inf"))]
+        return at
+
+    def thaw(self, name: str) -> float:
+        at = time.time()
+        began = self._spans[self.pid(name)].pop()[0]
+        self._spans[self.pid(name)].append((began, at))
+        os.kill(self.pid(name), signal.SIGCONT)
+        return at
+
+    def exit_code(self, name: str, within_s: float = 60.0) -> int | None:
+        """How a process ended by itself; None when it still runs."""
+        try:
+            return self._processes[name].wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def terminate(self, name: str, within_s: float = 30.0) -> int | None:
+        """SIGTERM; the exit code."""
+        self._processes[name].terminate()
+        code = self.exit_code(name, within_s)
+        if code is not None:
+            self._processes.pop(name)
+        return code
+
+    def adopt(self, old: str, new: str) -> None:
+        """Goes on calling a process by another name."""
+        self._processes[new] = self._processes.pop(old)
+        self.ports[new] = self.ports.pop(old)
+
+    def forget(self, name: str) -> None:
+        """Drops an ended process."""
+        self._processes.pop(name)
+
+    def log(self, name: str) -> str:
+        return (self.home / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    # ---- the sink
+
+    def sink(self, **behaviour: dict[str, Any]) -> None:
+        """Switches the robots named to a behaviour of the sink; `all` names every one."""
+        body = {("*" if name == "all" else f"key-{name}"): do for name, do in behaviour.items()}
+        get(self.ports["sink"], "/_do", "POST", json.dumps(body).encode())
+
+    def sink_well(self) -> None:
+        get(self.ports["sink"], "/_do", "DELETE")
+
+    def sink_now(self) -> dict[str, int]:
+        status, body = get(self.ports["sink"], "/_now")
+        return dict(json.loads(body)) if status == 200 else {}
+
+    def record(self) -> Record:
+        return Record(self.record_file, [(pid, *span) for pid, spans in self._spans.items() for span in spans])
+
+    # ---- the witness
+
+    @property
+    def door(self) -> str:
+        return f"127.0.0.1:{self.ports['door']}"
+
+    def topics(self) -> Topics:
+        """The witness's reader, which keeps what it has read."""
+        if self._topics is None:
+            self._topics = Topics(self.bootstrap)
+        return self._topics
+
+    def load(self, prefix: str, rng: random.Random, receivers: Sequence[str] = ROBOTS, **more: Any) -> Load:
+        return Load(self.door, TOKEN, prefix, receivers, seed=rng.randrange(1 << 30), **more)
+
+    def case(self, prefix: str, sent: Sequence[Any]) -> Case:
+        self.topics().more()
+        return Case(prefix, sent, self.topics(), self.record())
+
+    def drained(self, prefix: str, sent: Sequence[Any], within_s: float = 90.0) -> bool:
+        """Waits until everything sent has an outcome."""
+        return wait_for(lambda: not self.case(prefix, sent).open(), within_s, every_s=0.3)
+
+    def verdict(self, prefix: str, sent: Sequence[Any], within_s: float = 90.0) -> Verdict:
+        """Waits for the end of everything, reads all topics once more from the beginning, and judges."""
+        self.drained(prefix, sent, within_s)
+        fresh = Topics(self.bootstrap)
+        try:
+            whole = fresh.more()
+            found = judge(Case(prefix, sent, fresh, self.record()), self._watch.highest())
+        finally:
+            fresh.close()
+        found.expect(whole, "the topics could not be read to their end")
+        return found
+
+    def revive(self) -> list[str]:
+        """Starts services that ended by themselves again, as the supervisor would, and names them."""
+        ended = [n for n in SERVICES if n in self._processes and self._processes[n].poll() is not None]
+        for name in ended:
+            self.start(name)
+        return ended
+
+    def mend(self) -> None:
+        """Brings a plant back in order that the round before left broken: a sink that answers, every service up."""
+        self.sink_well()
+        if not broker.is_running(self.home / "kafka"):
+            self.kafka_up()
+        for name in SERVICES:
+            if name not in self._processes or self._processes[name].poll() is not None:
+                self.start(name)
+        for name in SERVICES:
+            self.wait_ready(name)
+
+
+class Watch:
+    """Asks every service for its metrics, again and again, and keeps the highest value of each bounded figure."""
+
+    def __init__(self, plant: Plant, queue_cap: float = 500.0) -> None:
+        self._plant = plant
+        self._queue_cap = queue_cap
+        self._highest: dict[str, float] = {}
+        self._caps: dict[str, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.25):
+            for name, port in list(self._plant.ports.items()):
+                if name.startswith(SERVICES):
+                    self._take(get(port, "/metrics")[1].decode(errors="replace"))
+
+    def _take(self, text: str) -> None:
+        for line in text.splitlines():
+            name, _, value = line.rpartition(" ")
+            if name.startswith("andon_window_cap{"):
+                self._caps[name.replace("_cap{", "_in_flight{")] = float(value)
+            elif name.startswith(("andon_window_in_flight{", "andon_queue_depth{")):
+                self._highest[name] = max(self._highest.get(name, 0.0), float(value))
+
+    def highest(self) -> dict[str, tuple[float, float]]:
+        """Highest value and cap of each."""
+        return {name: (most, self._caps.get(name, self._queue_cap)) for name, most in self._highest.items()}
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()

@@ -1,0 +1,124 @@
+"""Reading and writing the topics with confluent_kafka alone: the witness's own eyes. Imports nothing of Andon."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+EVENTS, ENRICHED, DELIVERIES = "andon.events", "andon.enriched", "andon.deliveries"
+OUTCOMES, DLQ = "andon.outcomes", "andon.dlq"
+ALL = (EVENTS, ENRICHED, DELIVERIES, OUTCOMES, DLQ)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record as the broker has it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+
+    def json(self) -> dict[str, Any] | None:
+        """Its value, None when it is no JSON object."""
+        try:
+            value = json.loads(self.value)
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
+
+class Topics:
+    """Reads committed records of all topics from the beginning, and goes on where it stopped at the next `more`."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.records: dict[str, list[Stored]] = {topic: [] for topic in ALL}
+        self._consumer: Consumer | None = None
+        self._at_end: set[tuple[str, int]] = set()
+        self._all: set[tuple[str, int]] = set()
+
+    def more(self, within_s: float = 30.0) -> bool:
+        """Reads what there is; False when the broker does not let it come to the end of every partition in time."""
+        deadline = time.monotonic() + within_s
+        try:
+            consumer = self._consumer or self._open()
+        except KafkaException:
+            return False
+        while True:
+            got = consumer.consume(2_000, 0.1)
+            for message in got:
+                self._take(message)
+            if not got and self._at_end == self._all:
+                return True
+            if time.monotonic() > deadline:
+                return False
+
+    def _open(self) -> Consumer:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": f"witness-{uuid4()}",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.message.max.bytes": 8 << 20,
+                "fetch.wait.max.ms": 20,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
+        )
+        found = consumer.list_topics(timeout=5.0).topics
+        places = [TopicPartition(topic, n, OFFSET_BEGINNING) for topic in ALL for n in found[topic].partitions]
+        self._all = {(place.topic, place.partition) for place in places}
+        consumer.assign(places)
+        self._consumer = consumer
+        return consumer
+
+    def _take(self, message: Any) -> None:
+        error = message.error()
+        if error is None:
+            self._at_end.discard((message.topic(), message.partition()))
+            self.records[message.topic()].append(
+                Stored(
+                    message.topic(),
+                    message.partition(),
+                    message.offset(),
+                    message.key() or b"",
+                    message.value() or b"",
+                    dict(message.headers() or ()),
+                )
+            )
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._at_end.add((message.topic(), message.partition()))
+
+    def close(self) -> None:
+        if self._consumer:
+            self._consumer.close()
+
+
+def put(bootstrap: str, topic: str, records: Sequence[tuple[bytes, bytes]], partition: int = -1) -> None:
+    """Writes key and value pairs straight into a topic, as a faulty or hostile program could."""
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "message.max.bytes": 8 << 20, "partitioner": "murmur2_random", "acks": "all"}
+    )
+    failed: list[str] = []
+    for key, value in records:
+        producer.produce(
+            topic,
+            value,
+            key=key,
+            partition=partition,
+            on_delivery=lambda error, _: error and failed.append(error.str()),
+        )
+    producer.flush(20)
+    if failed:
+        raise RuntimeError(f"{topic} did not take it: {failed[0]}")

@@ -1,0 +1,1 @@
+"""`andon up` as a person at a terminal meets it."""
