@@ -75,7 +75,7 @@ def freezing(kafka: Kafka, turns: int) -> tuple[type, list[float]]:
                 self.flush(5)
                 frozen.append(time.monotonic())
                 kafka.freeze()
-                threading.Timer(1.3 * STEP_S, kafka.thaw).start()
+                threading.Timer(1.8 * STEP_S, kafka.thaw).start()
             super().commit_transaction(*args)
 
     return Freezing, frozen
@@ -97,7 +97,7 @@ def test_a_commit_that_timed_out_tears_nothing(own_kafka: Kafka, monkeypatch: py
                 await line.finished(task)
                 # Both or neither, at every time: nothing is open now, and outputs and offsets agree.
                 assert sorted(await asyncio.to_thread(line.ids)) == sorted(ids)
-            assert runner._producer.rebuilt == turns
+            assert runner._producer.rebuilt >= turns, "the commits did not time out"
 
     asyncio.run(main())
     line.exactly_once(ids)

@@ -36,13 +36,12 @@ def test_a_line_has_its_time_level_service_event_and_fields(out: io.StringIO) ->
     }
 
 
-def test_outside_text_cannot_begin_a_line_or_turn_the_terminals_text(out: io.StringIO) -> None:
+def test_outside_text_cannot_begin_a_line_or_turn_the_terminals_text() -> None:
     hostile = "a\nb\x1b[2J\x9b\u202egnp.exe\u2066\u2028\x7f\ud800 机器"
-    logging.getLogger("x").info(hostile, extra={"subject": hostile})
-    text = out.getvalue()
-    assert text.count("\n") == 1
+    # Formatted here and not logged: the test runner's own capture cannot pass a lone surrogate on.
+    text = logs.JsonLines("egress").format(logging.makeLogRecord({"msg": hostile, "subject": hostile}))
     assert text.encode().decode() == text
-    assert not set(text[:-1]) & set("\x1b\x9b\u202e\u2066\u2028\x7f\n")
+    assert not set(text) & set("\x1b\x9b\u202e\u2066\u2028\x7f\n")
     assert "机器" in text
     assert json.loads(text)["subject"] == hostile
 
