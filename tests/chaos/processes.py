@@ -91,7 +91,7 @@ def f03_kill_egress(run: Round) -> None:
     run.expect(hits >= HITS, f"void: the sink counted {hits} kills between send and record, not {HITS}")
     repeated = _repeated(record.effects, run.prefix)
     run.verdict.figures["repeated"] = len(repeated)
-    unsure = sum(1 for one in record.effects if one.id.startswith(run.prefix) and record.unsure(one))
+    unsure = run.verdict.figures["unsure"]
     run.expect(len(repeated) <= unsure, f"I2: {len(repeated)} repeats after {unsure} lost answers")
 
 

@@ -9,12 +9,13 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,8 +25,8 @@ from andon.runtime import launch
 from andon.runtime.bootstrap import prepare
 from tests.rig import sink
 from tests.rig.client import Load, wait_for
-from tests.rig.topics import Topics
-from tests.rig.verdict import Case, Record, Verdict, judge
+from tests.rig.topics import DELIVERIES, Topics
+from tests.rig.verdict import Case, Move, Record, Verdict, judge
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
 ROBOTS = tuple(f"r{n}" for n in range(1, 13))
@@ -92,6 +93,7 @@ class Plant:
         self._spans: dict[int, list[tuple[float, float]]] = {}
         self._topics: Topics | None = None
         self._watch = Watch(self)
+        self._leases = Leases(self.home / "store" / "egress.sqlite")
         self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
             f"CHAOS_{name}": f"key-{name}" for name in ROBOTS
         }
@@ -116,11 +118,13 @@ class Plant:
         self.write_config()
         self.publish()
         self._watch.start()
+        self._leases.start()
         if not wait_for(lambda: get(self.ports["sink"], "/_now")[0] == 200, 20):
             raise PlantBroken("the sink does not answer")
 
     def __exit__(self, *_: object) -> None:
         self._watch.close()
+        self._leases.close()
         if self._topics:
             self._topics.close()
         for name in list(self._processes):
@@ -286,7 +290,8 @@ class Plant:
         return dict(json.loads(body)) if status == 200 else {}
 
     def record(self) -> Record:
-        return Record(self.record_file, [(pid, *span) for pid, spans in self._spans.items() for span in spans])
+        frozen = [(pid, *span) for pid, spans in self._spans.items() for span in spans]
+        return Record(self.record_file, frozen, list(self._leases.moves))
 
     # ---- the witness
 
@@ -373,6 +378,38 @@ class Watch:
     def highest(self) -> dict[str, tuple[float, float]]:
         """Highest value and cap of each."""
         return {name: (most, self._caps.get(name, self._queue_cap)) for name, most in self._highest.items()}
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+class Leases:
+    """Looks at the leases of the egress desk, again and again, and keeps when each of them moved."""
+
+    def __init__(self, store: Path) -> None:
+        self.moves: list[Move] = []
+        self._store = store
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        known: dict[int, int] = {}
+        last = time.time()
+        while not self._stop.wait(0.1):
+            began = time.time()
+            with suppress(sqlite3.OperationalError), closing(self._open()) as database:
+                rows = database.execute("select partition, epoch from lease where topic = ?", (DELIVERIES,)).fetchall()
+                now = time.time()
+                self.moves += [Move(p, last, now) for p, epoch in rows if p in known and known[p] != epoch]
+                known, last = dict(rows), began
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self._store}?mode=ro", uri=True, timeout=5)
 
     def close(self) -> None:
         self._stop.set()

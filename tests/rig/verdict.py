@@ -19,7 +19,8 @@ from tests.rig.client import Sent
 from tests.rig.topics import DELIVERIES, DLQ, ENRICHED, EVENTS, OUTCOMES, Stored, Topics
 
 MARK = "【可能重复】"
-RESULT_S = 1.0  # an answer written less than this before its caller was killed or frozen may not have been stored
+# An answer written less than this before its caller was killed, frozen or lost its lease may not have been stored.
+RESULT_S = 2.0
 
 Pair = tuple[str, str]
 
@@ -41,11 +42,22 @@ class Effect:
     cut: float | None = None
 
 
-class Record:
-    """The sink's record. `frozen` holds the processes that were stopped meanwhile: pid, from when, until when."""
+@dataclass(frozen=True)
+class Move:
+    """The lease of a partition of `andon.deliveries` moved between these two looks at it."""
 
-    def __init__(self, path: Path, frozen: Sequence[tuple[int, float, float]] = ()) -> None:
+    partition: int
+    after: float
+    before: float
+
+
+class Record:
+    """The sink's record. `frozen` holds the processes that were stopped meanwhile: pid, from when, until when; `moves`
+    the leases that moved: a result that comes later than its lease moved is refused (design, section 3)."""
+
+    def __init__(self, path: Path, frozen: Sequence[tuple[int, float, float]] = (), moves: Sequence[Move] = ()) -> None:
         self._frozen = frozen
+        self._moves = moves
         self.effects: list[Effect] = []
         self.gone: dict[int, float] = {}
         calls: dict[int, Effect] = {}
@@ -62,14 +74,20 @@ class Record:
                 case "gone":
                     self.gone[line["connection"]] = line["at"]
 
-    def unsure(self, effect: Effect) -> bool:
-        """Whether the caller may not have learnt, or not have stored, that this call had its effect."""
+    def unsure(self, effect: Effect, partition: int | None) -> bool:
+        """Whether the caller may not have learnt, or not have stored, that this call had its effect. `partition` is
+        where its delivery stands."""
         if effect.answered is None:
             return True
         gone = self.gone.get(effect.connection)
         if gone is not None and gone - effect.answered < RESULT_S:
             return True
-        return any(pid == effect.pid and begin - RESULT_S < effect.answered < end for pid, begin, end in self._frozen)
+        if any(pid == effect.pid and begin - RESULT_S < effect.answered < end for pid, begin, end in self._frozen):
+            return True
+        return any(
+            move.partition == partition and effect.at < move.before and effect.answered > move.after - RESULT_S
+            for move in self._moves
+        )
 
     def cut_between(self, begin: float, end: float) -> list[Effect]:
         """Calls whose caller was gone between read and answer, in this time."""
@@ -107,12 +125,14 @@ class Case:
         )
         self.deliveries: Counter[Pair] = Counter()
         self.delivery_ids: dict[Pair, set[str]] = defaultdict(set)
+        self.partitions: dict[Pair, int] = {}
         for stored in topics.records[DELIVERIES]:
             value = stored.json()
             if value and isinstance(value.get("event"), dict) and _of(value["event"].get("id"), prefix):
                 pair = (value["event"]["id"], value["receiver"])
                 self.deliveries[pair] += 1
                 self.delivery_ids[pair].add(value["id"])
+                self.partitions[pair] = stored.partition
         self.outcomes: dict[str, dict[str, Any]] = {}
         self.told_twice_differently: list[str] = []
         for stored in topics.records[OUTCOMES]:
@@ -126,6 +146,10 @@ class Case:
 
     def ended(self) -> dict[Pair, dict[str, Any]]:
         return {(o["event"], o["receiver"]): o for o in self.outcomes.values() if o.get("receiver")}
+
+    def unsure(self, effect: Effect) -> bool:
+        """Whether the caller of this call may not know that it had its effect."""
+        return self.record.unsure(effect, self.partitions.get((effect.id, effect.receiver)))
 
     def open(self) -> list[Pair]:
         """Deliveries without an outcome, and accepted events without deliveries."""
@@ -157,7 +181,7 @@ def judge(case: Case, caps: dict[str, tuple[float, float]]) -> Verdict:
         **kinds,
         "effects": len(case.effects),
         "marked": sum(1 for one in case.effects if one.marked),
-        "unsure": sum(1 for one in case.effects if case.record.unsure(one)),
+        "unsure": sum(1 for one in case.effects if case.unsure(one)),
     }
     return verdict
 
@@ -228,9 +252,7 @@ def _effects(case: Case, verdict: Verdict) -> None:
         verdict.expect(pair in case.deliveries, f"I6: the sink saw {pair}, which nobody was to hear")
         for before, after in pairwise(effects):
             verdict.expect(after.marked, f"I2: {pair} came again without its mark (call {after.call})")
-            verdict.expect(
-                case.record.unsure(before), f"I2: {pair} came again although call {before.call} was answered"
-            )
+            verdict.expect(case.unsure(before), f"I2: {pair} came again although call {before.call} was answered")
         kinds = {one.kind for one in effects}
         verdict.expect(len(kinds) == 1, f"{pair} came as {kinds}")
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import statistics
-import threading
 import time
 from typing import Any
 
-import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -19,9 +15,6 @@ from andon.kafka.errors import Aborted, SlotTaken
 from andon.kafka.reader import BEGINNING, TopicReader
 from andon.kafka.records import Outgoing, Record
 from andon.kafka.transactions import TransactionalProducer
-from andon.runtime import stage as engine
-from andon.testing.builders import event
-from tests.integration.stage.line import Line, until
 from tests.rig.kafka import Kafka
 
 pytestmark = pytest.mark.kafka
@@ -199,57 +192,29 @@ def test_markers_occupy_offsets_so_only_the_broker_knows_the_end(kafka: Kafka) -
     assert end == 6
 
 
-def hop(kafka: Kafka, producer: dict[str, object]) -> tuple[float, float]:
-    """p50 and p99 in milliseconds of one hop at 50 events a second, for a second and a half."""
-    line = Line(kafka)
-    sent: dict[str, float] = {}
-    took: dict[str, float] = {}
-    closing = threading.Event()
-
-    def receive() -> None:
-        reader = TopicReader(kafka.connection, {Home(line.sink, 0): BEGINNING})
-        while not closing.is_set():
-            for record in reader.poll(wait_s=0.05):
-                name = msgspec.json.decode(record.value)["id"]
-                took[name] = time.monotonic() - sent[name]
-        reader.close()
-
-    async def main() -> None:
-        raw = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0})
-        async with line.running(line.runner(producer=producer)) as task:
-            line.send(1)
-            sent["e-0"] = time.monotonic()
-            await line.finished(task)
-            began = time.monotonic()
-            for n in range(75):
-                await asyncio.sleep(max(0.0, began + n * 0.02 - time.monotonic()))
-                sent[f"h-{n}"] = time.monotonic()
-                raw.produce(line.source, msgspec.json.encode(event(id=f"h-{n}")))
-                raw.poll(0)
-            await until(lambda: len(took) == 76)
-            raw.flush(10)
-
-    receiver = threading.Thread(target=receive)
-    receiver.start()
-    try:
-        asyncio.run(main())
-    finally:
-        closing.set()
-        receiver.join()
-    found = sorted(1000 * took[f"h-{n}"] for n in range(75))
-    return statistics.median(found), found[74]
+def back_to_back(kafka: Kafka, backoff_ms: int) -> float:
+    """Seconds that twenty transactions take, each begun the moment the one before it has ended."""
+    source, sink = kafka.topic("in"), kafka.topic("out")
+    service = kafka.service(source)
+    kafka.write(source, [b"%d" % n for n in range(21)])
+    consumer = member(kafka, service, source)
+    records = first(consumer)
+    more = {"retry_backoff_ms": backoff_ms, "retry_backoff_max_ms": 5 * backoff_ms}
+    producer = transactional(kafka, f"andon-{service}-0", **more)
+    began = time.monotonic()
+    for offset in range(1, 21):
+        producer.commit([Outgoing(sink, b"k", b"x")], {records[0].home: offset}, consumer.metadata())
+    took = time.monotonic() - began
+    consumer.close()
+    return took
 
 
-def test_a_short_retry_backoff_is_most_of_the_latency_of_a_hop(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker answers CONCURRENT_TRANSACTIONS while the last markers are written; librdkafka then sleeps."""
-    p50, p99 = hop(kafka, {})
-    print(f"one hop at 50 events/s: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-    monkeypatch.setattr(engine, "_GATHER_S", 0.0)  # the rest between two batches hides it
-    found = {ms: hop(kafka, {"retry.backoff.ms": ms, "retry.backoff.max.ms": 10 * ms}) for ms in (1, 100, 500)}
-    for ms, (p50, p99) in found.items():
-        print(f"without the rest between batches, retry backoff {ms} ms: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+def test_without_a_short_retry_backoff_transactions_wait_for_the_markers_of_the_one_before(kafka: Kafka) -> None:
+    """The broker answers CONCURRENT_TRANSACTIONS while markers are written; librdkafka then sleeps its backoff."""
+    took = {ms: back_to_back(kafka, ms) for ms in (1, 500)}
+    print(f"twenty transactions, by retry backoff in ms: {took}")
     # Half a second in place of the library's 100 ms: so the sleep is told from a busy machine.
-    assert found[1][0] < found[500][0]
+    assert took[500] > took[1] + 2.0
 
 
 def test_records_of_a_partition_that_left_in_the_middle_of_a_poll_are_not_handed_out(
