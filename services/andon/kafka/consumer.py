@@ -201,13 +201,15 @@ class GroupConsumer:
                 raise Unreachable(f"the committed offsets of {self.group} cannot be read: {refused.str()}")
             time.sleep(_PAUSE_S)
 
-    def commit(self, offsets: Mapping[Home, int], note: str = "") -> None:
-        """Commits offsets with a note; advisory for a desk. Trouble is logged, for the next commit mends it.
+    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str] | None = None) -> None:
+        """Commits offsets, with notes beside them; advisory for a desk. Trouble is logged: the next commit mends it.
 
         Only of partitions that are ours, and only while a broker answers: a commit that waits for one is sent after
         the member has joined again under another id, and the broker then fences this member for good.
         """
-        mine = [TopicPartition(h.topic, h.partition, o, note) for h, o in offsets.items() if h in self.assigned]
+        beside = notes or {}
+        owned = [(home, offset) for home, offset in offsets.items() if home in self.assigned]
+        mine = [TopicPartition(home.topic, home.partition, at, beside.get(home, "")) for home, at in owned]
         if not mine:
             return
         try:

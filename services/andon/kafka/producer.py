@@ -24,10 +24,13 @@ class Publisher:
 
     `append` resolves when the broker has acknowledged every record or `timeout_s` is over; a record whose fate is a
     text may stand in the log all the same. At most `cap` records wait in the client; `append` beyond that fails at
-    once with the text "queue full", and after `close` with "closed".
+    once with the text "queue full", and after `close` with "closed". A record waits up to `linger_ms` for others of
+    its partition, to be sent together.
     """
 
-    def __init__(self, connection: Connection, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000) -> None:
+    def __init__(
+        self, connection: Connection, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000, linger_ms: int = 1
+    ) -> None:
         self._producer = Producer(
             connection.client()
             | {
@@ -38,7 +41,7 @@ class Publisher:
                 "partitioner": "murmur2_random",
                 "message.timeout.ms": int(timeout_s * 1000),
                 "queue.buffering.max.messages": cap,
-                "linger.ms": 1,
+                "linger.ms": linger_ms,
                 "retry.backoff.ms": 20,
                 "retry.backoff.max.ms": 500,
             }

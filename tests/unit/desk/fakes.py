@@ -31,7 +31,7 @@ class FakeBroker:
         self.consumers.append(made)
         return made
 
-    def publisher(self, *_: object) -> FakePublisher:
+    def publisher(self, *_: object, linger_ms: int) -> FakePublisher:
         return FakePublisher(self)
 
     def move(self, homes: Sequence[Home], source: FakeConsumer, target: FakeConsumer) -> None:
@@ -97,8 +97,8 @@ class FakeConsumer:
     def resume(self) -> None:
         self.paused.clear()
 
-    def commit(self, offsets: Mapping[Home, int], note: str = "") -> None:
-        self.broker.committed.update((home, (offset, note)) for home, offset in offsets.items())
+    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str]) -> None:
+        self.broker.committed.update((home, (offset, notes[home])) for home, offset in offsets.items())
 
     def close(self) -> None:
         if self.positions:

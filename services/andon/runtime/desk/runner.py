@@ -44,6 +44,8 @@ _REMEMBER_S = 3_600.0
 _KEEP_S = 30 * 86_400.0
 _PRUNE = 1_000
 _OUTBOX_CAP = 5_000
+# Nobody waits for an outcome as for a call, and a request for every single record is most of what Kafka has to do.
+_LINGER_MS = 50
 _AGAIN = 0.9
 _HANDOVER_S = 8.0
 _HOUR_S = 3_600.0
@@ -103,7 +105,7 @@ class DeskRunner:
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._poller = ThreadPoolExecutor(1, f"{self._owner}-poll")
         self._writer = GroupWriter(self._store, self._owner)
-        publisher = Publisher(self._connection, f"andon-{self._owner}-outbox")
+        publisher = Publisher(self._connection, f"andon-{self._owner}-outbox", linger_ms=_LINGER_MS)
         publisher.start()
         self._outbox = Outbox(publisher, self._submit, self._clock)
         tasks: list[asyncio.Task[None]] = []
@@ -370,8 +372,10 @@ class DeskRunner:
                 await self._prune(last - _KEEP_S)
             standing = {home: (offset, self.desk.open_of(home)) for home, offset in self._offsets.items()}
             news = {home: one for home, one in standing.items() if told.get(home) != one}
-            for home, (offset, waiting) in news.items():
-                await self._on_poller(self._consumer.commit, {home: offset}, open_note(waiting))
+            if news:
+                offsets = {home: offset for home, (offset, _) in news.items()}
+                notes = {home: open_note(waiting) for home, (_, waiting) in news.items()}
+                await self._on_poller(self._consumer.commit, offsets, notes)
             told.update(news)
 
     async def _prune(self, before: float) -> None:
