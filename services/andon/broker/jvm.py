@@ -1,8 +1,9 @@
 """How Kafka's classes are run: which Java, which jars, which settings of the runtime."""
 
 import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from andon.broker.java import Java
@@ -16,15 +17,23 @@ FIXED = (
     "-XX:-UsePerfData",  # it would leave files in the system's temporary directory
     "-Djava.awt.headless=true",
 )
+# On so few cores Java's optimising compiler takes half of one from everybody else for the first minutes.
+FEW_CORES = 2
+
+
+def _cores() -> int:
+    # macOS does not tell which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A Java with the jars of Kafka."""
+    """A Java with the jars of Kafka. `cores` are those this process may use."""
 
     java: Java
     jars: tuple[Path, ...]
     heap_mb: int = 512
+    cores: int = field(default_factory=_cores)
 
     def command(self, layout: Layout, main: Sequence[str], options: Sequence[str] = ()) -> list[str]:
         """The command line that runs the class `main[0]` with the arguments that follow it."""
@@ -32,6 +41,7 @@ class Runtime:
             str(self.java.path),
             f"-Xmx{self.heap_mb}m",
             *FIXED,
+            *self._compiler(),
             *self._quiet(),
             f"-Djava.io.tmpdir={layout.temporary}",
             f"-Djava.util.logging.config.file={layout.logging}",
@@ -40,6 +50,9 @@ class Runtime:
             ":".join(map(str, self.jars)),
             *main,
         ]
+
+    def _compiler(self) -> tuple[str, ...]:
+        return ("-XX:TieredStopAtLevel=1",) if self.cores <= FEW_CORES else ()
 
     def _quiet(self) -> tuple[str, ...]:
         # Kafka's compressors are native code, which later runtimes warn of.

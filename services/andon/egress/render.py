@@ -118,7 +118,10 @@ class Renderer:
         sandbox = self._sandboxes[kind]
         try:
             variables = meta.find_undeclared_variables(sandbox.parse(text))
-            return _Compiled(sandbox.get_template(name), kind, "digest" in variables)
+            template = sandbox.get_template(name)
+            # Jinja keeps a chain of dictionaries, and walks it for each rendering: a quarter of the whole.
+            template.globals = dict(template.globals)
+            return _Compiled(template, kind, "digest" in variables)
         except TemplateSyntaxError as error:
             return _Broken(f"line {error.lineno}: {error.message}")
 

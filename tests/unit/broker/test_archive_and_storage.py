@@ -67,6 +67,15 @@ def test_a_java_that_writes_no_archive_is_trained_once(monkeypatch: pytest.Monke
     assert begun == [[sys.executable, "-m", "andon.broker.training", "/jvm/17/bin/java", "512"]]
 
 
+def test_few_cores_are_spared_the_optimising_compiler(tmp_path: Path) -> None:
+    def command(cores: int) -> list[str]:
+        return replace(OLD, cores=cores).command(Layout(tmp_path), ["kafka.Kafka"])
+
+    spared = set(command(2)) - set(command(4))
+    assert spared == {"-XX:TieredStopAtLevel=1"}
+    assert not set(command(4)) - set(command(2))
+
+
 def test_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     kept(OLD)
     monkeypatch.setenv("ANDON_BROKER_ARCHIVE", "off")
