@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from sys import intern
 from uuid import UUID, uuid5
 
 import msgspec
@@ -52,9 +53,10 @@ class EgressWork:
             id=delivery.id,
             home=record.home,
             offset=record.offset,
-            queue=delivery.receiver,
-            domain=delivery.domain,
-            lane=event.subject,
+            # Few different ones, of which tens of thousands of items would each hold a copy.
+            queue=intern(delivery.receiver),
+            domain=intern(delivery.domain),
+            lane=intern(event.subject),
             content=fingerprint(event),
             born=accepted_at(event),
             body=record.value,

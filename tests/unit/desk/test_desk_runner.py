@@ -336,6 +336,26 @@ def test_at_the_backlog_everything_is_held_and_new_homes_too(run: Run) -> None:
     run(scene)
 
 
+def test_what_would_take_too_much_memory_waits_in_the_log(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.work.gate = asyncio.Event()
+        plant.fill(400)
+        one_weighs = len(plant.broker.logs[HOME][0].value)
+        monkeypatch.setattr(runner, "_WEIGHT", 60 * one_weighs)
+        one = plant.runner(window=50)
+        running = asyncio.create_task(one.run(plant.stop))
+        await plant.until(lambda: plant.broker.consumers and plant.broker.consumers[0].paused)
+        await asyncio.sleep(0.1)
+        assert 55 <= len(one.desk.items) <= 110
+        plant.work.gate.set()
+        await plant.until(lambda: len(plant.outcomes()) == 400)
+        assert one.desk.weight == 0
+        plant.stop.set()
+        await running
+
+    run(scene)
+
+
 def test_a_home_that_comes_while_another_is_held_is_read(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         work = SlowWork(QueuePolicy(channel="c", cap=5, in_flight=1))

@@ -243,5 +243,5 @@ class Desk(OpenWork):
         write.memos.update(told.memos)
         write.closed.append(Closed(item.id, msgspec.json.encode(outcome), now))
         queue.remove(item)
-        del self.items[item.id]
+        self._forget(item)
         self._open[item.home] -= 1

@@ -25,10 +25,14 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class OpenWork:
-    """Items, calls in flight and domains of the homes this process owns, each home under the epoch of its lease."""
+    """Items, calls in flight and domains of the homes this process owns, each home under the epoch of its lease.
+
+    `weight` is the size of all open items' bodies, in bytes.
+    """
 
     def __init__(self, work: Work, deadline: float) -> None:
         self.items: dict[UUID, Item] = {}
+        self.weight = 0
         self.epochs: dict[Home, int] = {}
         self.calls: dict[UUID, Call] = {}
         self._domains: dict[Address, Domain] = {}
@@ -77,7 +81,7 @@ class OpenWork:
             return
         self._open.pop(home)
         for item in [item for item in self.items.values() if item.home == home]:
-            del self.items[item.id]
+            self._forget(item)
             self.calls.pop(item.id, None)
         for address in [address for address in self._domains if address[0] == home]:
             del self._domains[address]
@@ -121,9 +125,14 @@ class OpenWork:
 
     def _place(self, item: Item) -> None:
         self.items[item.id] = item
+        self.weight += len(item.body)
         self._open[item.home] += 1
         self._queue(item).add(item)
         self._touch((item.home, item.domain))
+
+    def _forget(self, item: Item) -> None:
+        del self.items[item.id]
+        self.weight -= len(item.body)
 
     def _queue(self, item: Item) -> Queue:
         return self._domain((item.home, item.domain)).queue(item.queue)

@@ -44,8 +44,10 @@ _REMEMBER_S = 3_600.0
 _KEEP_S = 30 * 86_400.0
 _PRUNE = 1_000
 _OUTBOX_CAP = 5_000
+# Bytes of open items in memory: some 18,000 of ordinary size, so that a process stays small whatever waits.
+_WEIGHT = 16 << 20
 # Nobody waits for an outcome as for a call, and a request for every single record is most of what Kafka has to do.
-_LINGER_MS = 50
+_LINGER_MS = 100
 _AGAIN = 0.9
 _HANDOVER_S = 8.0
 _HOUR_S = 3_600.0
@@ -287,8 +289,13 @@ class DeskRunner:
             await asyncio.wait(stored)
 
     async def _hold(self) -> None:
-        """Pauses every home at the backlog, and one whose queue had no room, until there is room again."""
-        share = max(len(self.desk.items) / self._settings.backlog, len(self._outbox) / _OUTBOX_CAP)
+        """Pauses every home at the backlog or when too much would lie in memory, and one whose queue had no room,
+        until there is room again. What is not taken in waits in Kafka."""
+        share = max(
+            len(self.desk.items) / self._settings.backlog,
+            self.desk.weight / _WEIGHT,
+            len(self._outbox) / _OUTBOX_CAP,
+        )
         self._crowded = share >= (_AGAIN if self._crowded else 1.0)
         self._refused = {home: item for home, item in self._refused.items() if not self.desk.accepts(item)}
         wanted = set(self.desk.epochs if self._crowded else self._refused)
