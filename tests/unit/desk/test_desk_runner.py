@@ -422,6 +422,57 @@ def test_the_advisory_offset_tells_how_much_is_open(run: Run) -> None:
     run(scene)
 
 
+def test_what_a_killed_desk_told_last_is_set_right_by_the_next_without_a_new_record(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.fill(3)
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        plant.broker.consumers.clear()
+        plant.broker.committed[HOME] = (2, "open=2")
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed[HOME] == (3, "open=0"))
+        plant.stop.set()
+        await running
+
+    run(scene)
+
+
+def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door would count it twice. The store is slow, so that much is told while records are being stored."""
+
+    async def scene(plant: Plant) -> None:
+        monkeypatch.setattr(runner, "_TELL_S", 0.001)
+        plant.work.gate = asyncio.Event()
+        commit = plant.store.commit
+        plant.store.commit = lambda writes: (time.sleep(0.02), commit(writes))[1]  # type: ignore[method-assign]
+        running = asyncio.create_task(plant.runner(window=10).run(plant.stop))
+        for n in range(20):
+            plant.fill(10, first=10 * n)
+            await plant.until(lambda: plant.broker.committed.get(HOME) == (10 * n + 10, f"open={10 * n + 10}"))  # noqa: B023
+        plant.work.gate.set()
+        plant.stop.set()
+        await running
+
+    told = run(scene).broker.told
+    assert len(told) >= 20
+    assert all(int(note.removeprefix("open=")) <= offset for offset, note in told), told
+
+
+def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.fill(3)
+        plant.broker.deaf = 3
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+        assert plant.broker.deaf == 0
+        plant.stop.set()
+        await running
+
+    run(scene)
+
+
 def test_an_intent_that_waited_past_the_deadline_is_never_called(run: Run) -> None:
     """A process frozen between its intent and the call: by then a new owner may have taken it for ambiguous."""
 

@@ -28,6 +28,7 @@ from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.outbox import Outbox
+from andon.runtime.desk.standing import Standing
 from andon.runtime.desk.work import Success, Work
 from andon.runtime.desk.writer import GroupWriter
 from andon.runtime.failures import Failed, classify
@@ -47,6 +48,7 @@ _OUTBOX_CAP = 5_000
 _AGAIN = 0.9
 _HANDOVER_S = 8.0
 _HOUR_S = 3_600.0
+_TELL_S = 0.25
 
 
 class DeskSettings(msgspec.Struct, frozen=True):
@@ -90,7 +92,7 @@ class DeskRunner:
         self._refused: dict[Home, Item] = {}
         self._crowded = False
         self._paused: set[Home] | None = set()
-        self._offsets: dict[Home, int] = {}
+        self._standing = Standing(self.desk)
         self._callback_failure: BaseException | None = None
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -110,7 +112,7 @@ class DeskRunner:
         consumer: GroupConsumer | None = None
         try:
             self._consumer = consumer = await self._on_poller(self._join)
-            parts = (self._take_in(), self._dispatch(), self._outbox.run(), self._keep())
+            parts = (self._take_in(), self._dispatch(), self._outbox.run(), self._tell(), self._keep())
             tasks += [asyncio.create_task(part) for part in parts]
             await self._while_well(stop.wait(), tasks)
             tasks.pop(0).cancel()
@@ -187,7 +189,7 @@ class DeskRunner:
             self._break(error)
         elif not stored.cancelled() and stored.result():
             if write.offset is not None:
-                self._offsets[write.home] = write.offset
+                self._standing.stored(write.home, write.offset)
             self._outbox.put(write.home, write.epoch, write.notes)
         elif not stored.cancelled() and self.desk.epochs.get(write.home) == write.epoch:
             log.warning("lease moved", extra={"partition": write.home.partition, "epoch": write.epoch})
@@ -215,6 +217,8 @@ class DeskRunner:
 
     def _adopt(self, holding: Holding) -> None:
         self.desk.adopt(holding, self._clock.now())
+        if holding.offset is not None:
+            self._standing.stored(holding.home, holding.offset)
         self._outbox.put(holding.home, holding.epoch, holding.notes)
         self._paused = None
         self.assigned = True
@@ -250,7 +254,7 @@ class DeskRunner:
         self.desk.drop(home)
         self._outbox.forget(home)
         self._refused.pop(home, None)
-        self._offsets.pop(home, None)
+        self._standing.forget(home)
         self._ended.set()
 
     # ---- intake
@@ -275,14 +279,15 @@ class DeskRunner:
         asked = ids(read)
         # Answered after every write before it, so an item taken in a moment ago is known.
         known = await self._writer.ask(lambda: self._store.known(asked)) if asked else {}
-        writes, refused = self._intake.take(read, known, self._clock.now())
-        stored = [self._submit(write) for write in writes.values()]
-        self._wake.set()
+        async with self._standing.whole:
+            writes, refused = self._intake.take(read, known, self._clock.now())
+            stored = [self._submit(write) for write in writes.values()]
+            self._wake.set()
+            if stored:
+                await asyncio.wait(stored)
         if refused:
             self._refused.update((home, one.item) for home, one in refused.items())
             await self._on_poller(self._consumer.seek, {home: one.offset for home, one in refused.items()})
-        if stored:
-            await asyncio.wait(stored)
 
     async def _hold(self) -> None:
         """Pauses every home at the backlog, and one whose queue had no room, until there is room again."""
@@ -357,32 +362,27 @@ class DeskRunner:
 
     # ---- upkeep
 
+    async def _tell(self) -> None:
+        """Four times a second the advisory offsets, by which the door sees what waits here."""
+        while True:
+            await self._clock.sleep(_TELL_S)
+            await self._standing.tell(lambda *news: self._on_poller(self._consumer.commit, *news))
+
     async def _keep(self) -> None:
-        """Once a second the advisory offsets and gauges; once an hour the pruning and a commit of everything."""
-        told: dict[Home, tuple[int, int]] = {}
+        """Once a second the gauges; once an hour the pruning and a commit of every offset."""
         last = self._clock.now()
         while True:
             await self._clock.sleep(1.0)
             self._gauges.refresh(self._clock.now())
             if self._clock.now() - last > _HOUR_S:
                 last = self._clock.now()
-                told.clear()  # offsets of an idle group expire
+                self._standing.repeat()
                 await self._prune(last - _KEEP_S)
-            standing = {home: (offset, self.desk.open_of(home)) for home, offset in self._offsets.items()}
-            news = {home: one for home, one in standing.items() if told.get(home) != one}
-            for home, (offset, waiting) in news.items():
-                await self._on_poller(self._consumer.commit, {home: offset}, open_note(waiting))
-            told.update(news)
 
     async def _prune(self, before: float) -> None:
         """In portions, so that the work of the desk comes in between."""
         while await self._writer.ask(partial(self._store.prune, before, _PRUNE)) == _PRUNE:
             continue
-
-
-def open_note(waiting: int) -> str:
-    """The note beside a desk's advisory offset: how many items are open, for the door's admission."""
-    return f"open={waiting}"
 
 
 def _reason(result: Success | Failed) -> str:
