@@ -15,7 +15,7 @@ import pytest
 from andon.core.failure import Rejected
 from andon.core.policy import QueuePolicy
 from andon.core.reason import Reason
-from andon.core.work import Item, StoreFailure
+from andon.core.work import Closed, Entry, Item, StoreFailure, Write
 from andon.kafka.connection import Connection
 from andon.runtime.clock import SystemClock
 from andon.runtime.desk import runner
@@ -25,7 +25,7 @@ from andon.runtime.dlq import REDRIVE
 from andon.runtime.metrics import Metrics
 from andon.testing.desk_store import MemoryDeskStore
 from tests.unit.desk.fakes import FakeBroker
-from tests.unit.desk.items import HOME, OTHER, START, Ended, Said, ScriptedWork, limited, record
+from tests.unit.desk.items import HOME, OTHER, START, Ended, Said, ScriptedWork, item, limited, record
 
 
 class SlowWork(ScriptedWork):
@@ -471,6 +471,25 @@ def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
         await running
 
     run(scene)
+
+
+def test_a_restarted_process_remembers_as_far_as_the_longest_limit(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.work.standard = limited(1, 86_400.0)
+        done, day = item(1), SystemClock().now() - 80_000
+        plant.store.acquire(HOME, "earlier", 0.0)
+        call = Entry(done.id, 0, 0, 1, HOME, done.domain, 0, 0, 1, day, done.queue, ended=day, reason=Reason.DELIVERED)
+        closed = [Closed(done.id, b"{}", day)]
+        plant.store.commit([Write(HOME, 1, offset=0, taken=[done], began=[call], closed=closed)])
+        plant.fill(1, first=2)
+        one = plant.runner()
+        running = asyncio.create_task(one.run(plant.stop))
+        await plant.until(lambda: one.desk.open_of(HOME))
+        await asyncio.sleep(0.2)
+        plant.stop.set()
+        await running
+
+    assert run(scene).work.called == [], "a day holds one call, and it was made 22 hours ago"
 
 
 def test_an_intent_that_waited_past_the_deadline_is_never_called(run: Run) -> None:

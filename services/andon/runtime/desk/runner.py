@@ -41,7 +41,8 @@ DEADLINE_S = 15.0
 _POLL_S = 0.2
 _WAIT_S = 1.0
 _FULL_S = 0.1
-_REMEMBER_S = 3_600.0
+# What the ledger must remember beyond what limits look back on: attempts count from their end, and end late.
+_MORE_S = 3_600.0
 _KEEP_S = 30 * 86_400.0
 _PRUNE = 1_000
 _OUTBOX_CAP = 5_000
@@ -205,7 +206,7 @@ class DeskRunner:
         """On the poll thread, for partitions that come in: takes their leases and says where to read on."""
         starts = {}
         try:
-            since = self._clock.now() - _REMEMBER_S
+            since = self._clock.now() - self._work.looks_back() - _MORE_S
             for home in homes:
                 holding = self._store.acquire(home, self._owner, since)
                 self._loop.call_soon_threadsafe(self._adopt, holding)
@@ -377,7 +378,7 @@ class DeskRunner:
             if self._clock.now() - last > _HOUR_S:
                 last = self._clock.now()
                 self._standing.repeat()
-                await self._prune(last - _KEEP_S)
+                await self._prune(last - max(_KEEP_S, self._work.looks_back() + _MORE_S))
 
     async def _prune(self, before: float) -> None:
         """In portions, so that the work of the desk comes in between."""
