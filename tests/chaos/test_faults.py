@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -29,10 +28,6 @@ def test_nothing_is_lost_and_nothing_comes_twice_unmarked(name: str, plant: Plan
     check(inject(name, plant, 0, SEED))
 
 
-@pytest.mark.skipif(
-    os.environ.get("ANDON_SOAK") != "1",
-    reason="ANDON_SOAK=1 runs it: on a slow machine the door closes some hundred events early (docs/proof.md)",
-)
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is not None])
 def test_a_plant_with_limits_of_its_own(name: str, tmp_path: Path) -> None:
     with Plant(tmp_path / "own", **(FAULTS[name].limits or {})) as own:

@@ -41,7 +41,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
 
 
 def entry(of: Item, number: int = 1, **changes: object) -> Entry:
-    whole = Entry(of.id, of.redrive, of.hop, number, of.home, of.domain, 0, 0, 1, START)
+    whole = Entry(of.id, of.redrive, of.hop, number, of.home, of.domain, 0, 0, 1, START, of.queue)
     return msgspec.structs.replace(whole, **changes)
 
 

@@ -96,7 +96,8 @@ class Owner:
         self.alive = True
 
     def acquire(self, home: Home) -> None:
-        holding = self.world.store.acquire(home, "model", self.world.now - 3_600)
+        since = self.world.now - self.work.looks_back() - 3_600
+        holding = self.world.store.acquire(home, "model", since)
         self.desk.adopt(holding, self.world.now)
         self.positions[home] = holding.offset or 0
         self.outbox.extend((home, holding.epoch, number, note) for number, note in holding.notes)
@@ -122,6 +123,7 @@ class Owner:
         hurried, urgent = self._before()
         decision = self.desk.decide(self.world.now)
         self._check_urgency(decision.calls, hurried, urgent)
+        self._check_pace([call for call in decision.calls if (call.item.queue, call.item.lane) not in hurried])
         for home, write in decision.writes.items():
             self.pending.append((write, [call for call in decision.calls if call.entry.home == home]))
         return decision.wake_at
@@ -148,6 +150,23 @@ class Owner:
                 waiting.discard(call.item.id)
                 if (call.item.queue, call.item.lane) not in hurried:
                     assert not waiting, "a routine call began while an urgent one could"
+
+    def _check_pace(self, routine: list[Call]) -> None:
+        """Above the merge rule's rate routine calls leave one every period/count, whoever made those before."""
+        for call in routine:
+            item, now = call.item, self.world.now
+            merge = self.work.policy(item.queue).merge
+            if merge is None:
+                continue
+            since = max(now - merge.over.period, self.world.configured)
+            place = (item.home, item.domain, item.queue)
+            began = [
+                one.started
+                for one in self.world.store.entries.values()
+                if one.started > since and (one.home, one.domain, one.queue) == place
+            ]
+            if len(began) >= merge.over.count:
+                assert now >= max(began) + merge.over.period / merge.over.count, "a restart forgot the pace"
 
     def commit(self, count: int) -> None:
         group = [self.pending.popleft() for _ in range(min(count, len(self.pending)))]
@@ -188,6 +207,7 @@ class World:
         self.logs: dict[Home, list[Record]] = {home: [] for home in HOMES}
         self.topic: list[Note] = []
         self.policies = {}
+        self.configured = START
         self.configure(POLICIES[0])
         self.flights: list[Flight] = []
         self.owners: list[Owner] = []
@@ -195,6 +215,7 @@ class World:
 
     def configure(self, policy: QueuePolicy) -> None:
         self.policies.update(dict.fromkeys(QUEUES, policy))
+        self.configured = self.now
         self.policies["c"] = msgspec.structs.replace(policy, on_ambiguous=OnAmbiguous.PARK_UNKNOWN)
 
     def append(self, home: Home, said: Said) -> None:

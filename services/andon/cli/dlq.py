@@ -86,7 +86,7 @@ def text(found: Sequence[Entry]) -> str:
         when = datetime.fromtimestamp(one.at, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
         origin = f"{one.origin.topic}-{one.origin.partition}@{one.origin.offset}"
         tried = f"parked after redrive {one.redrive}" if one.redrive else "parked"
-        state = "redriven" if one.redriven else tried
+        state = "redriven" if one.redriven else f"{tried}, cut" if one.cut else tried
         detail = one.detail if len(one.detail) <= _SHOWN else f"{one.detail[:_SHOWN]}…"
         rows.append((one.id, when, one.reason, origin, one.event or "not readable", one.receiver or "", state, detail))
     return "\n".join(line.rstrip() for line in columns([[safe(cell) for cell in row] for row in rows], 0))
@@ -100,6 +100,9 @@ def _redrive(args: argparse.Namespace) -> int:
         return USAGE
     found = _entries(args)
     chosen = [one for one in found if args.id in (None, one.id) and not one.redriven]
+    if args.id and chosen and chosen[0].cut:
+        raise SystemExit(f"{args.id} was too large to be parked whole ({chosen[0].cut} bytes); send it anew, smaller")
+    chosen = [one for one in chosen if not one.cut]
     if args.id and not chosen:
         known = any(one.id == args.id for one in found)
         raise SystemExit(f"{args.id} was redriven already" if known else f"there is no parked record {args.id}")

@@ -56,3 +56,8 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     cap: int = 500
     retry: Retry = Retry()
     on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
+
+    def looks_back(self) -> float:
+        """How far its limits and its merge rule look back, in seconds."""
+        rules = (*self.limits, *((self.merge.over,) if self.merge else ()))
+        return max((rule.period for rule in rules), default=0.0)

@@ -21,7 +21,8 @@ from andon.core.reason import Reason
 class Entry(msgspec.Struct, frozen=True):
     """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number).
 
-    `until` is set when the other side asked to be left alone: no call on this line begins before.
+    `queue` is the item's; a store need not keep it twice. `until` is set when the other side asked to be left alone: no
+    call on this line begins before.
     """
 
     item: UUID
@@ -34,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True):
     part: int
     epoch: int
     started: float
+    queue: str
     marked: bool = False
     ended: float | None = None
     reason: Reason = Reason.INTERRUPTED

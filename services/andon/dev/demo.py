@@ -26,8 +26,8 @@ from andon.runtime.probe import answers
 from andon.runtime.supervisor import Program
 
 WECOM, TRACKER = 8720, 8730
+_IN_PACKAGE = Path(__file__).parent / "config"  # in a wheel only
 _IN_CHECKOUT = Path(__file__).parents[3] / "deploy" / "config" / "demo"
-_IN_PACKAGE = Path(__file__).parent / "config"
 _PLANT_CLEARS = 25.0  # seconds: told to stop, it still clears what is open
 _NAMES = re.compile(r"\benv:(\w+)")
 
@@ -36,7 +36,7 @@ class Demo:
     """Everything of one demo below `home`. `free_port` gives a port or the next free one above it."""
 
     def __init__(self, home: Path, free_port: Callable[[int], int], source: Path | None = None) -> None:
-        self.source = source or (_IN_CHECKOUT if _IN_CHECKOUT.is_dir() else _IN_PACKAGE)
+        self.source = source or (_IN_PACKAGE if _IN_PACKAGE.is_dir() else _IN_CHECKOUT)
         self.sent = home / "sent.jsonl"
         self.record = home / "wecom.jsonl"
         self._home = home

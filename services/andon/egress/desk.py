@@ -70,6 +70,9 @@ class EgressWork:
         receiver = self.receivers.get(queue)
         return receiver.policy if receiver else _UNSERVED
 
+    def looks_back(self) -> float:
+        return max((served.policy.looks_back() for served in self.receivers.values()), default=0.0)
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The egress desk keeps no memos."""
 

@@ -23,7 +23,9 @@ from andon.ingress.requests import Requests
 from andon.ingress.sources.http import HttpSource
 from andon.kafka.admin import Cluster
 from andon.kafka.producer import Publisher
+from andon.kafka.scan import Scan
 from andon.kafka.topics import EVENTS
+from andon.kafka.unread import Unread
 from andon.runtime.health import CannotListen, listen
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
@@ -31,6 +33,8 @@ from andon.runtime.tracing import traced_log
 from andon.store.requests import RequestIndex
 
 GROUP = "andon.sources"
+# The door seldom reads, and its memory is for requests: little is fetched ahead.
+_SPARING = {"queued.min.messages": 2_000, "queued.max.messages.kbytes": 8_192}
 
 
 def clients_of(published: Published, registry: Registry, host: Host) -> Clients:
@@ -74,8 +78,8 @@ async def run(host: Host) -> None:
     await requests.start()
     publisher = Publisher(host.connection, f"andon-ingress-{host.slot}")
     publisher.start()
-    backlog = Backlog(Cluster(host.connection), host.clock, host.metrics)
-    limits = settings.limits
+    limits, scan = settings.limits, Scan(host.connection, _SPARING)
+    backlog = Backlog(Cluster(host.connection), Unread(scan), limits.backlog, host.clock, host.metrics)
     admission = Admission(limits.window, limits.backlog, lambda: backlog.waiting, host.clock)
     host.metrics.window_cap.labels("ingress").set(limits.window)
     host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))

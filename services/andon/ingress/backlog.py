@@ -11,22 +11,30 @@ from andon.core.ports import Clock
 from andon.kafka.admin import Cluster
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.topics import DELIVERIES, ENRICHED, EVENTS, READERS
+from andon.kafka.unread import Unread
 from andon.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 0.5
-# Ticketing is not on the way to people: a dead tracker must not close the door.
-_COUNTED = ("enrichment", "routing", "egress")
+SETTLE_S = 1.0
+# Downstream first, so that a record on its way is not met twice. Ticketing is not on the way to people: a dead tracker
+# must not close the door.
+_COUNTED = ("egress", "routing", "enrichment")
 
 
 class Backlog:
-    """`waiting` is refreshed twice a second from Kafka: the lag of the services between the door and the channels,
-    and the open items the egress desk notes beside its offsets. Markers of transactions count as lag, a few per
-    partition."""
+    """`waiting` is refreshed from Kafka about once a second, and is never more than what waits.
 
-    def __init__(self, cluster: Cluster, clock: Clock, metrics: Metrics) -> None:
+    An event counts once it has stood for a second: the ends of the topics are a second older than the offsets beside
+    them, because the desk tells its offsets four times a second, and a transaction's outputs show a moment before its
+    offsets. What offsets alone say is too much, by the marks of transactions; so when that reaches `full`, the records
+    are counted. So the door closes late, by what it lets in within about two seconds, and never early.
+    """
+
+    def __init__(self, cluster: Cluster, unread: Unread, full: int, clock: Clock, metrics: Metrics) -> None:
         self._cluster = cluster
+        self._unread = unread
+        self._full = full
         self._clock = clock
         self._metrics = metrics
         self.waiting = 0
@@ -35,24 +43,31 @@ class Backlog:
         """Refreshes until cancelled; while Kafka does not answer the last figure stays."""
         while True:
             try:
-                self.waiting = await asyncio.to_thread(self._count)
+                ends = await asyncio.to_thread(self._ends)
+                await self._clock.sleep(SETTLE_S)
+                self.waiting = await asyncio.to_thread(self._count, ends)
             except KafkaFailure as error:
                 log.warning("the backlog is not known", extra={"problem": str(error)})
-            await self._clock.sleep(EVERY_S)
+                await self._clock.sleep(SETTLE_S)
 
-    def _count(self) -> int:
-        ends = self._cluster.ends((EVENTS, ENRICHED, DELIVERIES))
-        return sum(self._of(service, ends) for service in _COUNTED)
+    def _ends(self) -> dict[Home, int]:
+        return self._cluster.ends((EVENTS, ENRICHED, DELIVERIES), decided=True)
 
-    def _of(self, service: str, ends: Mapping[Home, int]) -> int:
-        total = 0
-        for home, (offset, note) in self._cluster.offsets(service).items():
-            if home.topic != READERS[service] or home not in ends:
-                continue
-            lag = max(0, ends[home] - offset)
-            self._metrics.consumer_lag.labels(home.topic, str(home.partition)).set(lag)
-            total += lag + open_items(note)
-        return total
+    def _count(self, ends: Mapping[Home, int]) -> int:
+        starts: dict[Home, int] = {}
+        waiting = 0
+        for service in _COUNTED:
+            for home, (offset, note) in self._cluster.offsets(service).items():
+                if home.topic != READERS[service] or home not in ends:
+                    continue
+                lag = max(0, ends[home] - offset)
+                self._metrics.consumer_lag.labels(home.topic, str(home.partition)).set(lag)
+                waiting += lag + open_items(note)
+                if lag:
+                    starts[home] = offset
+        if waiting >= self._full:
+            waiting -= self._unread.gaps(starts, ends, self._full)
+        return waiting
 
 
 def open_items(note: str) -> int:

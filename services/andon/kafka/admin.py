@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -152,12 +152,15 @@ class Cluster:
         """Forgets a service's group, its offsets included; the group must have no live member."""
         self._done(self._admin.delete_consumer_groups([group_of(service)], request_timeout=_STEP_S))
 
-    def ends(self, topics: Iterable[str], *, earliest: bool = False) -> dict[Home, int]:
-        """The next offset (or the first one kept) of every partition of these topics."""
+    def ends(self, topics: Iterable[str], *, earliest: bool = False, decided: bool = False) -> dict[Home, int]:
+        """The next offset (or the first one kept) of every partition of these topics; `decided`: the offset up to which
+        every transaction has ended."""
         counts = self.partitions()
         spec: Any = _EARLIEST if earliest else _LATEST
         asked = {TopicPartition(t, p): spec for t in topics for p in range(counts.get(t, 0))}
-        answer = self._done(self._admin.list_offsets(asked, request_timeout=_STEP_S)) if asked else {}
+        level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
+        found = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_STEP_S) if asked else {}
+        answer = self._done(found)
         return {Home(p.topic, p.partition): info.offset for p, info in answer.items()}
 
     def close(self) -> None:

@@ -201,22 +201,27 @@ class GroupConsumer:
                 raise Unreachable(f"the committed offsets of {self.group} cannot be read: {refused.str()}")
             time.sleep(_PAUSE_S)
 
-    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str] | None = None) -> None:
-        """Commits offsets, with notes beside them; advisory for a desk. Trouble is logged: the next commit mends it.
+    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str] | None = None) -> bool:
+        """Commits offsets, each with its note if it has one; advisory for a desk. Whether all of them are committed:
+        trouble is logged, for a later commit mends it.
 
         Only of partitions that are ours, and only while a broker answers: a commit that waits for one is sent after
         the member has joined again under another id, and the broker then fences this member for good.
         """
-        beside = notes or {}
-        owned = [(home, offset) for home, offset in offsets.items() if home in self.assigned]
-        mine = [TopicPartition(home.topic, home.partition, at, beside.get(home, "")) for home, at in owned]
+        said = notes or {}
+        mine = [
+            TopicPartition(h.topic, h.partition, o, said.get(h, "")) for h, o in offsets.items() if h in self.assigned
+        ]
         if not mine:
-            return
+            return False
         try:
             self._consumer.list_topics(self.topic, timeout=_ASK_S)
-            self._consumer.commit(offsets=mine, asynchronous=False)
+            refused = [p.error for p in self._consumer.commit(offsets=mine, asynchronous=False) if p.error]
         except KafkaException as error:
-            log.warning("offsets not committed", extra={"group": self.group, "problem": error.args[0].str()})
+            refused = [error.args[0]]
+        if refused:
+            log.warning("offsets not committed", extra={"group": self.group, "problem": refused[0].str()})
+        return not refused and len(mine) == len(offsets)
 
     def seek(self, offsets: Mapping[Home, int]) -> None:
         """Continues at these offsets; partitions that have left meanwhile are passed over. Raises Unreachable."""

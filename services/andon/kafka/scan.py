@@ -26,7 +26,8 @@ class Scan:
     Every method raises KafkaFailure when the cluster does not answer.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, more: Mapping[str, object] | None = None) -> None:
+        """`more` are librdkafka settings that replace ours."""
         self.read = 0
         self._bootstrap = connection.bootstrap
         self._consumer = Consumer(
@@ -43,6 +44,7 @@ class Scan:
                 "fetch.queue.backoff.ms": 2,
                 "fetch.message.max.bytes": 256 << 10,
                 "queued.min.messages": 10_000,
+                **(more or {}),
             }
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from andon.core.outcome import Parked
 from andon.core.work import Note
+from andon.kafka.connection import LARGEST_PARKED
 from andon.kafka.records import Outgoing, Record
 from andon.kafka.topics import DLQ
 
@@ -13,6 +14,10 @@ OFFSET = "andon-offset"
 REASON = "andon-reason"
 DETAIL = "andon-class"
 REDRIVE = "andon-redrive"
+CUT = "andon-cut"
+
+# Key and value of the largest copy; its headers need the rest.
+_ROOM = LARGEST_PARKED - (8 << 10)
 
 
 def dlq_note(record: Record, parked: Parked) -> Note:
@@ -23,7 +28,14 @@ def dlq_note(record: Record, parked: Parked) -> Note:
 def dlq_copy(
     topic: str, partition: int, offset: int, key: bytes | None, value: bytes, parked: Parked, redrive: int = 0
 ) -> Note:
-    """The note that parks these bytes, as they stood at that position."""
+    """The note that parks these bytes, as they stood at that position.
+
+    A writer's compression can bring a record into a topic that is larger than any topic takes as it is. Of that the
+    beginning is kept, and the header `andon-cut` tells its length: one record must not stop a partition.
+    """
+    key = key if key and len(key) <= _ROOM // 2 else b""
+    kept = value[: _ROOM - len(key)]
+    cut = ((CUT, str(len(value)).encode()),) if len(kept) < len(value) else ()
     headers = (
         (TOPIC, topic.encode()),
         (PARTITION, str(partition).encode()),
@@ -31,8 +43,9 @@ def dlq_copy(
         (REASON, str(parked.reason).encode()),
         (DETAIL, parked.detail.encode()[:500].decode(errors="ignore").encode()),
         (REDRIVE, str(redrive).encode()),
+        *cut,
     )
-    return Note(DLQ, key or b"", value, headers)
+    return Note(DLQ, key, kept, headers)
 
 
 def dlq_record(record: Record, parked: Parked) -> Outgoing:

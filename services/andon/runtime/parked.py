@@ -24,7 +24,7 @@ from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing, Record
 from andon.kafka.scan import Scan
 from andon.kafka.topics import DLQ
-from andon.runtime.dlq import DETAIL, OFFSET, PARTITION, REASON, REDRIVE, TOPIC, redrive_of
+from andon.runtime.dlq import CUT, DETAIL, OFFSET, PARTITION, REASON, REDRIVE, TOPIC, redrive_of
 
 REDRIVEN = "andon-redriven"
 _BATCH = 500
@@ -32,7 +32,8 @@ _BATCH = 500
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A parked record. `id` is its place in the dead-letter topic ("3-17"), `origin` where it was read; `at` and
-    `redriven` are seconds since 1970. What cannot be read out of its bytes is None."""
+    `redriven` are seconds since 1970. What cannot be read out of its bytes is None. `cut` is how long it
+    was, if only its beginning was kept."""
 
     id: str
     at: float
@@ -46,6 +47,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     delivery: str | None = None
     receiver: str | None = None
     redriven: float | None = None
+    cut: int | None = None
 
 
 class _Event(msgspec.Struct):
@@ -102,6 +104,7 @@ def entry_of(record: Record) -> Entry:
         subject=inner.subject if inner else None,
         delivery=parked.id if parked and event else None,
         receiver=parked.receiver if parked else None,
+        cut=_number(_header(record, CUT)) if _header(record, CUT) else None,
     )
 
 
@@ -111,7 +114,8 @@ def origin_of(record: Record) -> Position:
 
 
 async def redrive(connection: Connection, chosen: AbstractSet[str]) -> int:
-    """Sends the parked records with these ids again, and marks each; how many. Raises KafkaFailure.
+    """Sends the parked records with these ids again, and marks each; how many. One that was cut is passed over, for the
+    original bytes are not here. Raises KafkaFailure.
 
     What was sent when it fails stays sent and marked, but for the last batch, which may be sent and not marked.
     """
@@ -140,7 +144,7 @@ def _records(scan: Scan, since: float, most: int = 1 << 62) -> Iterator[Record]:
 def _next(records: Iterator[Record], chosen: AbstractSet[str]) -> list[Record]:
     batch: list[Record] = []
     for record in records:
-        if f"{record.partition}-{record.offset}" in chosen and not _header(record, REDRIVEN):
+        if f"{record.partition}-{record.offset}" in chosen and not (_header(record, REDRIVEN) or _header(record, CUT)):
             batch.append(record)
             if len(batch) == _BATCH:
                 break

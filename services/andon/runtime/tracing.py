@@ -175,6 +175,9 @@ class TracedWork:
     def policy(self, queue: str) -> QueuePolicy:
         return self._inner.policy(queue)
 
+    def looks_back(self) -> float:
+        return self._inner.looks_back()
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._inner.keep(home, memos)
 

@@ -99,10 +99,11 @@ class SqlDeskStore:
             )
 
     def _entries(self, connection: Connection, home: Home, since: float) -> Iterator[Entry]:
-        still_open = select(item.c.id).where(_of(item, home) & item.c.closed_at.is_(None))
+        still_open = select(item.c.id).where(_of(item, home) & item.c.closed_at.is_(None)).correlate(None)
         wanted = _of(attempt, home) & ((attempt.c.started > since) | attempt.c.item.in_(still_open))
+        with_queue = select(attempt, item.c.queue).join(item, item.c.id == attempt.c.item)
         in_order = (attempt.c.started, attempt.c.number)
-        for row in connection.execute(select(attempt).where(wanted).order_by(*in_order)):
+        for row in connection.execute(with_queue.where(wanted).order_by(*in_order)):
             yield Entry(
                 item=UUID(bytes=row.item),
                 redrive=row.redrive,
@@ -114,6 +115,7 @@ class SqlDeskStore:
                 part=row.part,
                 epoch=row.epoch,
                 started=row.started,
+                queue=row.queue,
                 marked=bool(row.marked),
                 ended=row.ended,
                 reason=Reason(row.reason),

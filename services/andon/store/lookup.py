@@ -48,11 +48,12 @@ class Lookup:
         wanted = [one.bytes for one in ids]
         with self._reading() as connection:
             found = connection.execute(select(item).where(item.c.id.in_(wanted))).mappings().all()
+            queues = {row["id"]: row["queue"] for row in found}
             entries: dict[bytes, list[Entry]] = {}
             order = (attempt.c.redrive, attempt.c.hop, attempt.c.number)
             tries = select(attempt).where(attempt.c.item.in_(wanted)).order_by(*order)
             for row in connection.execute(tries).mappings():
-                entries.setdefault(row["item"], []).append(_entry(row))
+                entries.setdefault(row["item"], []).append(_entry(row, queues[row["item"]]))
         return {UUID(bytes=row["id"]): _kept(row, entries.get(row["id"], [])) for row in found}
 
     def memo(self, home: Home, key: str) -> bytes | None:
@@ -106,7 +107,7 @@ def _kept(row: RowMapping, entries: list[Entry]) -> Kept:
     )
 
 
-def _entry(row: RowMapping) -> Entry:
+def _entry(row: RowMapping, queue: str) -> Entry:
     return Entry(
         item=UUID(bytes=row["item"]),
         redrive=row["redrive"],
@@ -118,6 +119,7 @@ def _entry(row: RowMapping) -> Entry:
         part=row["part"],
         epoch=row["epoch"],
         started=row["started"],
+        queue=queue,
         marked=bool(row["marked"]),
         ended=row["ended"],
         reason=Reason(row["reason"]),

@@ -144,6 +144,9 @@ class TicketWork:
         # A ticket is found by its key before it is made, so a command may be repeated.
         return QueuePolicy(channel=queue, in_flight=1, cap=_UNBOUNDED, on_ambiguous=OnAmbiguous.RESEND_KEYED)
 
+    def looks_back(self) -> float:
+        return 0.0  # no ticket system has a limit of its own
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._episodes[home] = {key: self._memos.decode(body) for key, body in memos.items()}
 

@@ -6,7 +6,9 @@ import json
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
 
+from andon.kafka.connection import LARGEST
 from andon.testing.builders import event
 from tests.integration.stage.line import Line
 from tests.rig.kafka import Kafka
@@ -46,3 +48,23 @@ def test_poison_never_stops_a_partition(kafka: Kafka) -> None:
         assert headers["andon-offset"] == str(offset).encode()
         assert headers["andon-class"]
     assert not line.outcomes(), "an unreadable record names no event"
+
+
+def test_what_compression_hid_is_parked_as_far_as_there_is_room(kafka: Kafka) -> None:
+    """A topic's bound is on what was compressed. The dead-letter topic takes 8 MiB, and must not be the end of it."""
+    line = Line(kafka, max_message_bytes=str(LARGEST))
+    writer = Producer({"bootstrap.servers": kafka.bootstrap, "message.max.bytes": 32 << 20, "compression.type": "zstd"})
+    for size in (5 << 20, 12 << 20):
+        writer.produce(line.source, b"x" * size)
+        assert writer.flush(30) == 0
+    line.sent = 2
+    line.send_raw([msgspec.json.encode(GOOD)])
+    line.work()
+    assert line.ids() == ["good"]
+    parked = line.parked()
+    assert parked[0].value() == b"x" * (5 << 20)
+    cut = parked[1].value() or b""
+    assert 7 << 20 < len(cut) < 8 << 20
+    assert set(cut) == {ord("x")}
+    assert dict(parked[1].headers() or ())["andon-cut"] == str(12 << 20).encode()
+    assert "andon-cut" not in dict(parked[0].headers() or ())

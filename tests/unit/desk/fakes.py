@@ -14,13 +14,16 @@ from andon.kafka.records import Outgoing, Record
 
 
 class FakeBroker:
-    """`logs` is what can be read, `published` what was written. Set `refusing` to make the log refuse records."""
+    """`logs` is what can be read, `published` what was written. Set `refusing` to make the log refuse records, and
+    `deaf` to make it lose so many commits of offsets."""
 
     def __init__(self, homes: Iterable[Home]) -> None:
         self.logs: dict[Home, list[Record]] = {home: [] for home in homes}
         self.published: list[Outgoing] = []
         self.committed: dict[Home, tuple[int, str]] = {}
+        self.told: list[tuple[int, str]] = []
         self.refusing = False
+        self.deaf = 0
         self.polls = 0
         self.seeks: list[Mapping[Home, int]] = []
         self.consumers: list[FakeConsumer] = []
@@ -97,8 +100,14 @@ class FakeConsumer:
     def resume(self) -> None:
         self.paused.clear()
 
-    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str]) -> None:
-        self.broker.committed.update((home, (offset, notes[home])) for home, offset in offsets.items())
+    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str]) -> bool:
+        if self.broker.deaf:
+            self.broker.deaf -= 1
+            return False
+        said = {home: (offset, notes[home]) for home, offset in offsets.items()}
+        self.broker.committed.update(said)
+        self.broker.told += said.values()
+        return True
 
     def close(self) -> None:
         if self.positions:

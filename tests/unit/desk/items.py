@@ -101,6 +101,9 @@ class ScriptedWork:
     def policy(self, queue: str) -> QueuePolicy:
         return self.policies.get(queue, self.standard)
 
+    def looks_back(self) -> float:
+        return max(one.looks_back() for one in (self.standard, *self.policies.values()))
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self.memos[home] = dict(memos)
 

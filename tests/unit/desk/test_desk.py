@@ -451,6 +451,36 @@ def test_above_the_rate_what_waits_leaves_as_one_digest() -> None:
     assert at.outcomes()[9] == "merged/over_rate"
 
 
+def test_a_restart_forgets_no_pace_of_the_merge_rule() -> None:
+    at = rig(QueuePolicy(channel="c", merge=Merge(Limit(2, 600.0))))
+    at.admit(item(1, lane="a"), item(2, lane="b"))
+    for call in at.call():
+        at.end(call)
+    at.now += 10
+    at.restart()
+    at.admit(item(3, lane="c"), item(4, lane="d"))
+    assert at.call() == [], "two have left in the last ten minutes: the next one leaves 300 s after the second"
+    assert at.wake_at == START + 300
+    at.now = at.wake_at
+    (call,) = at.call()
+    assert call.item.offset == 3
+    assert call.item.carried is not None
+    at.restart()
+    at.admit(item(5, lane="e", queue="another"))
+    assert [call.item.offset for call in at.call()] == [5], "every receiver has a pace of its own"
+
+
+def test_a_restart_forgets_no_limit_however_long_its_period_is() -> None:
+    at = rig(limited(1, 86_400.0))
+    at.admit(item(1))
+    at.end(at.call()[0])
+    at.now += 80_000
+    at.restart()
+    at.admit(item(2))
+    assert at.call() == []
+    assert at.wake_at == START + 86_400
+
+
 def test_what_is_urgent_is_neither_paced_nor_merged() -> None:
     policy = QueuePolicy(channel="c", in_flight=64, limits=(Limit(20, 62.0),), merge=Merge(Limit(2, 60.0)))
     at = rig(policy)

@@ -15,7 +15,7 @@ import pytest
 from andon.core.failure import Rejected
 from andon.core.policy import QueuePolicy
 from andon.core.reason import Reason
-from andon.core.work import Item, StoreFailure
+from andon.core.work import Closed, Entry, Item, StoreFailure, Write
 from andon.kafka.connection import Connection
 from andon.runtime.clock import SystemClock
 from andon.runtime.desk import runner
@@ -25,7 +25,7 @@ from andon.runtime.dlq import REDRIVE
 from andon.runtime.metrics import Metrics
 from andon.testing.desk_store import MemoryDeskStore
 from tests.unit.desk.fakes import FakeBroker
-from tests.unit.desk.items import HOME, OTHER, START, Ended, Said, ScriptedWork, limited, record
+from tests.unit.desk.items import HOME, OTHER, START, Ended, Said, ScriptedWork, item, limited, record
 
 
 class SlowWork(ScriptedWork):
@@ -440,6 +440,76 @@ def test_the_advisory_offset_tells_how_much_is_open(run: Run) -> None:
         await running
 
     run(scene)
+
+
+def test_what_a_killed_desk_told_last_is_set_right_by_the_next_without_a_new_record(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.fill(3)
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        plant.broker.consumers.clear()
+        plant.broker.committed[HOME] = (2, "open=2")
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed[HOME] == (3, "open=0"))
+        plant.stop.set()
+        await running
+
+    run(scene)
+
+
+def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door would count it twice. The store is slow, so that much is told while records are being stored."""
+
+    async def scene(plant: Plant) -> None:
+        monkeypatch.setattr(runner, "_TELL_S", 0.001)
+        plant.work.gate = asyncio.Event()
+        commit = plant.store.commit
+        plant.store.commit = lambda writes: (time.sleep(0.02), commit(writes))[1]  # type: ignore[method-assign]
+        running = asyncio.create_task(plant.runner(window=10).run(plant.stop))
+        for n in range(20):
+            plant.fill(10, first=10 * n)
+            await plant.until(lambda: plant.broker.committed.get(HOME) == (10 * n + 10, f"open={10 * n + 10}"))  # noqa: B023
+        plant.work.gate.set()
+        plant.stop.set()
+        await running
+
+    told = run(scene).broker.told
+    assert len(told) >= 20
+    assert all(int(note.removeprefix("open=")) <= offset for offset, note in told), told
+
+
+def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.fill(3)
+        plant.broker.deaf = 3
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+        assert plant.broker.deaf == 0
+        plant.stop.set()
+        await running
+
+    run(scene)
+
+
+def test_a_restarted_process_remembers_as_far_as_the_longest_limit(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.work.standard = limited(1, 86_400.0)
+        done, day = item(1), SystemClock().now() - 80_000
+        plant.store.acquire(HOME, "earlier", 0.0)
+        call = Entry(done.id, 0, 0, 1, HOME, done.domain, 0, 0, 1, day, done.queue, ended=day, reason=Reason.DELIVERED)
+        closed = [Closed(done.id, b"{}", day)]
+        plant.store.commit([Write(HOME, 1, offset=0, taken=[done], began=[call], closed=closed)])
+        plant.fill(1, first=2)
+        one = plant.runner()
+        running = asyncio.create_task(one.run(plant.stop))
+        await plant.until(lambda: one.desk.open_of(HOME))
+        await asyncio.sleep(0.2)
+        plant.stop.set()
+        await running
+
+    assert run(scene).work.called == [], "a day holds one call, and it was made 22 hours ago"
 
 
 def test_an_intent_that_waited_past_the_deadline_is_never_called(run: Run) -> None:

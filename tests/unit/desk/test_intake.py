@@ -48,6 +48,21 @@ def test_a_repeat_in_the_same_batch_or_later_is_taken_once() -> None:
     assert (second.taken, second.notes, second.offset) == ([], [], 3)
 
 
+def test_a_repeat_of_what_was_pruned_is_taken_in_as_new() -> None:
+    """What docs/operations.md says of redriving records older than 30 days."""
+    desk = Desk()
+    desk.take(record(0, Said(1)))
+    (call,) = desk.rig.call()
+    desk.rig.end(call)
+    write, _ = desk.take(record(1, Said(1)))
+    assert write is not None
+    assert write.taken == []
+    assert desk.rig.store.prune(desk.rig.now + 1, 10) == 1
+    write, _ = desk.take(record(2, Said(1)))
+    assert write is not None
+    assert [one.id for one in write.taken] == [item(1).id]
+
+
 def test_other_content_under_the_same_id_ends_as_a_conflict_with_an_id_of_its_own() -> None:
     desk = Desk()
     desk.take(record(0, Said(1, text="news")))

@@ -33,7 +33,7 @@ def drained(of: Queue, now: float = START) -> list[int]:
 
 
 def attempt(of: Item, **changes: Any) -> Entry:
-    return Entry(of.id, 0, 0, 1, of.home, of.domain, 0, 0, 1, START, **changes)
+    return Entry(of.id, 0, 0, 1, of.home, of.domain, 0, 0, 1, START, of.queue, **changes)
 
 
 def test_the_oldest_comes_first_and_one_lane_one_at_a_time() -> None:

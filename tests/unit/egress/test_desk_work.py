@@ -247,8 +247,8 @@ def test_an_outcome_tells_the_whole_way(work: EgressWork) -> None:
     of = delivery(event(origin=origin[:1], traceparent="00-aa-bb-01"), origin=origin, config_version=4)
     one = item(work, of)
     at = NOW.timestamp()
-    failed = Entry(one.id, 0, 0, 1, HOME, one.domain, 0, 0, 7, at - 30, False, at - 29, Reason.TIMEOUT, True)
-    good = Entry(one.id, 0, 0, 2, HOME, one.domain, 0, 0, 7, at - 1, True, at, Reason.DELIVERED)
+    failed = Entry(one.id, 0, 0, 1, HOME, one.domain, 0, 0, 7, at - 30, one.queue, False, at - 29, Reason.TIMEOUT, True)
+    good = Entry(one.id, 0, 0, 2, HOME, one.domain, 0, 0, 7, at - 1, one.queue, True, at, Reason.DELIVERED)
     one.entries = [failed, good]
     state = RecipientState("l3-group", Delivered(Evidence.VENDOR_ACCEPTED))
     outcome, others = told(work, one, Delivered(Evidence.VENDOR_ACCEPTED), state)

@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 
+from andon.cli import dlq, where
 from andon.cli import main as frame
-from andon.cli import where
 from andon.cli.apply import difference
 from andon.cli.check import checked
 from andon.cli.tracetext import columns, width
 from andon.config.published import Published, bundle, unbundle
+from andon.core.outcome import Parked
+from andon.core.reason import Reason
+from andon.kafka.connection import LARGEST_PARKED
 from andon.kafka.records import Record
-from andon.runtime.dlq import REASON, TOPIC
-from andon.runtime.parked import entry_of
+from andon.kafka.topics import EVENTS
+from andon.runtime.dlq import REASON, TOPIC, dlq_copy
+from andon.runtime.parked import _next, entry_of
 from andon.runtime.trace import needle
 
+POISON = Parked(Reason.UNDECODABLE, "no JSON")
 CONFIG = """
 version: 1
 kafka: {bootstrap: "127.0.0.1:1"}
@@ -184,6 +189,21 @@ def test_a_parked_record_tells_what_it_can(value: bytes, event: str | None, deli
 def test_a_record_without_our_headers_is_listed_all_the_same() -> None:
     found: Any = entry_of(Record("andon.dlq", 0, 0, 0, None, b"x"))
     assert (found.reason, found.origin.topic, found.event) == ("", "", None)
+
+
+def test_what_was_cut_says_how_long_it_was_and_is_not_redriven() -> None:
+    whole = Record("andon.dlq", 0, 0, 0, b"k", b"{}", dlq_copy(EVENTS, 1, 2, b"k", b"{}", POISON).headers)
+    note = dlq_copy(EVENTS, 1, 3, b"k", b"x" * (9 << 20), POISON)
+    cut = Record("andon.dlq", 0, 1, 0, note.key, note.value or b"", note.headers)
+    assert len(cut.value) + len(cut.key or b"") < LARGEST_PARKED
+    assert (entry_of(whole).cut, entry_of(cut).cut) == (None, 9 << 20)
+    assert [one.offset for one in _next(iter([whole, cut]), {"0-0", "0-1"})] == [0]
+    assert "parked, cut" in dlq.text([entry_of(cut)])
+
+
+def test_a_key_without_end_is_left_out_of_the_copy() -> None:
+    note = dlq_copy(EVENTS, 1, 2, b"k" * (9 << 20), b"value", POISON)
+    assert (note.key, note.value) == (b"", b"value")
 
 
 def test_an_id_is_looked_for_as_json_writes_it() -> None:

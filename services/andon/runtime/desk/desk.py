@@ -136,6 +136,7 @@ class Desk(OpenWork):
             part=item.part,
             epoch=self.epochs[item.home],
             started=now,
+            queue=item.queue,
             marked=item.marked,
         )
         item.entries.append(entry)

@@ -47,8 +47,9 @@ class OpenWork:
     # ---- ownership
 
     def adopt(self, holding: Holding, now: float) -> None:
-        """Takes over a home. Attempts of the last owner without a result become ambiguous once the deadline of their
-        call has passed on our own clock; until then they hold their lane and their slot in the limiter."""
+        """Takes over a home; limits and merge rules remember what the ledger does. Attempts of the last owner without
+        a result become ambiguous once the deadline of their call has passed on our own clock; until then they hold
+        their lane and their slot in the limiter."""
         self.drop(holding.home)
         self.epochs[holding.home] = holding.epoch
         self._notes[holding.home] = holding.epoch << 32
@@ -57,6 +58,8 @@ class OpenWork:
             domain = self._domain((holding.home, entry.domain))
             line = domain.line(entry.line)
             line.block(entry.until)
+            if merge := self._work.policy(entry.queue).merge:
+                domain.queue(entry.queue).left(merge, entry.started)
             if entry.ended is None:
                 line.begin()
                 domain.in_flight += 1

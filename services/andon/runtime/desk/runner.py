@@ -28,6 +28,7 @@ from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.outbox import Outbox
+from andon.runtime.desk.standing import Standing
 from andon.runtime.desk.work import Success, Work
 from andon.runtime.desk.writer import GroupWriter
 from andon.runtime.failures import Failed, classify
@@ -40,7 +41,8 @@ DEADLINE_S = 15.0
 _POLL_S = 0.2
 _WAIT_S = 1.0
 _FULL_S = 0.1
-_REMEMBER_S = 3_600.0
+# What the ledger must remember beyond what limits look back on: attempts count from their end, and end late.
+_MORE_S = 3_600.0
 _KEEP_S = 30 * 86_400.0
 _PRUNE = 1_000
 _OUTBOX_CAP = 5_000
@@ -51,6 +53,7 @@ _LINGER_MS = 100
 _AGAIN = 0.9
 _HANDOVER_S = 8.0
 _HOUR_S = 3_600.0
+_TELL_S = 0.25
 
 
 class DeskSettings(msgspec.Struct, frozen=True):
@@ -94,7 +97,7 @@ class DeskRunner:
         self._refused: dict[Home, Item] = {}
         self._crowded = False
         self._paused: set[Home] | None = set()
-        self._offsets: dict[Home, int] = {}
+        self._standing = Standing(self.desk)
         self._callback_failure: BaseException | None = None
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -114,7 +117,7 @@ class DeskRunner:
         consumer: GroupConsumer | None = None
         try:
             self._consumer = consumer = await self._on_poller(self._join)
-            parts = (self._take_in(), self._dispatch(), self._outbox.run(), self._keep())
+            parts = (self._take_in(), self._dispatch(), self._outbox.run(), self._tell(), self._keep())
             tasks += [asyncio.create_task(part) for part in parts]
             await self._while_well(stop.wait(), tasks)
             tasks.pop(0).cancel()
@@ -191,7 +194,7 @@ class DeskRunner:
             self._break(error)
         elif not stored.cancelled() and stored.result():
             if write.offset is not None:
-                self._offsets[write.home] = write.offset
+                self._standing.stored(write.home, write.offset)
             self._outbox.put(write.home, write.epoch, write.notes)
         elif not stored.cancelled() and self.desk.epochs.get(write.home) == write.epoch:
             log.warning("lease moved", extra={"partition": write.home.partition, "epoch": write.epoch})
@@ -207,7 +210,7 @@ class DeskRunner:
         """On the poll thread, for partitions that come in: takes their leases and says where to read on."""
         starts = {}
         try:
-            since = self._clock.now() - _REMEMBER_S
+            since = self._clock.now() - self._work.looks_back() - _MORE_S
             for home in homes:
                 holding = self._store.acquire(home, self._owner, since)
                 self._loop.call_soon_threadsafe(self._adopt, holding)
@@ -219,6 +222,8 @@ class DeskRunner:
 
     def _adopt(self, holding: Holding) -> None:
         self.desk.adopt(holding, self._clock.now())
+        if holding.offset is not None:
+            self._standing.stored(holding.home, holding.offset)
         self._outbox.put(holding.home, holding.epoch, holding.notes)
         self._paused = None
         self.assigned = True
@@ -254,7 +259,7 @@ class DeskRunner:
         self.desk.drop(home)
         self._outbox.forget(home)
         self._refused.pop(home, None)
-        self._offsets.pop(home, None)
+        self._standing.forget(home)
         self._ended.set()
 
     # ---- intake
@@ -279,14 +284,15 @@ class DeskRunner:
         asked = ids(read)
         # Answered after every write before it, so an item taken in a moment ago is known.
         known = await self._writer.ask(lambda: self._store.known(asked)) if asked else {}
-        writes, refused = self._intake.take(read, known, self._clock.now())
-        stored = [self._submit(write) for write in writes.values()]
-        self._wake.set()
+        async with self._standing.whole:
+            writes, refused = self._intake.take(read, known, self._clock.now())
+            stored = [self._submit(write) for write in writes.values()]
+            self._wake.set()
+            if stored:
+                await asyncio.wait(stored)
         if refused:
             self._refused.update((home, one.item) for home, one in refused.items())
             await self._on_poller(self._consumer.seek, {home: one.offset for home, one in refused.items()})
-        if stored:
-            await asyncio.wait(stored)
 
     async def _hold(self) -> None:
         """Pauses every home at the backlog or when too much would lie in memory, and one whose queue had no room,
@@ -366,34 +372,27 @@ class DeskRunner:
 
     # ---- upkeep
 
+    async def _tell(self) -> None:
+        """Four times a second the advisory offsets, by which the door sees what waits here."""
+        while True:
+            await self._clock.sleep(_TELL_S)
+            await self._standing.tell(lambda *news: self._on_poller(self._consumer.commit, *news))
+
     async def _keep(self) -> None:
-        """Once a second the advisory offsets and gauges; once an hour the pruning and a commit of everything."""
-        told: dict[Home, tuple[int, int]] = {}
+        """Once a second the gauges; once an hour the pruning and a commit of every offset."""
         last = self._clock.now()
         while True:
             await self._clock.sleep(1.0)
             self._gauges.refresh(self._clock.now())
             if self._clock.now() - last > _HOUR_S:
                 last = self._clock.now()
-                told.clear()  # offsets of an idle group expire
-                await self._prune(last - _KEEP_S)
-            standing = {home: (offset, self.desk.open_of(home)) for home, offset in self._offsets.items()}
-            news = {home: one for home, one in standing.items() if told.get(home) != one}
-            if news:
-                offsets = {home: offset for home, (offset, _) in news.items()}
-                notes = {home: open_note(waiting) for home, (_, waiting) in news.items()}
-                await self._on_poller(self._consumer.commit, offsets, notes)
-            told.update(news)
+                self._standing.repeat()
+                await self._prune(last - max(_KEEP_S, self._work.looks_back() + _MORE_S))
 
     async def _prune(self, before: float) -> None:
         """In portions, so that the work of the desk comes in between."""
         while await self._writer.ask(partial(self._store.prune, before, _PRUNE)) == _PRUNE:
             continue
-
-
-def open_note(waiting: int) -> str:
-    """The note beside a desk's advisory offset: how many items are open, for the door's admission."""
-    return f"open={waiting}"
 
 
 def _reason(result: Success | Failed) -> str:

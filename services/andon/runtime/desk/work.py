@@ -61,6 +61,9 @@ class Work(Protocol):
     def policy(self, queue: str) -> QueuePolicy:
         """How this queue is served under the present configuration."""
 
+    def looks_back(self) -> float:
+        """How far any limit or merge rule of the present configuration looks back, in seconds."""
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The memos of a home this process has just taken over; they replace whatever it knew of it."""
 
