@@ -14,6 +14,7 @@ import pytest
 
 from andon.core.failure import Rejected
 from andon.core.policy import QueuePolicy
+from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, StoreFailure, Write
 from andon.kafka.connection import Connection
@@ -57,9 +58,12 @@ class Plant:
         self.work = SlowWork()
         self.stop = asyncio.Event()
 
-    def runner(self, work: SlowWork | None = None, slot: int = 0, **settings: Any) -> DeskRunner:
+    def runner(
+        self, work: SlowWork | None = None, slot: int = 0, clock: Clock | None = None, **settings: Any
+    ) -> DeskRunner:
         whole = DeskSettings(service="egress", topic=HOME.topic, slot=slot, **settings)
-        return DeskRunner(whole, work or self.work, self.store, Connection("fake"), SystemClock(), Metrics())
+        clock = clock or SystemClock()
+        return DeskRunner(whole, work or self.work, self.store, Connection("fake"), clock, Metrics())
 
     def fill(self, count: int, home: Any = HOME, *, first: int = 0, **said: Any) -> None:
         log = self.broker.logs[home]
@@ -517,8 +521,8 @@ def test_an_intent_that_waited_past_the_deadline_is_never_called(run: Run) -> No
 
     async def scene(plant: Plant) -> None:
         plant.fill(1)
-        one = plant.runner(deadline=5.0)
-        one._clock = clock = Ahead()  # type: ignore[assignment]
+        clock = Ahead()
+        one = plant.runner(deadline=5.0, clock=clock)
         running = asyncio.create_task(one.run(plant.stop))
         await plant.until(lambda: plant.store.entries)
         clock.ahead = 0.0

@@ -1,4 +1,4 @@
-"""The edge of a desk: the poll thread, the store's thread, the calls and the outbox around the pure `Desk`.
+"""The edge of a desk: poll thread, store thread, calls and outbox around the pure `Desk`, and who owns what.
 
 Everything but polling and storing happens on the event loop. Callbacks of the consumer run on the poll thread, inside
 `poll` or `close`, so never while records are being taken in.
@@ -17,21 +17,19 @@ import msgspec
 
 from andon.core.event import Home
 from andon.core.ports import Clock
-from andon.core.reason import Reason
 from andon.core.work import DeskStore, Holding, Item, Write
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Record
+from andon.runtime.desk.calls import Calls
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
-from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.outbox import Outbox
 from andon.runtime.desk.standing import Standing
-from andon.runtime.desk.work import Success, Work
+from andon.runtime.desk.work import Work
 from andon.runtime.desk.writer import GroupWriter
-from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -39,8 +37,6 @@ T = TypeVar("T")
 
 DEADLINE_S = 15.0
 _POLL_S = 0.2
-_WAIT_S = 1.0
-_FULL_S = 0.1
 # What the ledger must remember beyond what limits look back on: attempts count from their end, and end late.
 _MORE_S = 3_600.0
 _KEEP_S = 30 * 86_400.0
@@ -91,9 +87,16 @@ class DeskRunner:
         self._intake = Intake(self.desk, work, metrics, settings.service)
         self._gauges = DeskGauges(self.desk, work, metrics)
         self._owner = f"{settings.service}-{settings.slot}"
-        self._wake = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls = Calls(
+            self.desk,
+            work,
+            settings.deadline,
+            clock,
+            metrics,
+            submit=self._submit,
+            held=lambda: len(self._outbox) >= _OUTBOX_CAP,
+            failed=self._break,
+        )
         self._refused: dict[Home, Item] = {}
         self._crowded = False
         self._paused: set[Home] | None = set()
@@ -117,13 +120,14 @@ class DeskRunner:
         consumer: GroupConsumer | None = None
         try:
             self._consumer = consumer = await self._on_poller(self._join)
-            parts = (self._take_in(), self._dispatch(), self._outbox.run(), self._tell(), self._keep())
+            parts = (self._take_in(), self._calls.run(), self._outbox.run(), self._tell(), self._keep())
             tasks += [asyncio.create_task(part) for part in parts]
             await self._while_well(stop.wait(), tasks)
             tasks.pop(0).cancel()
             await self._while_well(self._finish(self._settings.deadline), tasks)
         finally:
-            await _cancelled((*tasks, *self._calls))
+            await _cancelled(tasks)
+            await self._calls.cancel()
             for home in list(self.desk.epochs):
                 self.desk.drop(home)
             if consumer is not None:
@@ -164,17 +168,12 @@ class DeskRunner:
             self.desk.leave(home)
         try:
             async with asyncio.timeout(within_s):
-                await self._quiet(lambda: not self.desk.calls)
+                await self._calls.quiet(lambda: not self.desk.calls)
                 await self._written()
                 await self._outbox.drained()
                 await self._written()
         except TimeoutError:
             log.warning("stopped with work under way", extra={"calls": len(self.desk.calls)})
-
-    async def _quiet(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            self._ended.clear()
-            await self._ended.wait()
 
     def _on_poller(self, work: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return self._loop.run_in_executor(self._poller, work, *args)
@@ -227,7 +226,7 @@ class DeskRunner:
         self._outbox.put(holding.home, holding.epoch, holding.notes)
         self._paused = None
         self.assigned = True
-        self._wake.set()
+        self._calls.wake()
 
     def _release(self, homes: Sequence[Home]) -> None:
         """On the poll thread, for partitions that leave: returns when nothing of them is under way any more."""
@@ -245,7 +244,7 @@ class DeskRunner:
                 for home in owned:
                     self.desk.leave(home)
                 for home in owned:
-                    await self._quiet(partial(self.desk.leave, home))
+                    await self._calls.quiet(partial(self.desk.leave, home))
                 await self._written()
                 for home in owned:
                     self._outbox.forget(home)
@@ -260,7 +259,7 @@ class DeskRunner:
         self._outbox.forget(home)
         self._refused.pop(home, None)
         self._standing.forget(home)
-        self._ended.set()
+        self._calls.left()
 
     # ---- intake
 
@@ -287,7 +286,7 @@ class DeskRunner:
         async with self._standing.whole:
             writes, refused = self._intake.take(read, known, self._clock.now())
             stored = [self._submit(write) for write in writes.values()]
-            self._wake.set()
+            self._calls.wake()
             if stored:
                 await asyncio.wait(stored)
         if refused:
@@ -313,63 +312,6 @@ class DeskRunner:
         self._consumer.resume()
         self._consumer.pause(wanted)
 
-    # ---- calls
-
-    async def _dispatch(self) -> None:
-        while True:
-            self._wake.clear()
-            wake_at = self._clock.now() + _FULL_S
-            if len(self._outbox) < _OUTBOX_CAP:
-                decision = self.desk.decide(self._clock.now())
-                wake_at = decision.wake_at
-                if decision.writes:
-                    stored = [self._submit(write) for write in decision.writes.values()]
-                    self._start(self._begin(stored, decision.calls))
-            try:
-                async with asyncio.timeout(max(0.0, min(wake_at - self._clock.now(), _WAIT_S))):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._calls.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._calls.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._break(error)
-
-    async def _begin(self, stored: Sequence[asyncio.Future[bool]], calls: Sequence[Call]) -> None:
-        """Begins the calls once their intents are stored; those of a home that left meanwhile never begin."""
-        await asyncio.gather(*stored)
-        for call in calls:
-            if self.desk.begins(call):
-                self._start(self._call(call))
-
-    async def _call(self, call: Call) -> None:
-        result = await self._attempt(call)
-        self._metrics.attempt(self._work.policy(call.item.queue).channel, _reason(result))
-        write = self.desk.ended(call, result, self._clock.now())
-        if write is not None:
-            self._submit(write)
-        self._wake.set()
-        self._ended.set()
-
-    async def _attempt(self, call: Call) -> Success | Failed:
-        # From the intent on: a process that was frozen before the call must not begin it once a new owner may have
-        # taken it for ambiguous.
-        left = self._settings.deadline - max(0.0, self._clock.now() - call.entry.started)
-        if left <= 0:
-            return Failed(Reason.NOT_SENT, "too late: the deadline runs from the intent", retry=True)
-        try:
-            async with asyncio.timeout(left):
-                return await self._work.call(call.item, call.entry.line, left)
-        except Exception as error:  # noqa: BLE001 - the runtime's one place where an exception becomes an outcome
-            return classify(error)
-
     # ---- upkeep
 
     async def _tell(self) -> None:
@@ -393,10 +335,6 @@ class DeskRunner:
         """In portions, so that the work of the desk comes in between."""
         while await self._writer.ask(partial(self._store.prune, before, _PRUNE)) == _PRUNE:
             continue
-
-
-def _reason(result: Success | Failed) -> str:
-    return result.reason if isinstance(result, Failed) else Reason.DELIVERED
 
 
 def _nothing() -> None:

@@ -1,0 +1,130 @@
+"""The calls of a desk: each begins once its intent is stored, ends by its deadline, and has its result stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+from andon.core.ports import Clock
+from andon.core.reason import Reason
+from andon.core.work import Write
+from andon.runtime.desk.desk import Desk
+from andon.runtime.desk.open_work import Call
+from andon.runtime.desk.work import Success, Work
+from andon.runtime.failures import Failed, classify
+from andon.runtime.metrics import Metrics
+
+_WAIT_S = 1.0
+_HELD_S = 0.1
+
+
+class Calls:
+    """Asks the desk what to do whenever something has changed, and does it.
+
+    `submit` hands a write to the store and resolves once it is durable; while `held` no call begins; `failed` is told
+    what nobody foresaw. `deadline` is in seconds, from the intent on.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        work: Work,
+        deadline: float,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        submit: Callable[[Write], asyncio.Future[bool]],
+        held: Callable[[], bool],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._desk = desk
+        self._work = work
+        self._deadline = deadline
+        self._clock = clock
+        self._metrics = metrics
+        self._submit = submit
+        self._held = held
+        self._failed = failed
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Something the desk may act on has changed."""
+        self._news.set()
+
+    def left(self) -> None:
+        """A home has left: who waits for `quiet` looks again."""
+        self._ended.set()
+
+    async def quiet(self, reached: Callable[[], bool]) -> None:
+        """Returns when `reached`, which is asked again whenever a call has ended."""
+        while not reached():
+            self._ended.clear()
+            await self._ended.wait()
+
+    async def run(self) -> None:
+        """Begins calls until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._news.clear()
+            wait = self._decide() - self._clock.now()
+            alarm = loop.call_later(max(0.0, min(wait, _WAIT_S)), self._news.set)
+            await self._news.wait()
+            alarm.cancel()
+
+    def _decide(self) -> float:
+        now = self._clock.now()
+        if self._held():
+            return now + _HELD_S
+        decision = self._desk.decide(now)
+        if decision.writes:
+            stored = [self._submit(write) for write in decision.writes.values()]
+            self._start(self._begin(stored, decision.calls))
+        return decision.wake_at
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(error)
+
+    async def _begin(self, stored: Sequence[asyncio.Future[bool]], calls: Sequence[Call]) -> None:
+        """Begins the calls once their intents are stored; those of a home that left meanwhile never begin."""
+        await asyncio.gather(*stored)
+        for call in calls:
+            if self._desk.begins(call):
+                self._start(self._call(call))
+
+    async def _call(self, call: Call) -> None:
+        result = await self._attempt(call)
+        reason = result.reason if isinstance(result, Failed) else Reason.DELIVERED
+        self._metrics.attempt(self._work.policy(call.item.queue).channel, reason)
+        write = self._desk.ended(call, result, self._clock.now())
+        if write is not None:
+            self._submit(write)
+        self._news.set()
+        self._ended.set()
+
+    async def _attempt(self, call: Call) -> Success | Failed:
+        # From the intent on: a process that was frozen before the call must not begin it once a new owner may have
+        # taken it for ambiguous.
+        left = self._deadline - max(0.0, self._clock.now() - call.entry.started)
+        if left <= 0:
+            return Failed(Reason.NOT_SENT, "too late: the deadline runs from the intent", retry=True)
+        try:
+            async with asyncio.timeout(left):
+                return await self._work.call(call.item, call.entry.line, left)
+        except Exception as error:  # noqa: BLE001 - the runtime's one place where an exception becomes an outcome
+            return classify(error)
+
+    async def cancel(self) -> None:
+        """Ends what is under way; a call cut off so is ambiguous to the next owner."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
