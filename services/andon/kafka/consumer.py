@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from andon.core.event import Home
 from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
 from andon.kafka.connection import Connection
-from andon.kafka.errors import KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
+from andon.kafka.errors import Aborted, KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.records import Record, from_message
 from andon.kafka.topics import group_of
 
@@ -35,6 +35,7 @@ class GroupConsumer:
     `on_assign(homes)` may return start offsets (a desk seeks to its store's); `on_revoke(homes)` is called for
     partitions that leave in good order and for lost ones alike: nothing of theirs that was read before may be
     committed afterwards. Both run inside `poll`, so never between the two ends of a transaction, and must not raise.
+    A member whose session ended, as it does when no broker answers for that long, joins again by itself.
     """
 
     def __init__(
@@ -79,8 +80,14 @@ class GroupConsumer:
             "queued.max.messages.kbytes": 8_192,
             "fetch.message.max.bytes": 1 << 20,
         }
-        self._consumer = Consumer(connection.client() | settings | dict(more or {}))
-        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        self._settings = connection.client() | settings | dict(more or {})
+        self._consumer = self._joined()
+
+    def _joined(self) -> Consumer:
+        self._held = False
+        consumer = Consumer(self._settings)
+        consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        return consumer
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = self._on_assign(homes(partitions)) if self._on_assign else {}
@@ -90,6 +97,7 @@ class GroupConsumer:
                 partition.offset = start
         consumer.incremental_assign(partitions)
         self.assigned.update(homes(partitions))
+        self._held = True
         if self._paused:
             consumer.pause(partitions)
             self._paused.update(homes(partitions))
@@ -136,8 +144,9 @@ class GroupConsumer:
         return [record for record in first if record.home not in self._gone] + more
 
     def _consume(self, most: int, wait_s: float) -> list[Record]:
+        consumer = self._consumer
         try:
-            got: list[Any] = self._consumer.consume(most, wait_s)
+            got: list[Any] = consumer.consume(most, wait_s)
         except KafkaException as error:
             self._raise(error.args[0])
             return []
@@ -148,6 +157,8 @@ class GroupConsumer:
                 records.append(from_message(message))
             else:
                 self._raise(problem)
+                if consumer is not self._consumer:
+                    return []  # every partition has left with it
         return records
 
     def _raise(self, error: KafkaError) -> None:
@@ -159,12 +170,26 @@ class GroupConsumer:
                 f"idle group expire; `andon topics offsets {self.group}` shows what is known and restores them"
             )
         if code in FENCED_MEMBER:
-            raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
+            self._join_again_or_leave()
+            return
         if error.fatal() or code in FINAL:
             raise KafkaFailure(f"{self.group} cannot go on: {error.str()}")
         if code == KafkaError.UNKNOWN_TOPIC_OR_PART and self._unknown_since is None:
             self._unknown_since = time.monotonic()
         log.warning("kafka", extra={"group": self.group, "problem": error.str()})
+
+    def _join_again_or_leave(self) -> None:
+        """After this member was fenced. Raises SlotTaken unless it only lost its session.
+
+        librdkafka 2.16 gives up its member id when its session ends, and until `poll` has served the loss it goes on
+        sending heartbeats and commits, under none. A broker that comes back just then answers as if the slot were
+        taken, and this client is dead for good. One that has an id, or never held a partition, was truly replaced.
+        """
+        if self._consumer.memberid() or not self._held:
+            raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
+        log.warning("joining again", extra={"group": self.group, "problem": "its session ended"})
+        self.close()
+        self._consumer = self._joined()
 
     def _require_topic(self) -> None:
         """Raises KafkaFailure when the topic was unknown and still is after a while: it is told only once."""
@@ -179,8 +204,14 @@ class GroupConsumer:
         self._unknown_since = None
 
     def metadata(self) -> object:
-        """This member's standing in the group, to be taken right before a transaction begins."""
-        return self._consumer.consumer_group_metadata()
+        """This member's standing in the group, to be taken right before a transaction begins.
+
+        Raises Aborted when its session has ended, which `poll` will tell: offsets sent under no id would be fenced.
+        """
+        standing = self._consumer.consumer_group_metadata()
+        if not self._consumer.memberid():  # asked last: it cannot get a new one before `poll` is called
+            raise Aborted("the session of this member has ended")
+        return standing
 
     def committed(self, wanted: Iterable[Home]) -> dict[Home, int]:
         """The group's committed offsets; a partition without one is left out. Raises Unreachable after 15 s."""
@@ -204,15 +235,16 @@ class GroupConsumer:
     def commit(self, offsets: Mapping[Home, int], note: str = "") -> None:
         """Commits offsets with a note; advisory for a desk. Trouble is logged, for the next commit mends it.
 
-        Only of partitions that are ours, and only while a broker answers: a commit that waits for one is sent after
-        the member has joined again under another id, and the broker then fences this member for good.
+        Only of partitions that are ours, and only while a broker answers, for a commit waits until one does; and not
+        under no id (see `_join_again_or_leave`).
         """
         mine = [TopicPartition(h.topic, h.partition, o, note) for h, o in offsets.items() if h in self.assigned]
         if not mine:
             return
         try:
             self._consumer.list_topics(self.topic, timeout=_ASK_S)
-            self._consumer.commit(offsets=mine, asynchronous=False)
+            if self._consumer.memberid():
+                self._consumer.commit(offsets=mine, asynchronous=False)
         except KafkaException as error:
             log.warning("offsets not committed", extra={"group": self.group, "problem": error.args[0].str()})
 
