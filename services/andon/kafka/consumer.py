@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 _ASK_S = 2.0
 _PAUSE_S = 0.05
 _WAIT_S = 15.0
+# For so long, a session, a member that had to join again may still be told of what it sent before.
+_SETTLED_S = 10.0
 # A broker that has just started may not know its topics yet.
 _UNKNOWN_S = 10.0
 
@@ -84,7 +87,8 @@ class GroupConsumer:
         self._consumer = self._joined()
 
     def _joined(self) -> Consumer:
-        self._held = False
+        self._id: str | None = None
+        self._renewed = -math.inf
         consumer = Consumer(self._settings)
         consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         return consumer
@@ -97,12 +101,18 @@ class GroupConsumer:
                 partition.offset = start
         consumer.incremental_assign(partitions)
         self.assigned.update(homes(partitions))
-        self._held = True
         if self._paused:
             consumer.pause(partitions)
             self._paused.update(homes(partitions))
         self._uncounted = True
         log.info("assigned", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
+
+    def _note_id(self) -> None:
+        """After an assignment: a second id of one client means that its session had ended in between."""
+        known = self._consumer.memberid() if self._uncounted else None
+        if known and known != self._id:
+            self._renewed = -math.inf if self._id is None else time.monotonic()
+            self._id = known
 
     def _require_count(self) -> None:
         """Compares the number of partitions after an assignment with that of the first. Raises PartitionsChanged.
@@ -136,6 +146,7 @@ class GroupConsumer:
         Raises SlotTaken, OffsetsMissing, PartitionsChanged or KafkaFailure; passing trouble is waited out.
         """
         first = self._consume(1, wait_s)
+        self._note_id()
         self._require_count()
         self._gone.clear()
         more = self._consume(most - 1, 0) if first and most > 1 else []
@@ -179,13 +190,16 @@ class GroupConsumer:
         log.warning("kafka", extra={"group": self.group, "problem": error.str()})
 
     def _join_again_or_leave(self) -> None:
-        """After this member was fenced. Raises SlotTaken unless it only lost its session.
+        """After this member was fenced. Raises SlotTaken unless the end of its own session explains it.
 
-        librdkafka 2.16 gives up its member id when its session ends, and until `poll` has served the loss it goes on
-        sending heartbeats and commits, under none. A broker that comes back just then answers as if the slot were
-        taken, and this client is dead for good. One that has an id, or never held a partition, was truly replaced.
+        librdkafka 2.16 then gives up its member id, and until `poll` has served the loss it sends heartbeats and
+        commits under none, which a broker answers as if the slot were taken. And a broker that stood still works off
+        two requests to join in any order, so the last id is not always the one we know. Either ends the client.
+
+        Two processes do not fence each other for long by this: who has joined again is not believed a second time.
         """
-        if self._consumer.memberid() or not self._held:
+        own = self._id is not None and self._consumer.memberid() != self._id
+        if not own and time.monotonic() - self._renewed > _SETTLED_S:
             raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
         log.warning("joining again", extra={"group": self.group, "problem": "its session ended"})
         self.close()
