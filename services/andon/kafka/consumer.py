@@ -193,8 +193,8 @@ class GroupConsumer:
         """After this member was fenced. Raises SlotTaken unless the end of its own session explains it.
 
         librdkafka 2.16 then gives up its member id, and until `poll` has served the loss it sends heartbeats and
-        commits under none, which a broker answers as if the slot were taken. And a broker that stood still works off
-        two requests to join in any order, so the last id is not always the one we know. Either ends the client.
+        commits under none, which a broker answers as if the slot were taken. After a broker that stood still, which
+        works off what was sent meanwhile, it was also seen under an id just got. Either ends the client for good.
 
         Two processes do not fence each other for long by this: who has joined again is not believed a second time.
         """
