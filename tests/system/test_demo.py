@@ -90,10 +90,6 @@ def test_an_unattended_run_and_the_next_one_with_its_data(up: Starter, tmp_path:
     second.nothing_left()
 
 
-@pytest.mark.skipif(
-    os.environ.get("ANDON_SOAK") != "1",
-    reason="ANDON_SOAK=1 runs it: after more than 10 s without Kafka a service may also be restarted (docs/proof.md)",
-)
 def test_kill_9_of_each_process_loses_nothing_and_touches_no_other(up: Starter, tmp_path: Path) -> None:
     file = tmp_path / "summary.json"
     one = up(tmp_path / "data", "--demo", "--for", "45s", "--summary", str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from andon.core.event import Home
 from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
 from andon.kafka.connection import Connection
-from andon.kafka.errors import KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
+from andon.kafka.errors import Aborted, KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.records import Record, from_message
 from andon.kafka.topics import group_of
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 _ASK_S = 2.0
 _PAUSE_S = 0.05
 _WAIT_S = 15.0
+# For so long, a session, a member that had to join again may still be told of what it sent before.
+_SETTLED_S = 10.0
 # A broker that has just started may not know its topics yet.
 _UNKNOWN_S = 10.0
 
@@ -35,6 +38,7 @@ class GroupConsumer:
     `on_assign(homes)` may return start offsets (a desk seeks to its store's); `on_revoke(homes)` is called for
     partitions that leave in good order and for lost ones alike: nothing of theirs that was read before may be
     committed afterwards. Both run inside `poll`, so never between the two ends of a transaction, and must not raise.
+    A member whose session ended, as it does when no broker answers for that long, joins again by itself.
     """
 
     def __init__(
@@ -79,8 +83,15 @@ class GroupConsumer:
             "queued.max.messages.kbytes": 8_192,
             "fetch.message.max.bytes": 1 << 20,
         }
-        self._consumer = Consumer(connection.client() | settings | dict(more or {}))
-        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        self._settings = connection.client() | settings | dict(more or {})
+        self._consumer = self._joined()
+
+    def _joined(self) -> Consumer:
+        self._id: str | None = None
+        self._renewed = -math.inf
+        consumer = Consumer(self._settings)
+        consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        return consumer
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = self._on_assign(homes(partitions)) if self._on_assign else {}
@@ -95,6 +106,13 @@ class GroupConsumer:
             self._paused.update(homes(partitions))
         self._uncounted = True
         log.info("assigned", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
+
+    def _note_id(self) -> None:
+        """After an assignment: a second id of one client means that its session had ended in between."""
+        known = self._consumer.memberid() if self._uncounted else None
+        if known and known != self._id:
+            self._renewed = -math.inf if self._id is None else time.monotonic()
+            self._id = known
 
     def _require_count(self) -> None:
         """Compares the number of partitions after an assignment with that of the first. Raises PartitionsChanged.
@@ -128,6 +146,7 @@ class GroupConsumer:
         Raises SlotTaken, OffsetsMissing, PartitionsChanged or KafkaFailure; passing trouble is waited out.
         """
         first = self._consume(1, wait_s)
+        self._note_id()
         self._require_count()
         self._gone.clear()
         more = self._consume(most - 1, 0) if first and most > 1 else []
@@ -136,8 +155,9 @@ class GroupConsumer:
         return [record for record in first if record.home not in self._gone] + more
 
     def _consume(self, most: int, wait_s: float) -> list[Record]:
+        consumer = self._consumer
         try:
-            got: list[Any] = self._consumer.consume(most, wait_s)
+            got: list[Any] = consumer.consume(most, wait_s)
         except KafkaException as error:
             self._raise(error.args[0])
             return []
@@ -148,6 +168,8 @@ class GroupConsumer:
                 records.append(from_message(message))
             else:
                 self._raise(problem)
+                if consumer is not self._consumer:
+                    return []  # every partition has left with it
         return records
 
     def _raise(self, error: KafkaError) -> None:
@@ -159,12 +181,29 @@ class GroupConsumer:
                 f"idle group expire; `andon topics offsets {self.group}` shows what is known and restores them"
             )
         if code in FENCED_MEMBER:
-            raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
+            self._join_again_or_leave()
+            return
         if error.fatal() or code in FINAL:
             raise KafkaFailure(f"{self.group} cannot go on: {error.str()}")
         if code == KafkaError.UNKNOWN_TOPIC_OR_PART and self._unknown_since is None:
             self._unknown_since = time.monotonic()
         log.warning("kafka", extra={"group": self.group, "problem": error.str()})
+
+    def _join_again_or_leave(self) -> None:
+        """After this member was fenced. Raises SlotTaken unless the end of its own session explains it.
+
+        librdkafka 2.16 then gives up its member id, and until `poll` has served the loss it sends heartbeats and
+        commits under none, which a broker answers as if the slot were taken. After a broker that stood still, which
+        works off what was sent meanwhile, it was also seen under an id just got. Either ends the client for good.
+
+        Two processes do not fence each other for long by this: who has joined again is not believed a second time.
+        """
+        own = self._id is not None and self._consumer.memberid() != self._id
+        if not own and time.monotonic() - self._renewed > _SETTLED_S:
+            raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
+        log.warning("joining again", extra={"group": self.group, "problem": "its session ended"})
+        self.close()
+        self._consumer = self._joined()
 
     def _require_topic(self) -> None:
         """Raises KafkaFailure when the topic was unknown and still is after a while: it is told only once."""
@@ -179,8 +218,14 @@ class GroupConsumer:
         self._unknown_since = None
 
     def metadata(self) -> object:
-        """This member's standing in the group, to be taken right before a transaction begins."""
-        return self._consumer.consumer_group_metadata()
+        """This member's standing in the group, to be taken right before a transaction begins.
+
+        Raises Aborted when its session has ended, which `poll` will tell: offsets sent under no id would be fenced.
+        """
+        standing = self._consumer.consumer_group_metadata()
+        if not self._consumer.memberid():  # asked last: it cannot get a new one before `poll` is called
+            raise Aborted("the session of this member has ended")
+        return standing
 
     def committed(self, wanted: Iterable[Home]) -> dict[Home, int]:
         """The group's committed offsets; a partition without one is left out. Raises Unreachable after 15 s."""
@@ -205,8 +250,8 @@ class GroupConsumer:
         """Commits offsets, each with its note if it has one; advisory for a desk. Whether all of them are committed:
         trouble is logged, for a later commit mends it.
 
-        Only of partitions that are ours, and only while a broker answers: a commit that waits for one is sent after
-        the member has joined again under another id, and the broker then fences this member for good.
+        Only of partitions that are ours, and only while a broker answers, for a commit waits until one does; and not
+        under no id (see `_join_again_or_leave`).
         """
         said = notes or {}
         mine = [
@@ -216,6 +261,8 @@ class GroupConsumer:
             return False
         try:
             self._consumer.list_topics(self.topic, timeout=_ASK_S)
+            if not self._consumer.memberid():
+                return False
             refused = [p.error for p in self._consumer.commit(offsets=mine, asynchronous=False) if p.error]
         except KafkaException as error:
             refused = [error.args[0]]

@@ -84,6 +84,7 @@ def error(status: int, text: str) -> bytes:
         (500, b"<html>", Retryable, Reason.SERVER_ERROR),
         (502, b"<html>bad gateway</html>", Retryable, Reason.SERVER_ERROR),
         (400, error(400, "Mon Nov 23: An error occurred. Please check the server log"), Retryable, Reason.SERVER_ERROR),
+        (400, b"<html>An error has occurred</html>", Retryable, Reason.SERVER_ERROR),
         (200, error(403, "Permission denied"), Rejected, Reason.CREDENTIALS),
         (200, b"<html>a login page</html>", Retryable, Reason.BAD_REPLY),
         (200, b"", Retryable, Reason.BAD_REPLY),

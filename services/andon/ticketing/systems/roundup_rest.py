@@ -16,7 +16,8 @@ from andon.core.ports import Context, Reply
 from andon.core.reason import Reason
 
 _DETAIL = 300
-# Roundup answers 400 with this text when something broke inside it, for instance when its database was locked.
+# Roundup answers 400 with this text when something broke inside it, for instance when its database was locked; and with
+# a page for people, so without a text for us, when it broke before it came to its REST interface.
 _BROKE_INSIDE = "An error occurred"
 
 
@@ -115,7 +116,8 @@ def _failure(status: int, said: str, headers: Mapping[str, str]) -> Failure:
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         after = headers.get("retry-after", "")
         return Retryable(Reason.THROTTLED, detail, after=float(after) if after.isdecimal() else None)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _BROKE_INSIDE in said:
+    broke = _BROKE_INSIDE in said or (status == HTTPStatus.BAD_REQUEST and not said)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or broke:
         return Retryable(Reason.SERVER_ERROR, detail)
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return Retryable(Reason.TIMEOUT, detail)
