@@ -70,6 +70,8 @@ class Publisher:
             except KafkaException as error:
                 batch.told(index, error.args[0].str())
         self._hurry()
+        if len(records) > 1:
+            self._producer.poll(0)  # what took so long kept acknowledgements of others waiting
         return await batch.future
 
     def _produce(self, record: Outgoing, report: Callable[[KafkaError | None, Message], None]) -> None:
