@@ -18,7 +18,7 @@ class Home(msgspec.Struct, frozen=True, order=True, array_like=True):
     partition: int
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """Where a record stands in Kafka. `at` is the broker's append time in milliseconds since 1970, 0 when unknown."""
 
     topic: str

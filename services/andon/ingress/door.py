@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from andon.core.event import Event, Position
+from andon.core.event import Position
 from andon.core.failure import Retryable
 from andon.core.ports import Inbound
 from andon.core.reason import Reason
@@ -29,8 +29,8 @@ _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
 class Log(Protocol):
     """The durable log behind the door."""
 
-    async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
-        """Appends events; one answer each, in order: the position, once acknowledged with acks=all, or why not.
+    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+        """Appends the records; one answer each, in order: the position, once acknowledged with acks=all, or why not.
 
         Answers within its own deadline, whatever the broker does; what it does not know by then it refuses.
         """
@@ -92,17 +92,20 @@ class Door:
 
     async def single(self, client: Client, headers: Mapping[str, str], body: bytes) -> Accepted:
         """Takes the one event of the body. Raises Refused."""
-        await self._admit(1)
+        if not self._enter(1):
+            await self._turn(1)
         try:
             draft = client.source.draft(Inbound(client.name, headers, body))
-            (no,) = await self._once(client, (draft,))
+            no = self._unfit(draft)
+            if no is None:
+                (no,) = await self._once(client, (draft,))
         except Invalid as invalid:
             raise refused(invalid) from None
         finally:
             self._admission.leave(1)
         if no is not None:
             raise no
-        return Accepted(draft.event.id)
+        return Accepted(draft.id)
 
     async def batch(self, client: Client, headers: Mapping[str, str], body: bytes) -> list[Item]:
         """Takes the events of an array; one answer per event, in order.
@@ -136,70 +139,75 @@ class Door:
         """Per element, no more than a window of them, the id under which it was accepted, or why it was not."""
         try:
             # Elements wait for their turn as the bytes they came in: parsed they take ten times the memory.
-            await self._admit(len(elements))
+            if not self._enter(len(elements)):
+                await self._turn(len(elements))
         except Refused as no:
             return [no] * len(elements)
         try:
             drafts = client.source.drafts(inbound, elements)
-            good = [draft for draft in drafts if isinstance(draft, Draft)]
-            answers = iter(await self._once(client, good))
+            unfit = [self._unfit(draft) for draft in drafts]
+            good = [draft for draft, no in zip(drafts, unfit, strict=True) if no is None and isinstance(draft, Draft)]
+            answers = await self._once(client, good)
         finally:
             self._admission.leave(len(elements))
-        return [refused(draft) if isinstance(draft, Invalid) else next(answers) or draft.event.id for draft in drafts]
+        judged = iter([no or draft.id for draft, no in zip(good, answers, strict=True)])
+        return [no or next(judged) for no in unfit]
 
-    async def _admit(self, events: int) -> None:
-        """Takes that many places. Raises Refused."""
+    def _unfit(self, draft: Draft | Invalid) -> Refused | None:
+        if isinstance(draft, Invalid):
+            return refused(draft)
+        if draft.size > self.limits.body:
+            return Refused(Reason.TOO_LARGE, f"an event has at most {self.limits.body:,} bytes")
+        return None
+
+    def _enter(self, events: int) -> bool:
+        """Takes that many places if they are free; False: wait for your turn. Raises Refused."""
         if not self._requests.available:
             raise _unavailable(_NO_STORE)
         try:
-            if not self._admission.enter(events):
-                await self._admission.wait(events)
+            return self._admission.enter(events)
+        except Over as over:
+            raise Refused(Reason.OVER_CAPACITY, over.detail, after=over.after) from None
+
+    async def _turn(self, events: int) -> None:
+        """Takes that many places when they are free. Raises Refused."""
+        try:
+            await self._admission.wait(events)
         except Over as over:
             raise Refused(Reason.OVER_CAPACITY, over.detail, after=over.after) from None
 
     async def _once(self, client: Client, drafts: Sequence[Draft]) -> Sequence[Refused | None]:
         """Appends what is new and answers what is not as it was answered before; None means accepted."""
-        known, strangers = self._requests.look(drafts)
+        known: Mapping[bytes, Request] = {}
         try:
-            if strangers:
-                known |= await self._requests.recall(strangers)
+            if strangers := self._requests.strangers(drafts):
+                known = await self._requests.recall(drafts, strangers)
         except StoreFailure:
             return [_unavailable(_NO_STORE)] * len(drafts)
-        answers: list[Refused | None] = [None] * len(drafts)
-        fresh: list[int] = []
-        repeats: list[tuple[int, Request]] = []
-        for place, draft in enumerate(drafts):
-            if draft.size > self.limits.body:
-                answers[place] = Refused(Reason.TOO_LARGE, f"an event has at most {self.limits.body:,} bytes")
-            elif (first := self._requests.claim(draft, known)) is None:
-                fresh.append(place)
-            else:
-                repeats.append((place, first))
-        if fresh:
-            await self._append(client, drafts, fresh, answers)
-        for place, first in repeats:
-            answers[place] = await self._repeat(drafts[place], first)
-        return answers
+        firsts = self._requests.claim(drafts, known)
+        fresh = [draft for draft, first in zip(drafts, firsts, strict=True) if first is None]
+        appended = iter(await self._append(client, fresh)) if fresh else iter(())
+        return [
+            next(appended) if first is None else await self._repeat(draft, first)
+            for draft, first in zip(drafts, firsts, strict=True)
+        ]
 
-    async def _append(
-        self, client: Client, drafts: Sequence[Draft], fresh: Sequence[int], answers: list[Refused | None]
-    ) -> None:
-        """Appends the claimed drafts at these places and settles or releases every one of them."""
-        results: Sequence[Position | Retryable] = ()
-        taken = 0
+    async def _append(self, client: Client, drafts: Sequence[Draft]) -> list[Refused | None]:
+        """Appends claimed drafts and ends every claim, come what may; None means that the log has it."""
+        fates: list[Position | Retryable | None] = [None] * len(drafts)
         try:
-            results = await self._log.append([drafts[place].event for place in fresh])
+            results = await self._log.append(drafts)
+            fates[: len(results)] = results
         finally:
-            for number, place in enumerate(fresh):
-                result = results[number] if number < len(results) else None
-                if isinstance(result, Position):
-                    self._requests.settle(drafts[place], result)
-                    taken += 1
-                else:
-                    self._requests.release(drafts[place])
-                    answers[place] = _unavailable(_NO_ACK, result.after if result else None)
+            taken = self._requests.settle(drafts, fates)
             if taken:
                 self.metrics.accepted(client.name, taken)
+        if taken == len(drafts):
+            return [None] * taken
+        return [
+            None if isinstance(fate, Position) else _unavailable(_NO_ACK, fate.after if fate else None)
+            for fate in fates
+        ]
 
     async def _repeat(self, draft: Draft, first: Request) -> Refused | None:
         if not await self._requests.accepted(first):

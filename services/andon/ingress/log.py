@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from andon.core.event import Event, Position
+from andon.core.event import Position
 from andon.core.failure import Retryable
 from andon.core.reason import Reason
-from andon.kafka.codecs import encode
+from andon.ingress.sources.http import Draft
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import EVENTS
@@ -19,10 +19,10 @@ class KafkaLog:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
         """One answer per event: its position once every replica in sync has it, or why that is not known."""
         fates = await self._publisher.append(
-            [Outgoing(EVENTS, event.subject.encode(), encode(event)) for event in events]
+            [Outgoing(EVENTS, draft.subject.encode(), draft.record) for draft in drafts]
         )
         return [fate if isinstance(fate, Position) else _unknown(fate) for fate in fates]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -16,7 +16,7 @@ from andon.ingress.sources.http import Draft
 from andon.store.requests import Request
 
 KEEP = 3 * 86_400.0 + 3_600.0
-LINGER = 0.1
+LINGER = 0.25
 PRUNE_EVERY = 600.0
 RECENT = 16_384
 UNWRITTEN = 50_000
@@ -47,7 +47,7 @@ class Requests:
     """Idempotency over the scope of a key, at least 3 days, across restarts.
 
     A draft's keys are claimed before its event is appended, then settled with the position or released. An answer
-    never waits for the index: entries stay in memory until a group commit, some 100 ms later, has written
+    never waits for the index: entries stay in memory until a group commit, some 250 ms later, has written
     them. A Bloom filter over all keys of the index spares a new id the look into it. Belongs to one event loop.
 
     A failing index is reported once to `fatal`; from then on `available` is False (law L4).
@@ -57,9 +57,11 @@ class Requests:
         self._index = index
         self._clock = clock
         self._fatal = fatal
-        self._open: dict[bytes, Entry] = {}
-        self._recent: OrderedDict[bytes, Request] = OrderedDict()
+        # What is claimed, what waits for the index, and what was written to it last.
+        self._memory: dict[bytes, Entry] = {}
         self._unwritten: list[Entry] = []
+        self._written: deque[Sequence[Entry]] = deque()
+        self._recent = 0
         self._filter = Bloom()
         self._wake = asyncio.Event()
         self._closing = False
@@ -71,7 +73,7 @@ class Requests:
     @property
     def available(self) -> bool:
         """Whether new requests may be claimed: the index works, and keeps up."""
-        return not self._broken and len(self._open) < UNWRITTEN
+        return not self._broken and len(self._memory) - self._recent < UNWRITTEN
 
     async def start(self) -> None:
         """Forgets what is too old and reads the kept keys. Raises StoreFailure."""
@@ -89,61 +91,65 @@ class Requests:
         self._writer.shutdown()
         self._reader.shutdown()
 
-    def look(self, drafts: Iterable[Draft]) -> tuple[dict[bytes, Request], list[bytes]]:
-        """What memory has under the drafts' keys, and the keys that only the index may have: `recall` those.
+    def strangers(self, drafts: Iterable[Draft]) -> list[bytes]:
+        """The drafts' keys that memory does not know and the index may: `recall` those, if any."""
+        known = self._filter
+        return [key for draft in drafts for key in draft.keys if key in known and key not in self._memory]
 
-        What memory has now is handed out, because it may have left memory when the index has answered.
-        """
-        known: dict[bytes, Request] = {}
-        strangers: list[bytes] = []
-        for draft in drafts:
-            for key in draft.keys:
-                if (request := self._open.get(key) or self._recent.get(key)) is not None:
-                    known[key] = request
-                elif key in self._filter:
-                    strangers.append(key)
-        return known, strangers
-
-    async def recall(self, keys: Sequence[bytes]) -> dict[bytes, Request]:
-        """What the index has under these keys. Raises StoreFailure."""
+    async def recall(self, drafts: Iterable[Draft], strangers: Sequence[bytes]) -> dict[bytes, Request]:
+        """What is known under the drafts' keys. Raises StoreFailure."""
+        # What memory has now may have left it when the index has answered.
+        memory = self._memory
+        known: dict[bytes, Request] = {key: memory[key] for draft in drafts for key in draft.keys if key in memory}
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._reader, self._index.read, keys)
+            found = await asyncio.get_running_loop().run_in_executor(self._reader, self._index.read, strangers)
         except StoreFailure as error:
             self._break(error)
             raise
-        return {request.key: request for request in found}
+        return known | {request.key: request for request in found}
 
-    def claim(self, draft: Draft, known: Mapping[bytes, Request]) -> Request | None:
-        """None: the draft is new, and yours to settle or release. Otherwise the request it repeats.
+    def claim(self, drafts: Iterable[Draft], known: Mapping[bytes, Request]) -> list[Request | None]:
+        """Per draft None: it is new, and yours to settle. Otherwise the request it repeats.
 
-        `known` is what `look` and `recall` found.
+        `known` is what `recall` found.
         """
-        for key in draft.keys:
-            request = self._open.get(key) or known.get(key) or self._recent.get(key)
-            if request is not None:
-                return request
-        for key in draft.keys:
-            self._open[key] = Entry(key, draft.digest)
-        return None
+        memory = self._memory
+        firsts: list[Request | None] = []
+        for draft in drafts:
+            first: Request | None = None
+            for key in draft.keys:
+                first = memory.get(key) or known.get(key)
+                if first is not None:
+                    break
+            else:
+                for key in draft.keys:
+                    memory[key] = Entry(key, draft.digest)
+            firsts.append(first)
+        return firsts
 
-    def settle(self, draft: Draft, position: Position) -> None:
-        """The log has it."""
-        for key in draft.keys:
-            entry = self._open[key]
-            entry.position = position
-            self._unwritten.append(entry)
-            if entry.turn is not None:
-                entry.turn.set_result(None)
-        if draft.keys:
+    def settle(self, drafts: Sequence[Draft], fates: Sequence[Position | object]) -> int:
+        """Ends the claims on these drafts, and tells how many of them the log has: those whose fate is a position.
+
+        Any other was not appended, or nobody knows: the next request with its keys is a new one.
+        """
+        memory, unwritten = self._memory, self._unwritten
+        taken = 0
+        for draft, fate in zip(drafts, fates, strict=True):
+            position = fate if isinstance(fate, Position) else None
+            taken += position is not None
+            for key in draft.keys:
+                if position is not None:
+                    entry = memory[key]
+                    entry.position = position
+                    unwritten.append(entry)
+                else:
+                    entry = memory.pop(key)
+                    entry.failed = True
+                if entry.turn is not None:
+                    entry.turn.set_result(None)
+        if unwritten:
             self._wake.set()
-
-    def release(self, draft: Draft) -> None:
-        """It was not appended, or nobody knows: the next request with its keys is a new one."""
-        for key in draft.keys:
-            entry = self._open.pop(key)
-            entry.failed = True
-            if entry.turn is not None:
-                entry.turn.set_result(None)
+        return taken
 
     async def accepted(self, known: Request) -> bool:
         """Whether the request known under this key was accepted; waits for the outcome of one under way."""
@@ -165,8 +171,6 @@ class Requests:
             now = self._clock.now()
             if group:
                 await loop.run_in_executor(self._writer, self._keep, group, now)
-                for entry in group:
-                    del self._open[entry.key]
                 self._remember(group)
             if now >= prune_at:
                 await loop.run_in_executor(self._writer, self._tidy, now)
@@ -188,12 +192,15 @@ class Requests:
                 rebuilt.update(keys)
             self._filter = rebuilt
 
-    def _remember(self, requests: Iterable[Request]) -> None:
-        recent = self._recent
-        for request in requests:
-            recent[request.key] = request
-        while len(recent) > RECENT:
-            recent.popitem(last=False)
+    def _remember(self, group: Sequence[Entry]) -> None:
+        """Keeps what was just written for a while; the oldest groups leave memory."""
+        self._written.append(group)
+        self._recent += len(group)
+        while self._recent > RECENT:
+            oldest = self._written.popleft()
+            self._recent -= len(oldest)
+            for entry in oldest:
+                del self._memory[entry.key]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

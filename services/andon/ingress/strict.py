@@ -24,10 +24,11 @@ _MISSING = re.compile(r"missing required field `(.*?)`")
 _PLACE = re.compile(r"^(.*) - at `\$\.?(.*)`$")
 
 
-def too_deep(raw: bytes) -> bool:
-    """Whether well-formed JSON is nested deeper than DEPTH levels."""
-    # Text with fewer brackets than levels cannot be deep; that answers for almost every event in two scans.
-    if raw.count(b"{") + raw.count(b"[") <= DEPTH:
+def too_deep(raw: bytes, colons: int) -> bool:
+    """Whether well-formed JSON, an object that holds so many colons, is nested deeper than DEPTH levels."""
+    # What is in an object stands behind a colon: without arrays each level but the first has one. That answers for
+    # most events; text with fewer brackets than levels cannot be deep either.
+    if (colons < DEPTH and b"[" not in raw) or raw.count(b"{") + raw.count(b"[") <= DEPTH:
         return False
     # Brackets alone, all of one kind: each round takes away the innermost pairs, so depth is the number of rounds.
     pairs = _STRINGS.sub(b"", raw).translate(_SQUARE, _NOT_BRACKETS)
@@ -38,15 +39,16 @@ def too_deep(raw: bytes) -> bool:
     return True
 
 
-def surely_unique(raw: bytes, canonical: bytes) -> bool:
-    """Whether no key stands twice in `raw`, judged without reading it; False means "look closely".
+def surely_unique(raw: bytes, colons: int, canonical: bytes) -> bool:
+    """Whether no key stands twice in `raw`, which holds so many colons, judged without reading it; False means "look
+    closely".
 
     `canonical` is `raw` decoded and encoded again by msgspec.
     """
     # Decoding keeps one of two equal keys, so encoding again yields at least one colon less. A colon in the output
     # stands for one in the input unless that one was written as an escape (\u003a), which could make up for a key
     # that was lost; no other character is ever written with a colon.
-    return canonical.count(b":") == raw.count(b":") and (b"\\" not in raw or b"\\u003" not in raw)
+    return canonical.count(b":") == colons and (b"\\" not in raw or b"\\u003" not in raw)
 
 
 class _Pairs(list[tuple[str, Any]]):

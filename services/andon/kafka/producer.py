@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from andon.core.event import Position
 from andon.kafka.connection import LARGEST_PARKED, Connection
 from andon.kafka.records import Outgoing
+
+_BUSY_S = 0.001
+_IDLE_S = 0.25
 
 Written = Position | str
 """Where a record stands, or why it was not written (or cannot be known to be)."""
@@ -47,68 +49,72 @@ class Publisher:
             }
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reports: deque[tuple[_Batch, int, Written]] = deque()
-        self._woken = False
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"{client_id}-acks", daemon=True)
+        self._next: asyncio.TimerHandle | None = None
+        self._idle = True
+        self._closing = False
+        self._ended = threading.Event()
 
     def start(self) -> None:
         """Begins to serve acknowledgements on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._serve()
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[Written]:
         """Writes the records; one fate per record, in order."""
         batch = _Batch(len(records), asyncio.get_running_loop().create_future())
         for index, record in enumerate(records):
-            if self._closing.is_set():
+            if self._closing:
                 batch.told(index, "closed")
                 continue
             try:
-                self._produce(record, batch, index)
+                self._produce(record, partial(batch.report, index))
             except BufferError:
                 batch.told(index, "queue full")
             except KafkaException as error:
                 batch.told(index, error.args[0].str())
+        self._hurry()
+        if len(records) > 1:
+            self._producer.poll(0)  # what took so long kept acknowledgements of others waiting
         return await batch.future
 
-    def _produce(self, record: Outgoing, batch: _Batch, index: int) -> None:
-        more: dict[str, Any] = {"headers": list(record.headers)} if record.headers else {}
-        self._producer.produce(
-            record.topic, record.value, key=record.key, on_delivery=partial(self._report, batch, index), **more
-        )
+    def _produce(self, record: Outgoing, report: Callable[[KafkaError | None, Message], None]) -> None:
+        if record.headers:
+            headers: Any = list(record.headers)
+            self._producer.produce(record.topic, record.value, record.key, on_delivery=report, headers=headers)
+        else:
+            self._producer.produce(record.topic, record.value, record.key, on_delivery=report)
 
-    def _report(self, batch: _Batch, index: int, error: KafkaError | None, message: Message) -> None:
-        fate: Written = error.str() if error is not None else _position(message)
-        self._reports.append((batch, index, fate))
+    # Acknowledgements are fetched by the loop itself, now and then. A thread that waits for them would take the
+    # interpreter's lock from the loop once per record: at the door that cost more than all the rest of writing.
 
     def _serve(self) -> None:
-        # One wake-up of the loop per burst of acknowledgements, not one per record: that is most of the door's speed.
-        while not self._closing.is_set():
-            self._producer.poll(0.05)
-            if self._reports and not self._woken and self._loop is not None:
-                self._woken = True
-                self._loop.call_soon_threadsafe(self._tell)
+        try:
+            self._producer.poll(0)
+        finally:
+            self._idle = not len(self._producer)
+            if self._closing and self._idle:
+                self._ended.set()
+            elif self._loop is not None:
+                self._next = self._loop.call_later(_IDLE_S if self._idle else _BUSY_S, self._serve)
 
-    def _tell(self) -> None:
-        self._woken = False
-        while self._reports:
-            batch, index, fate = self._reports.popleft()
-            batch.told(index, fate)
+    def _hurry(self) -> None:
+        if self._idle and self._loop is not None and self._next is not None:
+            self._idle = False
+            self._next.cancel()
+            self._next = self._loop.call_later(_BUSY_S, self._serve)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Waits for what is in flight, then stops. What has no answer by then is told so: nobody waits for ever."""
-        self._closing.set()
-        self._thread.join()
-        if self._producer.flush(timeout_s):
+        """Waits for what is in flight, then stops. What has no answer by then is told so: nobody waits for ever.
+
+        Blocks while the loop tells the last fates: call it in a thread.
+        """
+        if self._loop is None:
+            return
+        self._closing = True
+        self._loop.call_soon_threadsafe(self._hurry)
+        if not self._ended.wait(timeout_s):
             self._producer.purge()
-            self._producer.flush(1.0)
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
-
-
-def _position(message: Any) -> Position:
-    return Position(message.topic(), message.partition(), message.offset(), message.timestamp()[1])
+            self._ended.wait(1.0)
 
 
 class _Batch:
@@ -122,6 +128,13 @@ class _Batch:
         self.future = future
         if not size:
             future.set_result(self.fates)
+
+    def report(self, index: int, error: KafkaError | None, message: Any) -> None:
+        """What librdkafka says of one record."""
+        if error is None:
+            self.told(index, Position(message.topic(), message.partition(), message.offset(), message.timestamp()[1]))
+        else:
+            self.told(index, error.str())
 
     def told(self, index: int, fate: Written) -> None:
         self.fates[index] = fate

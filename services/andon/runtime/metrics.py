@@ -18,6 +18,7 @@ class Metrics:
         self._gauges: list[Callable[[], None]] = []
         r = self.registry
         self._accepted = Counter("andon_events_accepted", "Events answered with 202.", ["source"], registry=r)
+        self._accepted_of: dict[str, Counter] = {}
         self._refused = Counter("andon_refused", "Requests refused at the door.", ["reason"], registry=r)
         records = Counter("andon_records", "Records that left a service.", ["service", "outcome", "reason"], registry=r)
         deliveries = Counter(
@@ -59,7 +60,10 @@ class Metrics:
         return generate_latest(self.registry)
 
     def accepted(self, source: str, count: int = 1) -> None:
-        self._accepted.labels(source).inc(count)
+        counter = self._accepted_of.get(source)
+        if counter is None:
+            counter = self._accepted_of[source] = self._accepted.labels(source)
+        counter.inc(count)
 
     def refused(self, reason: str, count: int = 1) -> None:
         self._refused.labels(reason).inc(count)

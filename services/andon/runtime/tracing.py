@@ -104,26 +104,38 @@ def _nanoseconds(seconds: float) -> int:
     return int(seconds * 1e9)
 
 
-class EventLog(Protocol):
+class Draft(Protocol):
+    """Something the door is about to append."""
+
+    @property
+    def event(self) -> Event: ...
+
+
+D = TypeVar("D", bound=Draft)
+D_in = TypeVar("D_in", bound=Draft, contravariant=True)
+
+
+class EventLog(Protocol[D_in]):
     """The log behind the door, as `ingress.door.Log`."""
 
-    async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]: ...
+    async def append(self, drafts: Sequence[D_in], /) -> Sequence[Position | Retryable]: ...
 
 
-class TracedLog:
+class TracedLog(Generic[D]):
     """A log that tells a span `accept` for every event it has taken, from the append to the acknowledgement."""
 
-    def __init__(self, inner: EventLog, spans: Spans, clock: Clock) -> None:
+    def __init__(self, inner: EventLog[D], spans: Spans, clock: Clock) -> None:
         self._inner = inner
         self._spans = spans
         self._clock = clock
 
-    async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[D], /) -> Sequence[Position | Retryable]:
         began = self._clock.now()
-        fates = await self._inner.append(events)
+        fates = await self._inner.append(drafts)
         ended = self._clock.now()
-        for event, fate in zip(events, fates, strict=False):
+        for draft, fate in zip(drafts, fates, strict=False):
             if isinstance(fate, Position):
+                event = draft.event
                 told = {**_of(event), "partition": fate.partition, "offset": fate.offset}
                 self._spans("accept", event.traceparent, began, ended, told, failed=False)
         return fates
@@ -233,7 +245,7 @@ def _event_of(body: bytes) -> _Named | None:
         return None
 
 
-def traced_log(inner: EventLog, spans: Spans | None, clock: Clock) -> EventLog:
+def traced_log(inner: EventLog[D], spans: Spans | None, clock: Clock) -> EventLog[D]:
     """The log itself, unless spans are wanted."""
     return TracedLog(inner, spans, clock) if spans else inner
 

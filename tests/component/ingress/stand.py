@@ -21,7 +21,7 @@ from andon.ingress.api import application
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
 from andon.ingress.requests import Requests
-from andon.ingress.sources.http import HttpSource
+from andon.ingress.sources.http import Draft, HttpSource
 from andon.runtime.clock import SystemClock
 from andon.store.requests import RequestIndex
 
@@ -42,21 +42,21 @@ class FakeLog:
         self.answers: list[Retryable | None] = []
         self.short = 0
 
-    async def append(self, events: Sequence[Event], /) -> Sequence[Position | Retryable]:
-        self.asked += len(events)
+    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+        self.asked += len(drafts)
         self.moved.set()
         try:
             async with asyncio.timeout(self.deadline):
                 await self.open.wait()
         except TimeoutError:
-            return [Retryable(Reason.UNAVAILABLE, "no acknowledgement", ambiguous=True)] * len(events)
-        self.appends.append(len(events))
+            return [Retryable(Reason.UNAVAILABLE, "no acknowledgement", ambiguous=True)] * len(drafts)
+        self.appends.append(len(drafts))
         results: list[Position | Retryable] = []
-        for event in events:
+        for draft in drafts:
             answer = self.answers.pop(0) if self.answers else None
             if answer is None:
                 results.append(Position(TOPIC, 0, len(self.events), 1_760_000_000_000))
-                self.events.append(event)
+                self.events.append(draft.event)
             else:
                 results.append(answer)
         return results[: len(results) - self.short]

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from andon.core.event import Position
+from andon.kafka import producer
 from andon.kafka.connection import LARGEST_PARKED, Connection, Sparing
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
@@ -34,6 +35,24 @@ def test_positions_are_those_of_the_log_in_order(kafka: Kafka) -> None:
     standing = kafka.read(topic)
     assert [one.value() for one in standing] == [b"%d" % n for _ in range(5) for n in range(100)]
     assert fates == [Position(topic, 0, one.offset(), one.timestamp()[1]) for one in standing]
+
+
+@pytest.mark.kafka
+def test_an_idle_publisher_does_not_let_a_record_wait(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "_IDLE_S", 3_600.0)
+    topic = kafka.topic()
+
+    async def main() -> None:
+        publisher = Publisher(kafka.connection, "test")
+        publisher.start()
+        for _ in range(3):
+            (fate,) = await asyncio.wait_for(publisher.append(outgoing(topic, 1)), 30)
+            assert isinstance(fate, Position)
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(asyncio.to_thread(publisher.close), 30)
+
+    asyncio.run(main())
+    assert len(kafka.read(topic)) == 3
 
 
 @pytest.mark.kafka

@@ -19,6 +19,7 @@ from andon.ingress.refusal import Invalid
 from andon.ingress.sources.http import Draft, HttpSource, Randomness
 from andon.testing.clock import ManualClock
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CLOCK = ManualClock(1_760_000_000.0)
 
 
@@ -93,6 +94,7 @@ BAD = [
     (b'{"type":"a","data":{"v":"\xff"}}', Reason.MALFORMED, ""),
     (b'{"type":"a","data":{"v":"\\ud800"}}', Reason.MALFORMED, ""),
     (b'\xef\xbb\xbf{"type":"a"}', Reason.MALFORMED, ""),
+    (b'\x0b{"type":"a"}', Reason.MALFORMED, ""),
     (b"", Reason.MALFORMED, ""),
     (b'{"type":"a"', Reason.MALFORMED, ""),
     (b'{"type":"a"} {}', Reason.MALFORMED, ""),
@@ -138,6 +140,43 @@ def test_all_that_is_given_arrives_unchanged() -> None:
     assert event.time == datetime(2026, 3, 1, 0, 30, 0, 250_000, tzinfo=UTC)
     assert (event.id, event.source, event.subject, event.type) == ("E-1", "line-3-plc", "line-3/M-07", body["type"])
     assert (event.data, event.labels, event.facts, event.origin) == (body["data"], body["labels"], {}, ())
+
+
+def test_the_record_is_what_was_written_and_what_the_door_adds() -> None:
+    given = (
+        b'{ "type":"t", "id":"E-1","subject":"s","source":"x",'
+        b'"data":{"b":71.50,"a":"\\u8bf4"},\n"time":"2026-03-01T08:30:00Z" }'
+    )
+    draft = sent(b"\n " + given + b" \n", {"traceparent": TRACE})
+    assert draft.record == given[:-1] + b',"traceparent":"' + TRACE.encode() + b'"}'
+    assert list(draft.event.data.items()) == [("b", 71.5), ("a", "说")]
+    filled = json.loads(sent(b'{"type":"t"}', {"traceparent": TRACE}).record)
+    assert filled.pop("id")
+    assert filled.pop("time")
+    assert filled == {"type": "t", "source": "mes", "subject": "mes", "data": {}, "traceparent": TRACE}
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("2026-03-01T08:30:00.250+08:00", "2026-03-01T08:30:00.250+08:00"),
+        ("2026-03-01T00:30:00Z", "2026-03-01T00:30:00Z"),
+        ("2026-03-01T08:30:00+0800", "2026-03-01T08:30:00+08:00"),
+        ("2026-03-01t00:30:00z", "2026-03-01T00:30:00+00:00"),
+        ("2026-03-01 00:30:00Z", "2026-03-01T00:30:00+00:00"),
+    ],
+)
+def test_a_time_stands_in_the_record_as_any_reader_takes_it(written: str, kept: str) -> None:
+    draft = sent({"type": "t", "time": written, "data": {"b": 1, "a": 2}})
+    assert json.loads(draft.record)["time"] == kept
+    assert (draft.event.time, draft.event.data) == (datetime.fromisoformat(kept), {"b": 1, "a": 2})
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T08:30:00\\u005a", '2026-03-01T08:30:00Z"', "", "Z"])
+def test_a_time_that_only_looks_like_one_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        sent({"type": "t", "time": text})
+    assert caught.value.field == "time"
 
 
 def test_what_is_missing_is_filled_in() -> None:

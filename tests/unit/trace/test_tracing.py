@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from andon.config.settings import Otel
-from andon.core.event import Home, Position
+from andon.core.event import Event, Home, Position
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Parked
 from andon.core.ports import Result
@@ -24,6 +24,12 @@ from andon.testing.clock import ManualClock
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EVENT = event(traceparent=TRACEPARENT)
+
+
+class Drafted(msgspec.Struct):
+    """What the door appends, as far as a span tells of it."""
+
+    event: Event
 
 
 class Told:
@@ -91,7 +97,7 @@ def test_the_door_tells_only_what_the_log_has_taken() -> None:
 
     told = Told()
     traced = tracing.traced_log(Log(), told, ManualClock())
-    assert len(asyncio.run(traced.append([EVENT, event(id="e-2")]))) == 2
+    assert len(asyncio.run(traced.append([Drafted(EVENT), Drafted(event(id="e-2"))]))) == 2
     ((name, trace, attributes, failed),) = told.spans
     assert (name, trace, failed) == ("accept", TRACEPARENT, False)
     assert (attributes["partition"], attributes["offset"]) == (3, 17)

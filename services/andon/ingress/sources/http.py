@@ -22,14 +22,19 @@ from andon.core.reason import Reason
 from andon.ingress import traceparent
 from andon.ingress.refusal import Invalid
 from andon.ingress.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
+from andon.kafka.codecs import Json
 from andon.store.requests import request_key, scope_of
 
 MOST_NAME = 512
 MOST_EVENTS = 1_000
 
-_ZONED = Annotated[datetime, msgspec.Meta(tz=True)]
+_events = Json(Event)
+_zoned = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
+_encode = msgspec.json.Encoder().encode
 _KEYED = UUID("0d3d6a7e-3b55-5f0b-8f6c-1f6b1f6f7a53")
 _KEY = "Idempotency-Key"
+_key = _KEY.lower()
+_SPACE = b" \t\r\n"
 
 
 class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -44,17 +49,35 @@ class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     labels: dict[str, str] | UnsetType = UNSET
 
 
+class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What the client left to the door."""
+
+    id: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    subject: str | UnsetType = UNSET
+    time: datetime | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
+
+
 class Draft(msgspec.Struct, frozen=True, gc=False):
     """An event that may be appended, and by what a repetition of it is known.
 
-    `keys` are its idempotency keys (none: it has neither id nor header), `digest` 16 bytes over what the client
-    gave, equal for equal content however it is written; `size` the length of that content in bytes.
+    `record` is the event as JSON: what the client wrote, byte by byte, and behind it what the door adds. `keys` are
+    its idempotency keys (none: it has neither id nor header), `digest` 16 bytes over what the client gave, equal for
+    equal content however it is written; `size` the length of that content in bytes.
     """
 
-    event: Event
+    id: str
+    subject: str
+    record: bytes
     keys: tuple[bytes, ...]
     digest: bytes
     size: int
+
+    @property
+    def event(self) -> Event:
+        """The event as every reader of the record will see it."""
+        return _events.decode(self.record)
 
 
 class Randomness:
@@ -115,14 +138,14 @@ class HttpSource:
 
     def draft(self, inbound: Inbound) -> Draft:
         """The event of a body that is one object. Raises Invalid."""
-        key = inbound.headers.get(_KEY) or inbound.headers.get(_KEY.lower())
+        key = inbound.headers.get(_key)
         if key is not None and not (0 < len(key) <= MOST_NAME and key.isascii() and key.isprintable()):
             raise Invalid(Reason.INVALID, f"1 to {MOST_NAME} printable ASCII characters", _KEY)
-        return self._draft(inbound.body, inbound.client, self._clock.now(), self._trace(inbound), key)
+        return self._draft(inbound.body.strip(_SPACE), inbound.client, self._clock.now(), self._trace(inbound), key)
 
     def elements(self, inbound: Inbound) -> list[msgspec.Raw]:
         """The elements of a body that is an array of 1 to 1,000, not looked into yet. Raises Invalid."""
-        if _KEY in inbound.headers or _KEY.lower() in inbound.headers:
+        if _key in inbound.headers:
             raise Invalid(Reason.INVALID, "names one event; in an array give each event an id", _KEY)
         try:
             elements = self._many.decode(inbound.body)
@@ -144,35 +167,44 @@ class HttpSource:
                 found.append(invalid)
         return found
 
-    def _draft(self, raw: bytes, client: str, now: float, trace: str, key: str | None) -> Draft:
+    def _draft(self, raw: bytes, client: str, now: float, trace: bytes, key: str | None) -> Draft:
         sent, canonical = self._read(raw)
         source = self._source if sent.source is UNSET else sent.source
         subject = source if sent.subject is UNSET else sent.subject
-        event_id = "" if sent.id is UNSET else sent.id
-        _check(source, sent.type, subject, None if sent.id is UNSET else sent.id)
+        given = None if sent.id is UNSET else sent.id
+        _check(source, sent.type, subject, given)
+        if sent.time is not UNSET:
+            moment = _moment(sent.time)
+            if not (sent.time[10] == "T" and (sent.time[-1] == "Z" or sent.time[-3] == ":")):
+                # Spelled as other programs may not read it, as in +0800: a record has the one usual spelling.
+                raw = _encode(msgspec.structs.replace(sent, time=moment.isoformat()))
         scope = _scope(client, source)
         keys: tuple[bytes, ...] = ()
+        minted: str | None = None
         if key is not None:
-            keyed = str(uuid5(_KEYED, f"{client}\n{source}\n{key}"))
-            event_id = event_id or keyed
-            keys = (request_key(keyed, scope),)
-        if sent.id is not UNSET:
-            keys += (request_key(event_id, scope),)
-        event = Event(
-            id=event_id or str(uuid7(now, self._random(10))),
-            source=source,
-            type=sent.type,
-            subject=subject,
-            time=datetime.fromtimestamp(now, UTC) if sent.time is UNSET else _moment(sent.time),
-            data={} if sent.data is UNSET else sent.data,
-            labels={} if sent.labels is UNSET else sent.labels,
-            traceparent=trace,
-        )
-        return Draft(event, keys, blake2b(canonical, digest_size=16).digest(), len(canonical))
+            minted = str(uuid5(_KEYED, f"{client}\n{source}\n{key}"))
+            keys = (request_key(minted, scope),)
+        if given is not None:
+            keys += (request_key(given, scope),)
+        event_id = given or minted or str(uuid7(now, self._random(10)))
+        # One object takes up the members of another: no name is in both, and neither is empty.
+        record = raw[:-1] + trace
+        if given is None or UNSET in (sent.source, sent.subject, sent.time, sent.data):
+            left = Left(
+                id=event_id if given is None else UNSET,
+                source=source if sent.source is UNSET else UNSET,
+                subject=subject if sent.subject is UNSET else UNSET,
+                time=datetime.fromtimestamp(now, UTC) if sent.time is UNSET else UNSET,
+                data={} if sent.data is UNSET else UNSET,
+            )
+            record = record[:-1] + b"," + _encode(left)[1:]
+        return Draft(event_id, subject, record, keys, blake2b(canonical, digest_size=16).digest(), len(canonical))
 
-    def _trace(self, inbound: Inbound) -> str:
-        """The request's own trace, or a new one."""
-        return traceparent.accepted(inbound.headers.get("traceparent")) or traceparent.minted(self._random(24))
+    def _trace(self, inbound: Inbound) -> bytes:
+        """The end of a record: the request's own trace, or a new one."""
+        given = inbound.headers.get("traceparent")
+        trace = (given and traceparent.accepted(given)) or traceparent.minted(self._random(24))
+        return f',"traceparent":"{trace}"}}'.encode()
 
     def _read(self, raw: bytes) -> tuple[Sent, bytes]:
         """What was sent, and its canonical form: the same for equal content, whatever the order and the spaces."""
@@ -180,10 +212,11 @@ class HttpSource:
             sent = self._one.decode(raw)
         except (ValueError, RecursionError) as error:
             raise _named_label(raw, explain(raw, error)) from None
-        if too_deep(raw):
+        colons = raw.count(b":")
+        if too_deep(raw, colons):
             raise Invalid(Reason.MALFORMED, f"nested deeper than {DEPTH} levels")
         canonical = self._encoder.encode(sent)
-        if not surely_unique(raw, canonical) and (twice := repeated_key(raw)) is not None:
+        if not surely_unique(raw, colons, canonical) and (twice := repeated_key(raw)) is not None:
             raise Invalid(Reason.MALFORMED, f"the key {twice!r} stands twice", twice)
         return sent, canonical
 
@@ -212,8 +245,8 @@ def _scope(client: str, source: str) -> bytes:
 def _moment(text: str) -> datetime:
     """The time of an RFC 3339 text with a zone, far enough from the ends of the calendar for any zone."""
     try:
-        moment: datetime = msgspec.convert(text, _ZONED)
-    except msgspec.ValidationError:
+        moment: datetime = _zoned.decode(_encode(text))
+    except msgspec.DecodeError:
         raise Invalid(
             Reason.INVALID, "write date, time and zone as in 2026-03-01T08:30:00+08:00 (RFC 3339)", "time"
         ) from None
