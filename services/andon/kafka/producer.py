@@ -48,6 +48,7 @@ class Publisher:
                 "retry.backoff.max.ms": 500,
             }
         )
+        self._busy_s = max(_BUSY_S, linger_ms / 10_000)  # of who lingers nobody waits for an acknowledgement
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.TimerHandle | None = None
         self._idle = True
@@ -95,13 +96,13 @@ class Publisher:
             if self._closing and self._idle:
                 self._ended.set()
             elif self._loop is not None:
-                self._next = self._loop.call_later(_IDLE_S if self._idle else _BUSY_S, self._serve)
+                self._next = self._loop.call_later(_IDLE_S if self._idle else self._busy_s, self._serve)
 
     def _hurry(self) -> None:
         if self._idle and self._loop is not None and self._next is not None:
             self._idle = False
             self._next.cancel()
-            self._next = self._loop.call_later(_BUSY_S, self._serve)
+            self._next = self._loop.call_later(self._busy_s, self._serve)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Waits for what is in flight, then stops. What has no answer by then is told so: nobody waits for ever.
