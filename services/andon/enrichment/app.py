@@ -23,7 +23,7 @@ from andon.web.wire import HttpWire
 GROUP = "andon.connectors"
 
 # The door writes events one by one: each would be a fetch of its own, a fifth of all that Kafka is asked.
-_FETCH = {"fetch.min.bytes": 65_536, "fetch.wait.max.ms": 20}
+_FETCH = {"fetch.min.bytes": 65_536, "fetch.wait.max.ms": 10}
 
 
 class Enrichment:

@@ -15,10 +15,12 @@ T = TypeVar("T")
 
 _LINGER_S = 0.005
 _ROWS = 256
+_ENOUGH = 8
 
 
 class GroupWriter:
-    """Commits writes together: what has come within `_LINGER_S` of the first, and about `_ROWS` rows at most.
+    """Commits writes together: what came while the last commit lasted or, if that is little, within `_LINGER_S` of the
+    first; about `_ROWS` rows at most.
 
     After a failure nothing more is written: every waiting and later caller gets a StoreFailure (law L4).
     """
@@ -59,9 +61,10 @@ class GroupWriter:
     def _gather(self, first: _Asked) -> tuple[list[_Asked], _Asked | None]:
         """The writes of one commit, and the question or end that came behind them, if one did."""
         group, rows = [first], first.what.rows()
-        # Asleep, not waiting on the queue: being woken by every single write would take the interpreter's lock from
-        # the event loop as often.
-        sleep(_LINGER_S)
+        if self._queue.qsize() < _ENOUGH:
+            # Asleep, not waiting on the queue: being woken by every single write would take the interpreter's lock
+            # from the event loop as often.
+            sleep(_LINGER_S)
         while rows < _ROWS:
             try:
                 asked = self._queue.get_nowait()
