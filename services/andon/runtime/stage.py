@@ -269,11 +269,13 @@ class StageRunner(Generic[Out]):
     def _commit(self, records: Sequence[Record], answers: Sequence[Answer]) -> Sequence[Answer]:
         """Commits what is still ours, and returns it. On the poll thread, so that no rebalance comes between taking
         the group's metadata and the commit's end. Raises Aborted."""
-        pairs = zip(records, answers, strict=True)
-        ours = [(record, answer) for record, answer in pairs if record.home not in self._left]
+        ours = list(zip(records, answers, strict=True))
+        if self._left:
+            ours = [(record, answer) for record, answer in ours if record.home not in self._left]
         if ours:
             outputs = [out for _, answer in ours for out in answer.outgoing]
-            offsets = {record.home: record.offset + 1 for record, _ in ours}
+            last = {record.partition: record for record, _ in ours}
+            offsets = {record.home: record.offset + 1 for record in last.values()}
             self._producer.commit(outputs, offsets, self._consumer.metadata())
         return [answer for _, answer in ours]
 
