@@ -56,7 +56,7 @@ class Sink:
                     await _answer(writer, self._administer(method, body))
                     continue
                 if number not in self._pids:
-                    self._meet(number, writer.get_extra_info("peername")[1])
+                    self._meet(number, writer)
                 if not await self._call(number, path, body, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -67,8 +67,8 @@ class Sink:
                 self.now["open"] -= 1
             writer.close()
 
-    def _meet(self, number: int, port: int) -> None:
-        self._pids[number] = _owner(port)
+    def _meet(self, number: int, writer: asyncio.StreamWriter) -> None:
+        self._pids[number] = _owner(writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1])
         self.now["open"] += 1
         self.now["most_open"] = max(self.now["most_open"], self.now["open"])
         self._write("open", connection=number, pid=self._pids[number])
@@ -158,12 +158,12 @@ async def _drip(writer: asyncio.StreamWriter, gone: asyncio.Future[bytes], pause
     return True
 
 
-def _owner(port: int) -> int:
-    """The process that has this port of the loopback open, 0 when it is not known (Linux)."""
-    wanted = f":{port:04X}"
+def _owner(port: int, ours: int) -> int:
+    """The process that is connected from this port of the loopback to ours, 0 when it is not known (Linux)."""
+    here, there = f":{port:04X}", f":{ours:04X}"  # one port may be in use towards several others
     try:
         with open("/proc/net/tcp", encoding="ascii") as table:
-            inode = next(f[9] for f in map(str.split, table) if f[1].endswith(wanted) and f[2] != "rem_address")
+            inode = next(f[9] for f in map(str.split, table) if f[1].endswith(here) and f[2].endswith(there))
     except (OSError, StopIteration):
         return 0
     for pid in filter(str.isdigit, os.listdir("/proc")):

@@ -89,6 +89,12 @@ class Record:
             for move in self._moves
         )
 
+    def around(self, effect: Effect, partition: int | None) -> str:
+        """What may have kept a result of this call from being stored, for people to read."""
+        frozen = [span for pid, *span in self._frozen if pid == effect.pid]
+        moved = [(move.after, move.before) for move in self._moves if move.partition == partition]
+        return f"partition {partition}, frozen {frozen}, moved {moved}, gone {self.gone.get(effect.connection)}"
+
     def cut_between(self, begin: float, end: float) -> list[Effect]:
         """Calls whose caller was gone between read and answer, in this time."""
         return [one for one in self.effects if one.cut is not None and begin <= one.cut <= end]
@@ -150,6 +156,10 @@ class Case:
     def unsure(self, effect: Effect) -> bool:
         """Whether the caller of this call may not know that it had its effect."""
         return self.record.unsure(effect, self.partitions.get((effect.id, effect.receiver)))
+
+    def around(self, effect: Effect) -> str:
+        """What was done to the caller of this call and to its lease."""
+        return self.record.around(effect, self.partitions.get((effect.id, effect.receiver)))
 
     def open(self) -> list[Pair]:
         """Deliveries without an outcome, and accepted events without deliveries."""
@@ -252,7 +262,9 @@ def _effects(case: Case, verdict: Verdict) -> None:
         verdict.expect(pair in case.deliveries, f"I6: the sink saw {pair}, which nobody was to hear")
         for before, after in pairwise(effects):
             verdict.expect(after.marked, f"I2: {pair} came again without its mark (call {after.call})")
-            verdict.expect(case.unsure(before), f"I2: {pair} came again although call {before.call} was answered")
+            verdict.expect(
+                case.unsure(before), f"I2: {before} was answered and came again: {after}; {case.around(before)}"
+            )
         kinds = {one.kind for one in effects}
         verdict.expect(len(kinds) == 1, f"{pair} came as {kinds}")
 

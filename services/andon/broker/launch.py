@@ -52,7 +52,7 @@ def launch(
 ) -> Record:
     """Starts a node on formatted storage and returns when it is ready. Raises BrokerError when it never is."""
     for attempt in range(1, ATTEMPTS + 1):
-        with ports.reserved(port, strict=strict) as ours, ports.reserved(_above(ours)) as controller:
+        with ports.reserved(port, strict=strict) as ours, ports.reserved(above(ours)) as controller:
             record = _begun(layout, runtime, options, (ours, controller), tie_to_parent=tie_to_parent)
             try:
                 wait(layout, record)
@@ -66,7 +66,8 @@ def launch(
     raise AssertionError
 
 
-def _above(port: int) -> int:
+def above(port: int) -> int:
+    """Where the search for a controller's port begins."""
     highest = port + CONTROLLER_ABOVE + ports.SEARCHED
     return port + CONTROLLER_ABOVE if highest < 65_536 else port - CONTROLLER_ABOVE
 

@@ -2,17 +2,16 @@
 
 import fcntl
 import os
-import shutil
 import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from andon.broker import archive, disk, download, java, ports, process, storage, wire
+from andon.broker import archive, crash, disk, download, java, ports, process, storage, wire
 from andon.broker.download import Progress
 from andon.broker.errors import BrokerError, PortError
 from andon.broker.jvm import Runtime
-from andon.broker.launch import Record, alive, launch, wait
+from andon.broker.launch import Record, above, alive, launch, wait
 from andon.broker.layout import Layout
 from andon.broker.locks import locked
 
@@ -71,10 +70,14 @@ def start(
             if record := alive(layout):
                 wait(layout, record)
                 return _running(record)
-            _clear_crash(layout)
+            _refuse_second_writer(layout)
+            crash.clear(layout)
             disk.refuse_when_full(layout.data)
             runtime = Runtime(java.find(), download.fetch(progress=progress), heap_mb)
             storage.format_storage(layout, runtime)
+            if crash.crashed(layout):
+                options = archive.options(runtime)
+                crash.end_registration(layout, runtime, options, port=above(port), tie_to_parent=tie_to_parent)
             record = _launched(layout, runtime, port, strict=strict_port, tie_to_parent=tie_to_parent)
             archive.train_in_background(runtime, tie_to_parent=tie_to_parent)
             return _running(record)
@@ -96,7 +99,10 @@ def stop(data: Path, *, timeout_s: float = 20) -> bool:
             process.end(record.pid, record.started, timeout_s=timeout_s)
             if process.started(record.pid) == record.started:
                 raise BrokerError(f"The broker (process {record.pid}) does not end: end it yourself and try again.")
-        _clear_crash(layout)
+        _refuse_second_writer(layout)
+        crash.clear(layout)
+        if not crash.crashed(layout):
+            layout.record.unlink(missing_ok=True)
         return record is not None
 
 
@@ -158,18 +164,6 @@ def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_
         record = launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent)
         archive.discard(runtime)
         return record
-
-
-def _clear_crash(layout: Layout) -> None:
-    """Removes what an ended node left behind that only a running one should have."""
-    _refuse_second_writer(layout)
-    layout.record.unlink(missing_ok=True)
-    (layout.topics / ".lock").unlink(missing_ok=True)
-    for log_lock in layout.logs.glob("*.lck"):
-        # Java's log would go on in a file with another name.
-        log_lock.unlink(missing_ok=True)
-    if layout.temporary.exists():
-        shutil.rmtree(layout.temporary)
 
 
 def _refuse_second_writer(layout: Layout) -> None:

@@ -1,5 +1,6 @@
 """The configuration files of a node, as text."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from andon.broker.layout import Layout
@@ -38,12 +39,29 @@ def server_properties(layout: Layout, *, port: int, controller_port: int, node_i
         "group.initial.rebalance.delay.ms": 0,
         # One box has one user: the default buffer of the cleaner alone would take a quarter of the heap.
         "log.cleaner.dedupe.buffer.size": 32 << 20,
-        # After kill -9 the controller refuses the new process until the old one's session is over (9 s by default).
-        # They are one process here, so what a short session risks, a stalled one, stalls the judge as well.
-        "broker.session.timeout.ms": 3000,
+        # No other node could take over, so a broker that stands still is better waited for: while it is fenced, marks
+        # of transactions are lost (see crash.py).
+        "broker.session.timeout.ms": 20_000,
         "broker.heartbeat.interval.ms": 300,
     }
-    return "".join(f"{key}={_value(value)}\n" for key, value in settings.items())
+    return _text(settings)
+
+
+def controller_properties(layout: Layout, *, controller_port: int, session_ms: int, node_id: int = 1) -> str:
+    """The same for the controller alone, which fences the broker unless it hears of it within `session_ms`."""
+    return _text(
+        {
+            "process.roles": "controller",
+            "node.id": node_id,
+            "listeners": f"CONTROLLER://{LOOPBACK}:{controller_port}",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"{node_id}@{LOOPBACK}:{controller_port}",
+            "log.dirs": layout.topics,
+            "broker.session.timeout.ms": session_ms,
+            "broker.heartbeat.interval.ms": session_ms // 3,
+        }
+    )
 
 
 def logging_properties(layout: Layout) -> str:
@@ -61,6 +79,10 @@ def logging_properties(layout: Layout) -> str:
         # Thousands of lines at each start that repeat the configuration's defaults.
         "org.apache.kafka.common.config.AbstractConfig.level": "WARNING",
     }
+    return _text(settings)
+
+
+def _text(settings: Mapping[str, object]) -> str:
     return "".join(f"{key}={_value(value)}\n" for key, value in settings.items())
 
 

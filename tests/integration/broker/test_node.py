@@ -101,6 +101,9 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, start: Starter) -
     assert record.error() is None
     assert record.value() == b"value"
     assert record.timestamp()[0] == 2, "LogAppendTime"
+    said = (tmp_path / "logs" / "kafka-0.log").read_text()
+    assert "Fencing broker 1" in said, "the registration of the killed one was not ended first"
+    assert "likely deleted already" not in said, "marks of a transaction were given up"
 
 
 def test_two_directories_do_not_collide(tmp_path: Path, start: Starter) -> None:

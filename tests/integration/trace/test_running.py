@@ -46,7 +46,10 @@ def traced(world: World, andon: Command) -> Any:
             found: dict[str, Any] = json.loads(out) if code == 0 else {}
             ends = [one["state"] for one in found.get("deliveries", ())]
             own = found.get("outcome") or {}
-            return found if state in (*ends, own.get("outcome")) else None
+            # The desk's store says so at once, its outbox publishes a moment later.
+            delivered = [one for one in found.get("deliveries", ()) if one["state"] == "delivered"]
+            told = found.get("parked") if state == "parked" else all(one["recipient_states"] for one in delivered)
+            return found if told and state in (*ends, own.get("outcome")) else None
 
         return until(there)
 
