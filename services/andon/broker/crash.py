@@ -21,6 +21,7 @@ CLEAN = ".kafka_cleanshutdown"
 SESSION_MS = 300
 ACTIVE_S = 30.0
 FENCED_S = 2.0
+KEPT_S = 0.6
 # What the controller's log says: the version is pinned.
 _ACTIVE, _FENCED = "Performing controller activation", "Fencing broker "
 
@@ -60,6 +61,7 @@ def end_registration(
         start = process.started(pid) or "ended at once"
         try:
             _wait(pid, start, log, before)
+            _kept(layout)
         finally:
             process.end(pid, start, timeout_s=10)
     clear(layout)
@@ -75,6 +77,19 @@ def _wait(pid: int, start: str, log: Path, before: int) -> None:
         if not active and _ACTIVE in said:
             active, deadline = True, time.monotonic() + FENCED_S  # it may have been fenced already
         time.sleep(0.02)
+
+
+def _kept(layout: Layout) -> None:
+    """Waits until what the controller has just decided stands in its log, to which it appends a little later: one that
+    is stopped before forgets it."""
+    size = _metadata_bytes(layout)
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < KEPT_S or (_metadata_bytes(layout) == size and waited < 5 * KEPT_S):
+        time.sleep(0.02)
+
+
+def _metadata_bytes(layout: Layout) -> int:
+    return sum(part.stat().st_size for part in (layout.topics / "__cluster_metadata-0").glob("*.log"))
 
 
 def _since(log: Path, place: int) -> str:
