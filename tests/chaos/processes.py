@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from uuid import UUID
 
 from tests.chaos.round import Round
@@ -14,6 +15,7 @@ from tests.rig.client import Door, Sent, wait_for
 from tests.rig.plant import TOKEN
 from tests.rig.topics import EVENTS, put
 from tests.rig.verdict import Effect
+from tests.rig.watch import epochs
 
 HITS = 5
 SESSION_S = 10.0
@@ -134,17 +136,16 @@ def zombie_desk(run: Round) -> None:
         plant.wait_ready("egress-1")
         run.pause(0.5, 1.0)
         zombie = plant.pid("egress")
-        before = _epochs(plant.home / "store" / "egress.sqlite")
+        before = epochs(plant.store)
         frozen = _freeze_between_commits(run)
         run.injured(frozen)
-        wait_for(lambda: _moved(plant.home / "store" / "egress.sqlite", before) > 0, 40)
+        wait_for(lambda: _moved(plant.store, before) > 0, 40)
         left = 16.0 - (time.time() - frozen)
         time.sleep(max(0.0, left))
         woken = plant.thaw("egress")
         run.pause(1.5, 2.5)
     plant.sink_well()
-    store = plant.home / "store" / "egress.sqlite"
-    moved = _moved(store, before)
+    moved = _moved(plant.store, before)
     if plant.exit_code("egress", 3) is not None:  # its session had expired: the broker may know its slot no more
         plant.start("egress")
     plant.terminate("egress-1")
@@ -160,7 +161,7 @@ def zombie_desk(run: Round) -> None:
 
 def _freeze_between_commits(run: Round) -> float:
     """Freezes the desk at a moment when it does not hold SQLite's write lock, which nobody can take from it."""
-    store = run.plant.home / "store" / "egress.sqlite"
+    store = run.plant.store
     for _ in range(20):
         frozen = run.plant.freeze("egress")
         try:
@@ -174,14 +175,8 @@ def _freeze_between_commits(run: Round) -> float:
     raise AssertionError("the desk holds the lock of its store at every moment")
 
 
-def _epochs(store: str | object) -> dict[int, int]:
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
-        rows = database.execute("select partition, epoch from lease where topic = 'andon.deliveries'")
-        return {int(partition): int(epoch) for partition, epoch in rows}
-
-
-def _moved(store: object, before: dict[int, int]) -> int:
-    return sum(1 for home, epoch in _epochs(store).items() if home in before and epoch > before[home])
+def _moved(store: Path, before: dict[int, int]) -> int:
+    return sum(1 for home, epoch in epochs(store).items() if home in before and epoch > before[home])
 
 
 def _stale_sends(run: Round, sent: Sequence[Sent], woken: float, zombie: int) -> list[str]:
@@ -189,7 +184,7 @@ def _stale_sends(run: Round, sent: Sequence[Sent], woken: float, zombie: int) ->
     case = run.plant.case(run.prefix, sent)
     mine = [one for one in case.effects if one.pid == zombie and one.at >= woken]
     stale = []
-    store = run.plant.home / "store" / "egress.sqlite"
+    store = run.plant.store
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
         for one in mine:
             (delivery,) = case.delivery_ids[one.id, one.receiver]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import random
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,8 +22,9 @@ from andon.runtime import launch
 from andon.runtime.bootstrap import prepare
 from tests.rig import sink
 from tests.rig.client import Load, wait_for
-from tests.rig.topics import DELIVERIES, Topics
-from tests.rig.verdict import Case, Move, Record, Verdict, judge
+from tests.rig.topics import Topics
+from tests.rig.verdict import Case, Record, Verdict, judge
+from tests.rig.watch import Leases, Watch, get
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
 ROBOTS = tuple(f"r{n}" for n in range(1, 13))
@@ -54,19 +52,6 @@ def free_port() -> int:
     raise PlantBroken("no free port")
 
 
-def get(port: int, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
-    """Status and body; status 0 when nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    except (OSError, http.client.HTTPException):
-        return 0, b""
-    finally:
-        connection.close()
-
-
 def pid_gone(pid: int) -> bool:
     """Whether there is no such process, or only its remains."""
     try:
@@ -92,8 +77,8 @@ class Plant:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._spans: dict[int, list[tuple[float, float]]] = {}
         self._topics: Topics | None = None
-        self._watch = Watch(self)
-        self._leases = Leases(self.home / "store" / "egress.sqlite")
+        self._watch = Watch(lambda: {n: at for n, at in self.ports.items() if n.startswith(SERVICES)})
+        self._leases = Leases(self.store)
         self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
             f"CHAOS_{name}": f"key-{name}" for name in ROBOTS
         }
@@ -299,6 +284,11 @@ class Plant:
     def door(self) -> str:
         return f"127.0.0.1:{self.ports['door']}"
 
+    @property
+    def store(self) -> Path:
+        """The egress desk's database."""
+        return self.home / "store" / "egress.sqlite"
+
     def topics(self) -> Topics:
         """The witness's reader, which keeps what it has read."""
         if self._topics is None:
@@ -345,73 +335,3 @@ class Plant:
                 self.start(name)
         for name in SERVICES:
             self.wait_ready(name)
-
-
-class Watch:
-    """Asks every service for its metrics, again and again, and keeps the highest value of each bounded figure."""
-
-    def __init__(self, plant: Plant, queue_cap: float = 500.0) -> None:
-        self._plant = plant
-        self._queue_cap = queue_cap
-        self._highest: dict[str, float] = {}
-        self._caps: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.25):
-            for name, port in list(self._plant.ports.items()):
-                if name.startswith(SERVICES):
-                    self._take(get(port, "/metrics")[1].decode(errors="replace"))
-
-    def _take(self, text: str) -> None:
-        for line in text.splitlines():
-            name, _, value = line.rpartition(" ")
-            if name.startswith("andon_window_cap{"):
-                self._caps[name.replace("_cap{", "_in_flight{")] = float(value)
-            elif name.startswith(("andon_window_in_flight{", "andon_queue_depth{")):
-                self._highest[name] = max(self._highest.get(name, 0.0), float(value))
-
-    def highest(self) -> dict[str, tuple[float, float]]:
-        """Highest value and cap of each."""
-        return {name: (most, self._caps.get(name, self._queue_cap)) for name, most in self._highest.items()}
-
-    def close(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-
-class Leases:
-    """Looks at the leases of the egress desk, again and again, and keeps when each of them moved."""
-
-    def __init__(self, store: Path) -> None:
-        self.moves: list[Move] = []
-        self._store = store
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _run(self) -> None:
-        known: dict[int, int] = {}
-        last = time.time()
-        while not self._stop.wait(0.1):
-            began = time.time()
-            with suppress(sqlite3.OperationalError), closing(self._open()) as database:
-                rows = database.execute("select partition, epoch from lease where topic = ?", (DELIVERIES,)).fetchall()
-                now = time.time()
-                self.moves += [Move(p, last, now) for p, epoch in rows if p in known and known[p] != epoch]
-                known, last = dict(rows), began
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{self._store}?mode=ro", uri=True, timeout=5)
-
-    def close(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()

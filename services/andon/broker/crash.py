@@ -15,6 +15,7 @@ from pathlib import Path
 
 from andon.broker import ports, process, properties, storage
 from andon.broker.jvm import Runtime
+from andon.broker.launch import spawn
 from andon.broker.layout import Layout
 
 CLEAN = ".kafka_cleanshutdown"
@@ -48,35 +49,32 @@ def end_registration(
 
     Without success the node still starts, once the old session is over.
     """
-    for directory in (layout.logs, layout.temporary):
-        directory.mkdir(parents=True, exist_ok=True)
     log = layout.logs / "kafka-0.log"
     before = log.stat().st_size if log.exists() else 0
     with ports.reserved(port) as ours:
         text = properties.controller_properties(layout, controller_port=ours, session_ms=SESSION_MS)
-        layout.server.write_text(text, encoding="ascii")
-        layout.logging.write_text(properties.logging_properties(layout), encoding="ascii")
-        command = runtime.command(layout, ["kafka.Kafka", str(layout.server)], options)
-        pid = process.spawn(command, output=layout.console, tie_to_parent=tie_to_parent)
+        pid = spawn(layout, runtime, options, text, tie_to_parent=tie_to_parent)
         start = process.started(pid) or "ended at once"
         try:
-            _wait(pid, start, log, before)
-            _kept(layout)
+            if _fenced(pid, start, log, before):
+                _kept(layout)
         finally:
             process.end(pid, start, timeout_s=10)
     clear(layout)
 
 
-def _wait(pid: int, start: str, log: Path, before: int) -> None:
+def _fenced(pid: int, start: str, log: Path, before: int) -> bool:
+    """Whether the controller says so; not when it ends before, nor when it has had the time and found nothing to do."""
     deadline = time.monotonic() + ACTIVE_S
     active = False
     while process.started(pid) == start and time.monotonic() < deadline:
         said = _since(log, before)
         if _FENCED in said:
-            return
+            return True
         if not active and _ACTIVE in said:
             active, deadline = True, time.monotonic() + FENCED_S  # it may have been fenced already
         time.sleep(0.02)
+    return False
 
 
 def _kept(layout: Layout) -> None:

@@ -76,14 +76,8 @@ def _begun(
     layout: Layout, runtime: Runtime, options: Sequence[str], listening: tuple[int, int], *, tie_to_parent: bool
 ) -> Record:
     port, controller = listening
-    for directory in (layout.topics, layout.logs, layout.temporary):
-        directory.mkdir(parents=True, exist_ok=True)
     text = properties.server_properties(layout, port=port, controller_port=controller)
-    layout.server.write_text(text, encoding="ascii")
-    layout.logging.write_text(properties.logging_properties(layout), encoding="ascii")
-    layout.console.unlink(missing_ok=True)
-    command = runtime.command(layout, ["kafka.Kafka", str(layout.server)], options)
-    pid = process.spawn(command, output=layout.console, tie_to_parent=tie_to_parent)
+    pid = spawn(layout, runtime, options, text, tie_to_parent=tie_to_parent)
     record = Record(
         pid=pid,
         started=process.started(pid) or "ended at once",
@@ -98,6 +92,17 @@ def _begun(
     aside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
     aside.replace(layout.record)
     return record
+
+
+def spawn(layout: Layout, runtime: Runtime, options: Sequence[str], text: str, *, tie_to_parent: bool) -> int:
+    """Starts Kafka with the configuration `text`; its process id."""
+    for directory in (layout.topics, layout.logs, layout.temporary):
+        directory.mkdir(parents=True, exist_ok=True)
+    layout.server.write_text(text, encoding="ascii")
+    layout.logging.write_text(properties.logging_properties(layout), encoding="ascii")
+    layout.console.unlink(missing_ok=True)
+    command = runtime.command(layout, ["kafka.Kafka", str(layout.server)], options)
+    return process.spawn(command, output=layout.console, tie_to_parent=tie_to_parent)
 
 
 def wait(layout: Layout, record: Record) -> None:

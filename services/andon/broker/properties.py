@@ -14,15 +14,11 @@ def server_properties(layout: Layout, *, port: int, controller_port: int, node_i
     """Kafka's `server.properties` for a single node that is broker and controller, reachable from this machine only."""
     settings: dict[str, object] = {
         "process.roles": "broker,controller",
-        "node.id": node_id,
+        **_quorum(layout, controller_port, node_id),
         "listeners": f"BROKER://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
         "advertised.listeners": f"BROKER://{LOOPBACK}:{port}",
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "BROKER",
-        "controller.listener.names": "CONTROLLER",
-        # Static, and so read at each start: the port may move between two starts.
-        "controller.quorum.voters": f"{node_id}@{LOOPBACK}:{controller_port}",
-        "log.dirs": layout.topics,
         "auto.create.topics.enable": False,
         "num.partitions": 12,
         "default.replication.factor": 1,
@@ -52,16 +48,24 @@ def controller_properties(layout: Layout, *, controller_port: int, session_ms: i
     return _text(
         {
             "process.roles": "controller",
-            "node.id": node_id,
+            **_quorum(layout, controller_port, node_id),
             "listeners": f"CONTROLLER://{LOOPBACK}:{controller_port}",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT",
-            "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"{node_id}@{LOOPBACK}:{controller_port}",
-            "log.dirs": layout.topics,
             "broker.session.timeout.ms": session_ms,
             "broker.heartbeat.interval.ms": session_ms // 3,
         }
     )
+
+
+def _quorum(layout: Layout, controller_port: int, node_id: int) -> dict[str, object]:
+    """Who decides, and where it is written."""
+    return {
+        "node.id": node_id,
+        "controller.listener.names": "CONTROLLER",
+        # Static, and so read at each start: the port may move between two starts.
+        "controller.quorum.voters": f"{node_id}@{LOOPBACK}:{controller_port}",
+        "log.dirs": layout.topics,
+    }
 
 
 def logging_properties(layout: Layout) -> str:

@@ -101,9 +101,12 @@ class GroupConsumer:
                 partition.offset = start
         consumer.incremental_assign(partitions)
         self.assigned.update(homes(partitions))
+        # Said in either case: the library remembers of a partition that it was paused when it left.
         if self._paused:
             consumer.pause(partitions)
             self._paused.update(homes(partitions))
+        else:
+            consumer.resume(partitions)
         self._uncounted = True
         log.info("assigned", extra={"group": self.group, "partitions": [p.partition for p in partitions]})
 

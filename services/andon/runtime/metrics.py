@@ -17,8 +17,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._gauges: list[Callable[[], None]] = []
         r = self.registry
-        self._accepted = Counter("andon_events_accepted", "Events answered with 202.", ["source"], registry=r)
-        self._accepted_of: dict[str, Counter] = {}
+        accepted = Counter("andon_events_accepted", "Events answered with 202.", ["source"], registry=r)
         self._refused = Counter("andon_refused", "Requests refused at the door.", ["reason"], registry=r)
         records = Counter("andon_records", "Records that left a service.", ["service", "outcome", "reason"], registry=r)
         deliveries = Counter(
@@ -44,6 +43,7 @@ class Metrics:
             "andon_limit_utilisation", "Share of the vendor's limit in use, highest.", ["domain_kind"], registry=r
         )
         # Finding a label's counter takes longer than counting, and each delivery counts in four places.
+        self._accept = cache(accepted.labels)
         self._record = cache(records.labels)
         self._delivery = cache(deliveries.labels)
         self._attempt = cache(attempts.labels)
@@ -60,10 +60,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def accepted(self, source: str, count: int = 1) -> None:
-        counter = self._accepted_of.get(source)
-        if counter is None:
-            counter = self._accepted_of[source] = self._accepted.labels(source)
-        counter.inc(count)
+        self._accept(source).inc(count)
 
     def refused(self, reason: str, count: int = 1) -> None:
         self._refused.labels(reason).inc(count)

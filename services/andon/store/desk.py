@@ -13,9 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from andon.core.digest import Digest
 from andon.core.event import Home
-from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Holding, Item, Known, Note, StoreFailure, Write
-from andon.store import rows
+from andon.store import ledger, rows
 from andon.store.database import open_database, plain
 from andon.store.tables import attempt, item, lease, memo, outbox
 
@@ -101,27 +100,7 @@ class SqlDeskStore:
     def _entries(self, connection: Connection, home: Home, since: float) -> Iterator[Entry]:
         still_open = select(item.c.id).where(_of(item, home) & item.c.closed_at.is_(None)).correlate(None)
         wanted = _of(attempt, home) & ((attempt.c.started > since) | attempt.c.item.in_(still_open))
-        with_queue = select(attempt, item.c.queue).join(item, item.c.id == attempt.c.item)
-        in_order = (attempt.c.started, attempt.c.number)
-        for row in connection.execute(with_queue.where(wanted).order_by(*in_order)):
-            yield Entry(
-                item=UUID(bytes=row.item),
-                redrive=row.redrive,
-                hop=row.hop,
-                number=row.number,
-                home=home,
-                domain=row.domain,
-                line=row.line,
-                part=row.part,
-                epoch=row.epoch,
-                started=row.started,
-                queue=row.queue,
-                marked=bool(row.marked),
-                ended=row.ended,
-                reason=Reason(row.reason),
-                ambiguous=bool(row.ambiguous),
-                until=row.until,
-            )
+        return ledger.read(connection, wanted, (attempt.c.started, attempt.c.number))
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
         wanted = [one.bytes for one in ids]

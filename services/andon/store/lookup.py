@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from andon.core.event import Home
 from andon.core.outcome import Outcome
-from andon.core.reason import Reason
 from andon.core.work import Entry, StoreFailure
+from andon.store import ledger
 from andon.store.database import plain
 from andon.store.tables import attempt, item, lease, memo
 
@@ -48,13 +48,12 @@ class Lookup:
         wanted = [one.bytes for one in ids]
         with self._reading() as connection:
             found = connection.execute(select(item).where(item.c.id.in_(wanted))).mappings().all()
-            queues = {row["id"]: row["queue"] for row in found}
-            entries: dict[bytes, list[Entry]] = {}
+            entries: dict[UUID, list[Entry]] = {}
             order = (attempt.c.redrive, attempt.c.hop, attempt.c.number)
-            tries = select(attempt).where(attempt.c.item.in_(wanted)).order_by(*order)
-            for row in connection.execute(tries).mappings():
-                entries.setdefault(row["item"], []).append(_entry(row, queues[row["item"]]))
-        return {UUID(bytes=row["id"]): _kept(row, entries.get(row["id"], [])) for row in found}
+            for entry in ledger.read(connection, attempt.c.item.in_(wanted), order):
+                entries.setdefault(entry.item, []).append(entry)
+        kept = [_kept(row, entries.get(UUID(bytes=row["id"]), [])) for row in found]
+        return {one.id: one for one in kept}
 
     def memo(self, home: Home, key: str) -> bytes | None:
         """What the desk remembers under a key of a home."""
@@ -104,24 +103,4 @@ def _kept(row: RowMapping, entries: list[Entry]) -> Kept:
         outcome=_outcome.decode(row["outcome"]) if row["outcome"] else None,
         closed=row["closed_at"],
         entries=tuple(entries),
-    )
-
-
-def _entry(row: RowMapping, queue: str) -> Entry:
-    return Entry(
-        item=UUID(bytes=row["item"]),
-        redrive=row["redrive"],
-        hop=row["hop"],
-        number=row["number"],
-        home=Home(row["topic"], row["partition"]),
-        domain=row["domain"],
-        line=row["line"],
-        part=row["part"],
-        epoch=row["epoch"],
-        started=row["started"],
-        queue=queue,
-        marked=bool(row["marked"]),
-        ended=row["ended"],
-        reason=Reason(row["reason"]),
-        ambiguous=bool(row["ambiguous"]),
     )

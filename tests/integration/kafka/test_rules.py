@@ -34,6 +34,33 @@ def member(kafka: Kafka, service: str, topic: str, slot: int = 0) -> GroupConsum
     return GroupConsumer(kafka.connection, service, topic, slot, more=QUICK)
 
 
+def test_a_partition_that_left_while_it_was_paused_is_read_when_it_comes_back(kafka: Kafka) -> None:
+    topic = kafka.topic("in", 2)
+    service = kafka.service(topic)
+    stays = member(kafka, service, topic)
+
+    def owns(count: int, *others: GroupConsumer) -> None:
+        deadline = time.monotonic() + 30
+        while len(stays.assigned) != count:
+            assert time.monotonic() < deadline, f"{len(stays.assigned)} partitions, not {count}"
+            for one in (stays, *others):
+                one.poll(100, 0.05)
+
+    try:
+        owns(2)
+        stays.pause(stays.assigned)
+        goes = member(kafka, service, topic, slot=1)
+        owns(1, goes)
+        stays.resume()
+        goes.close()
+        owns(2)  # a static member's place is free once its session is over
+        for partition in range(2):
+            kafka.write(topic, [b"%d" % partition], partition=partition)
+        assert {first(stays)[0].value, first(stays)[0].value} == {b"0", b"1"}
+    finally:
+        stays.close()
+
+
 def transactional(kafka: Kafka, name: str, **more: Any) -> TransactionalProducer:
     settings = {key.replace("_", "."): value for key, value in more.items()}
     producer = TransactionalProducer(kafka.connection, name, settings)

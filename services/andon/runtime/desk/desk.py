@@ -245,4 +245,3 @@ class Desk(OpenWork):
         write.closed.append(Closed(item.id, msgspec.json.encode(outcome), now))
         queue.remove(item)
         self._forget(item)
-        self._open[item.home] -= 1

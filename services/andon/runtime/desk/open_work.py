@@ -82,10 +82,10 @@ class OpenWork:
         self._leaving.discard(home)
         if self.epochs.pop(home, None) is None:
             return
-        self._open.pop(home)
         for item in [item for item in self.items.values() if item.home == home]:
             self._forget(item)
             self.calls.pop(item.id, None)
+        del self._open[home]
         for address in [address for address in self._domains if address[0] == home]:
             del self._domains[address]
 
@@ -136,6 +136,7 @@ class OpenWork:
     def _forget(self, item: Item) -> None:
         del self.items[item.id]
         self.weight -= len(item.body)
+        self._open[item.home] -= 1
 
     def _queue(self, item: Item) -> Queue:
         return self._domain((item.home, item.domain)).queue(item.queue)

@@ -1,0 +1,38 @@
+"""Reading the ledger: the attempts of items, as both the desk and those who look into its store want them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, ColumnElement, Connection, select
+
+from andon.core.event import Home
+from andon.core.reason import Reason
+from andon.core.work import Entry
+from andon.store.tables import attempt, item
+
+
+def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Column[Any]]) -> Iterator[Entry]:
+    """The entries that fulfil `wanted`, each with the queue of its item."""
+    with_queue = select(attempt, item.c.queue).join(item, item.c.id == attempt.c.item)
+    for row in connection.execute(with_queue.where(wanted).order_by(*order)):
+        yield Entry(
+            item=UUID(bytes=row.item),
+            redrive=row.redrive,
+            hop=row.hop,
+            number=row.number,
+            home=Home(row.topic, row.partition),
+            domain=row.domain,
+            line=row.line,
+            part=row.part,
+            epoch=row.epoch,
+            started=row.started,
+            queue=row.queue,
+            marked=bool(row.marked),
+            ended=row.ended,
+            reason=Reason(row.reason),
+            ambiguous=bool(row.ambiguous),
+            until=row.until,
+        )

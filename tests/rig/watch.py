@@ -1,0 +1,109 @@
+"""Looks at a running plant again and again, from outside, and keeps what it saw."""
+
+from __future__ import annotations
+
+import http.client
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+
+from tests.rig.topics import DELIVERIES
+from tests.rig.verdict import Move
+
+
+def get(port: int, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+    """Status and body; status 0 when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def epochs(store: Path) -> dict[int, int]:
+    """The epoch of the lease of each partition of `andon.deliveries`."""
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
+        return dict(database.execute("select partition, epoch from lease where topic = ?", (DELIVERIES,)).fetchall())
+
+
+class Looker:
+    """A thread that looks every so many seconds, until it is closed."""
+
+    every_s: float
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.every_s):
+            self.look()
+
+    def look(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+class Watch(Looker):
+    """Asks every service for its metrics and keeps the highest value of each bounded figure. `ports` names them."""
+
+    every_s = 0.25
+
+    def __init__(self, ports: Callable[[], Mapping[str, int]], queue_cap: float = 500.0) -> None:
+        super().__init__()
+        self._ports = ports
+        self._queue_cap = queue_cap
+        self._highest: dict[str, float] = {}
+        self._caps: dict[str, float] = {}
+
+    def look(self) -> None:
+        for port in self._ports().values():
+            self._take(get(port, "/metrics")[1].decode(errors="replace"))
+
+    def _take(self, text: str) -> None:
+        for line in text.splitlines():
+            name, _, value = line.rpartition(" ")
+            if name.startswith("andon_window_cap{"):
+                self._caps[name.replace("_cap{", "_in_flight{")] = float(value)
+            elif name.startswith(("andon_window_in_flight{", "andon_queue_depth{")):
+                self._highest[name] = max(self._highest.get(name, 0.0), float(value))
+
+    def highest(self) -> dict[str, tuple[float, float]]:
+        """Highest value and cap of each."""
+        return {name: (most, self._caps.get(name, self._queue_cap)) for name, most in self._highest.items()}
+
+
+class Leases(Looker):
+    """Keeps when the lease of each partition moved."""
+
+    every_s = 0.1
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.moves: list[Move] = []
+        self._store = store
+        self._known: dict[int, int] = {}
+        self._last = time.time()
+
+    def look(self) -> None:
+        began = time.time()
+        with suppress(sqlite3.OperationalError):  # there is no store yet
+            seen = epochs(self._store)
+            now = time.time()
+            moved = [p for p, epoch in seen.items() if self._known.get(p, epoch) != epoch]
+            self.moves += [Move(p, self._last, now) for p in moved]
+            self._known, self._last = seen, began
