@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +40,14 @@ def transaction(made: Producer, topic: str, values: list[bytes], partition: int 
         made.abort_transaction(30)
 
 
+def written(kafka: Kafka, topic: str, ends: dict[Home, int]) -> None:
+    """Returns when the topic ends there: the broker writes the marks after its answer to a commit."""
+    deadline = time.monotonic() + 30
+    while kafka.cluster.ends([topic]) != ends:
+        assert time.monotonic() < deadline, f"{kafka.cluster.ends([topic])}, not {ends}"
+        time.sleep(0.02)
+
+
 def test_marks_and_what_was_aborted_are_no_records_and_each_offset_is_read_once(kafka: Kafka, scan: Scan) -> None:
     topic = kafka.topic(partitions=2)
     one, other = Home(topic, 0), Home(topic, 1)
@@ -49,12 +58,13 @@ def test_marks_and_what_was_aborted_are_no_records_and_each_offset_is_read_once(
     transaction(made, topic, [b"last"])  # 14
     transaction(made, topic, [b"x", b"y"], partition=1)
     unread, ends = Unread(scan), {one: 16, other: 3}
-    assert kafka.cluster.ends([topic]) == ends
+    written(kafka, topic, ends)
     assert unread.gaps({one: 0, other: 0}, ends, 1_000) == 11 + 1
     assert scan.read == 5 + 2
     assert unread.gaps({one: 4, other: 2}, ends, 1_000) == 9 + 1, "the reader has gone on"
     assert scan.read == 5 + 2
     transaction(made, topic, [b"new"])
+    written(kafka, topic, {one: 18, other: 3})
     assert unread.gaps({one: 4}, {one: 18}, 1_000) == 10
     assert scan.read == 5 + 2 + 1
     assert unread.gaps({one: 1}, {one: 18}, 1_000) == 17 - 5, "it was set back"
