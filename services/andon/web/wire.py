@@ -3,85 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
+import ssl
 from collections.abc import Mapping
-from contextvars import ContextVar
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.connector import Connection
-from yarl import URL
-
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Reply
 from andon.core.reason import Reason
+from andon.web.address import Address, parse
+from andon.web.connection import Connection, Lost, Unreadable
+from andon.web.pool import Pool, Proxy, ProxyRefused
 
 REPLY_CAP = 64 << 10
 IN_FLIGHT = 256
-CONNECT_SECONDS = 5.0
-# Servers close idle connections after 15 to 75 s; giving one up earlier keeps requests off half-closed sockets.
-IDLE_SECONDS = 10.0
-DNS_SECONDS = 60
 
-_HEADERS = {"User-Agent": "andon", "Accept-Encoding": "identity"}
-
-
-class _Attempt:
-    """Whether a byte of the request may have left."""
-
-    __slots__ = ("begun",)
-
-    def __init__(self) -> None:
-        self.begun = False
-
-
-_attempt: ContextVar[_Attempt] = ContextVar("attempt")
-
-
-class _Request(aiohttp.ClientRequest):
-    """Notes the moment before the first byte is written to an open connection.
-
-    aiohttp's own tracing says the same but costs a tenth of a request. The writer task inherits the context of the
-    caller, and aiohttp's own CONNECT to a proxy does not use this class, so it never counts as the request.
-    """
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if not self._body:
-            _note(conn)
-        return await super().send(conn)
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
-    ) -> None:
-        _note(conn)
-        await super().write_bytes(writer, conn, content_length)
-
-
-def _note(connection: Connection) -> None:
-    transport = connection.transport
-    if transport is not None and not transport.is_closing():
-        _attempt.get().begun = True
+_COMMON = "User-Agent: andon\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NO_VALUE = re.compile(r"[\0\r\n]")
 
 
 class HttpWire:
-    """`core.ports.Wire` over one aiohttp session with a pool of kept-alive connections.
+    """`core.ports.Wire` over a pool of kept-alive HTTP/1.1 connections.
 
     Build and close it on a running event loop. It trusts no environment variable, keeps no cookie, follows no
-    redirect, verifies TLS against the system's roots, and repeats nothing on its own (aiohttp repeats idempotent
-    methods once when a kept-alive connection turns out to be closed). `proxy` is an address such as
-    http://10.0.8.3:3128; waiting for a free connection, DNS, TLS and the proxy's CONNECT all count as "not sent".
+    redirect, asks for no compression, verifies TLS against the system's roots, and repeats nothing on its own. `proxy`
+    is an address such as http://10.0.8.3:3128; waiting for a free connection, DNS, TLS and the proxy's CONNECT all
+    count as "not sent". At most `in_flight` requests at one time.
     """
 
     def __init__(self, *, proxy: str | None = None, in_flight: int = IN_FLIGHT, reply_cap: int = REPLY_CAP) -> None:
-        self._reply_cap = reply_cap
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=in_flight, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=IDLE_SECONDS),
-            proxy=proxy,
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=_Request,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            trust_env=False,
-        )
+        self._loop = asyncio.get_running_loop()
+        self._proxy = Proxy(proxy) if proxy else None
+        self._pool = Pool(in_flight, reply_cap, self._proxy)
 
     async def request(
         self,
@@ -100,68 +55,91 @@ class HttpWire:
         cannot be read says no more about the effect than none. Raises Rejected when the address is not one. No text
         names more of the address than its host.
         """
-        attempt = _Attempt()
-        _attempt.set(attempt)
+        ends = self._loop.time() + deadline
         try:
-            async with (
-                asyncio.timeout(deadline),
-                self._session.request(
-                    method, URL(url, encoded=True), data=body or None, headers=headers, allow_redirects=False
-                ) as response,
-            ):
-                return Reply(
-                    response.status,
-                    await self._read(response),
-                    {name.lower(): value for name, value in response.headers.items()},
-                )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _failure(error, attempt, _host(url), deadline)
-        raise failure
+            address = parse(url)
+            request = self._written(method, address, headers or {}, body)
+        except ValueError as error:
+            raise Rejected(Reason.REJECTED, f"no request to {_host(url)}: {_said(error)}") from None
+        connection = self._pool.kept(address.origin) or await self._connection(address, ends)
+        answer = connection.ask(request)
+        alarm = self._loop.call_at(ends, _late, answer)
+        failure: Retryable
+        try:
+            return await answer
+        except TimeoutError:
+            text = f"no answer from {address.authority} within {deadline:g} s"
+            failure = Retryable(Reason.TIMEOUT, text, ambiguous=True)
+        except Lost:
+            failure = Retryable(Reason.CONNECTION, f"{address.authority} broke the connection", ambiguous=True)
+        except Unreadable as error:
+            text = f"the answer from {address.authority} cannot be used: {error}"
+            failure = Retryable(Reason.BAD_REPLY, text, ambiguous=True)
+        finally:
+            alarm.cancel()
+            self._leave(address, connection, answer)
+        raise failure from None
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        body = await response.content.readany()
-        while not response.content.at_eof():
-            if len(body) > self._reply_cap:
-                break
-            body += await response.content.readany()
-        if len(body) > self._reply_cap:
-            response.close()
-            text = f"HTTP {response.status} with an answer of more than {self._reply_cap} bytes"
-            raise Retryable(Reason.BAD_REPLY, text, ambiguous=True)
-        return body
+    def _written(self, method: str, address: Address, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The request as it goes over the connection. Raises ValueError."""
+        if method not in _METHODS:
+            raise ValueError("a method that is not spoken here")
+        target = address.target
+        more = ""
+        if self._proxy is not None and not address.origin.tls:
+            target = f"http://{address.authority}{target}"
+            more = self._proxy.authorization
+        for name, value in headers.items():
+            if not _NAME.fullmatch(name) or _NO_VALUE.search(value):
+                raise ValueError("a header that is none")
+            more += f"{name}: {value}\r\n"
+        if body or method not in ("GET", "DELETE"):
+            more += f"Content-Length: {len(body)}\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nHost: {address.authority}\r\n{_COMMON}{more}\r\n"
+        return head.encode("latin-1") + body
+
+    async def _connection(self, address: Address, ends: float) -> Connection:
+        """A connection that may be asked. Raises Retryable NOT_SENT."""
+        try:
+            async with asyncio.timeout_at(ends):
+                return await self._pool.connected(address)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            cause = _cause(error)
+        raise Retryable(Reason.NOT_SENT, f"no connection to {address.authority} ({cause})")
+
+    def _leave(self, address: Address, connection: Connection, answer: asyncio.Future[Reply]) -> None:
+        if not answer.done() or answer.cancelled() or answer.exception() is not None:
+            connection.close()  # its answer may still come, and must not meet another request
+        self._pool.leave(address.origin, connection)
 
     async def close(self) -> None:
-        """Closes every connection; may be called twice."""
-        await self._session.close()
+        """Closes every connection that is not in use; may be called twice."""
+        self._pool.close()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 
 
-def _failure(error: Exception, attempt: _Attempt, host: str, deadline: float) -> Failure:
-    """What an exception of the client means. Its own text may hold the address and is not passed on."""
-    name = type(error).__name__
-    bad_address = isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
-    if bad_address or not isinstance(error, aiohttp.ClientError | OSError):
-        return Rejected(Reason.REJECTED, f"the address or a header of the request to {host} is not valid ({name})")
-    if not attempt.begun:
-        return Retryable(Reason.NOT_SENT, f"no connection to {host} ({_cause(error)})")
-    if isinstance(error, TimeoutError):
-        return Retryable(Reason.TIMEOUT, f"no answer from {host} within {deadline:g} s", ambiguous=True)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Retryable(Reason.BAD_REPLY, f"{host} sent an answer that is not HTTP ({name})", ambiguous=True)
-    return Retryable(Reason.CONNECTION, f"{host} broke the connection ({name})", ambiguous=True)
+def _late(answer: asyncio.Future[Reply]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
+def _said(error: ValueError) -> str:
+    """Our own words; those of a codec would quote what it could not encode."""
+    return type(error).__name__ if isinstance(error, UnicodeError) else str(error)
 
 
 def _cause(error: Exception) -> str:
     """Why there is no connection, in words that hold no address."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
+    if isinstance(error, ProxyRefused):
         return f"the proxy said {error.status}"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate is not trusted"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, socket.gaierror):
         return "the name is not known"
     if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
-        return error.os_error.strerror
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror:
+        return error.strerror
     return type(error).__name__
 
 

@@ -1,0 +1,60 @@
+"""Where a request goes: the parts of an http or https address, checked once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+_PORTS = {"http": 80, "https": 443}
+# All that may stand in a path and query as it is (RFC 3986), and the sign of what is encoded already.
+_SAFE = "%/:=&?~+!$,;'@()*[]-._"
+
+
+class Origin(NamedTuple):
+    """One server: what connections are kept for."""
+
+    tls: bool
+    host: str
+    port: int
+
+
+class Address(NamedTuple):
+    """`authority` is host and port as they stand in the address, `target` path and query in ASCII."""
+
+    origin: Origin
+    authority: str
+    target: str
+
+
+def parse(url: str) -> Address:
+    """The parts of an address; a fragment is dropped. Raises ValueError when it is none, with no word of it in the
+    text: an address may hold a secret."""
+    scheme, mark, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not mark or scheme not in _PORTS:
+        raise ValueError("neither http:// nor https://")
+    rest = rest.partition("#")[0]
+    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    authority, target = rest[:end], rest[end:]
+    if not target.startswith("/"):
+        target = "/" + target
+    if not (target.isascii() and target.isprintable()) or " " in target:
+        target = quote(target, safe=_SAFE)
+    origin, authority = _origin(scheme, authority)
+    return Address(origin, authority, target)
+
+
+def _origin(scheme: str, authority: str) -> tuple[Origin, str]:
+    if "@" in authority:
+        raise ValueError("a user in the address; credentials go into headers")
+    if not authority.isascii():
+        authority = authority.encode("idna").decode("ascii")
+    host, colon, port = authority.rpartition(":")
+    if not colon or "]" in port:
+        host, port = authority, ""
+    literal = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not literal or not literal.isprintable() or any(character in " /\\?#%" for character in literal):
+        raise ValueError("no host")
+    if (colon and port) and not (port.isdigit() and 0 < int(port) < 65_536):
+        raise ValueError("a port is a number from 1 to 65535")
+    return Origin(scheme == "https", literal, int(port) if port else _PORTS[scheme]), authority
