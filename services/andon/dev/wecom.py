@@ -16,25 +16,30 @@ import argparse
 import asyncio
 import collections
 import os
-import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
-from aiohttp import web
+
+from andon.dev import http
+from andon.dev.wecom_rules import Refusal, checked
 
 _SEND = "/cgi-bin/webhook/send"
-_BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
-_OPTIONAL = {"text": {"mentioned_list", "mentioned_mobile_list"}}
-_ELSEWHERE = {"image", "news", "file", "voice", "template_card"}
-_HTML = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
-_OK = b'{"errcode":0,"errmsg":"ok"}'
-_USER = re.compile(r"[\w@.\-]{1,64}")
+_HTML = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+)
 _encode = msgspec.json.Encoder().encode
+_JSON = "application/json; charset=UTF-8"
+_TEXT = "text/plain; charset=utf-8"
+_OK = http.response(b'{"errcode":0,"errmsg":"ok"}', _JSON)
+_DONE = http.response(b"{}", _JSON)
+_NOT_FOUND = http.response(b"", _TEXT, 404)
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,48 +73,6 @@ class Counts(msgspec.Struct):
     accepted: int = 0
     refused: dict[str, int] = {}
     faults: int = 0
-
-
-class Refusal(Exception):  # noqa: N818 - the vendor's answer, not an error of ours
-    """The vendor says no."""
-
-    def __init__(self, errcode: int, errmsg: str) -> None:
-        super().__init__(errcode)
-        self.errcode = errcode
-        self.errmsg = errmsg
-
-
-def checked(body: bytes) -> tuple[str, str]:
-    """msgtype and content of a request body. Raises Refusal with the errcode the vendor uses."""
-    try:
-        value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        raise Refusal(40058, "invalid Request Parameter Warning: wrong json format.") from None
-    if not isinstance(value, dict):
-        raise Refusal(40058, "invalid Request Parameter")
-    msgtype = value.get("msgtype")
-    if not isinstance(msgtype, str) or msgtype not in _BYTES:
-        known = isinstance(msgtype, str) and msgtype in _ELSEWHERE
-        raise Refusal(40008, "not spoken by this stand-in" if known else "invalid message type")
-    part = value.get(msgtype)
-    if not isinstance(part, dict) or set(value) != {"msgtype", msgtype}:
-        raise Refusal(40063, f"some parameters are empty or unknown: {msgtype}")
-    content = part.get("content")
-    if not isinstance(content, str) or not content.strip():
-        raise Refusal(44004, f"empty content: {msgtype}.content")
-    for name in set(part) - {"content"}:
-        _check_people(msgtype, name, part[name])
-    if len(content.encode()) > _BYTES[msgtype]:
-        text = f"{msgtype}.content exceed max length {_BYTES[msgtype]}. Invalid input invalid Request Parameter"
-        raise Refusal(40058, text)
-    return msgtype, content
-
-
-def _check_people(msgtype: str, name: str, people: Any) -> None:
-    if name not in _OPTIONAL.get(msgtype, ()):
-        raise Refusal(40058, f"invalid Request Parameter: {msgtype}.{name}")
-    if not isinstance(people, list) or not all(isinstance(one, str) and _USER.fullmatch(one) for one in people):
-        raise Refusal(40058, f"invalid Request Parameter: {msgtype}.{name}")
 
 
 class _Window:
@@ -156,20 +119,20 @@ class WecomStandIn:
         self._record = record
         self._file: int | None = None
         self._port = port
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
+        self._server = http.Server(self._answer)
+        # Nearly every call has one of these targets to the byte; the others are parsed.
+        self._targets = {f"{_SEND}?key={quote(key)}".encode(): (_SEND, key) for key in self.counts}
         self.url = ""
 
     async def __aenter__(self) -> Self:
         if self._record:
             self._file = os.open(self._record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
-        self._port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._port = await self._server.start(self._port)
+        self.url = f"http://{http.HOST}:{self._port}"
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        await self._runner.cleanup()
+        await self._server.stop()
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -178,21 +141,20 @@ class WecomStandIn:
         """Switches a fault on; the first that fits a call decides."""
         self.faults.append(fault)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path != _SEND:
-            return await self._administer(request)
-        if request.method != "POST":
+    def _answer(self, request: http.Request) -> http.Answer:
+        path, key = self._targets.get(request.target) or _parsed(request.target)
+        if path != _SEND:
+            return self._administer(request.method, path, request.body)
+        if request.method != b"POST":
             return _refused(43002, "require POST method")
-        body = await request.read()
-        key = request.query.get("key", "")
         if key not in self.counts:
             return _refused(93000, "invalid webhook url")
         fault = self._fault(key)
         if fault is None:
-            return self._carry_out(key, body)
-        return await self._go_wrong(fault, key, body, request)
+            return self._carry_out(key, request.body)
+        return self._go_wrong(fault, key, request.body)
 
-    def _carry_out(self, key: str, body: bytes) -> web.Response:
+    def _carry_out(self, key: str, body: bytes) -> bytes:
         now = self._now()
         try:
             if not self._windows[key].admits(now):
@@ -208,7 +170,7 @@ class WecomStandIn:
         else:
             os.write(self._file, _encode(seen) + b"\n")
         self.counts[key].accepted += 1
-        return _json(_OK)
+        return _OK
 
     def _fault(self, key: str) -> Fault | None:
         for fault in self.faults:
@@ -217,61 +179,81 @@ class WecomStandIn:
                 return fault
         return None
 
-    async def _go_wrong(self, fault: Fault, key: str, body: bytes, request: web.BaseRequest) -> web.StreamResponse:
+    def _go_wrong(self, fault: Fault, key: str, body: bytes) -> http.Answer:
         if fault.kind == "delay":
-            await asyncio.sleep(fault.seconds)
-            return self._carry_out(key, body)
+            return partial(_delay, fault.seconds, partial(self._carry_out, key, body))
         self.counts[key].faults += 1
-        answer = self._carry_out(key, body) if fault.seen else _json(_OK)
-        if fault.kind == "errcode":
-            return _refused(fault.code, "as the test wants it")
-        if fault.kind == "html":
-            return web.Response(status=fault.code, text=_HTML, content_type="text/html")
-        if fault.kind == "drip":
-            return await _drip(request, answer, fault.seconds)
-        if fault.kind == "hang":
-            await asyncio.Event().wait()
-        if request.transport is not None:
-            if fault.kind == "reset":
-                request.transport.abort()
-            else:
-                request.transport.close()
-        return answer
+        answer = self._carry_out(key, body) if fault.seen else _OK
+        match fault.kind:
+            case "errcode":
+                return _refused(fault.code, "as the test wants it")
+            case "html":
+                return http.response(_HTML, "text/html; charset=utf-8", fault.code)
+            case "drip":
+                return partial(_drip, fault.seconds, answer)
+            case "hang":
+                return _hang
+            case "reset":
+                return _reset
+            case "close":
+                return _close
 
-    async def _administer(self, request: web.BaseRequest) -> web.Response:
-        match request.method, request.path:
-            case "GET", "/_record":
-                return _json(_encode(self.counts))
-            case "POST", "/_fault":
+    def _administer(self, method: bytes, path: str, body: bytes) -> bytes:
+        match method, path:
+            case b"GET", "/_record":
+                return http.response(_encode(self.counts), _JSON)
+            case b"POST", "/_fault":
                 try:
-                    self.fail(msgspec.json.decode(await request.read(), type=Fault))
+                    self.fail(msgspec.json.decode(body, type=Fault))
                 except msgspec.DecodeError as error:
-                    return web.Response(status=400, text=str(error))
-                return _json(b"{}")
-            case "DELETE", "/_fault":
+                    return http.response(str(error).encode(), _TEXT, 400)
+                return _DONE
+            case b"DELETE", "/_fault":
                 self.faults.clear()
-                return _json(b"{}")
-        return web.Response(status=404)
+                return _DONE
+        return _NOT_FOUND
 
 
-async def _drip(request: web.BaseRequest, answer: web.Response, seconds: float) -> web.StreamResponse:
-    body = bytes(answer.body) if isinstance(answer.body, bytes) else _OK
-    stream = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
-    await stream.prepare(request)
+async def _delay(seconds: float, carry_out: Callable[[], bytes], transport: asyncio.Transport) -> None:
+    await asyncio.sleep(seconds)
+    transport.write(carry_out())
+
+
+async def _drip(seconds: float, answer: bytes, transport: asyncio.Transport) -> None:
+    head, body = http.halves(answer)
+    transport.write(head)
     for byte in body:
-        await stream.write(bytes([byte]))
+        if transport.is_closing():
+            return
+        transport.write(bytes([byte]))
         await asyncio.sleep(seconds)
-    return stream
 
 
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json", charset="UTF-8")
+async def _hang(_transport: asyncio.Transport) -> None:
+    await asyncio.Event().wait()
 
 
-def _refused(errcode: int, errmsg: str) -> web.Response:
+async def _reset(transport: asyncio.Transport) -> None:
+    transport.abort()
+
+
+async def _close(transport: asyncio.Transport) -> None:
+    transport.close()
+
+
+def _parsed(target: bytes) -> tuple[str, str]:
+    """Path and key of a request's target; both are empty when it is none."""
+    try:
+        parts = urlsplit(target.decode())
+    except ValueError:
+        return "", ""
+    return unquote(parts.path), parse_qs(parts.query).get("key", [""])[0]
+
+
+def _refused(errcode: int, errmsg: str) -> bytes:
     hint = f"{errmsg}, hint: [1732240000000000001], from ip: 127.0.0.1, more info at "
     link = f"https://open.work.weixin.qq.com/devtool/query?e={errcode}"
-    return _json(_encode({"errcode": errcode, "errmsg": hint + link}))
+    return http.response(_encode({"errcode": errcode, "errmsg": hint + link}), _JSON)
 
 
 async def _serve(options: argparse.Namespace) -> None:

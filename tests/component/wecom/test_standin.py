@@ -203,6 +203,34 @@ def test_paths_and_methods_of_the_vendor() -> None:
     assert json.loads(got.body)["errcode"] == 43002
 
 
+@pytest.mark.parametrize(
+    ("query", "errcode"),
+    [
+        ("?key=%61", 0),
+        ("?debug=1&key=a", 0),
+        ("?key=b&key=x", 0),
+        ("?key=x%20y", 0),
+        ("?key=x+y", 0),
+        ("?key=", 93000),
+        ("?KEY=a", 93000),
+        ("", 93000),
+    ],
+)
+def test_key_is_found_in_any_query(query: str, errcode: int) -> None:
+    async def play() -> bytes:
+        async with WecomStandIn(["a", "b", "x y"]) as standin:
+            host, port = standin.url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            body = json.dumps(text()).encode()
+            head = f"POST /cgi-bin/webhook/send{query} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert json.loads(asyncio.run(play()).partition(b"\r\n\r\n")[2])["errcode"] == errcode
+
+
 def test_administration_over_http() -> None:
     async def play(standin: WecomStandIn, wire: HttpWire) -> dict[str, Any]:
         fault = await wire.request("POST", f"{standin.url}/_fault", body=b'{"kind":"errcode","key":"b","code":93004}')
