@@ -24,17 +24,19 @@ class Unreadable(Exception):  # noqa: N818 - as above
     """What came is no answer that can be read; the text says why, with no word of what came."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Belongs to one event loop; made by `loop.create_connection`. One request at a time.
 
     `open` is true while a next request may be written; `since` is for the pool's use. An answer whose body is longer
-    than `cap` bytes is unreadable.
+    than `cap` bytes is unreadable. `buffer` is for all connections of a loop: what was read is parsed at once. (For
+    asyncio's other kind of protocol each read takes 256 KiB from the system and gives most of it back.)
     """
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, buffer: memoryview) -> None:
         self.open = False
         self.since = 0.0
         self._cap = cap
+        self._buffer = buffer
         self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
@@ -74,14 +76,17 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.open = True
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._answer is None:
             self.close()  # nobody asked
             return
         if not self._status:
-            self._head += len(data)
+            self._head += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except HttpParserUpgrade:
             self._break("it changes the protocol")
             return

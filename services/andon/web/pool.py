@@ -16,6 +16,7 @@ from andon.web.connection import HEAD_CAP, Connection
 CONNECT_SECONDS = 5.0
 # Servers close idle connections after 15 to 75 s; giving one up earlier keeps requests off half-closed sockets.
 IDLE_SECONDS = 10.0
+_READ = 64 << 10
 
 
 class Proxy:
@@ -49,7 +50,7 @@ class Pool:
 
     def __init__(self, most: int, cap: int, proxy: Proxy | None) -> None:
         self._most = most
-        self._cap = cap
+        self._make = partial(Connection, cap, memoryview(bytearray(_READ)))
         self._proxy = proxy
         self._loop = asyncio.get_running_loop()
         self._idle: dict[Origin, deque[Connection]] = {}
@@ -139,12 +140,11 @@ class Pool:
 
     async def _opened(self, address: Address) -> Connection:
         origin = address.origin
-        make = partial(Connection, self._cap)
         if self._proxy is None:
             tls = self._context() if origin.tls else None
-            _, connection = await self._loop.create_connection(make, origin.host, origin.port, ssl=tls)
+            _, connection = await self._loop.create_connection(self._make, origin.host, origin.port, ssl=tls)
         elif not origin.tls:
-            _, connection = await self._loop.create_connection(make, self._proxy.host, self._proxy.port)
+            _, connection = await self._loop.create_connection(self._make, self._proxy.host, self._proxy.port)
         else:
             connection = await self._tunnelled(origin, self._proxy)
         return connection
@@ -158,7 +158,7 @@ class Pool:
             status = await tunnel.status
             if not 200 <= status < 300:
                 raise ProxyRefused(status)
-            connection = Connection(self._cap)
+            connection = self._make()
             secured = await self._loop.start_tls(transport, connection, self._context(), server_hostname=origin.host)
             connection.connection_made(cast("asyncio.BaseTransport", secured))
         except BaseException:
