@@ -184,15 +184,18 @@ def test_the_outbox_keeps_its_order_until_it_is_published(opened: Open) -> None:
     notes = [(2**32 + n, Note("t", b"k%d" % n, None if n == 3 else b"v", (("h", b"\xff"),))) for n in range(1, 6)]
     store.commit([Write(HOME, 1, notes=notes[3:]), Write(HOME, 1, notes=notes[:3])])
     assert store.acquire(HOME, "x", 0.0).notes == notes
-    store.commit([Write(HOME, 2, published=[notes[0][0], notes[2][0]])])
-    assert store.acquire(HOME, "x", 0.0).notes == [notes[1], notes[3], notes[4]]
+    store.commit([Write(HOME, 2, published=notes[0][0]), Write(HOME, 2, published=notes[2][0])])
+    assert store.acquire(HOME, "x", 0.0).notes == notes[3:]
 
 
 def test_forgetting_a_note_twice_is_nothing(opened: Open) -> None:
-    store = owned(opened)
+    store = owned(opened, HOME, OTHER)
     store.commit([Write(HOME, 1, notes=[(1, Note("t", b"k", b"v"))])])
-    assert store.commit([Write(HOME, 1, published=[1])]) == set()
-    assert store.commit([Write(HOME, 1, published=[1, 77])]) == set()
+    store.commit([Write(OTHER, 1, notes=[(1, Note("t", b"k", b"v"))])])
+    assert store.commit([Write(HOME, 1, published=1)]) == set()
+    assert store.commit([Write(HOME, 1, published=77)]) == set()
+    assert store.acquire(HOME, "x", 0.0).notes == []
+    assert len(store.acquire(OTHER, "x", 0.0).notes) == 1
 
 
 def test_many_rows_of_each_kind_fit_in_one_commit(opened: Open) -> None:
@@ -228,7 +231,7 @@ def test_a_redriven_item_takes_the_place_of_its_closed_self(opened: Open) -> Non
     first = item(1, part=1, parts=b"p", marked=True)
     began = [entry(first, ended=START + 1)]
     store.commit([Write(HOME, 1, taken=[first], began=began, closed=[Closed(first.id, b"{}", START)])])
-    again = item(1, home=OTHER, offset=44, redrive=1)
+    again = item(1, home=OTHER, offset=44, redrive=1, body=b"another")
     store.commit([Write(OTHER, 1, taken=[again])])
     assert store.acquire(HOME, "x", 0.0).items == []
     assert store.acquire(OTHER, "x", 0.0).items == [again]

@@ -193,7 +193,7 @@ class Owner:
         for _ in range(min(count, len(self.outbox))):
             home, epoch, number, note = self.outbox.popleft()
             self.world.topic.append(note)
-            self.pending.append((Write(home, epoch, published=[number]), []))
+            self.pending.append((Write(home, epoch, published=number), []))
 
 
 class World:

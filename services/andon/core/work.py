@@ -93,7 +93,8 @@ class Note(msgspec.Struct, frozen=True):
 class Write(msgspec.Struct):
     """Everything one decision changes for one home: applied whole, or refused whole when the lease has moved.
 
-    `taken` and `changed` are copies made when it was decided, for the items go on changing while it waits.
+    `taken` and `changed` are copies made when it was decided, for the items go on changing while it waits. `published`
+    is the number of the last note the broker has: it is forgotten with all before it.
     """
 
     home: Home
@@ -106,13 +107,13 @@ class Write(msgspec.Struct):
     closed: list[Closed] = []
     memos: dict[str, bytes] = {}
     notes: list[tuple[int, Note]] = []
-    published: list[int] = []
+    published: int | None = None
 
     def rows(self) -> int:
         """How many rows it touches."""
         items = len(self.taken) + len(self.changed) + len(self.closed)
         entries = len(self.began) + len(self.ended)
-        return items + entries + len(self.notes) + len(self.published) + len(self.memos)
+        return items + entries + len(self.notes) + len(self.memos)
 
 
 class Holding(msgspec.Struct):

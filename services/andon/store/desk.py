@@ -103,10 +103,9 @@ class SqlDeskStore:
         return ledger.read(connection, wanted, (attempt.c.started, attempt.c.number))
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
-        wanted = [one.bytes for one in ids]
-        columns = (item.c.id, item.c.content, item.c.redrive, item.c.closed_at)
+        columns = ("id", "content", "redrive", "closed_at")
         with self._transaction() as connection:
-            found = connection.execute(select(*columns).where(item.c.id.in_(wanted))).all()
+            found = rows.select(connection, item, columns, "id", (one.bytes for one in ids))
         return {UUID(bytes=r.id): Known(r.content, r.redrive, r.closed_at is not None) for r in found}
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
@@ -144,8 +143,9 @@ class SqlDeskStore:
             connection, memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",)
         )
         rows.insert(connection, outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
-        published = ((w.home.topic, w.home.partition, n) for w in writes for n in w.published)
-        rows.delete(connection, outbox, ("topic", "partition", "id"), published)
+        published = {w.home: w.published for w in writes if w.published is not None}
+        for home, last in published.items():
+            connection.execute(delete(outbox).where(_of(outbox, home) & (outbox.c.id <= last)))
 
     def prune(self, before: float, most: int) -> int:
         with self._transaction() as connection:

@@ -63,8 +63,12 @@ def update(connection: Connection, table: Table, key: str, columns: Sequence[str
     _run(connection, lambda marks: f"{head}{marks}{tail}", len(columns) + 1, rows)
 
 
-def delete(connection: Connection, table: Table, keys: Sequence[str], rows: Iterable[Row]) -> None:
-    """Deletes the rows with these keys."""
-    names = ",".join(f'"{key}"' for key in keys)
-    head = f'DELETE FROM "{table.name}" WHERE ({names}) IN (VALUES '  # noqa: S608 - names are our own
-    _run(connection, lambda marks: f"{head}{marks})", len(keys), rows)
+def select(connection: Connection, table: Table, columns: Sequence[str], key: str, values: Iterable[Any]) -> list[Any]:
+    """These columns of the rows whose `key` is one of the values."""
+    names = ",".join(f'"{name}"' for name in columns)
+    head = f'SELECT {names} FROM "{table.name}" WHERE "{key}" IN (VALUES '  # noqa: S608 - names are our own
+    found: list[Any] = []
+    for chunk in _chunks([(value,) for value in values]):
+        marks = _marks(connection.dialect.paramstyle, 1, len(chunk))
+        found += connection.exec_driver_sql(f"{head}{marks})", tuple(chain.from_iterable(chunk))).all()
+    return found

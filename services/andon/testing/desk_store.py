@@ -95,8 +95,8 @@ class MemoryDeskStore:
         self.memos.setdefault(write.home, {}).update(write.memos)
         notes = self.notes.setdefault(write.home, {})
         notes.update(write.notes)
-        for number in write.published:
-            notes.pop(number, None)
+        for number in [one for one in notes if write.published is not None and one <= write.published]:
+            del notes[number]
 
     def prune(self, before: float, most: int) -> int:
         self.check()

@@ -46,7 +46,7 @@ class Scene:
         self.outbox.put(home, 1, [(n, Note("t", b"%d" % n, b"v")) for n in numbers])  # type: ignore[arg-type]
 
     def forgotten(self) -> list[int]:
-        return [number for write in self.writes for number in write.published]
+        return [write.published for write in self.writes if write.published is not None]
 
     async def settle(self) -> None:
         for _ in range(10):
@@ -73,7 +73,7 @@ def test_notes_are_published_in_order_and_then_forgotten() -> None:
 
     at = play(scene)
     assert at.log.keys == [b"%d" % n for n in range(2_500)]
-    assert at.forgotten() == list(range(2_500))
+    assert at.forgotten() == [999, 1_999, 2_499]
 
 
 def test_after_a_failure_everything_from_there_on_is_published_again() -> None:
@@ -81,7 +81,7 @@ def test_after_a_failure_everything_from_there_on_is_published_again() -> None:
         at.log.fail = {b"2": 2}
         at.put(1, 2, 3)
         await at.settle()
-        assert at.forgotten() == [1]
+        assert at.log.keys == [b"1", b"3"]
         for _ in range(2):
             at.clock.advance(0.2)
             await at.settle()
@@ -89,7 +89,7 @@ def test_after_a_failure_everything_from_there_on_is_published_again() -> None:
 
     at = play(scene)
     assert at.log.keys == [b"1", b"3", b"3", b"2", b"3"]  # readers keep one of each; the last of a key is the newest
-    assert at.forgotten() == [1, 2, 3]
+    assert at.forgotten() == [3]
 
 
 def test_it_is_not_drained_while_something_waits() -> None:

@@ -20,6 +20,8 @@ from andon.kafka.records import Outgoing
 log = logging.getLogger(__name__)
 
 _BATCH = 1_000
+# Forgetting many notes at one time frees whole pages of the store, forgetting each writes a page for each.
+_MANY = 500
 _AGAIN_S = 0.2
 
 
@@ -33,7 +35,7 @@ class Outbox:
     """Publishes notes at least once and in order: after a failure everything from there on is published again.
 
     Records have deterministic ids, by which readers keep one (law L6). `commit` takes the writes that forget what the
-    broker has; it isn't waited for, because a note published twice is kept once.
+    broker has, many notes at one time; it isn't waited for, because a note published twice is kept once.
     """
 
     def __init__(self, log_: Log, commit: Callable[[Write], object], clock: Clock) -> None:
@@ -41,6 +43,8 @@ class Outbox:
         self._commit = commit
         self._clock = clock
         self._waiting: deque[_Stored] = deque()
+        self._there: dict[tuple[Home, int], int] = {}
+        self._unforgotten = 0
         self._news = asyncio.Event()
         self._still = asyncio.Event()
         self._still.set()
@@ -63,6 +67,13 @@ class Outbox:
         if not self._waiting:
             self._empty.set()
 
+    def settle(self) -> None:
+        """Lets the store forget what the broker has."""
+        for (home, epoch), number in self._there.items():
+            self._commit(Write(home, epoch, published=number))
+        self._there = {}
+        self._unforgotten = 0
+
     async def still(self) -> None:
         """Returns when no record is under way. Without that an old one could come to stand behind the next owner's."""
         await self._still.wait()
@@ -79,6 +90,7 @@ class Outbox:
             while self._waiting:
                 if not await self._publish(list(islice(self._waiting, _BATCH))):
                     await self._clock.sleep(_AGAIN_S)
+            self.settle()
             self._empty.set()
 
     async def _publish(self, batch: Sequence[_Stored]) -> bool:
@@ -88,13 +100,13 @@ class Outbox:
         finally:
             self._still.set()
         there = len(list(takewhile(lambda fate: isinstance(fate, Position), fates)))
-        done: dict[tuple[Home, int], list[int]] = {}
         for one in batch[:there]:
             if self._waiting and self._waiting[0] is one:  # else it was forgotten meanwhile
                 self._waiting.popleft()
-                done.setdefault((one.home, one.epoch), []).append(one.number)
-        for (home, epoch), numbers in done.items():
-            self._commit(Write(home, epoch, published=numbers))
+                self._there[one.home, one.epoch] = one.number
+                self._unforgotten += 1
+        if self._unforgotten >= _MANY:
+            self.settle()
         if there < len(batch):
             log.warning("not published, will be tried again", extra={"problem": str(fates[there])})
         return there == len(batch)

@@ -249,6 +249,8 @@ class DeskRunner:
                 for home in owned:
                     self._outbox.forget(home)
                 await self._outbox.still()
+                self._outbox.settle()
+                await self._written()
         except TimeoutError:
             log.warning("left with work under way", extra={"calls": len(self.desk.calls)})
         for home in owned:
