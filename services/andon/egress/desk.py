@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from uuid import UUID, uuid5
 
@@ -44,6 +45,8 @@ class EgressWork:
         self.receivers = receivers
         self._metrics = metrics
         self._codec = Json(Delivery)
+        # A delivery is looked at when it is called and again when it ends; few are between the two.
+        self._delivery = lru_cache(maxsize=256)(self._codec.decode)
         self._sendings = Json(Sending)
 
     def read(self, record: Record) -> Taken:
@@ -80,10 +83,10 @@ class EgressWork:
         raise KeyError(name)
 
     def digest(self, item: Item) -> Digest:
-        return merged(None, self._codec.decode(item.body).event)
+        return merged(None, self._delivery(item.body).event)
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
-        delivery = self._codec.decode(item.body)
+        delivery = self._delivery(item.body)
         channel = self.policy(item.queue).channel
         self._metrics.delivery(channel, name_of(outcome), outcome.reason)
         self._metrics.record("egress", name_of(outcome), outcome.reason)
@@ -119,7 +122,7 @@ class EgressWork:
         receiver = self.receivers.get(item.queue)
         if receiver is None:
             raise Rejected(Reason.UNKNOWN_RECEIVER, f"there is no receiver {item.queue}; redrive when there is")
-        delivery = self._codec.decode(item.body)
+        delivery = self._delivery(item.body)
         sending = self._sending(item, delivery, receiver)
         call = Call(item.id, item.queue, delivery.recipients, sending.parts[item.part], line, deadline)
         states = _states(delivery.recipients, await receiver.channel.send(call), sending.failed)
