@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from andon.runtime import launch
 from andon.runtime.bootstrap import prepare
 from tests.rig import sink
 from tests.rig.client import Load, wait_for
+from tests.rig.ports import free_port
 from tests.rig.topics import Topics
 from tests.rig.verdict import Case, Record, Verdict, judge
 from tests.rig.watch import Leases, Watch, get
@@ -39,17 +39,6 @@ _TEMPLATE = """\
 
 class PlantBroken(AssertionError):  # noqa: N818 - a finding about the rig
     """The rig itself could not do what a test asked for."""
-
-
-def free_port() -> int:
-    """A port outside of the range the system gives to outgoing connections, so that it is still free after a kill."""
-    chance = random.SystemRandom()
-    for _ in range(200):
-        port = chance.randrange(20_000, 28_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise PlantBroken("no free port")
 
 
 def pid_gone(pid: int) -> bool:

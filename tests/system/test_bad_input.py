@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig.kafka import Kafka
-from tests.rig.plant import free_port
+from tests.rig.ports import free_port
 from tests.system.conftest import Up
 
 CONFIG = """\

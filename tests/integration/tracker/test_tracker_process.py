@@ -15,7 +15,8 @@ import pytest
 from andon.core.failure import Retryable
 from andon.core.reason import Reason
 from andon.dev.tracker import TrackerFailed, start_tracker
-from tests.integration.tracker.rig import PASSWORD, free_port, rig
+from tests.integration.tracker.rig import PASSWORD, rig
+from tests.rig.ports import free_port
 
 
 def test_it_starts_fast_anywhere_and_keeps_its_data_over_restarts(tmp_path: Path) -> None:
