@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tests.chaos.round import Round
 from tests.rig.client import Door, Sent, event, wait_for
 from tests.rig.plant import ROBOTS, TOKEN
-from tests.rig.verdict import Record
+from tests.rig.record import Record
 
 DEADLINE_S = 15.0
 FLOOR_S = 0.15
@@ -23,23 +23,23 @@ def f13_f14_slow_sinks(run: Round, deadlines: int = 1) -> None:
     every call ends by the total deadline; the calls and connections of the sick do not grow.
     """
     plant = run.plant
-    plant.sink_well()
+    plant.sink.well()
     with plant.load(run.prefix, run.rng, rate=60) as load:
         time.sleep(4)
         sick_from = time.time()
-        plant.sink(
+        plant.sink.do(
             **{
                 SICK[0]: {"what": "late", "low": 30.0, "high": 30.0},
                 SICK[1]: {"what": "hang"},
                 SICK[2]: {"what": "drip", "low": 1.0},
             }
         )
-        open_before = plant.sink_now()["open"]
+        open_before = plant.sink.now()["open"]
         run.injections = len(SICK)
         time.sleep(deadlines * DEADLINE_S + 3.0)
-        most_open = plant.sink_now()["most_open"]
+        most_open = plant.sink.now()["most_open"]
         sick_to = time.time()
-        plant.sink_well()
+        plant.sink.well()
         time.sleep(1)
     record = run.judge(load.sent, 150)
     baseline = _p99(load.sent, record, WELL, 0.0, sick_from)
@@ -66,7 +66,7 @@ def _p99(sent: Sequence[Sent], record: Record, receivers: Sequence[str], begin: 
 
 
 def _lengths(record: Record, prefix: str) -> list[float]:
-    ended = ((one.answered or one.cut, one.at) for one in record.effects if one.id.startswith(prefix))
+    ended = ((record.ended(one), one.at) for one in record.effects if one.id.startswith(prefix))
     return [end - began for end, began in ended if end is not None]
 
 
@@ -77,7 +77,7 @@ def backlog(run: Round) -> None:
     Needs a plant with `limits: {backlog: 1000}`.
     """
     plant = run.plant
-    plant.sink(all={"what": "errcode", "code": -1})
+    plant.sink.do(all={"what": "errcode", "code": -1})
     began = time.time()
     door = Door(plant.door, TOKEN)
     sent: list[Sent] = []
@@ -101,7 +101,7 @@ def backlog(run: Round) -> None:
     run.expect(all(h.get("retry-after", "").isdigit() for h in over), f"429 without Retry-After: {over[:1]}")
     run.expect(taken >= 1_000, f"the door said 429 after {taken} events, below the backlog of 1000")
     run.expect(taken <= 5_000, f"the door said 429 only after {taken} events: it closes about two seconds late")
-    plant.sink_well()
+    plant.sink.well()
     run.injured(time.time())
     run.judge(sent, 150)
     again = Door(plant.door, TOKEN)
