@@ -18,6 +18,7 @@ from tests.rig.topics import EVENTS, put
 from tests.rig.watch import epochs
 
 HITS = 5
+ENDED = 50
 SESSION_S = 10.0
 TAKEN_S = "is in use by another process"
 
@@ -75,6 +76,8 @@ def f03_kill_egress(run: Round) -> None:
     plant.sink.do(all={"what": "late", "low": 0.05, "high": 0.2})
     hits = 0
     with plant.load(run.prefix, run.rng, rate=30) as load:
+        # What was told to the world is in the store: of that much at least, nothing may come again.
+        wait_for(lambda: len(plant.case(run.prefix, load.sent).ended()) >= ENDED, 60, every_s=0.3)
         for _ in range(3 * HITS):
             if hits >= HITS:
                 break
@@ -96,6 +99,8 @@ def f03_kill_egress(run: Round) -> None:
     cut = [one for one in record.effects if one.cut and one.id.startswith(run.prefix)]
     run.verdict.figures |= {"kills_in_window": hits, "calls_cut": len(cut)}
     run.expect(hits >= HITS, f"void: the sink counted {hits} kills between send and record, not {HITS}")
+    stood = run.verdict.figures["stood_closed"]
+    run.expect(stood >= ENDED, f"void: the kills found {stood} results in the store, not {ENDED}")
     repeated = _repeated(record.effects, run.prefix)
     run.verdict.figures["repeated"] = len(repeated)
     unsure = run.verdict.figures["unsure"]

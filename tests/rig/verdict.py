@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from tests.rig.client import Sent
@@ -110,6 +111,7 @@ def judge(case: Case, caps: dict[str, tuple[float, float]]) -> Verdict:
         "effects": len(case.effects),
         "marked": sum(1 for one in case.effects if one.marked),
         "unsure": sum(1 for one in case.effects if case.unsure(one)),
+        "stood_closed": sum(1 for pair in case.deliveries if case.closed_since(pair) < inf),
     }
     return verdict
 
