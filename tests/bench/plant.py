@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,14 +21,9 @@ from andon.kafka.connection import Connection
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.runtime.bootstrap import prepare
+from tests.rig.ports import free_port
 
 TEMPLATE = "{{ event.id }} {{ event.subject }} {{ labels.severity }} {{ data.code }}: {{ data.message }}"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def event(number: int, subjects: int = 500) -> Event:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from tests.rig.client import Sent
 from tests.rig.plant import Plant
-from tests.rig.verdict import Record, Verdict
+from tests.rig.record import Record
+from tests.rig.verdict import Verdict
 
 
 @dataclass

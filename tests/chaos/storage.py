@@ -14,6 +14,7 @@ from tests.rig.plant import TOKEN
 from tests.rig.topics import DELIVERIES, DLQ, ENRICHED, EVENTS, Stored, put
 
 RECOVERY_S = 30.0
+SETTLED_S = 60.0
 LAW = 3
 DEEP = b'{"type":"t","data":' + b'{"a":' * 2_000 + b"1" + b"}" * 2_000 + b"}"
 
@@ -109,7 +110,9 @@ def f22_poison(run: Round) -> None:
         laid = {_source(one) for one in plant.topics().records[DLQ]}
         return [one for one in thrown if one not in laid]
 
-    run.expect(wait_for(lambda: not missing(), 30, every_s=0.5), f"not in the DLQ: {[m[:2] for m in missing()][:5]}")
+    run.expect(
+        wait_for(lambda: not missing(), SETTLED_S, every_s=0.5), f"not in the DLQ: {[m[:2] for m in missing()][:5]}"
+    )
     door.close()
 
 
@@ -162,11 +165,11 @@ def configuration(run: Round) -> None:
         plant.publish()
         run.injured(time.time())
         probe = Door(plant.door, TOKEN)
-        heard = wait_for(lambda: _goes_to(run, probe, "r1") == "r2", 20, every_s=0.2)
-        run.expect(heard, "the new route is not in force 20 s after it was published")
+        heard = wait_for(lambda: _goes_to(run, probe, "r1") == "r2", SETTLED_S, every_s=0.2)
+        run.expect(heard, "the new route is not in force after it was published")
         plant.write_config(old)
         plant.publish()
-        back = wait_for(lambda: _goes_to(run, probe, "r1") == "r1", 20, every_s=0.2)
+        back = wait_for(lambda: _goes_to(run, probe, "r1") == "r1", SETTLED_S, every_s=0.2)
         run.expect(back, "the old route is not in force again")
         probe.close()
     run.judge(load.sent)
@@ -186,5 +189,5 @@ def _goes_to(run: Round, door: Door, to: str) -> str | None:
         found[:] = [effect.receiver for effect in run.plant.record().effects if effect.id == number]
         return bool(found)
 
-    wait_for(arrived, 10)
+    wait_for(arrived, SETTLED_S)
     return found[0] if found else None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,45 +18,24 @@ from andon import broker
 from andon.config.load import load
 from andon.runtime import launch
 from andon.runtime.bootstrap import prepare
-from tests.rig import sink
+from tests.rig import sink as program
 from tests.rig.client import Load, wait_for
+from tests.rig.plantfile import ROBOTS, TEMPLATE, plantfile
+from tests.rig.ports import free_port
+from tests.rig.record import Record
+from tests.rig.steering import Steering
 from tests.rig.topics import Topics
-from tests.rig.verdict import Case, Record, Verdict, judge
-from tests.rig.watch import Leases, Watch, get
+from tests.rig.verdict import Case, Verdict, judge
+from tests.rig.watch import Leases, Watch, get, look_at
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
-ROBOTS = tuple(f"r{n}" for n in range(1, 13))
 TOKEN = "a-token-for-chaos"
 READY_S = 60.0
 _MAIN = "andon.cli.main"
-_TEMPLATE = """\
-{% if digest %}digest|{{ event.id }}|{{ receiver }}|{{ digest.count }}|
-{% else %}one|{{ event.id }}|{{ receiver }}|1|{{ data.n }}{% endif %}
-"""
 
 
 class PlantBroken(AssertionError):  # noqa: N818 - a finding about the rig
     """The rig itself could not do what a test asked for."""
-
-
-def free_port() -> int:
-    """A port outside of the range the system gives to outgoing connections, so that it is still free after a kill."""
-    chance = random.SystemRandom()
-    for _ in range(200):
-        port = chance.randrange(20_000, 28_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise PlantBroken("no free port")
-
-
-def pid_gone(pid: int) -> bool:
-    """Whether there is no such process, or only its remains."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state in "ZX"
 
 
 class Plant:
@@ -98,14 +75,14 @@ class Plant:
         self.ports["kafka"] = free_port()
         self.kafka_up()
         self.ports["sink"] = free_port()
-        self._spawn("sink", [sys.executable, sink.__file__, str(self.ports["sink"]), str(self.record_file)])
+        self.sink = Steering(self.ports["sink"])
+        self._spawn("sink", [sys.executable, program.__file__, str(self.ports["sink"]), str(self.record_file)])
         self.ports["door"] = free_port()
         self.write_config()
         self.publish()
         self._watch.start()
         self._leases.start()
-        if not wait_for(lambda: get(self.ports["sink"], "/_now")[0] == 200, 20):
-            raise PlantBroken("the sink does not answer")
+        self.sink.now()
 
     def __exit__(self, *_: object) -> None:
         self._watch.close()
@@ -113,31 +90,16 @@ class Plant:
         if self._topics:
             self._topics.close()
         for name in list(self._processes):
-            self.kill(name)
+            self._kill(name)
         broker.stop(self.home / "kafka", timeout_s=5)
 
-    def write_config(self, text: str | None = None, template: str = _TEMPLATE) -> None:
-        """The plant's configuration: twelve robots, and a route tree that does what an event's labels ask for."""
+    def write_config(self, text: str | None = None) -> None:
+        """Writes the plant's configuration, or another in its place."""
         folder = self.config.parent
         (folder / "templates").mkdir(parents=True, exist_ok=True)
-        (folder / "templates" / "probe.j2").write_text(template, encoding="utf-8")
-        self.config.write_text(text or self._yaml(), encoding="utf-8")
-
-    def _yaml(self) -> str:
-        limits = ", ".join(f"{name}: {value}" for name, value in self._limits.items())
-        base = f'base_url: "http://127.0.0.1:{self.ports["sink"]}", limit: 100000/s'
-        channels = "\n".join(f"  {n}: {{kind: wecom_robot, keys: [env:CHAOS_{n}], {base}}}" for n in ROBOTS)
-        receivers = "\n".join(f"  {n}: {{channel: {n}, template: probe, merge: none}}" for n in ROBOTS)
-        also = "\n".join(f"    - {{matchers: ['also=\"{n}\"'], receiver: {n}, continue: true}}" for n in ROBOTS)
-        to = "\n".join(f"    - {{matchers: ['to=\"{n}\"'], receiver: {n}}}" for n in ROBOTS)
-        return (
-            "version: 1\nkafka: {bootstrap: embedded}\n"
-            f'listen: {{address: "127.0.0.1:{self.ports["door"]}"}}\n'
-            f"limits: {{{limits}}}\n"
-            "sources:\n  chaos: {kind: http, token: env:CHAOS_TOKEN}\n"
-            f"channels:\n{channels}\nreceivers:\n{receivers}\n"
-            f"route:\n  receiver: r1\n  routes:\n{also}\n{to}\n"
-        )
+        (folder / "templates" / "probe.j2").write_text(TEMPLATE, encoding="utf-8")
+        text = text or plantfile(self.ports["sink"], self.ports["door"], self._limits)
+        self.config.write_text(text, encoding="utf-8")
 
     def publish(self) -> int:
         """Publishes the configuration as it is on disk; the version in force."""
@@ -208,6 +170,12 @@ class Plant:
 
     def kill(self, name: str) -> float:
         """kill -9; when it was done."""
+        pid = self.pid(name)
+        at = self._kill(name)
+        self._look(name, pid)
+        return at
+
+    def _kill(self, name: str) -> float:
         process = self._processes.pop(name)
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
@@ -215,15 +183,26 @@ class Plant:
         process.wait()
         return at
 
-    def restart(self, name: str) -> None:
-        """kill -9 and start, without waiting for it to be ready."""
-        self.kill(name)
-        self.start(name)
+    def _look(self, name: str, ended: int | None = None) -> None:
+        """Looks into the store after a desk wrote its last; it tells what `ended` stored, if no other desk is there."""
+        if name.startswith("egress"):
+            others = (one for other, one in self._processes.items() if other.startswith("egress") and other != name)
+            alone = all(one.poll() is not None for one in others)
+            look_at(self.store, self._leases.closed, ended if alone else None)
+
+    def _over(self, name: str) -> bool:
+        """Whether a process has ended by itself."""
+        process = self._processes[name]
+        if process.poll() is None:
+            return False
+        self._look(name, process.pid)
+        return True
 
     def freeze(self, name: str) -> float:
         os.kill(self.pid(name), signal.SIGSTOP)
         at = time.time()
         self._spans[self.pid(name)] = [*self._spans.get(self.pid(name), []), (at, float("inf"))]
+        self._look(name)
         return at
 
     def thaw(self, name: str) -> float:
@@ -236,9 +215,11 @@ class Plant:
     def exit_code(self, name: str, within_s: float = 60.0) -> int | None:
         """How a process ended by itself; None when it still runs."""
         try:
-            return self._processes[name].wait(within_s)
+            code = self._processes[name].wait(within_s)
         except subprocess.TimeoutExpired:
             return None
+        self._look(name, self.pid(name))
+        return code
 
     def terminate(self, name: str, within_s: float = 30.0) -> int | None:
         """SIGTERM; the exit code."""
@@ -260,25 +241,11 @@ class Plant:
     def log(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
-    # ---- the sink
-
-    def sink(self, **behaviour: dict[str, Any]) -> None:
-        """Switches the robots named to a behaviour of the sink; `all` names every one."""
-        body = {("*" if name == "all" else f"key-{name}"): do for name, do in behaviour.items()}
-        get(self.ports["sink"], "/_do", "POST", json.dumps(body).encode())
-
-    def sink_well(self) -> None:
-        get(self.ports["sink"], "/_do", "DELETE")
-
-    def sink_now(self) -> dict[str, int]:
-        status, body = get(self.ports["sink"], "/_now")
-        return dict(json.loads(body)) if status == 200 else {}
+    # ---- the witness
 
     def record(self) -> Record:
         frozen = [(pid, *span) for pid, spans in self._spans.items() for span in spans]
-        return Record(self.record_file, frozen, list(self._leases.moves))
-
-    # ---- the witness
+        return Record(self.record_file, frozen, list(self._leases.moves), self._leases.closed)
 
     @property
     def door(self) -> str:
@@ -320,18 +287,18 @@ class Plant:
 
     def revive(self) -> list[str]:
         """Starts services that ended by themselves again, as the supervisor would, and names them."""
-        ended = [n for n in SERVICES if n in self._processes and self._processes[n].poll() is not None]
+        ended = [name for name in SERVICES if name in self._processes and self._over(name)]
         for name in ended:
             self.start(name)
         return ended
 
     def mend(self) -> None:
         """Brings a plant back in order that the round before left broken: a sink that answers, every service up."""
-        self.sink_well()
+        self.sink.well()
         if not broker.is_running(self.home / "kafka"):
             self.kafka_up()
         for name in SERVICES:
-            if name not in self._processes or self._processes[name].poll() is not None:
+            if name not in self._processes or self._over(name):
                 self.start(name)
         for name in SERVICES:
             self.wait_ready(name)

@@ -7,104 +7,18 @@ I6 nothing that was never accepted. The stages between the topics write exactly 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
+from math import inf
 from typing import Any
 
 from tests.rig.client import Sent
+from tests.rig.record import Effect, Record
 from tests.rig.topics import DELIVERIES, DLQ, ENRICHED, EVENTS, OUTCOMES, Stored, Topics
 
-MARK = "【可能重复】"
-# An answer written less than this before its caller was killed, frozen or lost its lease may not have been stored.
-RESULT_S = 2.0
-
 Pair = tuple[str, str]
-
-
-@dataclass
-class Effect:
-    """A call as the sink saw it. `answered` is when the whole answer was written, None when the caller was gone."""
-
-    call: int
-    at: float
-    pid: int
-    marked: bool
-    kind: str
-    id: str
-    receiver: str
-    count: int
-    connection: int
-    answered: float | None = None
-    cut: float | None = None
-
-
-@dataclass(frozen=True)
-class Move:
-    """The lease of a partition of `andon.deliveries` moved between these two looks at it."""
-
-    partition: int
-    after: float
-    before: float
-
-
-class Record:
-    """The sink's record. `frozen` holds the processes that were stopped meanwhile: pid, from when, until when; `moves`
-    the leases that moved: a result that comes later than its lease moved is refused (design, section 3)."""
-
-    def __init__(self, path: Path, frozen: Sequence[tuple[int, float, float]] = (), moves: Sequence[Move] = ()) -> None:
-        self._frozen = frozen
-        self._moves = moves
-        self.effects: list[Effect] = []
-        self.gone: dict[int, float] = {}
-        calls: dict[int, Effect] = {}
-        for text in path.read_bytes().split(b"\n")[:-1]:
-            line = json.loads(text)
-            match line["what"]:
-                case "got":
-                    effect = calls[line["call"]] = _effect(line)
-                    self.effects.append(effect)
-                case "told":
-                    calls[line["call"]].answered = line["at"]
-                case "cut":
-                    calls[line["call"]].cut = line["at"]
-                case "gone":
-                    self.gone[line["connection"]] = line["at"]
-
-    def unsure(self, effect: Effect, partition: int | None) -> bool:
-        """Whether the caller may not have learnt, or not have stored, that this call had its effect. `partition` is
-        where its delivery stands."""
-        if effect.answered is None:
-            return True
-        gone = self.gone.get(effect.connection)
-        if gone is not None and gone - effect.answered < RESULT_S:
-            return True
-        if any(pid == effect.pid and begin - RESULT_S < effect.answered < end for pid, begin, end in self._frozen):
-            return True
-        return any(
-            move.partition == partition and effect.at < move.before and effect.answered > move.after - RESULT_S
-            for move in self._moves
-        )
-
-    def around(self, effect: Effect, partition: int | None) -> str:
-        """What may have kept a result of this call from being stored, for people to read."""
-        frozen = [span for pid, *span in self._frozen if pid == effect.pid]
-        moved = [(move.after, move.before) for move in self._moves if move.partition == partition]
-        return f"partition {partition}, frozen {frozen}, moved {moved}, gone {self.gone.get(effect.connection)}"
-
-    def cut_between(self, begin: float, end: float) -> list[Effect]:
-        """Calls whose caller was gone between read and answer, in this time."""
-        return [one for one in self.effects if one.cut is not None and begin <= one.cut <= end]
-
-
-def _effect(line: dict[str, Any]) -> Effect:
-    text = line["text"]
-    marked = text.startswith(MARK)
-    kind, number, receiver, count = text.removeprefix(MARK).strip().split("|")[:4]
-    return Effect(line["call"], line["at"], line["pid"], marked, kind, number, receiver, int(count), line["connection"])
 
 
 @dataclass
@@ -155,7 +69,12 @@ class Case:
 
     def unsure(self, effect: Effect) -> bool:
         """Whether the caller of this call may not know that it had its effect."""
-        return self.record.unsure(effect, self.partitions.get((effect.id, effect.receiver)))
+        pair = (effect.id, effect.receiver)
+        return self.record.unsure(effect, self.partitions.get(pair), self.delivery_ids.get(pair, ()))
+
+    def closed_since(self, pair: Pair) -> float:
+        """When a look at the store first found this delivery closed; infinity when none did."""
+        return self.record.closed.since(self.delivery_ids.get(pair, ()))
 
     def around(self, effect: Effect) -> str:
         """What was done to the caller of this call and to its lease."""
@@ -192,6 +111,7 @@ def judge(case: Case, caps: dict[str, tuple[float, float]]) -> Verdict:
         "effects": len(case.effects),
         "marked": sum(1 for one in case.effects if one.marked),
         "unsure": sum(1 for one in case.effects if case.unsure(one)),
+        "stood_closed": sum(1 for pair in case.deliveries if case.closed_since(pair) < inf),
     }
     return verdict
 
@@ -265,6 +185,9 @@ def _effects(case: Case, verdict: Verdict) -> None:
             verdict.expect(
                 case.unsure(before), f"I2: {before} was answered and came again: {after}; {case.around(before)}"
             )
+        closed = case.closed_since(pair)
+        late = [one for one in effects if one.at > closed]
+        verdict.expect(not late, f"I2: {pair} stood closed in the store at {closed}, and was sent after that: {late}")
         kinds = {one.kind for one in effects}
         verdict.expect(len(kinds) == 1, f"{pair} came as {kinds}")
 

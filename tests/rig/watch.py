@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from uuid import UUID
 
+from tests.rig.record import Closed, Move
 from tests.rig.topics import DELIVERIES
-from tests.rig.verdict import Move
 
 
 def get(port: int, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
@@ -27,10 +28,30 @@ def get(port: int, path: str, method: str = "GET", body: bytes | None = None) ->
         connection.close()
 
 
+def pid_gone(pid: int) -> bool:
+    """Whether there is no such process, or only its remains."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
 def epochs(store: Path) -> dict[int, int]:
     """The epoch of the lease of each partition of `andon.deliveries`."""
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
         return dict(database.execute("select partition, epoch from lease where topic = ?", (DELIVERIES,)).fetchall())
+
+
+def look_at(store: Path, closed: Closed, ended: int | None = None) -> None:
+    """Adds what stands closed in the store of egress now; `ended` is the process whose end is the reason to look."""
+    if not store.exists():
+        return
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as database:
+        if database.execute("select 1 from sqlite_master where name = 'item'").fetchone():
+            found = database.execute("select id from item where closed_at is not null").fetchall()
+            # The time of after the read: what others closed while we read is closed by then.
+            closed.seen((str(UUID(bytes=one)) for (one,) in found), time.time(), ended)
 
 
 class Looker:
@@ -88,13 +109,14 @@ class Watch(Looker):
 
 
 class Leases(Looker):
-    """Keeps when the lease of each partition moved."""
+    """Keeps when the lease of each partition moved, and what stood closed then."""
 
     every_s = 0.1
 
     def __init__(self, store: Path) -> None:
         super().__init__()
         self.moves: list[Move] = []
+        self.closed = Closed()
         self._store = store
         self._known: dict[int, int] = {}
         self._last = time.time()
@@ -107,3 +129,5 @@ class Leases(Looker):
             moved = [p for p, epoch in seen.items() if self._known.get(p, epoch) != epoch]
             self.moves += [Move(p, self._last, now) for p in moved]
             self._known, self._last = seen, began
+            if moved:
+                look_at(self._store, self.closed)

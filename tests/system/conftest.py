@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.rig.client import wait_for
-from tests.rig.plant import pid_gone
+from tests.rig.watch import pid_gone
 
 RUNNING_S = 120.0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig.kafka import Kafka
-from tests.rig.plant import free_port
+from tests.rig.ports import free_port
 from tests.system.conftest import Up
 
 CONFIG = """\
@@ -145,13 +145,13 @@ def test_a_bad_file_is_named_by_its_place_and_changes_nothing_of_what_runs(up: C
         assert done.returncode == 2, done.stdout + done.stderr
         assert re.search(place, done.stdout), done.stdout
         assert "Traceback" not in done.stdout + done.stderr
-    one.until(lambda: re.search(BAD[-1][2], one.said()) is not None, 20, "the last mistake is not told")
-    one.until(lambda: "was not published: mend it, the old configuration stays" in one.said(), 10, "no comfort")
+    one.until(lambda: re.search(BAD[-1][2], one.said()) is not None, 60, "the last mistake is not told")
+    one.until(lambda: "was not published: mend it, the old configuration stays" in one.said(), 60, "no comfort")
     assert answer_of(one.state()["addresses"]["door"]) == 202, "the old configuration is not in force"
     file.write_text(right, encoding="utf-8")
     assert (version_in_force(file), {name: found["pid"] for name, found in one.programs().items()}) == before
     file.write_text(right.replace("version: 1\n", "version: 1\nlimits: {window: 600}\n"), encoding="utf-8")
-    one.until(lambda: f"in force as version {before[0] + 1}" in one.said(), 20, "a good file is not published")
+    one.until(lambda: f"in force as version {before[0] + 1}" in one.said(), 60, "a good file is not published")
 
 
 @pytest.mark.kafka

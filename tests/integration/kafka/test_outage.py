@@ -15,7 +15,7 @@ from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import SlotTaken
 from andon.kafka.records import Record
 from andon.runtime import stage as engine
-from tests.integration.stage.line import Line, passing
+from tests.integration.stage.line import PATIENCE_S, Line, passing
 from tests.rig.kafka import Kafka
 
 pytestmark = pytest.mark.kafka
@@ -66,7 +66,7 @@ def test_a_stage_goes_on_after_an_outage_longer_than_its_session(
         assert not task.done()
         async with line.running(line.runner(consumer=QUICK)) as second:
             with pytest.raises(SlotTaken, match=r"slot 0 of .* is in use by another process"):
-                await asyncio.wait_for(task, 20)
+                await asyncio.wait_for(task, PATIENCE_S)
             ids.extend(await asyncio.to_thread(line.send, 20))
             await line.finished(second)
 

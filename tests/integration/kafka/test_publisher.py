@@ -104,9 +104,9 @@ def test_close_writes_what_waits_and_later_records_are_refused(kafka: Kafka) -> 
             waiting = asyncio.create_task(publisher.append(outgoing(topic, 20)))
             await asyncio.sleep(0)
             await asyncio.to_thread(publisher.close)
-            fates = await asyncio.wait_for(waiting, 5)
+            fates = await asyncio.wait_for(waiting, 30)
             assert all(isinstance(fate, Position) for fate in fates)
-            assert await asyncio.wait_for(publisher.append(outgoing(topic, 2)), 5) == ["closed", "closed"]
+            assert await asyncio.wait_for(publisher.append(outgoing(topic, 2)), 30) == ["closed", "closed"]
 
     asyncio.run(main())
     assert len(kafka.read(topic)) == 160
@@ -119,7 +119,7 @@ def test_close_lets_nobody_wait_for_a_broker_that_is_away() -> None:
         waiting = asyncio.create_task(publisher.append(outgoing("t", 3)))
         await asyncio.sleep(0)
         await asyncio.to_thread(publisher.close, 0.2)
-        fates = await asyncio.wait_for(waiting, 5)
+        fates = await asyncio.wait_for(waiting, 30)
         assert all(isinstance(fate, str) for fate in fates)
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ from andon.kafka.errors import Aborted, SlotTaken
 from andon.kafka.reader import BEGINNING, TopicReader
 from andon.kafka.records import Outgoing, Record
 from andon.kafka.transactions import TransactionalProducer
+from tests.rig.client import wait_for
 from tests.rig.kafka import Kafka
 
 pytestmark = pytest.mark.kafka
@@ -56,7 +57,10 @@ def test_a_partition_that_left_while_it_was_paused_is_read_when_it_comes_back(ka
         owns(2)  # a static member's place is free once its session is over
         for partition in range(2):
             kafka.write(topic, [b"%d" % partition], partition=partition)
-        assert {first(stays)[0].value, first(stays)[0].value} == {b"0", b"1"}
+        found = first(stays)  # one of them or both
+        while len(found) < 2:
+            found += first(stays)
+        assert {one.value for one in found} == {b"0", b"1"}
     finally:
         stays.close()
 
@@ -100,8 +104,8 @@ def test_offsets_from_position_fence_nobody(kafka: Kafka) -> None:
     assert nowhere[0].offset < 0
     raw.begin_transaction()
     raw.produce(zombie.sink, b"of a zombie")
-    raw.send_offsets_to_transaction(nowhere, zombie.consumer.metadata(), 10)
-    raw.commit_transaction(10)
+    raw.send_offsets_to_transaction(nowhere, zombie.consumer.metadata(), 30)
+    raw.commit_transaction(30)
     fresh.close()
     zombie.close()
     assert values(kafka, zombie.sink) == [b"of a zombie"]
@@ -147,7 +151,8 @@ def test_fresh_metadata_for_a_lost_partition_overwrites_the_new_owners_offset(ka
     producer.commit([], {lost: 3}, other.metadata())
     zombie = transactional(kafka, f"andon-{service}-0")
     zombie.commit([], {lost: 1}, one.metadata())
-    assert kafka.committed(service, topic)[lost] == 1
+    # The broker writes the marks after its answers to the commits, and an offset counts from then on.
+    assert wait_for(lambda: kafka.committed(service, topic).get(lost) == 1, 30)
     one.close()
     other.close()
 
@@ -162,10 +167,10 @@ def test_an_error_stays_in_the_dict_of_a_record_that_was_sent_after_all(kafka: K
     waiting: list[dict[str, Any]] = [{"value": b"%d" % n} for n in range(15)]
     assert producer.produce_batch(topic, waiting) == 10
     failed = [one for one in waiting if "_error" in one]
-    producer.flush(10)
+    producer.flush(30)
     assert producer.produce_batch(topic, failed) == len(failed) == 5
     assert all("_error" in one for one in failed), "the library clears it now: the rule can go"
-    producer.flush(10)
+    producer.flush(30)
 
 
 def test_a_queue_smaller_than_the_batch_doubles_nothing_and_keeps_the_order(kafka: Kafka) -> None:
@@ -180,7 +185,7 @@ def test_produce_batch_drops_headers_and_we_do_not_use_it_for_them(kafka: Kafka)
     topic = kafka.topic()
     raw = Producer({"bootstrap.servers": kafka.bootstrap})
     raw.produce_batch(topic, [{"value": b"raw", "headers": [("a", b"1")]}])
-    raw.flush(10)
+    raw.flush(30)
     producer = transactional(kafka, f"andon-{topic}-0")
     producer.commit([Outgoing(topic, b"k", b"plain"), Outgoing(topic, b"k", b"ours", (("a", b"1"),))])
     assert {one.value(): one.headers() for one in kafka.read(topic)} == {
@@ -202,7 +207,7 @@ def test_only_poll_frees_a_full_queue(kafka: Kafka) -> None:
         producer.produce(topic, b"the broker has all ten, and there is no room")
     producer.poll(1)
     producer.produce(topic, b"room")
-    producer.flush(10)
+    producer.flush(30)
 
 
 def test_markers_occupy_offsets_so_only_the_broker_knows_the_end(kafka: Kafka) -> None:
@@ -210,13 +215,14 @@ def test_markers_occupy_offsets_so_only_the_broker_knows_the_end(kafka: Kafka) -
     producer = transactional(kafka, f"andon-{topic}-0")
     for n in range(3):
         producer.commit([Outgoing(topic, b"k", b"%d" % n)])
+    written = wait_for(lambda: kafka.cluster.ends([topic]) == {Home(topic, 0): 6}, 30)
+    assert written, "the mark of each is a record"
     reader = TopicReader(kafka.connection, {Home(topic, 0): BEGINNING})
     records = list(reader.until_end(20))
     reader.close()
     assert len(records) == 3
     end = kafka.cluster.ends([topic])[Home(topic, 0)]
     assert end - (records[-1].offset + 1) == 1, "lag by subtraction never reaches 0"
-    assert end == 6
 
 
 def back_to_back(kafka: Kafka, backoff_ms: int) -> float:
@@ -238,10 +244,14 @@ def back_to_back(kafka: Kafka, backoff_ms: int) -> float:
 
 def test_without_a_short_retry_backoff_transactions_wait_for_the_markers_of_the_one_before(kafka: Kafka) -> None:
     """The broker answers CONCURRENT_TRANSACTIONS while markers are written; librdkafka then sleeps its backoff."""
-    took = {ms: back_to_back(kafka, ms) for ms in (1, 500)}
-    print(f"twenty transactions, by retry backoff in ms: {took}")
     # Half a second in place of the library's 100 ms: so the sleep is told from a busy machine.
-    assert took[500] > took[1] + 2.0
+    slow = back_to_back(kafka, 500)
+    quick: list[float] = []
+    # A machine that stands still meanwhile makes it longer and never shorter: the quickest of a few is the true one.
+    while len(quick) < 3 and (not quick or min(quick) + 2.0 >= slow):
+        quick.append(back_to_back(kafka, 1))
+    print(f"twenty transactions with a retry backoff of 1 ms: {quick}; of 500 ms: {slow}")
+    assert min(quick) + 2.0 < slow
 
 
 def test_records_of_a_partition_that_left_in_the_middle_of_a_poll_are_not_handed_out(

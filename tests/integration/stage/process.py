@@ -23,7 +23,9 @@ from andon.runtime.clock import SystemClock
 from andon.runtime.metrics import Metrics
 from andon.runtime.stage import StageRunner, StageSettings
 
-SESSION = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 500}
+# So long that no busy machine explains it when a restarted process is back before the end of its former session.
+SESSION_S, HEARTBEAT_S = 60.0, 0.5
+SESSION = {"session.timeout.ms": int(1_000 * SESSION_S), "heartbeat.interval.ms": int(1_000 * HEARTBEAT_S)}
 
 
 def dying(where: str) -> type:

@@ -12,7 +12,7 @@ from andon.core.event import Event
 from andon.core.ports import Result
 from andon.kafka.errors import KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken
 from andon.runtime import stage as engine
-from tests.integration.stage.line import Line, passing, until
+from tests.integration.stage.line import PATIENCE_S, Line, passing, until
 from tests.rig.kafka import Kafka
 
 pytestmark = pytest.mark.kafka
@@ -144,7 +144,7 @@ def test_a_second_process_on_a_slot_stops_the_earlier_one(kafka: Kafka) -> None:
         async with line.running(second) as later:
             ids.extend(await asyncio.to_thread(line.send, 20))
             with pytest.raises(SlotTaken, match=re.escape(f"slot 0 of andon-{line.service} is in use by another")):
-                await asyncio.wait_for(earlier, 20)
+                await asyncio.wait_for(earlier, PATIENCE_S)
             ids.extend(await asyncio.to_thread(line.send, 20))
             await line.finished(later)
 
@@ -164,7 +164,7 @@ def test_a_zombie_that_wakes_with_a_batch_commits_nothing(kafka: Kafka) -> None:
             await line.finished(later)
             gate.open.set()
             with pytest.raises(SlotTaken):
-                await asyncio.wait_for(zombie, 20)
+                await asyncio.wait_for(zombie, PATIENCE_S)
 
     asyncio.run(main())
     line.exactly_once(ids)
@@ -177,7 +177,7 @@ def stopped(line: Line, kind: type[KafkaFailure], **settings: object) -> str:
 
     async def main() -> str:
         with pytest.raises(kind) as failure:
-            await asyncio.wait_for(line.runner(**settings).run(asyncio.Event()), 30)
+            await asyncio.wait_for(line.runner(**settings).run(asyncio.Event()), PATIENCE_S)
         return str(failure.value)
 
     return asyncio.run(main())
@@ -228,6 +228,6 @@ def test_partitions_added_while_it_runs_stop_the_service(kafka: Kafka) -> None:
         await line.finished(running)
         await asyncio.to_thread(kafka.add_partitions, line.source, 3)
         with pytest.raises(PartitionsChanged, match=f"{line.source} has 3 partitions; 2 were recorded"):
-            await asyncio.wait_for(running, 20)
+            await asyncio.wait_for(running, PATIENCE_S)
 
     asyncio.run(main())

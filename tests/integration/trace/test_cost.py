@@ -22,8 +22,8 @@ from andon.runtime.bootstrap import prepare
 from andon.testing.builders import event
 from tests.integration.trace.conftest import Command
 from tests.integration.trace.fill import Filler, configuration
-from tests.integration.trace.world import free_port
 from tests.rig.kafka import Kafka
+from tests.rig.ports import free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("trace")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from andon import broker
 from andon.kafka.connection import Connection
+from tests.rig.ports import free_port
 
 SERVICES = ("ingress", "enrichment", "routing", "egress")
 CONFIG = """
@@ -42,12 +42,6 @@ route:
     - {{matchers: ['line="L3"'], receiver: 三线班组}}
     - {{matchers: ['severity="minor"'], mute_time_intervals: [always]}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def until(reached: Callable[[], Any], within_s: float = 60.0) -> Any:

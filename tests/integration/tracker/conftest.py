@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from andon.dev.tracker import start_tracker
-from tests.integration.tracker.rig import PASSWORD, free_port
+from tests.integration.tracker.rig import PASSWORD
+from tests.rig.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from andon import broker
 from andon.cli.kafka import Downloads, EmbeddedKafka
 from andon.runtime.clock import SystemClock
 from andon.runtime.supervisor import Refused, Supervisor
+from tests.rig.ports import free_port
 from tests.unit.cli.test_up import until
 
 pytestmark = pytest.mark.kafka
@@ -32,12 +33,6 @@ async def main():
         await supervisor.refused()
 asyncio.run(main())
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_killed_kafka_comes_back_on_its_port_and_ends_with_the_supervisor(tmp_path: Path) -> None:
@@ -80,7 +75,7 @@ def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
                 await supervisor.ready(["kafka"])
 
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         asyncio.run(scenario(other.getsockname()[1]))
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from argparse import Namespace, _SubParsersAction
 from pathlib import Path
 from types import ModuleType
@@ -46,12 +45,11 @@ def test_help_names_every_command_without_importing_one(capsys: pytest.CaptureFi
 
 
 def test_help_is_fast() -> None:
-    began = time.monotonic()
+    """0.04 s: what would make it slow is loading what it does not need."""
     script = "import sys; from andon.cli.main import main; main(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"asyncio", "pydantic", "confluent_kafka", "aiohttp", "rich", "sqlalchemy", "andon.cli.up"}
-    assert time.monotonic() - began < 3  # 0.04 s here; a loaded machine may take longer
 
 
 @pytest.mark.parametrize("argv", [[], ["fly"], ["--fly"], ["topics", "--partition", "x"], ["topics", "--data"]])

@@ -12,13 +12,14 @@ from andon.cli import plan
 from andon.config.mistakes import Invalid
 from andon.runtime.command import Command
 from andon.runtime.supervisor import Program
+from tests.rig.ports import free_port
 from tests.unit.cli.conftest import Configure
 
 
 @contextmanager
 def taken() -> Iterator[int]:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         yield other.getsockname()[1]
 

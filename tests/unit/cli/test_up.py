@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 
 from andon.cli import live, plan, runfile, up
 from andon.cli import main as frame
+from andon.cli.watch import Watch
 from andon.config.load import Loaded, load
 from andon.runtime.clock import SystemClock
 from andon.runtime.command import Command
@@ -57,6 +58,7 @@ class Stage:
     ) -> None:
         self.tally = FakeTally(found)
         self.prepared = 0
+        self.watched = 0
         self.ready = True
         self.published: list[Loaded] = []
         self.out = io.StringIO()
@@ -68,6 +70,7 @@ class Stage:
         self.plan = replace(planned, programs=programs, services=tuple(scripts))
         monkeypatch.setattr(up, "_prepare", self.prepare)
         monkeypatch.setattr(up, "_publish", self.publish)
+        monkeypatch.setattr(up, "Watch", self.watch)
         monkeypatch.setattr(up, "_tally", lambda _plan: self.tally)
         monkeypatch.setattr("andon.cli.check.checked", load)
         self.shown = live.screen(as_json=False, out=self.out)
@@ -83,6 +86,11 @@ class Stage:
 
     async def prepare(self, _plan: plan.Plan) -> None:
         self.prepared += 1
+
+    def watch(self, paths: Iterable[Path]) -> Watch:
+        found = Watch(paths)
+        self.watched += 1
+        return found
 
     async def publish(self, _plan: plan.Plan, loaded: Loaded) -> str:
         self.published.append(loaded)
@@ -158,6 +166,11 @@ def test_an_unattended_run_does_not_wait_for_ever(stage: Callable[..., Stage], m
     monkeypatch.setattr(up, "READY_WITHIN", 0.2)
     it = stage(None, 1.0, a="import sys; sys.exit('no disk')")
     it.ready = False
+
+    async def ended(_plan: plan.Plan) -> None:
+        await until(lambda: it.up._supervisor.statuses[0].note)
+
+    monkeypatch.setattr(up, "_prepare", ended)  # before it counts how long it waits
     with pytest.raises(Refused, match=r"not ready after 0.2 s: a \(.*no disk\)"):
         asyncio.run(it.up.run())
     assert not it.into.exists()
@@ -168,10 +181,9 @@ def test_valid_changes_are_published_and_mistakes_are_told(stage: Callable[..., 
 
     async def scenario() -> None:
         running = asyncio.create_task(it.up.run())
-        await until(lambda: it.prepared)
+        await until(lambda: it.watched)
         file = it.plan.loaded.file
         good = file.read_text()
-        await asyncio.sleep(0.1)
         file.write_text(good.replace("receivers:", "recievers:"))
         await until(lambda: "was not published" in it.out.getvalue())
         assert "did you mean `receivers`?" in it.out.getvalue()

@@ -1,0 +1,130 @@
+"""What the sink wrote down, and what was done meanwhile to those who called it. Imports nothing of Andon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+MARK = "【可能重复】"
+# What was answered longer than this before its caller was killed, frozen or lost its lease has been stored: no result
+# is kept back. A disk may stand still for seconds, so the clock is asked no more than that; what was stored when a desk
+# ended, its store says to the row (see `Closed`).
+RESULT_S = 10.0
+
+
+@dataclass
+class Effect:
+    """A call as the sink saw it. `answered` is when the whole answer was written, None when the caller was gone."""
+
+    call: int
+    at: float
+    pid: int
+    marked: bool
+    kind: str
+    id: str
+    receiver: str
+    count: int
+    connection: int
+    answered: float | None = None
+    cut: float | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """The lease of a partition of `andon.deliveries` moved between these two looks at it."""
+
+    partition: int
+    after: float
+    before: float
+
+
+@dataclass
+class Closed:
+    """What stood closed in the store of egress when somebody looked. Nothing here is ever redriven, so what is closed
+    is over: whatever happens to its desk, no call of it may follow.
+
+    `first` holds for each delivery when a look first found it closed; `after` for each process of egress that has ended
+    when the look that followed was done, provided that no other had written in between.
+    """
+
+    first: dict[str, float] = field(default_factory=dict)
+    after: dict[int, float] = field(default_factory=dict)
+
+    def seen(self, ids: Iterable[str], at: float, ended: int | None = None) -> None:
+        """A look that was done at this time found these; `ended` is the process after whose end it was made."""
+        for one in ids:
+            self.first.setdefault(one, at)
+        if ended is not None:
+            self.after[ended] = at
+
+    def since(self, ids: Iterable[str]) -> float:
+        """When a look first found one of these closed; infinity when none did."""
+        return min((self.first.get(one, inf) for one in ids), default=inf)
+
+
+class Record:
+    """The sink's record. `frozen` holds the processes that were stopped meanwhile: pid, from when, until when; `moves`
+    the leases that moved: a result that comes later than its lease moved is refused (design, section 3)."""
+
+    def __init__(
+        self,
+        path: Path,
+        frozen: Sequence[tuple[int, float, float]] = (),
+        moves: Sequence[Move] = (),
+        closed: Closed | None = None,
+    ) -> None:
+        self._frozen = frozen
+        self._moves = moves
+        self.closed = closed or Closed()
+        self.effects: list[Effect] = []
+        self.gone: dict[int, float] = {}
+        calls: dict[int, Effect] = {}
+        for text in path.read_bytes().split(b"\n")[:-1]:
+            line = json.loads(text)
+            match line["what"]:
+                case "got":
+                    effect = calls[line["call"]] = _effect(line)
+                    self.effects.append(effect)
+                case "told":
+                    calls[line["call"]].answered = line["at"]
+                case "cut":
+                    calls[line["call"]].cut = line["at"]
+                case "gone":
+                    self.gone[line["connection"]] = line["at"]
+
+    def unsure(self, effect: Effect, partition: int | None, deliveries: Iterable[str]) -> bool:
+        """Whether the caller may not have learnt, or not have stored, that this call had its effect. `partition` is
+        where its delivery stands, `deliveries` are the delivery's ids."""
+        if effect.answered is None:
+            return True
+        gone = self.gone.get(effect.connection)
+        stored = self.closed.since(deliveries) <= self.closed.after.get(effect.pid, -inf)
+        if gone is not None and gone - effect.answered < RESULT_S and not stored:
+            return True
+        if any(pid == effect.pid and begin - RESULT_S < effect.answered < end for pid, begin, end in self._frozen):
+            return True
+        return any(
+            move.partition == partition and effect.at < move.before and effect.answered > move.after - RESULT_S
+            for move in self._moves
+        )
+
+    def around(self, effect: Effect, partition: int | None) -> str:
+        """What may have kept a result of this call from being stored, for people to read."""
+        frozen = [span for pid, *span in self._frozen if pid == effect.pid]
+        moved = [(move.after, move.before) for move in self._moves if move.partition == partition]
+        return f"partition {partition}, frozen {frozen}, moved {moved}, gone {self.gone.get(effect.connection)}"
+
+    def ended(self, effect: Effect) -> float | None:
+        """When a call was over: answered, or given up by its caller."""
+        return effect.answered or effect.cut or self.gone.get(effect.connection)
+
+
+def _effect(line: dict[str, Any]) -> Effect:
+    text = line["text"]
+    marked = text.startswith(MARK)
+    kind, number, receiver, count = text.removeprefix(MARK).strip().split("|")[:4]
+    return Effect(line["call"], line["at"], line["pid"], marked, kind, number, receiver, int(count), line["connection"])
