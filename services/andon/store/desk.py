@@ -32,13 +32,14 @@ class SqlDeskStore:
     def __init__(self, url: str, name: str) -> None:
         self._name = name
         self._engine: Engine = open_database(url, name)
+        self._failures = (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except self._failures as error:
             raise StoreFailure(f"the store {self._name} failed: {plain(error)}") from None
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
@@ -105,8 +106,8 @@ class SqlDeskStore:
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
         columns = ("id", "content", "redrive", "closed_at")
         with self._transaction() as connection:
-            found = rows.select(connection, item, columns, "id", (one.bytes for one in ids))
-        return {UUID(bytes=r.id): Known(r.content, r.redrive, r.closed_at is not None) for r in found}
+            found = rows.select(rows.driver(connection), item, columns, "id", (one.bytes for one in ids))
+        return {UUID(bytes=id_): Known(content, redrive, end is not None) for id_, content, redrive, end in found}
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
         with self._transaction() as connection:
@@ -119,30 +120,29 @@ class SqlDeskStore:
         return moved
 
     def _moved(self, connection: Connection, held: set[tuple[Home, int]]) -> set[tuple[Home, int]]:
-        topics = {home.topic for home, _ in held}
-        columns = (lease.c.topic, lease.c.partition, lease.c.epoch)
         # Locked until the end, where a database lets others write meanwhile (SQLite has one writer).
-        found = connection.execute(select(*columns).where(lease.c.topic.in_(topics)).with_for_update())
-        now = {Home(row.topic, row.partition): row.epoch for row in found}
+        lock = "" if connection.dialect.name == "sqlite" else " FOR UPDATE"
+        topics = {home.topic for home, _ in held}
+        found = rows.select(rows.driver(connection), lease, ("topic", "partition", "epoch"), "topic", topics, lock)
+        now = {Home(topic, partition): epoch for topic, partition, epoch in found}
         return {(home, epoch) for home, epoch in held if now.get(home) != epoch}
 
     def _apply(self, connection: Connection, writes: Sequence[Write]) -> None:
+        by = rows.driver(connection)
         # A redriven item takes the place of its closed self. An open one stays: should two processes take in the same
         # id at one moment, the second one's first intent fails.
         taken = (_item_row(one) for w in writes for one in w.taken)
-        rows.insert(connection, item, taken, update=_REDRIVEN, only='"item"."closed_at" IS NOT NULL')
-        rows.insert(connection, attempt, (_entry_row(one) for w in writes for one in w.began))
-        rows.insert(connection, attempt, (_entry_row(one) for w in writes for one in w.ended), update=_RESULT)
+        rows.insert(by, item, taken, update=_REDRIVEN, only='"item"."closed_at" IS NOT NULL')
+        rows.insert(by, attempt, (_entry_row(one) for w in writes for one in w.began))
+        rows.insert(by, attempt, (_entry_row(one) for w in writes for one in w.ended), update=_RESULT)
         # Twice in one commit only the last state of an item counts; PostgreSQL refuses to touch a row twice.
         changed = {one.id: one for w in writes for one in w.changed}
-        rows.update(connection, item, "id", _CHANGING, (_changed_row(one) for one in changed.values()))
+        rows.update(by, item, "id", _CHANGING, (_changed_row(one) for one in changed.values()))
         closed = (_closed_row(one) for w in writes for one in w.closed)
-        rows.update(connection, item, "id", ("outcome", "closed_at", "body"), closed)
+        rows.update(by, item, "id", ("outcome", "closed_at", "body"), closed)
         memos = {(w.home, key): body for w in writes for key, body in w.memos.items()}
-        rows.insert(
-            connection, memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",)
-        )
-        rows.insert(connection, outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
+        rows.insert(by, memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",))
+        rows.insert(by, outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
         published = {w.home: w.published for w in writes if w.published is not None}
         for home, last in published.items():
             connection.execute(delete(outbox).where(_of(outbox, home) & (outbox.c.id <= last)))
