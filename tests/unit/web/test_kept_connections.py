@@ -1,0 +1,118 @@
+"""Connections that are used again, and answers that come in odd ways."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from andon.core.failure import Failure
+from andon.core.ports import Reply
+from andon.core.reason import Reason
+from andon.testing.vendor import FakeVendor, Heard, answers, drips, resets, sends
+from andon.web.wire import HttpWire
+from tests.unit.web.rig import (
+    OK,
+    assert_ambiguous,
+    failing,
+    post,
+    scenario,
+)
+
+
+def test_connection_is_used_again() -> None:
+    async def play(wire: HttpWire) -> int:
+        async with FakeVendor(answers(200, OK)) as vendor:
+            for _ in range(3):
+                await post(wire, vendor.url)
+            return vendor.connections
+
+    assert scenario(play) == 1
+
+
+def test_connection_closed_while_idle_is_not_used_again() -> None:
+    async def play(wire: HttpWire) -> tuple[int, int]:
+        async with FakeVendor(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", close=True)) as vendor:
+            await post(wire, vendor.url)
+            await asyncio.sleep(0.05)
+            await post(wire, vendor.url)
+            return len(vendor.heard), vendor.connections
+
+    assert scenario(play) == (2, 2)
+
+
+def test_reset_of_a_reused_connection_is_ambiguous_and_never_repeated() -> None:
+    async def play(wire: HttpWire) -> tuple[Failure, int]:
+        async with FakeVendor(answers(200, OK)) as vendor:
+            await post(wire, vendor.url)
+            vendor.behave = resets()
+            failure = await failing(post(wire, vendor.url))
+            await asyncio.sleep(0.05)
+            return failure, len(vendor.heard)
+
+    failure, heard = scenario(play)
+    assert_ambiguous(failure, Reason.CONNECTION)
+    assert heard == 2
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [b"HTTP/1.1 500 X\r\nContent-Length: 1\r\n\r\n0", b"0", b"HTTP/1.1 500 X\r\n"],
+    ids=["whole", "byte", "part"],
+)
+def test_what_stands_behind_an_answer_reaches_no_other_request(behind: bytes) -> None:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    async def play(wire: HttpWire) -> tuple[Reply, Reply, int]:
+        async with FakeVendor(sends(whole + behind)) as vendor:
+            return await post(wire, vendor.url), await post(wire, vendor.url), vendor.connections
+
+    first, second, connections = scenario(play)
+    assert (first.status, first.body, second.status, connections) == (200, b"{}", 200, 2)
+
+
+def test_bytes_nobody_asked_for_end_a_kept_connection() -> None:
+    async def chatty(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        await answers(200, OK)(heard, writer)
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 500 X\r\nContent-Length: 1\r\n\r\n0")
+
+    async def play(wire: HttpWire) -> tuple[int, int]:
+        async with FakeVendor(chatty) as vendor:
+            await post(wire, vendor.url)
+            await asyncio.sleep(0.2)
+            vendor.behave = answers(201, OK)
+            return (await post(wire, vendor.url)).status, vendor.connections
+
+    assert scenario(play) == (201, 2)
+
+
+def test_interim_answers_are_passed_over() -> None:
+    async def play(wire: HttpWire) -> Reply:
+        interim = b"HTTP/1.1 103 Early Hints\r\nX-A: early\r\n\r\n"
+        async with FakeVendor(sends(interim + b"HTTP/1.1 200 OK\r\nX-B: b\r\nContent-Length: 2\r\n\r\n{}")) as vendor:
+            return await post(wire, vendor.url)
+
+    assert scenario(play) == Reply(200, b"{}", {"x-b": "b", "content-length": "2"})
+
+
+def test_answers_in_chunks_and_until_the_end_of_the_connection_are_read() -> None:
+    async def play(wire: HttpWire) -> tuple[Reply, Reply]:
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+        async with (
+            FakeVendor(sends(chunked)) as one,
+            FakeVendor(sends(b"HTTP/1.1 200 OK\r\n\r\n{}", close=True)) as two,
+        ):
+            return await post(wire, one.url), await post(wire, two.url)
+
+    first, second = scenario(play)
+    assert first.body == second.body == b"{}"
+
+
+def test_a_free_place_goes_to_who_waits() -> None:
+    async def play(wire: HttpWire) -> tuple[list[int], int]:
+        async with FakeVendor(drips(OK, 0.002)) as vendor:
+            replies = await asyncio.gather(*(post(wire, vendor.url) for _ in range(6)))
+            return [reply.status for reply in replies], vendor.connections
+
+    assert scenario(play, in_flight=2) == ([200] * 6, 2)
