@@ -127,13 +127,11 @@ class Door:
                 # What follows is not tried: a later event of a subject must not overtake an earlier one.
                 answers += [again] * (len(elements) - len(answers))
                 break
-        return [self._item(answer) for answer in answers]
+        return [Item(202, answer) if isinstance(answer, str) else self._refusal(answer) for answer in answers]
 
-    def _item(self, answer: str | Refused) -> Item:
-        if isinstance(answer, str):
-            return Item(202, answer)
-        self.metrics.refused(answer.reason)
-        return Item(answer.problem.status, problem=answer.problem)
+    def _refusal(self, no: Refused) -> Item:
+        self.metrics.refused(no.reason)
+        return Item(no.problem.status, problem=no.problem)
 
     async def _some(self, client: Client, inbound: Inbound, elements: Sequence[msgspec.Raw]) -> list[str | Refused]:
         """Per element, no more than a window of them, the id under which it was accepted, or why it was not."""
@@ -145,13 +143,16 @@ class Door:
             return [no] * len(elements)
         try:
             drafts = client.source.drafts(inbound, elements)
-            unfit = [self._unfit(draft) for draft in drafts]
-            good = [draft for draft, no in zip(drafts, unfit, strict=True) if no is None and isinstance(draft, Draft)]
+            limit = self.limits.body
+            good = [draft for draft in drafts if isinstance(draft, Draft) and draft.size <= limit]
             answers = await self._once(client, good)
         finally:
             self._admission.leave(len(elements))
-        judged = iter([no or draft.id for draft, no in zip(good, answers, strict=True)])
-        return [no or next(judged) for no in unfit]
+        judged = [no or draft.id for draft, no in zip(good, answers, strict=True)]
+        if len(good) == len(drafts):
+            return judged
+        rest = iter(judged)
+        return [self._unfit(draft) or next(rest) for draft in drafts]
 
     def _unfit(self, draft: Draft | Invalid) -> Refused | None:
         if isinstance(draft, Invalid):
@@ -185,6 +186,8 @@ class Door:
         except StoreFailure:
             return [_unavailable(_NO_STORE)] * len(drafts)
         firsts = self._requests.claim(drafts, known)
+        if drafts and not any(firsts):
+            return await self._append(client, drafts)
         fresh = [draft for draft, first in zip(drafts, firsts, strict=True) if first is None]
         appended = iter(await self._append(client, fresh)) if fresh else iter(())
         return [

@@ -93,8 +93,9 @@ class Requests:
 
     def strangers(self, drafts: Iterable[Draft]) -> list[bytes]:
         """The drafts' keys that memory does not know and the index may: `recall` those, if any."""
-        known = self._filter
-        return [key for draft in drafts for key in draft.keys if key in known and key not in self._memory]
+        memory = self._memory
+        maybe = self._filter.among([key for draft in drafts for key in draft.keys])
+        return [key for key in maybe if key not in memory]
 
     async def recall(self, drafts: Iterable[Draft], strangers: Sequence[bytes]) -> dict[bytes, Request]:
         """What is known under the drafts' keys. Raises StoreFailure."""
@@ -136,7 +137,8 @@ class Requests:
         taken = 0
         for draft, fate in zip(drafts, fates, strict=True):
             position = fate if isinstance(fate, Position) else None
-            taken += position is not None
+            if position is not None:
+                taken += 1
             for key in draft.keys:
                 if position is not None:
                     entry = memory[key]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from andon.core.event import Position
 from andon.kafka.connection import LARGEST_PARKED, Connection
@@ -16,6 +16,7 @@ from andon.kafka.records import Outgoing
 
 _BUSY_S = 0.001
 _IDLE_S = 0.25
+_SPARE = 32  # a window of batches of a hundred is 10
 
 Written = Position | str
 """Where a record stands, or why it was not written (or cannot be known to be)."""
@@ -49,6 +50,7 @@ class Publisher:
             }
         )
         self._busy_s = max(_BUSY_S, linger_ms / 10_000)  # of who lingers nobody waits for an acknowledgement
+        self._spare: list[_Batch] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.TimerHandle | None = None
         self._idle = True
@@ -62,13 +64,19 @@ class Publisher:
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[Written]:
         """Writes the records; one fate per record, in order."""
-        batch = _Batch(len(records), asyncio.get_running_loop().create_future())
-        for index, record in enumerate(records):
+        batch = self._spare.pop() if self._spare else _Batch(self._spare)
+        future = batch.begin(len(records), asyncio.get_running_loop().create_future())
+        produce = self._producer.produce
+        for index, (record, report) in enumerate(zip(records, batch.reports, strict=False)):
             if self._closing:
                 batch.told(index, "closed")
                 continue
             try:
-                self._produce(record, partial(batch.report, index))
+                if record.headers:
+                    headers: Any = list(record.headers)
+                    produce(record.topic, record.value, record.key, on_delivery=report, headers=headers)
+                else:
+                    produce(record.topic, record.value, record.key, -1, report)
             except BufferError:
                 batch.told(index, "queue full")
             except KafkaException as error:
@@ -76,14 +84,7 @@ class Publisher:
         self._hurry()
         if len(records) > 1:
             self._producer.poll(0)  # what took so long kept acknowledgements of others waiting
-        return await batch.future
-
-    def _produce(self, record: Outgoing, report: Callable[[KafkaError | None, Message], None]) -> None:
-        if record.headers:
-            headers: Any = list(record.headers)
-            self._producer.produce(record.topic, record.value, record.key, on_delivery=report, headers=headers)
-        else:
-            self._producer.produce(record.topic, record.value, record.key, on_delivery=report)
+        return await future
 
     # Acknowledgements are fetched by the loop itself, now and then. A thread that waits for them would take the
     # interpreter's lock from the loop once per record: at the door that cost more than all the rest of writing.
@@ -119,18 +120,30 @@ class Publisher:
 
 
 class _Batch:
-    """The fates of the records appended together."""
+    """The fates of the records appended together.
 
-    __slots__ = ("fates", "future", "open")
+    Once all are told it lies in `spare` for the next ones: a record's callback is made once, not once per record.
+    """
 
-    def __init__(self, size: int, future: asyncio.Future[Sequence[Written]]) -> None:
-        self.fates: list[Written] = ["not written"] * size
+    __slots__ = ("_future", "_spare", "fates", "open", "reports")
+
+    def __init__(self, spare: list[_Batch]) -> None:
+        self._spare = spare
+        self.reports: list[Callable[[KafkaError | None, Any], None]] = []
+        self.fates: list[Written] = []
+        self.open = 0
+
+    def begin(self, size: int, future: asyncio.Future[Sequence[Written]]) -> asyncio.Future[Sequence[Written]]:
+        """Makes it one for so many records, at least that many `reports`; `future` gets their fates."""
+        self._future = future
+        self.fates = ["not written"] * size
         self.open = size
-        self.future = future
+        self.reports += [partial(self._report, index) for index in range(len(self.reports), size)]
         if not size:
-            future.set_result(self.fates)
+            self._end()
+        return future
 
-    def report(self, index: int, error: KafkaError | None, message: Any) -> None:
+    def _report(self, index: int, error: KafkaError | None, message: Any) -> None:
         """What librdkafka says of one record."""
         if error is None:
             self.told(index, Position(message.topic(), message.partition(), message.offset(), message.timestamp()[1]))
@@ -140,5 +153,13 @@ class _Batch:
     def told(self, index: int, fate: Written) -> None:
         self.fates[index] = fate
         self.open -= 1
-        if not self.open and not self.future.done():
-            self.future.set_result(self.fates)
+        if not self.open:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._future.done():
+            self._future.set_result(self.fates)
+        if len(self._spare) < _SPARE:
+            self._spare.append(self)
+        else:
+            self.reports.clear()  # each holds this batch

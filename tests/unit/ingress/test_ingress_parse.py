@@ -255,6 +255,50 @@ def test_a_batch_answers_for_each_event() -> None:
     assert [draft.field for draft in drafts if isinstance(draft, Invalid)] == ["type", "data.n", ""]
 
 
+def fits_an_array(raw: bytes) -> bool:
+    """Whether an array that holds it is refused for its sake alone, not as a whole."""
+    try:
+        return len(source().elements(array(raw))) == 1
+    except Invalid:
+        return False
+
+
+ODD = [
+    event_with(id="o", data={"list": [1, [2, {"deep": []}]]}),
+    event_with(id="o", data={f"k{n}": n for n in range(70)}),
+    event_with(id="o", data={"text": 'a "quoted": text\n'}),
+    event_with(id="o", subject="产线三·冲压机" * 20),
+    event_with(id="o", subject="产线三·冲压机" * 30),
+    event_with(id="o", subject="a\x7fb"),
+    event_with(id="o", subject="a\x85b"),
+    event_with(id="o", time="2026-03-01 08:30:00+0800"),
+    event_with(id="o", data={"n": 1e5}),
+    b'{ "type" : "t",\n\t"id":"o" , "data":{"a" :1} }',
+    b'{"type":"t","id":"o","data":{"a":1,"a":2}}',
+    b'{"type":"t","id":"o","type":"t"}',
+    b'{"type":"t","id":"o","data":{"a":1,"a":2,"b":"\\u003a"}}',
+    b'{"type":"t","id":"o","data":{"a":"\\u003A"}}',
+    nested(64)[:-1] + b',"id":"o"}',
+    nested(65),
+    nested(900),
+    b'{"type":"t","data":' + b'{"a":' * 64 + b"1" + b"}" * 65,
+    *(raw for raw, _, _ in BAD if fits_an_array(raw)),
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=[raw[:60].decode("latin-1") for raw in ODD])
+def test_an_event_is_judged_in_a_batch_as_it_is_alone(odd: bytes) -> None:
+    events = [event_with(id="a", source="s"), odd, event_with(id="b", data={"n": 1})]
+    for answer, raw in zip(batch(array(*events)), events, strict=True):
+        try:
+            alone: Draft | Invalid = sent(raw)
+        except Invalid as invalid:
+            alone = invalid
+        assert type(answer) is type(alone)
+        assert str(answer) == str(alone)
+        assert isinstance(answer, Draft) or vars(answer) == vars(alone)
+
+
 @pytest.mark.parametrize(
     ("count", "fits"), [(0, False), (1, True), (1_000, True), (1_001, False)], ids=["0", "1", "1000", "1001"]
 )
