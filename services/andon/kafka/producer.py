@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from andon.kafka.records import Outgoing
 
 _BUSY_S = 0.001
 _IDLE_S = 0.25
+_MANY = 100
+_GATHER_S = 0.005
 _SPARE = 32  # a window of batches of a hundred is 10
 
 Written = Position | str
@@ -28,7 +31,7 @@ class Publisher:
     `append` resolves when the broker has acknowledged every record or `timeout_s` is over; a record whose fate is a
     text may stand in the log all the same. At most `cap` records wait in the client; `append` beyond that fails at
     once with the text "queue full", and after `close` with "closed". A record waits up to `linger_ms` for others of
-    its partition, to be sent together.
+    its partition, to be sent together, and before that up to 5 ms while 100 others are on their way.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Publisher:
         )
         self._busy_s = max(_BUSY_S, linger_ms / 10_000)  # of who lingers nobody waits for an acknowledgement
         self._spare: list[_Batch] = []
+        self._held: deque[_Batch] = deque()
+        self._held_since = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.TimerHandle | None = None
         self._idle = True
@@ -64,13 +69,35 @@ class Publisher:
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[Written]:
         """Writes the records; one fate per record, in order."""
+        if self._closing:
+            return ["closed"] * len(records)
+        if not records:
+            return []
+        loop = asyncio.get_running_loop()
         batch = self._spare.pop() if self._spare else _Batch(self._spare)
-        future = batch.begin(len(records), asyncio.get_running_loop().create_future())
+        future = batch.begin(records, loop.create_future())
+        if not self._held:
+            self._held_since = loop.time()
+        self._held.append(batch)
+        if len(self._producer) < _MANY:
+            self._send()
+        self._hurry()
+        return await future
+
+    # A request costs a broker 0.4 ms, however few records are in it. So while many records are out, more are gathered,
+    # until those are acknowledged or 5 ms are over (as Nagle's algorithm does, RFC 896). librdkafka's own linger is a
+    # fixed time: as long as this it would hold back single events too.
+
+    def _send(self) -> None:
+        several = len(self._held) > 1 or len(self._held[0].records) > 1
+        while self._held:
+            self._produce(self._held.popleft())
+        if several:
+            self._producer.poll(0)  # what took so long kept acknowledgements of others waiting
+
+    def _produce(self, batch: _Batch) -> None:
         produce = self._producer.produce
-        for index, (record, report) in enumerate(zip(records, batch.reports, strict=False)):
-            if self._closing:
-                batch.told(index, "closed")
-                continue
+        for index, (record, report) in enumerate(zip(batch.records, batch.reports, strict=False)):
             try:
                 if record.headers:
                     headers: Any = list(record.headers)
@@ -81,10 +108,6 @@ class Publisher:
                 batch.told(index, "queue full")
             except KafkaException as error:
                 batch.told(index, error.args[0].str())
-        self._hurry()
-        if len(records) > 1:
-            self._producer.poll(0)  # what took so long kept acknowledgements of others waiting
-        return await future
 
     # Acknowledgements are fetched by the loop itself, now and then. A thread that waits for them would take the
     # interpreter's lock from the loop once per record: at the door that cost more than all the rest of writing.
@@ -92,12 +115,17 @@ class Publisher:
     def _serve(self) -> None:
         try:
             self._producer.poll(0)
+            if self._held and (self._closing or len(self._producer) < _MANY or self._held_long()):
+                self._send()
         finally:
-            self._idle = not len(self._producer)
+            self._idle = not (self._held or len(self._producer))
             if self._closing and self._idle:
                 self._ended.set()
             elif self._loop is not None:
                 self._next = self._loop.call_later(_IDLE_S if self._idle else self._busy_s, self._serve)
+
+    def _held_long(self) -> bool:
+        return self._loop is None or self._loop.time() - self._held_since > _GATHER_S
 
     def _hurry(self) -> None:
         if self._idle and self._loop is not None and self._next is not None:
@@ -125,22 +153,24 @@ class _Batch:
     Once all are told it lies in `spare` for the next ones: a record's callback is made once, not once per record.
     """
 
-    __slots__ = ("_future", "_spare", "fates", "open", "reports")
+    __slots__ = ("_future", "_spare", "fates", "open", "records", "reports")
 
     def __init__(self, spare: list[_Batch]) -> None:
         self._spare = spare
+        self.records: Sequence[Outgoing] = ()
         self.reports: list[Callable[[KafkaError | None, Any], None]] = []
         self.fates: list[Written] = []
         self.open = 0
 
-    def begin(self, size: int, future: asyncio.Future[Sequence[Written]]) -> asyncio.Future[Sequence[Written]]:
-        """Makes it one for so many records, at least that many `reports`; `future` gets their fates."""
+    def begin(
+        self, records: Sequence[Outgoing], future: asyncio.Future[Sequence[Written]]
+    ) -> asyncio.Future[Sequence[Written]]:
+        """Makes it the batch of these records, with at least as many `reports`; `future` gets their fates."""
         self._future = future
-        self.fates = ["not written"] * size
-        self.open = size
-        self.reports += [partial(self._report, index) for index in range(len(self.reports), size)]
-        if not size:
-            self._end()
+        self.records = records
+        self.fates = ["not written"] * len(records)
+        self.open = len(records)
+        self.reports += [partial(self._report, index) for index in range(len(self.reports), len(records))]
         return future
 
     def _report(self, index: int, error: KafkaError | None, message: Any) -> None:
@@ -159,6 +189,7 @@ class _Batch:
     def _end(self) -> None:
         if not self._future.done():
             self._future.set_result(self.fates)
+        self.records = ()
         if len(self._spare) < _SPARE:
             self._spare.append(self)
         else:

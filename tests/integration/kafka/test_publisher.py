@@ -112,6 +112,53 @@ def test_close_writes_what_waits_and_later_records_are_refused(kafka: Kafka) -> 
     assert len(kafka.read(topic)) == 160
 
 
+@pytest.mark.kafka
+def test_what_comes_while_many_are_out_is_gathered_and_stays_in_order(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "_MANY", 1)
+    monkeypatch.setattr(producer, "_GATHER_S", 3_600.0)
+    topic = kafka.topic()
+
+    async def main() -> list[object]:
+        publisher = Publisher(kafka.connection, "test")
+        publisher.start()
+        first = asyncio.create_task(publisher.append(outgoing(topic, 3)))
+        await asyncio.sleep(0)
+        rest = [asyncio.create_task(publisher.append(outgoing(topic, 50))) for _ in range(40)]
+        await asyncio.sleep(0)
+        assert not any(one.done() for one in rest)
+        fates = [fate for batch in await asyncio.gather(first, *rest) for fate in batch]
+        last = asyncio.create_task(publisher.append(outgoing(topic, 2)))
+        held = asyncio.create_task(publisher.append(outgoing(topic, 2)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(publisher.close)
+        return [*fates, *await last, *await held]
+
+    fates = asyncio.run(main())
+    standing = kafka.read(topic)
+    values = [b"%d" % n for size in (3, *[50] * 40, 2, 2) for n in range(size)]
+    assert [one.value() for one in standing] == values
+    assert fates == [Position(topic, 0, one.offset(), one.timestamp()[1]) for one in standing]
+
+
+def test_what_is_gathered_does_not_wait_for_acknowledgements_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "_MANY", 1)
+
+    async def main() -> None:
+        publisher = Publisher(Connection("127.0.0.1:1"), "test", cap=3)
+        publisher.start()
+        waiting = asyncio.create_task(publisher.append(outgoing("t", 3)))
+        await asyncio.sleep(0)
+        # It reaches the client, which says that its queue is full, while the others have no answer yet.
+        assert await asyncio.wait_for(publisher.append(outgoing("t", 2)), 5) == ["queue full"] * 2
+        assert not waiting.done()
+        await asyncio.to_thread(publisher.close, 0.2)
+        assert all(isinstance(fate, str) for fate in await asyncio.wait_for(waiting, 5))
+
+    asyncio.run(main())
+
+
 def test_close_lets_nobody_wait_for_a_broker_that_is_away() -> None:
     async def main() -> None:
         publisher = Publisher(Connection("127.0.0.1:1"), "test", timeout_s=60)
