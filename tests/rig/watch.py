@@ -6,6 +6,7 @@ import http.client
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -54,7 +55,7 @@ def look_at(store: Path, closed: Closed, ended: int | None = None) -> None:
             closed.seen((str(UUID(bytes=one)) for (one,) in found), time.time(), ended)
 
 
-class Looker:
+class Looker(ABC):
     """A thread that looks every so many seconds, until it is closed."""
 
     every_s: float
@@ -70,8 +71,9 @@ class Looker:
         while not self._stop.wait(self.every_s):
             self.look()
 
+    @abstractmethod
     def look(self) -> None:
-        raise NotImplementedError
+        """One look."""
 
     def close(self) -> None:
         self._stop.set()

@@ -61,13 +61,12 @@ class Pool:
 
     def kept(self, origin: Origin) -> Connection | None:
         """A connection that was used before and is still open, if there is one and a place for it."""
-        idle = self._idle.get(origin)
-        while idle and self._used < self._most and not self._waiting:
-            connection = idle.pop()
-            if connection.open:
-                self._used += 1
-                return connection
-        return None
+        if self._used >= self._most or self._waiting:
+            return None
+        connection = self._taken(origin)
+        if connection is not None:
+            self._used += 1
+        return connection
 
     async def connected(self, address: Address) -> Connection:
         """A connection, new unless one is kept, once there is a place for it. Raises OSError."""
@@ -75,17 +74,24 @@ class Pool:
             await self._place()
         else:
             self._used += 1
-        idle = self._idle.get(address.origin)
-        while idle:
-            connection = idle.pop()
-            if connection.open:
-                return connection
+        connection = self._taken(address.origin)
+        if connection is not None:
+            return connection
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._opened(address)
         except BaseException:
             self._free()
             raise
+
+    def _taken(self, origin: Origin) -> Connection | None:
+        """The idle connection that was used last, if one is still open."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.open:
+                return connection
+        return None
 
     def leave(self, origin: Origin, connection: Connection) -> None:
         """Gives a connection back; one that is not open any more is forgotten."""
