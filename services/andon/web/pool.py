@@ -55,6 +55,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._idle: dict[Origin, deque[Connection]] = {}
         self._used = 0
+        self._closed = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._tls: ssl.SSLContext | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -94,16 +95,19 @@ class Pool:
         return None
 
     def leave(self, origin: Origin, connection: Connection) -> None:
-        """Gives a connection back; one that is not open any more is forgotten."""
-        if connection.open:
+        """Gives a connection back; one that serves no further request is closed."""
+        if connection.open and not self._closed:
             connection.since = self._loop.time()
             self._idle.setdefault(origin, deque()).append(connection)
             if self._sweep is None:
                 self._sweep = self._loop.call_later(IDLE_SECONDS, self._close_old)
+        else:
+            connection.close()  # not left to the server, which may keep it for as long as it likes
         self._free()
 
     def close(self) -> None:
-        """Closes what is idle; may be called twice."""
+        """Closes what is idle, and from now on each connection as it is given back; may be called twice."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None

@@ -113,7 +113,7 @@ class HttpWire:
         self._pool.leave(address.origin, connection)
 
     async def close(self) -> None:
-        """Closes every connection that is not in use; may be called twice."""
+        """Closes every connection that is not in use, and the others after their answers; may be called twice."""
         self._pool.close()
         await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 

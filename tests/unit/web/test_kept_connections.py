@@ -116,3 +116,25 @@ def test_a_free_place_goes_to_who_waits() -> None:
             return [reply.status for reply in replies], vendor.connections
 
     assert scenario(play, in_flight=2) == ([200] * 6, 2)
+
+
+@pytest.mark.parametrize("closed_before", [False, True], ids=["said_by_the_server", "wire_closed_meanwhile"])
+def test_a_connection_that_serves_no_more_is_closed_and_not_left_to_the_server(closed_before: bool) -> None:
+    answer = answers(200, OK, {} if closed_before else {"Connection": "close"})
+
+    async def answers_and_stays(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        await answer(heard, writer)
+        await asyncio.Event().wait()
+
+    async def play(wire: HttpWire) -> int:
+        async with FakeVendor(answers_and_stays) as vendor, asyncio.timeout(10):
+            request = asyncio.ensure_future(post(wire, vendor.url))
+            await vendor.called.wait()
+            if closed_before:
+                await wire.close()
+            status = (await request).status
+            await vendor.gone.wait()
+            return status
+
+    assert scenario(play) == 200
