@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -19,12 +20,19 @@ from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure, UnsupportedKafka
 from andon.kafka.topics import READERS, TOPICS, group_of
 
+T = TypeVar("T")
+
 _STEP_S = 10.0
-_COORDINATOR_S = 0.2
-_NO_COORDINATOR = (
+_AGAIN_S = 0.2
+# A node that has just started has no coordinator for a group yet, or one that still reads its log; a topic that was
+# just made is listed before its partitions have a leader.
+_NOT_YET = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -97,7 +105,7 @@ class Cluster:
         while not names <= self.partitions().keys():
             if time.monotonic() > deadline:
                 raise KafkaFailure(f"the cluster does not show the new topics {', '.join(sorted(names))}")
-            time.sleep(_COORDINATOR_S)
+            time.sleep(_AGAIN_S)
 
     def seed_offsets(self, service: str, topic: str) -> None:
         """Commits the first offset kept for the partitions of `topic` on which the service's group has none."""
@@ -137,16 +145,10 @@ class Cluster:
                 "isolation.level": "read_uncommitted",
             }
             member = self._members[service] = Consumer(self._connection.client() | settings)
-        deadline = time.monotonic() + _STEP_S
-        while True:
-            try:
-                return ask(member)
-            except KafkaException as error:
-                # A node that has just started has no coordinator yet, or one that still reads its log.
-                if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
-                    problem = error.args[0].str()
-                    raise KafkaFailure(f"the group {group_of(service)} cannot be asked: {problem}") from None
-            time.sleep(_COORDINATOR_S)
+        try:
+            return _patiently(lambda: ask(member))
+        except KafkaException as error:
+            raise KafkaFailure(f"the group {group_of(service)} cannot be asked: {error.args[0].str()}") from None
 
     def delete_group(self, service: str) -> None:
         """Forgets a service's group, its offsets included; the group must have no live member."""
@@ -159,8 +161,8 @@ class Cluster:
         spec: Any = _EARLIEST if earliest else _LATEST
         asked = {TopicPartition(t, p): spec for t in topics for p in range(counts.get(t, 0))}
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
-        found = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_STEP_S) if asked else {}
-        answer = self._done(found)
+        ask = partial(self._admin.list_offsets, asked, isolation_level=level, request_timeout=_STEP_S)
+        answer = self._told(lambda: _patiently(lambda: _results(ask()))) if asked else {}
         return {Home(p.topic, p.partition): info.offset for p, info in answer.items()}
 
     def close(self) -> None:
@@ -169,11 +171,30 @@ class Cluster:
             member.close()
         self._members.clear()
 
+    def _done(self, futures: Mapping[Any, Any]) -> dict[Any, Any]:
+        return self._told(lambda: _results(futures))
+
     @staticmethod
-    def _done(futures: Mapping[Any, Any]) -> dict[Any, Any]:
+    def _told(ask: Callable[[], T]) -> T:
         try:
-            return {key: future.result(timeout=_STEP_S + 5) for key, future in futures.items()}
+            return ask()
         except KafkaException as error:
             raise KafkaFailure(f"the cluster refused: {error.args[0].str()}") from None
         except TimeoutError:
             raise KafkaFailure("the cluster did not answer in time") from None
+
+
+def _results(futures: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {key: future.result(timeout=_STEP_S + 5) for key, future in futures.items()}
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Asks again, for 10 s, while the answer is that the cluster cannot say it yet."""
+    deadline = time.monotonic() + _STEP_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_S)
