@@ -1,13 +1,11 @@
 """The stage engine: poll → decode → stage(batch) → one transaction → next. Exactly once from topic to topic (L1, L6).
 
-At most `window` records are in work. Kafka calls run on the poll thread, the stage on the event loop. Under load the
-window is two batches of half its size: while one is committed, which is mostly waiting for the broker, the next is
-answered. While the stage works, the poll thread keeps polling with everything paused, so membership lives. A partition
-that leaves meanwhile takes its records out of both batches: nothing of them was committed, its new owner reads them
-again.
+At most one batch of `window` records is in work. Kafka calls run on the poll thread, the stage on the event loop;
+while it works, the poll thread keeps polling with everything paused, so membership lives. A partition that leaves
+meanwhile takes its records out of the batch: nothing of it was committed, its new owner reads them again.
 
-While no broker answers the stage waits: an undecided transaction is settled, by a new producer with the same
-transactional.id, before the committed offsets are read and the work goes on from there.
+While no broker answers the stage waits, keeping what it has: an undecided transaction is settled, by a new producer
+with the same transactional.id, before the committed offsets are read and the work goes on from there.
 """
 
 from __future__ import annotations
@@ -16,19 +14,25 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from andon.core.event import Event, Home
-from andon.core.outcome import name_of
-from andon.core.ports import Clock, Stage
-from andon.kafka.connection import Connection
+from andon.core.delivery import ended_id
+from andon.core.event import Event, Home, at_position
+from andon.core.outcome import OutcomeRecord, Parked, Skipped, name_of
+from andon.core.ports import Clock, Result, Stage
+from andon.core.reason import Reason
+from andon.kafka.codecs import Json, Undecodable, encode
+from andon.kafka.connection import LARGEST, Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import Aborted, Unreachable
-from andon.kafka.records import Record
+from andon.kafka.records import Outgoing, Record
+from andon.kafka.topics import OUTCOMES
 from andon.kafka.transactions import TransactionalProducer
-from andon.runtime.answers import Answer, Answering
+from andon.runtime.dlq import dlq_record
+from andon.runtime.failures import classify
 from andon.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -42,6 +46,8 @@ _HOUR_S = 3_600.0
 # of many, and without this rest most of a core goes into transactions.
 _GATHER_S = 0.03
 _AGAIN_S = 0.05
+# What a record's frame and its batch add to key and value.
+_FRAME = 1_024
 
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
@@ -62,19 +68,10 @@ class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     producer: Mapping[str, object] = {}
 
 
-class Batch(msgspec.Struct, eq=False):
-    """Records in work: read, not yet committed. What came from a home that has `left` since is no longer ours."""
-
-    records: Sequence[Record]
-    answers: Sequence[Answer] = ()
-    left: set[Home] = msgspec.field(default_factory=set)
-
-
 class StageRunner(Generic[Out]):
     """Runs a stage in one process until it is told to stop, or the log fails.
 
-    `stage` is asked for at each batch, so a new configuration takes effect between two batches. It is asked about one
-    batch at a time.
+    `stage` is asked for at each batch, so a new configuration takes effect between two batches.
     """
 
     def __init__(
@@ -87,17 +84,17 @@ class StageRunner(Generic[Out]):
         config_version: Callable[[], int],
     ) -> None:
         self._settings = settings
+        self._stage = stage
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._answering = Answering(stage, settings.sink, settings.key, clock, config_version)
+        self._config_version = config_version
+        self._codec = Json(Event)
         self._producer = TransactionalProducer(
             connection, f"andon-{settings.service}-{settings.slot}", settings.producer, step_s=settings.step_s
         )
         self._consumer: GroupConsumer
-        self._most = max(1, settings.window // 2)
-        self._in_work: list[Batch] = []  # changed on the poll thread only
-        self._gauge = metrics.window_in_flight.labels(settings.service)
+        self._left: set[Home] = set()
         self.assigned = False
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -119,13 +116,11 @@ class StageRunner(Generic[Out]):
     async def _turn(self, stop: asyncio.Event) -> None:
         recommitted = self._clock.now()
         while not stop.is_set():
-            batch = await self._on_poller(self._poll, _POLL_S)
-            if batch:
-                try:
-                    await self._work(batch, stop)
-                except Aborted:
-                    await self._clock.sleep(_AGAIN_S)
-                    await self._until_answered(self._settle, stop)
+            records = await self._on_poller(self._poll)
+            if records:
+                await self._work(records, stop)
+                if len(records) < self._settings.window:
+                    await self._clock.sleep(_GATHER_S)
             elif self._clock.now() - recommitted > _HOUR_S:
                 recommitted = self._clock.now()
                 await self._on_poller(self._recommit)
@@ -146,37 +141,143 @@ class StageRunner(Generic[Out]):
                 return True
         return False
 
-    # ---- batches
+    def _join(self) -> None:
+        settings = self._settings
+        self._consumer = GroupConsumer(
+            self._connection,
+            settings.service,
+            settings.source,
+            settings.slot,
+            on_assign=self._gained,
+            on_revoke=self._left.update,
+            more=settings.consumer,
+        )
 
-    async def _work(self, batch: Batch, stop: asyncio.Event) -> None:
-        """Works from this batch on until there is no more to read at once. Raises Aborted."""
-        await self._answer(batch)
-        while True:
-            full = len(batch.records) == self._most
-            following = await self._on_poller(self._poll, 0.0) if full and not stop.is_set() else None
-            answering = asyncio.ensure_future(self._answer(following)) if following else None
-            try:
-                self._count(await self._on_poller(self._commit, batch))
-                if answering:
-                    await answering
-            finally:
-                await _given_up(answering)
-            if following is None:
-                break
-            batch = following
-        if not full:
-            await self._clock.sleep(_GATHER_S)
+    def _gained(self, _homes: Sequence[Home]) -> dict[Home, int]:
+        self.assigned = True
+        return {}
 
-    async def _answer(self, batch: Batch) -> None:
+    def _poll(self) -> list[Record]:
+        records = self._consumer.poll(self._settings.window, _POLL_S)
+        self._left.clear()  # from here on: what leaves takes its records out of this batch
+        return records
+
+    def _recommit(self) -> None:
+        try:
+            self._consumer.commit(self._consumer.committed(self._consumer.assigned))
+        except Unreachable as error:
+            log.warning("offsets not renewed", extra={"service": self._settings.service, "problem": str(error)})
+
+    async def _work(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        gauge = self._metrics.window_in_flight.labels(self._settings.service)
+        gauge.set(len(records))
+        answers = await self._ask(records)
+        try:
+            self._count(await self._on_poller(self._commit, records, answers))
+        except Aborted:
+            await self._clock.sleep(_AGAIN_S)
+            await self._until_answered(self._settle, stop)
+        gauge.set(0)
+
+    def _settle(self) -> None:
+        """After a transaction that did not happen, or may have: first it is decided, then its offsets are read."""
+        self._stay_alive()
+        self._producer.start()
+        self._consumer.resume()
+        self._consumer.rewind()
+
+    async def _ask(self, records: Sequence[Record]) -> Sequence[Answer]:
         """One answer per record, whatever the stage does; keeps the membership alive meanwhile."""
-        asking = asyncio.ensure_future(self._answering.answers(batch.records))
+        asking = asyncio.ensure_future(self._answers(records))
         try:
             while not (await asyncio.wait([asking], timeout=_ALIVE_S))[0]:
                 await self._on_poller(self._stay_alive)
             await self._on_poller(self._consumer.resume)
-            batch.answers = asking.result()
+            return asking.result()
         finally:
             asking.cancel()
+
+    def _stay_alive(self) -> None:
+        self._consumer.pause(self._consumer.assigned)
+        for record in self._consumer.poll(1, 0.0):  # of a partition that came in just now, before it was paused
+            self._consumer.seek({record.home: record.offset})
+
+    async def _answers(self, records: Sequence[Record]) -> list[Answer]:
+        decoded = [self._decode(record) for record in records]
+        results = iter(await self._results([one for one in decoded if isinstance(one, Event)]))
+        return [
+            self._answer(record, one, next(results)) if isinstance(one, Event) else _parked(record, one)
+            for record, one in zip(records, decoded, strict=True)
+        ]
+
+    def _decode(self, record: Record) -> Event | Parked:
+        try:
+            return at_position(self._codec.decode(record.value), record.position)
+        except Undecodable as error:
+            return Parked(Reason.UNDECODABLE, str(error))
+
+    async def _results(self, events: Sequence[Event]) -> Sequence[Result[Out]]:
+        """One result per event. When the stage does not give that, the halves are asked, down to the events that are
+        the cause: each gets its own outcome and costs the others nothing."""
+        if not events:
+            return ()
+        try:
+            results = list(await self._stage()(events) or ())
+        except Exception as error:  # noqa: BLE001 - the runtime's place where an exception becomes an outcome
+            failed = classify(error)
+            if len(events) == 1:
+                return [Result((), Parked(Reason.STAGE_FAILED, failed.detail or failed.reason))]
+        else:
+            if len(results) == len(events):
+                return [one if _says(one) else _nothing() for one in results]
+            if len(events) == 1:
+                return [_nothing()]
+        half = len(events) // 2
+        return [*await self._results(events[:half]), *await self._results(events[half:])]
+
+    def _answer(self, record: Record, event: Event, result: Result[Out]) -> Answer:
+        """The records to write for one event; an output that cannot be written parks it."""
+        ended = result.ended
+        try:
+            outputs = [self._written(out) for out in result.outputs]
+        except Exception as error:  # noqa: BLE001 - as above: an output is the stage's
+            outputs, ended = [], Parked(Reason.STAGE_FAILED, type(error).__name__)
+        if any(len(out.key) + len(out.value or b"") + _FRAME > LARGEST for out in outputs):
+            outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
+        if ended is None:
+            return Answer(outputs, None)
+        copy = _parked(record, ended).outgoing if isinstance(ended, Parked) else []
+        return Answer([*outputs, *copy, self._outcome(event, ended)], ended)
+
+    def _written(self, out: Out) -> Outgoing:
+        return Outgoing(self._settings.sink, self._settings.key(out).encode(), encode(out))
+
+    def _outcome(self, event: Event, ended: Skipped | Parked) -> Outgoing:
+        outcome = OutcomeRecord(
+            id=ended_id(event),
+            event=event.id,
+            source=event.source,
+            subject=event.subject,
+            outcome=ended,
+            at=datetime.fromtimestamp(self._clock.now(), UTC),
+            origin=event.origin,
+            config_version=self._config_version(),
+            traceparent=event.traceparent,
+        )
+        return Outgoing(OUTCOMES, event.subject.encode(), encode(outcome))
+
+    def _commit(self, records: Sequence[Record], answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Commits what is still ours, and returns it. On the poll thread, so that no rebalance comes between taking
+        the group's metadata and the commit's end. Raises Aborted."""
+        ours = list(zip(records, answers, strict=True))
+        if self._left:
+            ours = [(record, answer) for record, answer in ours if record.home not in self._left]
+        if ours:
+            outputs = [out for _, answer in ours for out in answer.outgoing]
+            last = {record.partition: record for record, _ in ours}
+            offsets = {record.home: record.offset + 1 for record in last.values()}
+            self._producer.commit(outputs, offsets, self._consumer.metadata())
+        return [answer for _, answer in ours]
 
     def _count(self, answers: Sequence[Answer]) -> None:
         passed = sum(1 for answer in answers if answer.ended is None)
@@ -186,78 +287,22 @@ class StageRunner(Generic[Out]):
             if answer.ended:
                 self._metrics.record(self._settings.service, name_of(answer.ended), answer.ended.reason)
 
-    # ---- on the poll thread
 
-    def _join(self) -> None:
-        settings = self._settings
-        self._consumer = GroupConsumer(
-            self._connection,
-            settings.service,
-            settings.source,
-            settings.slot,
-            on_assign=self._gained,
-            on_revoke=self._lost,
-            more=settings.consumer,
-        )
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What becomes of one record: the records to write, and its outcome if it goes no further."""
 
-    def _gained(self, _homes: Sequence[Home]) -> dict[Home, int]:
-        self.assigned = True
-        return {}
-
-    def _lost(self, homes: Sequence[Home]) -> None:
-        for batch in self._in_work:
-            batch.left.update(homes)
-
-    def _poll(self, wait_s: float) -> Batch | None:
-        records = self._consumer.poll(self._most, wait_s)
-        if not records:
-            return None
-        self._in_work.append(batch := Batch(records))
-        self._show()
-        return batch
-
-    def _show(self) -> None:
-        self._gauge.set(sum(len(batch.records) for batch in self._in_work))
-
-    def _stay_alive(self) -> None:
-        self._consumer.pause(self._consumer.assigned)
-        for record in self._consumer.poll(1, 0.0):  # of a partition that came in just now, before it was paused
-            self._consumer.seek({record.home: record.offset})
-
-    def _commit(self, batch: Batch) -> Sequence[Answer]:
-        """Commits what is still ours, and returns its answers. On the poll thread, so that no rebalance comes between
-        taking the group's metadata and the commit's end. Raises Aborted."""
-        ours = list(zip(batch.records, batch.answers, strict=True))
-        if batch.left:
-            ours = [(record, answer) for record, answer in ours if record.home not in batch.left]
-        if ours:
-            outputs = [out for _, answer in ours for out in answer.outgoing]
-            last = {record.partition: record for record, _ in ours}
-            offsets = {record.home: record.offset + 1 for record in last.values()}
-            self._producer.commit(outputs, offsets, self._consumer.metadata())
-        self._in_work.remove(batch)
-        self._show()
-        return [answer for _, answer in ours]
-
-    def _settle(self) -> None:
-        """After a transaction that did not happen, or may have: first it is decided, then its offsets are read, and
-        everything behind them is read again."""
-        self._in_work.clear()
-        self._show()
-        self._stay_alive()
-        self._producer.start()
-        self._consumer.resume()
-        self._consumer.rewind()
-
-    def _recommit(self) -> None:
-        try:
-            self._consumer.commit(self._consumer.committed(self._consumer.assigned))
-        except Unreachable as error:
-            log.warning("offsets not renewed", extra={"service": self._settings.service, "problem": str(error)})
+    outgoing: list[Outgoing]
+    ended: Skipped | Parked | None
 
 
-async def _given_up(task: asyncio.Task[None] | None) -> None:
-    """Cancels a task and waits for its end: the stage is asked about one batch at a time."""
-    if task:
-        task.cancel()
-        await asyncio.wait([task])
+def _parked(record: Record, parked: Parked) -> Answer:
+    return Answer([dlq_record(record, parked)], parked)
+
+
+def _says(result: object) -> bool:
+    """Whether this is a result at all, with outputs or an end."""
+    return isinstance(result, Result) and bool(result.outputs or result.ended)
+
+
+def _nothing() -> Result[Any]:
+    return Result((), Parked(Reason.NO_RESULT, "the stage returned no result"))

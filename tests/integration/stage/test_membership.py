@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from andon.core.event import Event
 from andon.core.ports import Result
-from andon.kafka.errors import Aborted, KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken
+from andon.kafka.errors import KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken
 from andon.runtime import stage as engine
 from tests.integration.stage.line import PATIENCE_S, Line, passing, until
 from tests.rig.kafka import Kafka
@@ -97,7 +96,7 @@ def test_a_second_slot_joins_in_the_middle_of_a_batch(kafka: Kafka, monkeypatch:
             await gate.entered.wait()
             async with line.running(second) as other:
                 # The second slot has done its share of the batch that the first one still holds, and has it committed.
-                await until(lambda: any(batch.left for batch in first._in_work) and line.committed() > 0)
+                await until(lambda: bool(first._left) and line.committed() > 0)
                 gate.open.set()
                 await line.finished(one, other)
 
@@ -130,32 +129,6 @@ def test_slots_come_and_go_under_load(kafka: Kafka, monkeypatch: pytest.MonkeyPa
             await line.finished(one)
 
     asyncio.run(main())
-    line.exactly_once(ids)
-
-
-def test_a_transaction_that_did_not_happen_takes_the_batch_behind_it_along(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    line = Line(kafka, partitions=2)
-    ids = line.send(1_000, subjects=7)
-    in_work: list[int] = []
-
-    async def main() -> None:
-        runner = line.runner(window=100)
-        commit = runner._producer.commit
-
-        def unlucky(*given: Any) -> None:
-            in_work.append(len(runner._in_work))
-            if len(in_work) in (3, 4, 8):
-                raise Aborted("made up by the test")
-            commit(*given)
-
-        monkeypatch.setattr(runner._producer, "commit", unlucky)
-        async with line.running(runner) as task:
-            await line.finished(task)
-
-    asyncio.run(main())
-    assert 2 in (in_work[2], in_work[3], in_work[7]), "no batch was behind one that was given up"
     line.exactly_once(ids)
 
 
