@@ -15,6 +15,7 @@ from andon.kafka.connection import Connection
 from andon.routing.app import router_of
 from andon.routing.router import RoutingStage
 from andon.runtime.clock import SystemClock
+from andon.runtime.interpreter import tune
 from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from andon.runtime.stage import StageRunner, StageSettings
@@ -27,6 +28,7 @@ async def main(bootstrap: str, source: str, sink: str, service: str, config: str
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings: StageSettings[Delivery] = StageSettings(service, source, sink, lambda delivery: delivery.domain)
     runner = StageRunner(settings, lambda: stage, Connection(bootstrap), SystemClock(), Metrics(), lambda: 1)
+    tune()
     await runner.run(stop)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
 from andon.core.event import Event, Position
+from andon.core.ids import Namespace
 
 MAX_RECIPIENTS = 1_000
-_NAMESPACE = UUID("6f1d9a0e-5b60-5d3c-9a53-0a4d0e6c7a11")
+_ids = Namespace(UUID("6f1d9a0e-5b60-5d3c-9a53-0a4d0e6c7a11"))
 
 
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,9 +40,9 @@ def delivery_id(event: Event, receiver: str) -> UUID:
     The identity of an event is its `source` and `id` together, as CloudEvents 1.0 defines it, so equal numbers
     from two systems do not meet.
     """
-    return uuid5(_NAMESPACE, f"{event.source}\n{event.id}\n{receiver}")
+    return _ids.id(f"{event.source}\n{event.id}\n{receiver}")
 
 
 def ended_id(event: Event) -> UUID:
     """The id of the outcome of an event that led to no delivery."""
-    return uuid5(_NAMESPACE, f"{event.source}\n{event.id}")
+    return _ids.id(f"{event.source}\n{event.id}")

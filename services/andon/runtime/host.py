@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -20,18 +18,13 @@ from andon.kafka.connection import Connection, connection
 from andon.runtime.clock import SystemClock
 from andon.runtime.follower import Follower
 from andon.runtime.health import HealthPort
+from andon.runtime.interpreter import tune
 from andon.runtime.metrics import Metrics
 from andon.runtime.tracing import Spans, spans_of
 
 log = logging.getLogger(__name__)
 
 _WAIT_S = 60.0
-# A thread that waits for the interpreter's lock gets it after at most this long; the store's and Kafka's threads
-# need it for microseconds, and the default of 5 ms would be most of the latency of a hop.
-_SWITCH_S = 0.0005
-# Records come and go by the thousand and hardly any are in cycles: look for those less often, and not in what was
-# loaded at the start.
-_GC_OBJECTS = 20_000
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -99,7 +92,6 @@ class Host:
 
 async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> None:
     """Runs a service until SIGTERM or SIGINT. Raises KafkaFailure or StoreFailure when it cannot go on (law L4)."""
-    sys.setswitchinterval(_SWITCH_S)
     link = connection(options.kafka, options.bootstrap)
     cluster = Cluster(link)
     await asyncio.to_thread(cluster.wait, _WAIT_S)
@@ -120,9 +112,7 @@ async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> Non
             task.add_done_callback(changes.discard)
 
         follower.then(changed)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_OBJECTS, 20, 20)
+        tune()
         health = HealthPort(host.metrics, host.ready)
         await health.open(options.metrics_address, options.metrics_port)
         try:

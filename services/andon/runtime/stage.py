@@ -14,25 +14,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
-from andon.core.delivery import ended_id
-from andon.core.event import Event, Home, at_position
-from andon.core.outcome import OutcomeRecord, Parked, Skipped, name_of
-from andon.core.ports import Clock, Result, Stage
-from andon.core.reason import Reason
-from andon.kafka.codecs import Json, Undecodable, encode
-from andon.kafka.connection import LARGEST, Connection
+from andon.core.event import Event, Home
+from andon.core.outcome import name_of
+from andon.core.ports import Clock, Stage
+from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import Aborted, Unreachable
-from andon.kafka.records import Outgoing, Record
-from andon.kafka.topics import OUTCOMES
+from andon.kafka.records import Record
 from andon.kafka.transactions import TransactionalProducer
-from andon.runtime.dlq import dlq_record
-from andon.runtime.failures import classify
+from andon.runtime.answers import Answer, Answering
 from andon.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -46,8 +40,6 @@ _HOUR_S = 3_600.0
 # of many, and without this rest most of a core goes into transactions.
 _GATHER_S = 0.03
 _AGAIN_S = 0.05
-# What a record's frame and its batch add to key and value.
-_FRAME = 1_024
 
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
@@ -84,12 +76,10 @@ class StageRunner(Generic[Out]):
         config_version: Callable[[], int],
     ) -> None:
         self._settings = settings
-        self._stage = stage
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._config_version = config_version
-        self._codec = Json(Event)
+        self._answering = Answering(stage, settings.sink, settings.key, clock, config_version)
         self._producer = TransactionalProducer(
             connection, f"andon-{settings.service}-{settings.slot}", settings.producer, step_s=settings.step_s
         )
@@ -188,7 +178,7 @@ class StageRunner(Generic[Out]):
 
     async def _ask(self, records: Sequence[Record]) -> Sequence[Answer]:
         """One answer per record, whatever the stage does; keeps the membership alive meanwhile."""
-        asking = asyncio.ensure_future(self._answers(records))
+        asking = asyncio.ensure_future(self._answering.answers(records))
         try:
             while not (await asyncio.wait([asking], timeout=_ALIVE_S))[0]:
                 await self._on_poller(self._stay_alive)
@@ -201,70 +191,6 @@ class StageRunner(Generic[Out]):
         self._consumer.pause(self._consumer.assigned)
         for record in self._consumer.poll(1, 0.0):  # of a partition that came in just now, before it was paused
             self._consumer.seek({record.home: record.offset})
-
-    async def _answers(self, records: Sequence[Record]) -> list[Answer]:
-        decoded = [self._decode(record) for record in records]
-        results = iter(await self._results([one for one in decoded if isinstance(one, Event)]))
-        return [
-            self._answer(record, one, next(results)) if isinstance(one, Event) else _parked(record, one)
-            for record, one in zip(records, decoded, strict=True)
-        ]
-
-    def _decode(self, record: Record) -> Event | Parked:
-        try:
-            return at_position(self._codec.decode(record.value), record.position)
-        except Undecodable as error:
-            return Parked(Reason.UNDECODABLE, str(error))
-
-    async def _results(self, events: Sequence[Event]) -> Sequence[Result[Out]]:
-        """One result per event. When the stage does not give that, the halves are asked, down to the events that are
-        the cause: each gets its own outcome and costs the others nothing."""
-        if not events:
-            return ()
-        try:
-            results = list(await self._stage()(events) or ())
-        except Exception as error:  # noqa: BLE001 - the runtime's place where an exception becomes an outcome
-            failed = classify(error)
-            if len(events) == 1:
-                return [Result((), Parked(Reason.STAGE_FAILED, failed.detail or failed.reason))]
-        else:
-            if len(results) == len(events):
-                return [one if _says(one) else _nothing() for one in results]
-            if len(events) == 1:
-                return [_nothing()]
-        half = len(events) // 2
-        return [*await self._results(events[:half]), *await self._results(events[half:])]
-
-    def _answer(self, record: Record, event: Event, result: Result[Out]) -> Answer:
-        """The records to write for one event; an output that cannot be written parks it."""
-        ended = result.ended
-        try:
-            outputs = [self._written(out) for out in result.outputs]
-        except Exception as error:  # noqa: BLE001 - as above: an output is the stage's
-            outputs, ended = [], Parked(Reason.STAGE_FAILED, type(error).__name__)
-        if any(len(out.key) + len(out.value or b"") + _FRAME > LARGEST for out in outputs):
-            outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
-        if ended is None:
-            return Answer(outputs, None)
-        copy = _parked(record, ended).outgoing if isinstance(ended, Parked) else []
-        return Answer([*outputs, *copy, self._outcome(event, ended)], ended)
-
-    def _written(self, out: Out) -> Outgoing:
-        return Outgoing(self._settings.sink, self._settings.key(out).encode(), encode(out))
-
-    def _outcome(self, event: Event, ended: Skipped | Parked) -> Outgoing:
-        outcome = OutcomeRecord(
-            id=ended_id(event),
-            event=event.id,
-            source=event.source,
-            subject=event.subject,
-            outcome=ended,
-            at=datetime.fromtimestamp(self._clock.now(), UTC),
-            origin=event.origin,
-            config_version=self._config_version(),
-            traceparent=event.traceparent,
-        )
-        return Outgoing(OUTCOMES, event.subject.encode(), encode(outcome))
 
     def _commit(self, records: Sequence[Record], answers: Sequence[Answer]) -> Sequence[Answer]:
         """Commits what is still ours, and returns it. On the poll thread, so that no rebalance comes between taking
@@ -286,23 +212,3 @@ class StageRunner(Generic[Out]):
         for answer in answers:
             if answer.ended:
                 self._metrics.record(self._settings.service, name_of(answer.ended), answer.ended.reason)
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What becomes of one record: the records to write, and its outcome if it goes no further."""
-
-    outgoing: list[Outgoing]
-    ended: Skipped | Parked | None
-
-
-def _parked(record: Record, parked: Parked) -> Answer:
-    return Answer([dlq_record(record, parked)], parked)
-
-
-def _says(result: object) -> bool:
-    """Whether this is a result at all, with outputs or an end."""
-    return isinstance(result, Result) and bool(result.outputs or result.ended)
-
-
-def _nothing() -> Result[Any]:
-    return Result((), Parked(Reason.NO_RESULT, "the stage returned no result"))

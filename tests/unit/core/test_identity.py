@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import UUID, uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from andon.core.delivery import delivery_id, ended_id
 from andon.core.event import Event
-from andon.core.ids import minted_at, uuid7
+from andon.core.ids import Namespace, minted_at, uuid7
 
 
 def event(event_id: str, source: str = "mes") -> Event:
@@ -41,3 +44,8 @@ def test_an_event_is_one_delivery_per_receiver_however_often_it_comes() -> None:
 
 def test_equal_numbers_from_two_systems_do_not_meet() -> None:
     assert delivery_id(event("17", "mes"), "line-3") != delivery_id(event("17", "wms"), "line-3")
+
+
+@given(st.uuids(), st.text())
+def test_a_derived_id_is_the_uuid5_that_everybody_else_derives(namespace: UUID, name: str) -> None:
+    assert Namespace(namespace).id(name) == uuid5(namespace, name)
