@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table
 
-# Few sizes, so that the driver finds its prepared statement again.
-_SIZES = (64, 16, 4, 1)
+# Few sizes, so that the driver finds its prepared statement again: eights up to 64, and what is less than eight.
+_MOST, _STEP = 64, 8
 Row = Sequence[Any]
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     rest = list(rows)
     start = 0
-    for size in _SIZES:
-        while len(rest) - start >= size:
-            yield rest[start : start + size]
-            start += size
+    while left := len(rest) - start:
+        size = min(_MOST, left // _STEP * _STEP or left)
+        yield rest[start : start + size]
+        start += size
 
 
 class Driver(NamedTuple):
@@ -41,7 +41,7 @@ def driver(connection: Connection) -> Driver:
     return Driver(connection.connection.cursor(), "?" if connection.dialect.paramstyle == "qmark" else "%s")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _marks(mark: str, width: int, height: int) -> str:
     row = "(" + ",".join([mark] * width) + ")"
     return ",".join([row] * height)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
 
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.core.work import Write
-from andon.runtime.desk.desk import Decision, Desk
+from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.work import Success, Work
 from andon.runtime.failures import Failed, classify
@@ -17,14 +16,12 @@ from andon.runtime.metrics import Metrics
 
 _WAIT_S = 1.0
 _HELD_S = 0.1
-# What happens within so many seconds is decided on together, and stored by one write for each home.
-_GATHER_S = 0.002
 
 
 class Calls:
     """Asks the desk what to do whenever something has changed, and does it.
 
-    `submit` hands writes to the store and resolves once they are durable; while `held` no call begins; `failed` is told
+    `submit` hands a write to the store and resolves once it is durable; while `held` no call begins; `failed` is told
     what nobody foresaw. `deadline` is in seconds, from the intent on.
     """
 
@@ -36,7 +33,7 @@ class Calls:
         clock: Clock,
         metrics: Metrics,
         *,
-        submit: Callable[..., asyncio.Future[Any]],
+        submit: Callable[[Write], asyncio.Future[bool]],
         held: Callable[[], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -51,7 +48,6 @@ class Calls:
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._told: list[tuple[Call, Success | Failed, float]] = []
 
     def wake(self) -> None:
         """Something the desk may act on has changed."""
@@ -76,28 +72,16 @@ class Calls:
             alarm = loop.call_later(max(0.0, min(wait, _WAIT_S)), self._news.set)
             await self._news.wait()
             alarm.cancel()
-            await asyncio.sleep(_GATHER_S)
 
     def _decide(self) -> float:
-        """Stores what has ended, begins what may begin; when to look again."""
-        writes = self._results()
         now = self._clock.now()
-        held = self._held()
-        decision = Decision(wake_at=now + _HELD_S) if held else self._desk.decide(now)
-        writes += decision.writes.values()
-        if writes:
-            stored = self._submit(*writes)
-            if decision.calls:
-                self._start(self._begin(stored, decision.calls))
+        if self._held():
+            return now + _HELD_S
+        decision = self._desk.decide(now)
+        if decision.writes:
+            stored = [self._submit(write) for write in decision.writes.values()]
+            self._start(self._begin(stored, decision.calls))
         return decision.wake_at
-
-    def _results(self) -> list[Write]:
-        """The writes for the calls that have ended since the last time."""
-        results, self._told = self._told, []
-        ended = [self._desk.ended(call, result, at) for call, result, at in results]
-        if results:
-            self._ended.set()
-        return [write for write in ended if write is not None]
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -110,9 +94,9 @@ class Calls:
         if error is not None:
             self._failed(error)
 
-    async def _begin(self, stored: asyncio.Future[Any], calls: Sequence[Call]) -> None:
+    async def _begin(self, stored: Sequence[asyncio.Future[bool]], calls: Sequence[Call]) -> None:
         """Begins the calls once their intents are stored; those of a home that left meanwhile never begin."""
-        await stored
+        await asyncio.gather(*stored)
         for call in calls:
             if self._desk.begins(call):
                 self._start(self._call(call))
@@ -121,8 +105,11 @@ class Calls:
         result = await self._attempt(call)
         reason = result.reason if isinstance(result, Failed) else Reason.DELIVERED
         self._metrics.attempt(self._work.policy(call.item.queue).channel, reason)
-        self._told.append((call, result, self._clock.now()))
+        write = self._desk.ended(call, result, self._clock.now())
+        if write is not None:
+            self._submit(write)
         self._news.set()
+        self._ended.set()
 
     async def _attempt(self, call: Call) -> Success | Failed:
         # From the intent on: a process that was frozen before the call must not begin it once a new owner may have
@@ -137,9 +124,7 @@ class Calls:
             return classify(error)
 
     async def cancel(self) -> None:
-        """Ends what is under way; a call cut off so is ambiguous to the next owner. What has ended is still stored."""
+        """Ends what is under way; a call cut off so is ambiguous to the next owner."""
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        if writes := self._results():
-            self._submit(*writes)

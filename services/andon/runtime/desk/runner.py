@@ -29,7 +29,7 @@ from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.outbox import Outbox
 from andon.runtime.desk.standing import Standing
 from andon.runtime.desk.work import Work
-from andon.runtime.desk.writer import GroupWriter, Lease
+from andon.runtime.desk.writer import GroupWriter
 from andon.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -180,28 +180,24 @@ class DeskRunner:
 
     # ---- the store
 
-    def _submit(self, *writes: Write) -> asyncio.Future[set[Lease]]:
-        """Hands writes to the store's thread, at once: they reach the store in the order they were decided."""
-        stored = self._writer.commit(*writes)
-        stored.add_done_callback(partial(self._stored, writes))
+    def _submit(self, write: Write) -> asyncio.Future[bool]:
+        """Hands a write to the store's thread, at once: writes reach the store in the order they were decided."""
+        stored = self._writer.commit(write)
+        stored.add_done_callback(partial(self._stored, write))
         return stored
 
-    def _stored(self, writes: Sequence[Write], stored: asyncio.Future[set[Lease]]) -> None:
-        """Hands the notes of stored writes to the outbox; drops the homes whose leases have moved."""
+    def _stored(self, write: Write, stored: asyncio.Future[bool]) -> None:
+        """Hands the notes of a stored write to the outbox; drops the home when its lease has moved."""
         error = None if stored.cancelled() else stored.exception()
         if error is not None:
             self._break(error)
-        if error is not None or stored.cancelled():
-            return
-        moved = stored.result()
-        for write in writes:
-            if (write.home, write.epoch) not in moved:
-                if write.offset is not None:
-                    self._standing.stored(write.home, write.offset)
-                self._outbox.put(write.home, write.epoch, write.notes)
-            elif self.desk.epochs.get(write.home) == write.epoch:
-                log.warning("lease moved", extra={"partition": write.home.partition, "epoch": write.epoch})
-                self._let_go(write.home)
+        elif not stored.cancelled() and stored.result():
+            if write.offset is not None:
+                self._standing.stored(write.home, write.offset)
+            self._outbox.put(write.home, write.epoch, write.notes)
+        elif not stored.cancelled() and self.desk.epochs.get(write.home) == write.epoch:
+            log.warning("lease moved", extra={"partition": write.home.partition, "epoch": write.epoch})
+            self._let_go(write.home)
 
     async def _written(self) -> None:
         """Returns when everything decided so far is stored."""
@@ -291,10 +287,10 @@ class DeskRunner:
         known = await self._writer.ask(lambda: self._store.known(asked)) if asked else {}
         async with self._standing.whole:
             writes, refused = self._intake.take(read, known, self._clock.now())
-            if writes:
-                stored = self._submit(*writes.values())
-                self._calls.wake()
-                await asyncio.wait([stored])
+            stored = [self._submit(write) for write in writes.values()]
+            self._calls.wake()
+            if stored:
+                await asyncio.wait(stored)
         if refused:
             self._refused.update((home, one.item) for home, one in refused.items())
             await self._on_poller(self._consumer.seek, {home: one.offset for home, one in refused.items()})

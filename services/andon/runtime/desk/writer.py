@@ -9,12 +9,9 @@ from queue import Empty, SimpleQueue
 from time import sleep
 from typing import Any, TypeVar, cast
 
-from andon.core.event import Home
 from andon.core.work import DeskStore, StoreFailure, Write
 
 T = TypeVar("T")
-Lease = tuple[Home, int]
-"""A home and the epoch under which it was held."""
 
 _LINGER_S = 0.005
 _ROWS = 256
@@ -36,23 +33,22 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._serve, name=f"{name}-store", daemon=True)
         self._thread.start()
 
-    def commit(self, *writes: Write) -> asyncio.Future[set[Lease]]:
-        """Resolves when the writes, which are committed together, are durable: to the leases that had moved, whose
-        writes were refused. Raises StoreFailure."""
-        return cast("asyncio.Future[set[Lease]]", self._ask(writes))
+    def commit(self, write: Write) -> asyncio.Future[bool]:
+        """Resolves True when the write is durable, False when the lease had moved. Raises StoreFailure."""
+        return cast("asyncio.Future[bool]", self._ask(write))
 
     def ask(self, question: Callable[[], T]) -> asyncio.Future[T]:
         """Runs a question to the store between two commits."""
         return cast("asyncio.Future[T]", self._ask(question))
 
-    def _ask(self, what: tuple[Write, ...] | Callable[[], Any]) -> asyncio.Future[Any]:
+    def _ask(self, what: Write | Callable[[], Any]) -> asyncio.Future[Any]:
         asked = _Asked(what, self._loop.create_future())
         self._queue.put(asked)
         return asked.future
 
     def _serve(self) -> None:
         while (asked := self._queue.get()) is not None:
-            if not isinstance(asked.what, tuple):
+            if not isinstance(asked.what, Write):
                 self._answer(asked)
                 continue
             group, after = self._gather(asked)
@@ -64,7 +60,7 @@ class GroupWriter:
 
     def _gather(self, first: _Asked) -> tuple[list[_Asked], _Asked | None]:
         """The writes of one commit, and the question or end that came behind them, if one did."""
-        group, rows = [first], first.rows()
+        group, rows = [first], first.what.rows()
         if self._queue.qsize() < _ENOUGH:
             # Asleep, not waiting on the queue: being woken by every single write would take the interpreter's lock
             # from the event loop as often.
@@ -74,15 +70,18 @@ class GroupWriter:
                 asked = self._queue.get_nowait()
             except Empty:
                 return group, None
-            if asked is None or not isinstance(asked.what, tuple):
+            if asked is None or not isinstance(asked.what, Write):
                 return group, asked or _END
             group.append(asked)
-            rows += asked.rows()
+            rows += asked.what.rows()
         return group, None
 
     def _commit(self, group: list[_Asked]) -> None:
-        moved = self._try(lambda: self._store.commit([write for asked in group for write in asked.what]))
-        self._tell([(asked, moved) for asked in group])
+        moved = self._try(lambda: self._store.commit([asked.what for asked in group]))
+        if isinstance(moved, StoreFailure):
+            self._tell([(asked, moved) for asked in group])
+        else:
+            self._tell([(asked, (asked.what.home, asked.what.epoch) not in moved) for asked in group])
 
     def _answer(self, asked: _Asked) -> None:
         self._tell([(asked, self._try(asked.what))])
@@ -122,9 +121,6 @@ class _Asked:
     def __init__(self, what: Any, future: asyncio.Future[Any]) -> None:
         self.what = what
         self.future = future
-
-    def rows(self) -> int:
-        return sum(write.rows() for write in self.what)
 
 
 _END: Any = _Asked(None, cast("asyncio.Future[Any]", None))
