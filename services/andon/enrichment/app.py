@@ -22,8 +22,9 @@ from andon.web.wire import HttpWire
 
 GROUP = "andon.connectors"
 
-# The door writes events one by one: each would be a fetch of its own, a fifth of all that Kafka is asked.
-_FETCH = {"fetch.min.bytes": 65_536, "fetch.wait.max.ms": 10}
+# The door writes events one by one: each would be a fetch of its own, a fifth of all that Kafka is asked. A fetch that
+# finds nothing costs as much, 13 % of a core of an idle system at one in 10 ms. The wait passes while the stage rests.
+_FETCH = {"fetch.min.bytes": 65_536, "fetch.wait.max.ms": 25}
 
 
 class Enrichment:

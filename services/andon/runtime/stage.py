@@ -36,9 +36,11 @@ T = TypeVar("T")
 _POLL_S = 0.2
 _ALIVE_S = 1.0
 _HOUR_S = 3_600.0
-# After a batch that was not full: under a steady trickle a transaction of few records costs the broker as much as one
-# of many, and without this rest most of a core goes into transactions.
-_GATHER_S = 0.03
+# After a batch that was not full the stage rests, for twice as long as its transaction took: under a steady trickle one
+# of few records costs the broker as much as one of many (a request for each partition, and a marker), and without a
+# rest most of a core goes into transactions. A busy broker is so asked less often, not ever more often.
+_REST = 2.0
+_SHORTEST_S, _LONGEST_S = 0.03, 0.2
 _AGAIN_S = 0.05
 
 
@@ -108,9 +110,9 @@ class StageRunner(Generic[Out]):
         while not stop.is_set():
             records = await self._on_poller(self._poll)
             if records:
-                await self._work(records, stop)
+                took = await self._work(records, stop)
                 if len(records) < self._settings.window:
-                    await self._clock.sleep(_GATHER_S)
+                    await self._clock.sleep(min(max(_SHORTEST_S, _REST * took), _LONGEST_S))
             elif self._clock.now() - recommitted > _HOUR_S:
                 recommitted = self._clock.now()
                 await self._on_poller(self._recommit)
@@ -158,16 +160,19 @@ class StageRunner(Generic[Out]):
         except Unreachable as error:
             log.warning("offsets not renewed", extra={"service": self._settings.service, "problem": str(error)})
 
-    async def _work(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+    async def _work(self, records: Sequence[Record], stop: asyncio.Event) -> float:
+        """Answers a batch and commits it; how long the transaction took, in seconds."""
         gauge = self._metrics.window_in_flight.labels(self._settings.service)
         gauge.set(len(records))
         answers = await self._ask(records)
+        began = self._clock.now()
         try:
             self._count(await self._on_poller(self._commit, records, answers))
         except Aborted:
             await self._clock.sleep(_AGAIN_S)
             await self._until_answered(self._settle, stop)
         gauge.set(0)
+        return self._clock.now() - began
 
     def _settle(self) -> None:
         """After a transaction that did not happen, or may have: first it is decided, then its offsets are read."""

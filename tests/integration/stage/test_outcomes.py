@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -142,6 +144,34 @@ def test_the_window_is_never_exceeded(kafka: Kafka) -> None:
     assert all(size == gauge for size, gauge in seen)
     assert metrics.window_cap.labels(line.service)._value.get() == 500
     assert metrics.window_in_flight.labels(line.service)._value.get() == 0
+
+
+def test_the_longer_a_transaction_takes_the_longer_the_stage_rests(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line(kafka)
+    spans: list[tuple[float, float]] = []
+    took = 0.04
+
+    async def main() -> None:
+        runner = line.runner()
+        commit = runner._producer.commit
+
+        def slow(*given: Any) -> None:
+            began = time.monotonic()
+            commit(*given)
+            time.sleep(took)
+            spans.append((began, time.monotonic()))
+
+        monkeypatch.setattr(runner._producer, "commit", slow)
+        async with line.running(runner) as task:
+            while len(spans) < 5:
+                await asyncio.to_thread(line.send, 1)
+            await line.finished(task)
+
+    asyncio.run(main())
+    rests = [after[0] - before[1] for before, after in pairwise(spans)]
+    assert min(rests) > 1.9 * took
 
 
 def test_a_changed_stage_is_asked_at_the_next_batch(kafka: Kafka) -> None:
