@@ -7,6 +7,7 @@ docs/configuration.md and in the JSON Schema.
 
 from __future__ import annotations
 
+from inspect import getdoc
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -168,7 +169,7 @@ class Plug(Section):
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         # As it is written, not as it is kept: the plug-in's keys stand beside `kind`.
         kind = {"type": "string", "description": cls.model_fields["kind"].description}
-        return {"type": "object", "description": cls.__doc__, "properties": {"kind": kind}, "required": ["kind"]}
+        return {"type": "object", "description": getdoc(cls), "properties": {"kind": kind}, "required": ["kind"]}
 
 
 class EnrichRule(Section):
