@@ -109,6 +109,19 @@ def test_answers_in_chunks_and_until_the_end_of_the_connection_are_read() -> Non
     assert first.body == second.body == b"{}"
 
 
+def test_what_comes_behind_a_chunked_body_is_no_header() -> None:
+    async def play(wire: HttpWire) -> tuple[Reply, int]:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: head\r\n\r\n"
+        trailer = b"X-A: trailer\r\nContent-Encoding: br\r\n\r\n"
+        async with FakeVendor(sends(head + b"2\r\n{}\r\n0\r\n" + trailer)) as vendor:
+            await post(wire, vendor.url)
+            return await post(wire, vendor.url), vendor.connections
+
+    reply, connections = scenario(play)
+    assert (reply.body, reply.headers) == (b"{}", {"transfer-encoding": "chunked", "x-a": "head"})
+    assert connections == 1
+
+
 def test_a_free_place_goes_to_who_waits() -> None:
     async def play(wire: HttpWire) -> tuple[list[int], int]:
         async with FakeVendor(drips(OK, 0.002)) as vendor:
