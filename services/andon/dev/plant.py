@@ -4,7 +4,8 @@
 
 Every fault is cleared 8 to 16 s after it was raised; what is still open when the time is up, or when the plant is told
 to stop, is cleared at once. FILE gets one line of JSON for each event the door answered 202 to, and nothing else; a
-plant that was killed reads there which faults it left open, and clears them when it starts again.
+plant that was killed reads there which faults it left open, and clears them when it starts again. FILE.begun holds the
+event that is being sent: the door may have taken it from a plant that was killed before it could say so.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _NAMESPACE = UUID("5b1f3a7e-91b0-5d0c-a6de-0f0a7c55e3b9")
 _CLEARED_AFTER = (8.0, 16.0)
 _PAUSE = (0.2, 5.0)
 _LAST_CLEARS = 20.0
+_FAULTS = {fault.code: fault for fault in FAULTS}
 _LATER = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
 
 
@@ -61,6 +63,13 @@ class Sent(msgspec.Struct, frozen=True):
     subject: str
     code: str
     state: str
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """An event that is being sent: its line in the list, and its bytes."""
+
+    line: Sent
+    body: msgspec.Raw
 
 
 def steps(seed: int, rate: float) -> Iterator[Step]:
@@ -97,6 +106,7 @@ class Plant:
         self._run = f"{seed}/{clock.now():.3f}"
         self._count = 0
         self._open = _left_open(sent)
+        self._begun = sent.with_name(f"{sent.name}.begun")
 
     async def run(self, plan: Iterable[Step], lasting: float | None, stop: asyncio.Event) -> None:
         """Until `lasting` seconds are over (None: for ever) or `stop` is set; then clears what is open.
@@ -121,6 +131,7 @@ class Plant:
             raise PlantFailed(f"the door did not take the last {len(self._open)} clears") from None
 
     async def _follow(self, plan: Iterable[Step], lasting: float | None) -> None:
+        await self._send_again()
         await self._clear_all()
         start = self._clock.now()
         end = math.inf if lasting is None else lasting
@@ -142,10 +153,22 @@ class Plant:
         number = str(uuid5(_NAMESPACE, f"{self._run}/{self._count}"))
         time = datetime.fromtimestamp(self._clock.now(), _ZONE).isoformat(timespec="milliseconds")
         body = msgspec.json.encode(self._event(step, number, time))
-        await self._until_taken(number, body)
-        _append(self._sent, Sent(number, time, step.machine, step.fault.code, step.state))
-        if step.state == "clear":
-            self._open.pop(key, None)
+        await self._deliver(Begun(Sent(number, time, step.machine, step.fault.code, step.state), msgspec.Raw(body)))
+
+    async def _send_again(self) -> None:
+        """What an earlier plant, killed meanwhile, may have sent: the same bytes, and so the same event."""
+        begun = _unfinished(self._begun, self._sent)
+        if begun is not None:
+            self._open[begun.line.subject, _FAULTS[begun.line.code]] = None
+            await self._deliver(begun)
+
+    async def _deliver(self, begun: Begun) -> None:
+        line = begun.line
+        self._begun.write_bytes(msgspec.json.encode(begun))
+        await self._until_taken(line.id, bytes(begun.body))
+        _append(self._sent, line)
+        if line.state == "clear":
+            self._open.pop((line.subject, _FAULTS[line.code]), None)
 
     def _event(self, step: Step, number: str, time: str) -> dict[str, object]:
         fault = step.fault
@@ -194,16 +217,25 @@ def _left_open(file: Path) -> dict[tuple[str, Fault], None]:
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(file, whole)
-    known = {fault.code: fault for fault in FAULTS}
     still: dict[tuple[str, Fault], None] = {}
     for text in content[:whole].splitlines():
         line = msgspec.json.decode(text, type=Sent)
-        key = (line.subject, known[line.code])
+        key = (line.subject, _FAULTS[line.code])
         if line.state == "raise":
             still[key] = None
         else:
             still.pop(key, None)
     return still
+
+
+def _unfinished(begun: Path, sent: Path) -> Begun | None:
+    """The event of which it is not known whether the door took it; a half written one was never sent."""
+    try:
+        last = msgspec.json.decode(begun.read_bytes(), type=Begun)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    lines = sent.read_bytes().splitlines()
+    return None if lines and msgspec.json.decode(lines[-1], type=Sent).id == last.line.id else last
 
 
 async def _main(options: argparse.Namespace, token: str) -> None:

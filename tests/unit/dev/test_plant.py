@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
@@ -19,7 +19,7 @@ from andon.core.event import Event
 from andon.dev.data import FAULTS, LINES, MACHINES
 from andon.dev.plant import RATE, Plant, PlantFailed, Step, main, steps
 
-Door = Callable[[httpx2.Request], httpx2.Response]
+Door = Callable[[httpx2.Request], httpx2.Response] | Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 
 
 class FastClock:
@@ -53,13 +53,31 @@ def run(
     return clock
 
 
+def run_until_killed(sent: Path, door: Door, killed: asyncio.Event) -> None:
+    """A plant that does nothing more from the moment in which `killed` is set."""
+
+    async def go() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(door), base_url="http://door") as client:
+            plant = Plant(client, sent, 1, FastClock())
+            running = asyncio.create_task(plant.run(steps(1, RATE), None, asyncio.Event()))
+            await killed.wait()
+            running.cancel()
+            await asyncio.wait([running])
+
+    asyncio.run(go())
+
+
 def lines(sent: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in sent.read_text(encoding="utf-8").splitlines()]
 
 
 def open_faults(sent: Path) -> Counter[tuple[str, str]]:
+    return open_faults_of(lines(sent))
+
+
+def open_faults_of(found: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
     balance = Counter[tuple[str, str]]()
-    for line in lines(sent):
+    for line in found:
         balance[line["subject"], line["code"]] += 1 if line["state"] == "raise" else -1
         assert balance[line["subject"], line["code"]] in (0, 1), "raised twice, or cleared before it was raised"
     return +balance
@@ -147,24 +165,37 @@ def test_told_to_stop_it_clears_what_is_open(tmp_path: Path) -> None:
     assert not open_faults(sent)
 
 
-def test_what_a_killed_plant_left_open_is_cleared_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("doing", ["raise", "clear"])
+def test_a_killed_plant_sends_what_it_was_sending_again_and_clears_what_it_left_open(
+    tmp_path: Path, doing: str
+) -> None:
     sent = tmp_path / "sent.jsonl"
+    bodies: list[bytes] = []
+    killed = asyncio.Event()
 
-    def until_killed(request: httpx2.Request) -> httpx2.Response:
-        if len(lines(sent)) >= 30:
-            raise KeyboardInterrupt
+    async def door(request: httpx2.Request) -> httpx2.Response:
+        bodies.append(request.content)
+        if len(bodies) > 30 and json.loads(request.content)["labels"]["state"] == doing:
+            killed.set()  # taken, and killed before the answer was read
+            await asyncio.Event().wait()
         return taken(request)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(sent, until_killed)
-    left = open_faults(sent)
-    assert left
+    run_until_killed(sent, door, killed)
+    first = len(bodies)
+    assert len(lines(sent)) == first - 1
     with sent.open("ab") as file:
         file.write(b'{"id":"half')
-    run(sent, taken, lasting=0.0)
-    after = lines(sent)[30 : 30 + len(left)]
-    assert {(line["subject"], line["code"]) for line in after} == set(left)
-    assert {line["state"] for line in after} == {"clear"}
+
+    def again(request: httpx2.Request) -> httpx2.Response:
+        bodies.append(request.content)
+        return taken(request)
+
+    run(sent, again, lasting=0.0)
+    assert bodies[first] == bodies[first - 1]
+    assert {line["id"] for line in lines(sent)} == {json.loads(body)["id"] for body in bodies}
+    left = len(open_faults_of(lines(sent)[:first]))
+    assert left
+    assert [line["state"] for line in lines(sent)[first : first + left]] == ["clear"] * left
     assert not open_faults(sent)
 
 
