@@ -23,19 +23,31 @@ def is_free(port: int) -> bool:
         return True
 
 
+# The ports this process keeps.
+_kept: set[int] = set()
+
+
 @contextmanager
 def reserved(preferred: int, *, strict: bool = False) -> Iterator[int]:
     """A free port, `preferred` or the next above it, kept from other starts of this user until the block ends.
 
-    Raises PortError when `strict` and the preferred one is taken, or when there is no free one.
+    Who wants exactly one, `strict`, may want one that this process keeps already: `andon up` keeps Kafka's for as long
+    as it runs. Raises PortError when `strict` and the preferred one is taken, or when there is no free one.
     """
+    if strict and preferred in _kept and is_free(preferred):
+        yield preferred
+        return
     if not 1 <= preferred <= 65_535:
         raise PortError(f"{preferred} is no port for Kafka: choose one between 1 and 65535.")
     last = preferred if strict else min(preferred + SEARCHED, 65_535)
     for port in range(preferred, last + 1):
         with locked_now(cache_dir() / "ports" / f"{port}.lock") as ours:
             if ours and is_free(port):
-                yield port
+                _kept.add(port)
+                try:
+                    yield port
+                finally:
+                    _kept.discard(port)
                 return
     if strict:
         raise PortError(f"Port {preferred} is in use by another program: stop that program or choose another port.")

@@ -61,7 +61,7 @@ def make(config: Path | None, data: Path, *, run_for: float | None, stack: ExitS
     kafka, bootstrap = None, settings.kafka.bootstrap
     programs: list[Program] = []
     if bootstrap == "embedded":
-        kafka = _embedded(data / (settings.kafka.data or "kafka"))
+        kafka = _embedded(data / (settings.kafka.data or "kafka"), stack)
         bootstrap = f"127.0.0.1:{kafka.port}"
         programs.append(kafka.program())
     if demo:
@@ -105,12 +105,10 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def _embedded(data: Path) -> EmbeddedKafka:
-    """At the port of the node that runs on `data`, else a free one; Kafka takes it itself, so it is not reserved."""
-    if running := broker.status(data):
-        return EmbeddedKafka(data, running.port)
-    with reserved(KAFKA) as port:
-        return EmbeddedKafka(data, port)
+def _embedded(data: Path, stack: ExitStack) -> EmbeddedKafka:
+    """At the port of the node that runs on `data`, else a free one."""
+    running = broker.status(data)
+    return EmbeddedKafka(data, running.port if running else stack.enter_context(reserved(KAFKA)))
 
 
 def _metrics_ports(services: Sequence[str], stack: ExitStack) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -74,6 +76,17 @@ def test_a_taken_port_is_an_error_when_strict(taken: int) -> None:
 def test_two_starts_at_once_get_two_ports(taken: int) -> None:
     with reserved(taken) as one, reserved(taken) as other:
         assert one != other
+
+
+def test_a_kept_port_is_for_who_keeps_it_and_wants_exactly_it(taken: int) -> None:
+    with reserved(taken) as kept:
+        with reserved(kept, strict=True) as again:
+            assert again == kept
+        with reserved(kept) as other:
+            assert other != kept, "the search of another start found a port that is kept"
+        refused = f"from andon.broker.ports import reserved\nwith reserved({kept}, strict=True): pass"
+        asked = subprocess.run([sys.executable, "-c", refused], capture_output=True, text=True, check=False)
+        assert f"Port {kept} is in use by another program" in asked.stderr
 
 
 @pytest.mark.parametrize("port", [0, -1, 65_536])

@@ -76,7 +76,9 @@ def test_an_own_cluster_starts_no_kafka_and_the_embedded_one_comes_first(configu
         assert embedded.bootstrap == f"127.0.0.1:{first.ports['kafka']}"
         assert f"--bootstrap {embedded.bootstrap}" in " ".join(argv(embedded.programs[-1]))
         with reserved(first.ports["kafka"], strict=True):
-            pass  # left to Kafka itself
+            pass  # the node may take it, although nobody else may
+        other = plan.make(configure(kafka="embedded"), tmp_path / "other", run_for=None, stack=stack)
+        assert other.bootstrap != embedded.bootstrap, "what the first one has not started yet was taken away"
 
 
 def test_a_mistake_in_the_configuration_starts_nothing(configure: Configure, tmp_path: Path) -> None:
