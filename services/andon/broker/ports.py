@@ -9,6 +9,8 @@ from andon.broker.locks import cache_dir, locked_now
 
 LOOPBACK = "127.0.0.1"
 SEARCHED = 200
+# The ports this process keeps.
+_kept: set[int] = set()
 
 
 def is_free(port: int) -> bool:
@@ -21,10 +23,6 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-# The ports this process keeps.
-_kept: set[int] = set()
 
 
 @contextmanager

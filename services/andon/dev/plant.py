@@ -147,9 +147,6 @@ class Plant:
 
     async def _send(self, step: Step) -> None:
         self._count += 1
-        key = (step.machine, step.fault)
-        if step.state == "raise":
-            self._open[key] = None  # from the first attempt on: the door may have it although no answer came
         number = str(uuid5(_NAMESPACE, f"{self._run}/{self._count}"))
         time = datetime.fromtimestamp(self._clock.now(), _ZONE).isoformat(timespec="milliseconds")
         body = msgspec.json.encode(self._event(step, number, time))
@@ -159,16 +156,17 @@ class Plant:
         """What an earlier plant, killed meanwhile, may have sent: the same bytes, and so the same event."""
         begun = _unfinished(self._begun, self._sent)
         if begun is not None:
-            self._open[begun.line.subject, _FAULTS[begun.line.code]] = None
             await self._deliver(begun)
 
     async def _deliver(self, begun: Begun) -> None:
         line = begun.line
+        key = (line.subject, _FAULTS[line.code])
+        self._open[key] = None  # from the first attempt on: the door may have it although no answer came
         self._begun.write_bytes(msgspec.json.encode(begun))
         await self._until_taken(line.id, bytes(begun.body))
         _append(self._sent, line)
         if line.state == "clear":
-            self._open.pop((line.subject, _FAULTS[line.code]), None)
+            del self._open[key]
 
     def _event(self, step: Step, number: str, time: str) -> dict[str, object]:
         fault = step.fault

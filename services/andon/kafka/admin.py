@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -162,7 +163,8 @@ class Cluster:
         asked = {TopicPartition(t, p): spec for t in topics for p in range(counts.get(t, 0))}
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
         ask = partial(self._admin.list_offsets, asked, isolation_level=level, request_timeout=_STEP_S)
-        answer = self._told(lambda: _patiently(lambda: _results(ask()))) if asked else {}
+        with _told():
+            answer = _patiently(lambda: _results(ask())) if asked else {}
         return {Home(p.topic, p.partition): info.offset for p, info in answer.items()}
 
     def close(self) -> None:
@@ -171,17 +173,21 @@ class Cluster:
             member.close()
         self._members.clear()
 
-    def _done(self, futures: Mapping[Any, Any]) -> dict[Any, Any]:
-        return self._told(lambda: _results(futures))
-
     @staticmethod
-    def _told(ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except KafkaException as error:
-            raise KafkaFailure(f"the cluster refused: {error.args[0].str()}") from None
-        except TimeoutError:
-            raise KafkaFailure("the cluster did not answer in time") from None
+    def _done(futures: Mapping[Any, Any]) -> dict[Any, Any]:
+        with _told():
+            return _results(futures)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tells in our words what an admin request ended in."""
+    try:
+        yield
+    except KafkaException as error:
+        raise KafkaFailure(f"the cluster refused: {error.args[0].str()}") from None
+    except TimeoutError:
+        raise KafkaFailure("the cluster did not answer in time") from None
 
 
 def _results(futures: Mapping[Any, Any]) -> dict[Any, Any]:

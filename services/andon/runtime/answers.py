@@ -95,10 +95,8 @@ class Answering(Generic[Out]):
             outputs = [self._written(out) for out in result.outputs]
         except Exception as error:  # noqa: BLE001 - as above: an output is the stage's
             outputs, ended = [], Parked(Reason.STAGE_FAILED, type(error).__name__)
-        for out in outputs:
-            if len(out.key) + len(out.value or b"") + _FRAME > LARGEST:
-                outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
-                break
+        if any(len(out.key) + len(out.value or b"") + _FRAME > LARGEST for out in outputs):
+            outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
         if ended is None:
             return Answer(outputs, None)
         copy = _parked(record, ended).outgoing if isinstance(ended, Parked) else []
