@@ -22,19 +22,20 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from uuid import UUID, uuid5
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import httpx2
 import msgspec
 
+from andon.core.ids import Namespace
 from andon.core.ports import Clock
 from andon.dev.data import FAULTS, MACHINES, Fault
 from andon.runtime.clock import SystemClock
 
 RATE = 1.5
 _ZONE = ZoneInfo("Asia/Shanghai")
-_NAMESPACE = UUID("5b1f3a7e-91b0-5d0c-a6de-0f0a7c55e3b9")
+_ids = Namespace(UUID("5b1f3a7e-91b0-5d0c-a6de-0f0a7c55e3b9"))
 _CLEARED_AFTER = (8.0, 16.0)
 _PAUSE = (0.2, 5.0)
 _LAST_CLEARS = 20.0
@@ -147,7 +148,7 @@ class Plant:
 
     async def _send(self, step: Step) -> None:
         self._count += 1
-        number = str(uuid5(_NAMESPACE, f"{self._run}/{self._count}"))
+        number = str(_ids.id(f"{self._run}/{self._count}"))
         time = datetime.fromtimestamp(self._clock.now(), _ZONE).isoformat(timespec="milliseconds")
         body = msgspec.json.encode(self._event(step, number, time))
         await self._deliver(Begun(Sent(number, time, step.machine, step.fault.code, step.state), msgspec.Raw(body)))

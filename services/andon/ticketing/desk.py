@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
@@ -12,6 +12,7 @@ from andon.config.settings import EpisodeRule
 from andon.core.digest import Digest, merged
 from andon.core.event import Event, Home, accepted_at
 from andon.core.failure import Rejected
+from andon.core.ids import Namespace
 from andon.core.matchers import Test, all_hold, compile_matchers
 from andon.core.outcome import Outcome, Parked, RecipientState, name_of
 from andon.core.policy import OnAmbiguous, QueuePolicy
@@ -40,7 +41,7 @@ from andon.ticketing.episode import (
 )
 from andon.ticketing.records import records, ticket_record
 
-_NAMESPACE = UUID("a3a4e1fb-09a4-5f0c-8a43-0f6f7a86d7d5")
+_ids = Namespace(UUID("a3a4e1fb-09a4-5f0c-8a43-0f6f7a86d7d5"))
 # Commands cannot be merged, so their queue has no cap of its own; `limits.backlog` bounds the desk.
 _UNBOUNDED = 1 << 30
 
@@ -129,7 +130,7 @@ class TicketWork:
 
     def _item(self, record: Record, event: Event, key: str, system: str, commands: tuple[Command, ...]) -> Item:
         return Item(
-            id=uuid5(_NAMESPACE, f"{event.source}\n{event.id}\n{key}"),
+            id=_ids.id(f"{event.source}\n{event.id}\n{key}"),
             home=record.home,
             offset=record.offset,
             queue=system,

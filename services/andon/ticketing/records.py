@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from andon.core.event import Event
+from andon.core.ids import Namespace
 from andon.core.ports import Ticket
 from andon.core.ticket import EpisodeRecord
 from andon.ticketing.episode import Cause, Close, Command, Comment, Episode, FaultState, cause_of, time_of
 
-_NAMESPACE = UUID("0e0f52a8-3e4d-5f0a-8a51-64b0f2f7c9d3")
+_ids = Namespace(UUID("0e0f52a8-3e4d-5f0a-8a51-64b0f2f7c9d3"))
 
 
 def records(before: Episode | None, after: Episode, event: Event, *, system: str = "") -> tuple[EpisodeRecord, ...]:
@@ -51,7 +52,7 @@ def _record(
 ) -> EpisodeRecord:
     identity = "\n".join((of.key, str(of.number), state, type(of).__name__, cause.source, cause.event))
     return EpisodeRecord(
-        id=uuid5(_NAMESPACE, identity),
+        id=_ids.id(identity),
         episode=of.key,
         number=of.number,
         state=state,

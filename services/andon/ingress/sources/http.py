@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import repeat
 from typing import Annotated, Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from andon.config.secrets import SecretRef
 from andon.core.event import Event
-from andon.core.ids import uuid7
+from andon.core.ids import Namespace, uuid7
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
 from andon.ingress import traceparent
@@ -33,7 +33,7 @@ _events = Json(Event)
 _zoned = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 _digest = blake2b(digest_size=16).copy  # to call it costs half of what making a new one does
 _encode = msgspec.json.Encoder().encode
-_KEYED = UUID("0d3d6a7e-3b55-5f0b-8f6c-1f6b1f6f7a53")
+_keyed = Namespace(UUID("0d3d6a7e-3b55-5f0b-8f6c-1f6b1f6f7a53"))
 _KEY = "Idempotency-Key"
 _key = _KEY.lower()
 _SPACE = b" \t\r\n"
@@ -192,7 +192,7 @@ class HttpSource:
         keys: tuple[bytes, ...] = ()
         minted: str | None = None
         if key is not None:
-            minted = str(uuid5(_KEYED, f"{client}\n{source}\n{key}"))
+            minted = str(_keyed.id(f"{client}\n{source}\n{key}"))
             keys = (request_key(minted, scope),)
         if given is not UNSET:
             keys = (*keys, request_key(given, scope))
