@@ -30,9 +30,16 @@ SERVICES = ("ticketing", "egress", "routing", "enrichment", "ingress")
 _METRICS_ORDER = ("ingress", "enrichment", "routing", "egress", "ticketing")
 
 
+class Unfit(Exception):  # noqa: N818 - a decision about what was asked for, told to a person
+    """So many processes of a service make no sense with this configuration."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Everything `andon up` needs to know. `programs` stand in starting order and are stopped in reverse."""
+    """Everything `andon up` needs to know. `programs` stand in starting order and are stopped in reverse; `services`
+    names those that are ours."""
 
     data: Path
     loaded: Loaded
@@ -44,10 +51,18 @@ class Plan:
     demo: Demo | None = None
 
 
-def make(config: Path | None, data: Path, *, run_for: float | None, stack: ExitStack) -> Plan:
+def make(
+    config: Path | None,
+    data: Path,
+    *,
+    run_for: float | None,
+    stack: ExitStack,
+    processes: Mapping[str, int] = {},
+) -> Plan:
     """Decides everything; without a `config` it is the demo. Free ports stay reserved until `stack` is closed.
+    `processes` says how many of a service there are to be, one unless it says otherwise.
 
-    Raises config.mistakes.Invalid and BrokerError.
+    Raises config.mistakes.Invalid, Unfit and BrokerError.
     """
     demo = None
     if config is None:
@@ -58,6 +73,8 @@ def make(config: Path | None, data: Path, *, run_for: float | None, stack: ExitS
         os.environ.update(demo.secrets())
     loaded = checked(config)
     settings = loaded.settings
+    names = tuple(name for name in SERVICES if name != "ticketing" or settings.ticket_systems)
+    _require_fit(processes, names, settings)
     kafka, bootstrap = None, settings.kafka.bootstrap
     programs: list[Program] = []
     if bootstrap == "embedded":
@@ -66,26 +83,54 @@ def make(config: Path | None, data: Path, *, run_for: float | None, stack: ExitS
         programs.append(kafka.program())
     if demo:
         programs += demo.stand_ins(settings, data / "logs")
-    listen = free_address(settings.listen.address, stack)
-    services = tuple(name for name in SERVICES if name != "ticketing" or settings.ticket_systems)
-    metrics = _metrics_ports(services, stack)
+    slots = {name: range(processes.get(name, 1)) for name in names}
+    first = free_address(settings.listen.address, stack)
+    metrics = _metrics_ports(slots, stack)
+    # Each door has an address of its own, upwards from the first.
+    listen = {slot: free_address(first, stack) if slot else first for slot in slots["ingress"]}
     common = ("--bootstrap", bootstrap, "--config", str(config), "--data", str(data))
-    for name in services:
-        more = ("--listen", listen) if name == "ingress" else ()
-        programs.append(service(name, metrics[name], (*common, *more), data / "logs", listen))
+    services = [
+        service(name, slot, metrics[name, slot], common, data / "logs", listen[slot] if name == "ingress" else None)
+        for name in names
+        for slot in slots[name]
+    ]
+    programs += services
+    doors = {program_name("door", slot): door(settings, address) for slot, address in listen.items()}
     if demo:
-        programs.append(demo.plant(settings, door(settings, listen), run_for, data / "logs", SystemClock()))
-    addresses = {"door": door(settings, listen), "kafka": bootstrap, **(demo.addresses() if demo else {})}
-    return Plan(data, loaded, bootstrap, kafka, services, tuple(programs), addresses, demo)
+        programs.append(demo.plant(settings, doors["door"], run_for, data / "logs", SystemClock()))
+    addresses = {**doors, "kafka": bootstrap, **(demo.addresses() if demo else {})}
+    ours = tuple(program.name for program in services)
+    return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo)
 
 
-def service(name: str, port: int, options: Sequence[str], log_dir: Path, listen: str) -> Program:
-    """One of our services in its own process, ready when its /readyz says so."""
-    argv = [sys.executable, "-m", "andon.cli.main", "run", name, "--slot", "0", "--metrics-port", str(port), *options]
-    ports = {"door": _port(listen), "metrics": port} if name == "ingress" else {"metrics": port}
-    log = log_dir / f"{name}.log"
+def _require_fit(processes: Mapping[str, int], names: Sequence[str], settings: Settings) -> None:
+    """Raises Unfit."""
+    for name, count in processes.items():
+        if name not in names:
+            raise Unfit("there is nothing for ticketing to do: the configuration has no ticket_systems")
+        if name != "ingress" and count > settings.kafka.partitions:
+            raise Unfit(
+                f"{count} processes of {name} are more than the {settings.kafka.partitions} partitions they would "
+                "share (kafka.partitions)"
+            )
+
+
+def program_name(name: str, slot: int) -> str:
+    """What a process of a service is called: `egress`, `egress-1`, …"""
+    return f"{name}-{slot}" if slot else name
+
+
+def service(
+    name: str, slot: int, port: int, options: Sequence[str], log_dir: Path, listen: str | None = None
+) -> Program:
+    """One process of a service of ours, ready when its /readyz says so."""
+    called = program_name(name, slot)
+    argv = [sys.executable, "-m", "andon.cli.main", "run", name, "--slot", str(slot), "--metrics-port", str(port)]
+    argv += [*options, *(("--listen", listen) if listen else ())]
+    ports = {"door": _port(listen), "metrics": port} if listen else {"metrics": port}
+    log = log_dir / f"{called}.log"
     # The longest call of a desk takes 15 s; it may end.
-    return Program(name, Command(argv, log), log, ready=answers(port), stop_timeout=20.0, ports=ports)
+    return Program(called, Command(argv, log), log, ready=answers(port), stop_timeout=20.0, ports=ports)
 
 
 def free_address(address: str, stack: ExitStack) -> str:
@@ -111,8 +156,9 @@ def _embedded(data: Path, stack: ExitStack) -> EmbeddedKafka:
     return EmbeddedKafka(data, running.port if running else stack.enter_context(reserved(KAFKA)))
 
 
-def _metrics_ports(services: Sequence[str], stack: ExitStack) -> dict[str, int]:
-    ports: dict[str, int] = {}
-    for name in (name for name in _METRICS_ORDER if name in services):
-        ports[name] = stack.enter_context(reserved(max(ports.values(), default=METRICS - 1) + 1))
+def _metrics_ports(slots: Mapping[str, range], stack: ExitStack) -> dict[tuple[str, int], int]:
+    ports: dict[tuple[str, int], int] = {}
+    for name in (name for name in _METRICS_ORDER if name in slots):
+        for slot in slots[name]:
+            ports[name, slot] = stack.enter_context(reserved(max(ports.values(), default=METRICS - 1) + 1))
     return ports

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from andon.cli import runfile, summary
+from andon.cli import processes, runfile, summary
 from andon.cli.live import REFRESH, Screen, View, screen
 from andon.cli.main import DONE, FAILED, INTERRUPTED, USAGE
 from andon.cli.watch import Watch
@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("up", help="start everything on this machine", description=__doc__)
     parser.add_argument("--demo", action="store_true", help="with a demo plant, a vendor's stand-in and a tracker")
+    processes.add_option(parser)
     parser.add_argument("--for", dest="run_for", type=_seconds, metavar="60s", help="run so long, drain and leave")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="with --for: write what it came to, as JSON")
     parser.set_defaults(func=_up)
@@ -65,7 +66,8 @@ def _up(args: argparse.Namespace) -> int:
     with runfile.held(data), ExitStack() as stack:
         (data / "logs").mkdir(exist_ok=True)
         logs.configure("up", stream=stack.enter_context((data / "logs" / "up.log").open("a", encoding="utf-8")))
-        planned = plan.make(None if args.demo else args.config, data, run_for=args.run_for, stack=stack)
+        config = None if args.demo else args.config
+        planned = plan.make(config, data, run_for=args.run_for, stack=stack, processes=args.processes)
         shown = stack.enter_context(screen(as_json=args.json))
         up = Up(planned, shown, SystemClock(), began, args.run_for, args.summary)
         return asyncio.run(up.run())

@@ -1,6 +1,7 @@
 """What `andon up` decides before it starts anything."""
 
 import socket
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from andon.broker.ports import reserved
 from andon.cli import plan
+from andon.cli.processes import counts
 from andon.config.mistakes import Invalid
 from andon.runtime.command import Command
 from andon.runtime.supervisor import Program
@@ -86,3 +88,54 @@ def test_a_mistake_in_the_configuration_starts_nothing(configure: Configure, tmp
     file.write_text(file.read_text().replace("route:", "roue:"))
     with ExitStack() as stack, pytest.raises(Invalid, match=r"andon.yaml:\d+:\d+: .*`roue`"):
         plan.make(file, tmp_path, run_for=None, stack=stack)
+
+
+def test_several_processes_have_their_own_names_slots_ports_and_logs(configure: Configure, tmp_path: Path) -> None:
+    counts = {"ingress": 2, "routing": 2, "egress": 3}
+    with ExitStack() as stack:
+        planned = plan.make(configure(), tmp_path, run_for=None, stack=stack, processes=counts)
+    names = ["egress", "egress-1", "egress-2", "routing", "routing-1", "enrichment", "ingress", "ingress-1"]
+    assert [program.name for program in planned.programs] == names == list(planned.services)
+    assert [program.log.name for program in planned.programs] == [f"{name}.log" for name in names]
+    metrics = {program.name: program.ports["metrics"] for program in planned.programs}
+    in_flow = ["ingress", "ingress-1", "enrichment", "routing", "routing-1", "egress", "egress-1", "egress-2"]
+    assert sorted(metrics, key=metrics.__getitem__) == in_flow
+    for program in planned.programs:
+        words = argv(program)
+        assert words[words.index("run") + 1] == program.name.partition("-")[0]
+        assert words[words.index("--slot") + 1] == (program.name.partition("-")[2] or "0")
+        assert words[words.index("--metrics-port") + 1] == str(program.ports["metrics"])
+    doors = [program.ports["door"] for program in planned.programs if program.name.startswith("ingress")]
+    assert len({*doors, *metrics.values()}) == len(doors) + len(metrics), "two processes were given one port"
+    assert {name: planned.addresses[name] for name in ("door", "door-1")} == {
+        name: f"http://127.0.0.1:{port}" for name, port in zip(("door", "door-1"), doors, strict=True)
+    }
+    for port, program in zip(doors, planned.programs[-2:], strict=True):
+        assert argv(program)[-2:] == ["--listen", f"127.0.0.1:{port}"]
+
+
+def test_processes_that_would_have_nothing_to_do_are_refused(configure: Configure, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with pytest.raises(plan.Unfit, match=r"13 processes of routing are more than the 12 partitions"):
+            plan.make(configure(), tmp_path, run_for=None, stack=stack, processes={"routing": 13})
+        with pytest.raises(plan.Unfit, match=r"nothing for ticketing to do"):
+            plan.make(configure(), tmp_path, run_for=None, stack=stack, processes={"ticketing": 2})
+        plan.make(configure(), tmp_path, run_for=None, stack=stack, processes={"ingress": 13})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("router=2", "there is no service 'router'"),
+        ("routing", "write routing=N"),
+        ("routing=0", "N from 1 to 64"),
+        ("routing=65", "N from 1 to 64"),
+        ("routing=٣", "N from 1 to 64"),
+        ("routing=2,routing=3", "routing is named twice"),
+        ("", "there is no service ''"),
+    ],
+)
+def test_counts_of_processes_that_make_no_sense(text: str, sentence: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=sentence):
+        counts(text)
+    assert counts("routing=2, egress=64") == {"routing": 2, "egress": 64}
