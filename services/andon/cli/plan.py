@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andon import broker
 from andon.broker.ports import reserved
+from andon.cli import runfile
 from andon.cli.check import checked
 from andon.cli.kafka import EmbeddedKafka
+from andon.cli.processes import SERVICES, left, program_name
 from andon.config.settings import Settings
 from andon.runtime.clock import SystemClock
 from andon.runtime.command import Command
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 
 KAFKA, METRICS = 8792, 8701
 # Stopped from the door on: what is inside still gets through while the services behind it leave.
-SERVICES = ("ticketing", "egress", "routing", "enrichment", "ingress")
-_METRICS_ORDER = ("ingress", "enrichment", "routing", "egress", "ticketing")
+STARTED = tuple(reversed(SERVICES))
 
 
 class Unfit(Exception):  # noqa: N818 - a decision about what was asked for, told to a person
@@ -39,7 +40,8 @@ class Unfit(Exception):  # noqa: N818 - a decision about what was asked for, tol
 @dataclass(frozen=True)
 class Plan:
     """Everything `andon up` needs to know. `programs` stand in starting order and are stopped in reverse; `services`
-    names those that are ours."""
+    names those that are ours, `left` the slots of each service that the last `andon up` here ran and this one doesn't.
+    """
 
     data: Path
     loaded: Loaded
@@ -49,6 +51,7 @@ class Plan:
     programs: tuple[Program, ...]
     addresses: Mapping[str, str]
     demo: Demo | None = None
+    left: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def make(
@@ -73,7 +76,7 @@ def make(
         os.environ.update(demo.secrets())
     loaded = checked(config)
     settings = loaded.settings
-    names = tuple(name for name in SERVICES if name != "ticketing" or settings.ticket_systems)
+    names = tuple(name for name in STARTED if name != "ticketing" or settings.ticket_systems)
     _require_fit(processes, names, settings)
     kafka, bootstrap = None, settings.kafka.bootstrap
     programs: list[Program] = []
@@ -100,7 +103,9 @@ def make(
         programs.append(demo.plant(settings, doors["door"], run_for, data / "logs", SystemClock()))
     addresses = {**doors, "kafka": bootstrap, **(demo.addresses() if demo else {})}
     ours = tuple(program.name for program in services)
-    return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo)
+    last = runfile.read(data)
+    gone = left((program["name"] for program in last["programs"]) if last else (), ours)
+    return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone)
 
 
 def _require_fit(processes: Mapping[str, int], names: Sequence[str], settings: Settings) -> None:
@@ -113,11 +118,6 @@ def _require_fit(processes: Mapping[str, int], names: Sequence[str], settings: S
                 f"{count} processes of {name} are more than the {settings.kafka.partitions} partitions they would "
                 "share (kafka.partitions)"
             )
-
-
-def program_name(name: str, slot: int) -> str:
-    """What a process of a service is called: `egress`, `egress-1`, …"""
-    return f"{name}-{slot}" if slot else name
 
 
 def service(
@@ -158,7 +158,7 @@ def _embedded(data: Path, stack: ExitStack) -> EmbeddedKafka:
 
 def _metrics_ports(slots: Mapping[str, range], stack: ExitStack) -> dict[tuple[str, int], int]:
     ports: dict[tuple[str, int], int] = {}
-    for name in (name for name in _METRICS_ORDER if name in slots):
+    for name in (name for name in SERVICES if name in slots):
         for slot in slots[name]:
             ports[name, slot] = stack.enter_context(reserved(max(ports.values(), default=METRICS - 1) + 1))
     return ports

@@ -1,10 +1,13 @@
-"""How many processes of each service `andon up` runs: `--processes routing=2,egress=2`."""
+"""How many processes of each service `andon up` runs: `--processes routing=2,egress=2`; and those it ran before."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 SERVICES = ("ingress", "enrichment", "routing", "egress", "ticketing")
+MEMBERS = SERVICES[1:]
+"""Those that are members of a consumer group; the door reads no topic for its work."""
 MOST = 64
 
 
@@ -31,4 +34,19 @@ def counts(text: str) -> dict[str, int]:
         if name in found:
             raise argparse.ArgumentTypeError(f"{name} is named twice")
         found[name] = int(count)
+    return found
+
+
+def program_name(service: str, slot: int) -> str:
+    """What a process of a service is called: `egress`, `egress-1`, …"""
+    return f"{service}-{slot}" if slot else service
+
+
+def left(before: Iterable[str], now: Collection[str]) -> Mapping[str, Sequence[int]]:
+    """Service → its slots that ran as programs of these names before, and are not to run now."""
+    found: dict[str, list[int]] = {}
+    for name in before:
+        service, _, slot = name.partition("-")
+        if service in MEMBERS and name not in now:
+            found.setdefault(service, []).append(int(slot or 0))
     return found

@@ -8,10 +8,10 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from andon.cli.processes import SERVICES
+
 if TYPE_CHECKING:
     from andon.config.settings import Kafka
-
-SERVICES = ("ingress", "enrichment", "routing", "egress", "ticketing")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

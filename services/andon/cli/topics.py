@@ -1,4 +1,4 @@
-"""`andon topics [list|create|check|offsets GROUP]`: create, look at and repair the topics and the groups' offsets."""
+"""`andon topics [list|create|check|offsets GROUP|members GROUP]`: create, look at and repair topics and groups."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from andon.cli import where
 from andon.cli.main import DONE, FAILED
+from andon.cli.processes import MEMBERS
 from andon.cli.tracetext import columns
 
-SERVICES = ("enrichment", "routing", "egress", "ticketing")
 _SHOWN = ("cleanup.policy", "retention.ms", "min.insync.replicas")
 _DAY_MS = 86_400_000
 
@@ -20,7 +20,7 @@ _DAY_MS = 86_400_000
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("topics", help="create, look at and repair the topics", description=__doc__)
     parser.set_defaults(func=where.reported(_list), bootstrap=None)
-    commands = parser.add_subparsers(title="commands", metavar="list|create|check|offsets")
+    commands = parser.add_subparsers(title="commands", metavar="list|create|check|offsets|members")
     for name, what, command in (
         ("list", "partitions, records and settings (the default)", _list),
         ("create", "create what is missing; what is there stays as it is", _create),
@@ -30,18 +30,36 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         where.option(one)
         one.set_defaults(func=where.reported(command))
     offsets = commands.add_parser("offsets", help="a group's offsets; --restore mends missing ones")
-    offsets.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(SERVICES)}, with or without andon-")
+    offsets.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(MEMBERS)}, with or without andon-")
     offsets.add_argument("--restore", action="store_true", help="commit what the missing ones must have been")
     offsets.add_argument("--yes", action="store_true", help="do not ask")
     where.option(offsets)
     offsets.set_defaults(func=where.reported(_offsets))
+    members = commands.add_parser("members", help="the processes of a group; --remove takes out one that is gone")
+    members.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(MEMBERS)}, with or without andon-")
+    members.add_argument(
+        "--remove",
+        type=_slot,
+        action="append",
+        default=[],
+        metavar="SLOT",
+        help="the process of this slot does not come back: the others get its partitions at once",
+    )
+    where.option(members)
+    members.set_defaults(func=where.reported(_members))
 
 
 def _service(text: str) -> str:
     name = text.removeprefix("andon-")
-    if name not in SERVICES:
-        raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(SERVICES)}")
+    if name not in MEMBERS:
+        raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(MEMBERS)}")
     return name
+
+
+def _slot(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("a slot is a number from 0")
+    return int(text)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -173,6 +191,29 @@ def _offsets(args: argparse.Namespace) -> int:
     else:
         print(f"restored; {args.group} can be started again")
     return DONE
+
+
+def _members(args: argparse.Namespace) -> int:
+    """Exit code 1 when a slot that is to be removed was not in the group."""
+    from andon.kafka.members import Members
+    from andon.kafka.topics import group_of
+
+    members = Members(where.cluster(args).link)
+    removed = members.remove(args.group, args.remove)
+    strangers = [slot for slot in args.remove if slot not in removed]
+    found = sorted(members.of(args.group), key=lambda one: one.instance or "")
+    if args.json:
+        rows = [{"name": one.instance, "host": one.host, "partitions": one.partitions} for one in found]
+        print(json.dumps({"group": group_of(args.group), "members": rows, "removed": removed}))
+    else:
+        shown = [("MEMBER", "HOST", "PARTITIONS")]
+        shown += [(one.instance or one.client, one.host, " ".join(map(str, one.partitions)) or "-") for one in found]
+        print("\n".join(columns(shown, 0)) if found else f"nobody is in {group_of(args.group)}")
+        for slot in removed:
+            print(f"{args.group} {slot} was taken out of {group_of(args.group)}")
+        for slot in strangers:
+            print(f"{args.group} {slot} was not in {group_of(args.group)}")
+    return FAILED if strangers else DONE
 
 
 def _store(place: where.Where, service: str, stack: ExitStack) -> Any:

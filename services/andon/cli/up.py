@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from andon.cli import processes, runfile, summary
+from andon.cli import processes, runfile, summary, upkeep
 from andon.cli.live import REFRESH, Screen, View, screen
 from andon.cli.main import DONE, FAILED, INTERRUPTED, USAGE
 from andon.cli.watch import Watch
@@ -135,9 +135,11 @@ class Up:
             self._supervisor.start(program)
         if plan.kafka:
             await self._supervisor.ready(["kafka"])
-        await _prepare(plan)
+        await upkeep.prepare(plan)
         self._prepared.set()
-        self._tally = _tally(plan)
+        for service, slots in plan.left.items():
+            self._note(await asyncio.to_thread(upkeep.take_out, plan, service, slots))
+        self._tally = upkeep.tally(plan)
         await self._services_ready()
         self._move("running")
         if self._run_for is None:
@@ -218,7 +220,7 @@ class Up:
                     self._note(str(mistake))
                 self._note(f"{loaded.file} was not published: mend it, the old configuration stays")
             else:
-                self._note(await _publish(self._plan, loaded))
+                self._note(await upkeep.publish(self._plan, loaded))
                 watch = Watch(self._watched(loaded))
 
     def _watched(self, loaded: Loaded) -> Sequence[Path]:
@@ -275,29 +277,3 @@ async def first(*coroutines: Coroutine[Any, Any, int]) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _prepare(plan: Plan) -> None:
-    """Creates the topics and publishes the configuration, if it is another one than what is published."""
-    from andon.runtime.bootstrap import prepare
-
-    await prepare(plan.loaded, plan.bootstrap)
-
-
-async def _publish(plan: Plan, loaded: Loaded) -> str:
-    """Publishes a changed configuration; returns what came of it as a sentence."""
-    from andon.kafka.errors import KafkaFailure
-    from andon.runtime.bootstrap import prepare
-
-    try:
-        version = await prepare(loaded, plan.bootstrap)
-    except KafkaFailure as error:
-        return f"{loaded.file} could not be published ({error}); save it again"
-    return f"{loaded.file} is in force as version {version}"
-
-
-def _tally(plan: Plan) -> Tally:
-    from andon.kafka.connection import connection
-    from andon.runtime.tally import Tally
-
-    return Tally(connection(plan.loaded.settings.kafka, plan.bootstrap), from_start=plan.demo is not None)

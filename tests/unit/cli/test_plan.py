@@ -11,9 +11,10 @@ import pytest
 from andon.broker.ports import reserved
 from andon.cli import plan
 from andon.cli.processes import counts
+from andon.cli.runfile import RunFile
 from andon.config.mistakes import Invalid
 from andon.runtime.command import Command
-from andon.runtime.supervisor import Program
+from andon.runtime.supervisor import Program, Status
 from tests.rig.ports import free_port
 from tests.unit.cli.conftest import Configure
 
@@ -139,3 +140,17 @@ def test_counts_of_processes_that_make_no_sense(text: str, sentence: str) -> Non
     with pytest.raises(ArgumentTypeError, match=sentence):
         counts(text)
     assert counts("routing=2, egress=64") == {"routing": 2, "egress": 64}
+
+
+def test_what_the_last_run_had_and_this_one_has_not_is_to_be_taken_out(configure: Configure, tmp_path: Path) -> None:
+    def planned(**processes: int) -> plan.Plan:
+        with ExitStack() as stack:
+            return plan.make(configure(), tmp_path, run_for=None, stack=stack, processes=processes)
+
+    before = planned(ingress=2, routing=2, egress=3)
+    assert before.left == {}, "nothing ran here before"
+    statuses = [Status(one.name, one.log, one.ports) for one in before.programs]
+    statuses.append(Status("ticketing", tmp_path / "ticketing.log", {}))
+    RunFile(tmp_path, {}).write("stopped", statuses)
+    assert planned(routing=2, egress=3).left == {"ticketing": [0]}
+    assert planned(egress=2).left == {"egress": [2], "routing": [1], "ticketing": [0]}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli import live, plan, runfile, up
+from andon.cli import live, plan, runfile, up, upkeep
 from andon.cli import main as frame
 from andon.cli.watch import Watch
 from andon.config.load import Loaded, load
@@ -68,10 +68,10 @@ class Stage:
             planned = plan.make(configure(), home, run_for=None, stack=stack)
         programs = tuple(self.program(name, script) for name, script in scripts.items())
         self.plan = replace(planned, programs=programs, services=tuple(scripts))
-        monkeypatch.setattr(up, "_prepare", self.prepare)
-        monkeypatch.setattr(up, "_publish", self.publish)
+        monkeypatch.setattr(upkeep, "prepare", self.prepare)
+        monkeypatch.setattr(upkeep, "publish", self.publish)
         monkeypatch.setattr(up, "Watch", self.watch)
-        monkeypatch.setattr(up, "_tally", lambda _plan: self.tally)
+        monkeypatch.setattr(upkeep, "tally", lambda _plan: self.tally)
         monkeypatch.setattr("andon.cli.check.checked", load)
         self.shown = live.screen(as_json=False, out=self.out)
         self.up = up.Up(self.plan, self.shown, SystemClock(), time.time(), run_for, self.into if run_for else None)
@@ -170,7 +170,7 @@ def test_an_unattended_run_does_not_wait_for_ever(stage: Callable[..., Stage], m
     async def ended(_plan: plan.Plan) -> None:
         await until(lambda: it.up._supervisor.statuses[0].note)
 
-    monkeypatch.setattr(up, "_prepare", ended)  # before it counts how long it waits
+    monkeypatch.setattr(upkeep, "prepare", ended)  # before it counts how long it waits
     with pytest.raises(Refused, match=r"not ready after 0.2 s: a \(.*no disk\)"):
         asyncio.run(it.up.run())
     assert not it.into.exists()
