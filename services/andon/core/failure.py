@@ -31,3 +31,11 @@ class Retryable(Failure):
 
 class Rejected(Failure):
     """Will never succeed as it is; it is parked with this reason."""
+
+
+class Invalid(Rejected):
+    """What arrived is no event; `field` is the dotted path of the part at fault, empty when it is the whole."""
+
+    def __init__(self, reason: Reason, detail: str, field: str = "") -> None:
+        super().__init__(reason, detail)
+        self.field = field

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+from collections.abc import Collection
 
 import msgspec
 from aiohttp import web
 
+from andon.core import cloudevents
 from andon.core.reason import Reason
 from andon.ingress.clients import Client
+from andon.ingress.cloud import Form, form_of
 from andon.ingress.door import Accepted, Door, Item
 from andon.ingress.refusal import Refused
 
 EVENTS = "/v1/events"
 BATCH = "/v1/events:batch"
 SLOWEST = 30.0
+_SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
+_MANY = (Form.PLAIN, Form.BATCH)
+_SINGLE_TAKES = f"send {cloudevents.JSON} or {cloudevents.STRUCTURED}; {cloudevents.BATCH} goes to {BATCH}"
+_MANY_TAKES = f"send {cloudevents.JSON} or {cloudevents.BATCH}; one CloudEvent goes to {EVENTS}"
 
 
 def application(door: Door) -> web.Application:
@@ -36,7 +42,7 @@ class _Api:
 
     async def single(self, request: web.Request) -> web.Response:
         try:
-            client, body = await self._opened(request)
+            client, body = await self._opened(request, _SINGLE)
             accepted: Accepted = await self._door.single(client, request.headers, body)
         except Refused as refusal:
             return self._refuse(refusal)
@@ -44,7 +50,7 @@ class _Api:
 
     async def batch(self, request: web.Request) -> web.Response:
         try:
-            client, body = await self._opened(request)
+            client, body = await self._opened(request, _MANY)
             items: list[Item] = await self._door.batch(client, request.headers, body)
         except Refused as refusal:
             return self._refuse(refusal)
@@ -58,12 +64,12 @@ class _Api:
     async def nowhere(self, _request: web.Request) -> web.Response:
         return self._refuse(Refused(Reason.INVALID, f"nothing is here; events go to {EVENTS} or {BATCH}", status=404))
 
-    async def _opened(self, request: web.Request) -> tuple[Client, bytes]:
+    async def _opened(self, request: web.Request, forms: Collection[Form]) -> tuple[Client, bytes]:
         """Whose request it is, and its body. Nothing of a stranger's body is read. Raises Refused."""
         headers = request.headers
         client = self._door.client(headers.get("Authorization"))
-        if not _is_json(headers.get("Content-Type", "")):
-            raise Refused(Reason.MEDIA_TYPE, "send application/json", "Content-Type")
+        if form_of(headers) not in forms:
+            raise Refused(Reason.MEDIA_TYPE, _SINGLE_TAKES if forms is _SINGLE else _MANY_TAKES, "Content-Type")
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refused(Reason.MEDIA_TYPE, "send it uncompressed", "Content-Encoding")
         limit = self._door.limits.body
@@ -103,11 +109,3 @@ class _Api:
         if refusal.reason is Reason.UNAUTHORISED:
             answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-
-
-@lru_cache(maxsize=64)
-def _is_json(content_type: str) -> bool:
-    """Whether it is application/json, in UTF-8 if it names a charset (RFC 8259, section 8.1)."""
-    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    charsets = [parameter.partition("=")[2].strip('"') for parameter in parameters if parameter.startswith("charset=")]
-    return media == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)

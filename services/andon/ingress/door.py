@@ -10,13 +10,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from andon.core.event import Position
-from andon.core.failure import Retryable
+from andon.core.failure import Invalid, Retryable
 from andon.core.ports import Inbound
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.clients import Client, Clients
-from andon.ingress.refusal import Invalid, Problem, Refused, refused
+from andon.ingress.refusal import Problem, Refused, refused
 from andon.ingress.requests import Requests
 from andon.ingress.sources.http import Draft
 from andon.store.requests import Request

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from andon.core.failure import Rejected
+from andon.core.failure import Invalid
 from andon.core.reason import Reason
 
 _TITLES = {
     Reason.MALFORMED: "Not valid JSON",
     Reason.INVALID: "Not an event this door takes",
     Reason.TOO_LARGE: "Too large",
-    Reason.MEDIA_TYPE: "Not application/json",
+    Reason.MEDIA_TYPE: "Not a media type this door takes",
     Reason.UNAUTHORISED: "Not signed in",
     Reason.CONFLICT: "Other content under the same id",
     Reason.OVER_CAPACITY: "Over capacity",
@@ -31,14 +31,6 @@ _STATUSES = {
     Reason.OVER_CAPACITY: 429,
     Reason.UNAVAILABLE: 503,
 }
-
-
-class Invalid(Rejected):
-    """What arrived is no event; `field` is the dotted path of the part at fault, empty when it is the whole."""
-
-    def __init__(self, reason: Reason, detail: str, field: str = "") -> None:
-        super().__init__(reason, detail)
-        self.field = field
 
 
 class Problem(msgspec.Struct, frozen=True):

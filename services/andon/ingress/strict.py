@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from andon.core.failure import Invalid
 from andon.core.reason import Reason
-from andon.ingress.refusal import Invalid
 
 DEPTH = 64
 

@@ -19,7 +19,7 @@ from andon.core.reason import Reason
 from andon.ingress.admission import Admission
 from andon.ingress.api import application
 from andon.ingress.clients import Clients
-from andon.ingress.door import Door, DoorLimits
+from andon.ingress.door import Door, DoorLimits, Log
 from andon.ingress.requests import Requests
 from andon.ingress.sources.http import Draft, HttpSource
 from andon.runtime.clock import SystemClock
@@ -110,9 +110,10 @@ class Stand:
 
 @asynccontextmanager
 async def standing(
-    folder: Path, *, deadline: float = 5.0, window: int = 500, body: int = 1 << 20
+    folder: Path, *, deadline: float = 5.0, window: int = 500, body: int = 1 << 20, log: Log | None = None
 ) -> AsyncIterator[Stand]:
-    """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart."""
+    """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
+    takes the place of the stand's own."""
     for name, token in (("mes", "alpha"), ("erp", "beta")):
         (folder / name).write_text(token, encoding="utf-8")
     clock = SystemClock()
@@ -129,7 +130,9 @@ async def standing(
         stand.requests = Requests(index, clock, stand.fatal.set_result)
         await stand.requests.start()
         admission = Admission(window, 1_000, lambda: stand.waiting, clock)
-        door = Door(Clients(sources, clock), stand.log, stand.requests, admission, stand.counts, DoorLimits(body))
+        door = Door(
+            Clients(sources, clock), log or stand.log, stand.requests, admission, stand.counts, DoorLimits(body)
+        )
         runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

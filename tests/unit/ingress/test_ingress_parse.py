@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 
 from andon.config.secrets import SecretRef
-from andon.core.failure import Rejected
+from andon.core.failure import Invalid, Rejected
 from andon.core.ids import minted_at
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
-from andon.ingress.refusal import Invalid
-from andon.ingress.sources.http import Draft, HttpSource, Randomness
+from andon.ingress.randomness import Randomness
+from andon.ingress.sources.http import Draft, HttpSource
 from andon.testing.clock import ManualClock
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

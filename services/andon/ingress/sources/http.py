@@ -1,14 +1,13 @@
-"""Events as other programs post them to the door: our own JSON with the names of CloudEvents 1.0."""
+"""Events as other programs post them to the door: our own JSON with the names of CloudEvents 1.0, or CloudEvents."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import repeat
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -16,39 +15,29 @@ from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict
 
 from andon.config.secrets import SecretRef
+from andon.core.cloudevents import CloudEvent
 from andon.core.event import Event
+from andon.core.failure import Invalid
 from andon.core.ids import Namespace, uuid7
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
-from andon.ingress import traceparent
-from andon.ingress.refusal import Invalid
+from andon.ingress import cloud, traceparent
+from andon.ingress.cloud import Form
+from andon.ingress.randomness import Randomness
+from andon.ingress.sent import MOST_NAME, Sent, check, moment_of
 from andon.ingress.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
 from andon.kafka.codecs import Json
 from andon.store.requests import request_key, scope_of
 
-MOST_NAME = 512
 MOST_EVENTS = 1_000
 
 _events = Json(Event)
-_zoned = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 _digest = blake2b(digest_size=16).copy  # to call it costs half of what making a new one does
 _encode = msgspec.json.Encoder().encode
 _keyed = Namespace(UUID("0d3d6a7e-3b55-5f0b-8f6c-1f6b1f6f7a53"))
 _KEY = "Idempotency-Key"
 _key = _KEY.lower()
 _SPACE = b" \t\r\n"
-
-
-class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What a client may say of an event. What only Andon says (facts, origin, traceparent) is no field of it."""
-
-    id: str | UnsetType = UNSET
-    source: str | UnsetType = UNSET
-    type: str
-    subject: str | UnsetType = UNSET
-    time: str | UnsetType = UNSET
-    data: dict[str, Any] | UnsetType = UNSET
-    labels: dict[str, str] | UnsetType = UNSET
 
 
 class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -82,27 +71,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         return _events.decode(self.record)
 
 
-class Randomness:
-    """Random bytes for ids, fetched from the operating system 8 KiB at a time.
-
-    Every call of os.urandom lets go of the interpreter lock, and the loop of a busy door gets it back last.
-    """
-
-    def __init__(self, fetch: Callable[[int], bytes] = os.urandom) -> None:
-        self._fetch = fetch
-        self._left = b""
-        self._at = 0
-
-    def take(self, size: int) -> bytes:
-        """That many bytes (at most 8 KiB), never given out before."""
-        if self._at + size > len(self._left):
-            self._left, self._at = self._fetch(1 << 13), 0
-        self._at += size
-        return self._left[self._at - size : self._at]
-
-
 class HttpSource:
-    """Posted JSON: strict, so that a mistake is named at once and never becomes a wrong notice.
+    """Posted JSON or CloudEvents: strict, so that a mistake is named at once and never becomes a wrong notice.
 
     Unknown fields, keys given twice, nesting deeper than 64 levels and a time without zone are refused. A missing
     `source` is the configured one, a missing `subject` the source, a missing `time` now. A missing `id` is minted:
@@ -130,7 +100,8 @@ class HttpSource:
 
     def parse(self, inbound: Inbound, /) -> Sequence[Event]:
         """The one event of an object, or the events of an array, all or none. Raises Invalid (a Rejected)."""
-        if inbound.body.lstrip()[:1] != b"[":
+        form = cloud.form_of(inbound.headers)
+        if form is Form.BINARY or inbound.body.lstrip()[:1] != b"[":
             return (self.draft(inbound).event,)
         events: list[Event] = []
         for draft in self.drafts(inbound, self.elements(inbound)):
@@ -140,12 +111,20 @@ class HttpSource:
         return events
 
     def draft(self, inbound: Inbound) -> Draft:
-        """The event of a body that is one object. Raises Invalid."""
+        """The one event of a request. Raises Invalid."""
         key = inbound.headers.get(_key)
         if key is not None and not (0 < len(key) <= MOST_NAME and key.isascii() and key.isprintable()):
             raise Invalid(Reason.INVALID, f"1 to {MOST_NAME} printable ASCII characters", _KEY)
+        now = self._clock.now()
+        form = cloud.form_of(inbound.headers)
+        if form is Form.BINARY:
+            attributes = cloud.http_attributes(inbound.headers.items())
+            found = cloud.binary(attributes, inbound.headers.get("content-type"), inbound.body)
+            return self._cloud_draft(found, inbound, now, key)
+        if form is Form.STRUCTURED:
+            return self._cloud_draft(cloud.structured(inbound.body), inbound, now, key)
         raw = inbound.body.strip(_SPACE)
-        return self._draft(raw, self._read(raw), inbound.client, self._clock.now(), self._trace(inbound), key)
+        return self._draft(raw, self._read(raw), inbound.client, now, self._trace(inbound), key)
 
     def elements(self, inbound: Inbound) -> list[msgspec.Raw]:
         """The elements of a body that is an array of 1 to 1,000, not looked into yet. Raises Invalid."""
@@ -161,10 +140,17 @@ class HttpSource:
 
     def drafts(self, inbound: Inbound, elements: Sequence[msgspec.Raw]) -> list[Draft | Invalid]:
         """The events of these elements of the body, one answer each, in order."""
-        trace = self._trace(inbound)
         now = self._clock.now()
         raws = [bytes(element) for element in elements]
         found: list[Draft | Invalid] = []
+        if cloud.form_of(inbound.headers) is Form.BATCH:
+            for raw in raws:
+                try:
+                    found.append(self._cloud_draft(cloud.structured(raw), inbound, now, None))
+                except Invalid as invalid:
+                    found.append(invalid)
+            return found
+        trace = self._trace(inbound)
         for raw, read in zip(raws, self._read_all(raws) or repeat(None), strict=False):
             try:
                 found.append(self._draft(raw, read or self._read(raw), inbound.client, now, trace, None))
@@ -182,9 +168,9 @@ class HttpSource:
             source = self._source
         if subject is UNSET:
             subject = source
-        _check(source, sent.type, subject, given)
+        check(source, sent.type, subject, given)
         if sent.time is not UNSET:
-            moment = _moment(sent.time)
+            moment = moment_of(sent.time)
             if not (sent.time[10] == "T" and (sent.time[-1] == "Z" or sent.time[-3] == ":")):
                 # Spelled as other programs may not read it, as in +0800: a record has the one usual spelling.
                 raw = _encode(msgspec.structs.replace(sent, time=moment.isoformat()))
@@ -214,10 +200,17 @@ class HttpSource:
         digest.update(canonical)
         return Draft(event_id, subject, record, keys, digest.digest(), len(canonical))
 
-    def _trace(self, inbound: Inbound) -> bytes:
-        """The end of a record: the request's own trace, or a new one."""
-        given = inbound.headers.get("traceparent")
-        trace = (given and traceparent.accepted(given)) or traceparent.minted(self._random(24))
+    def _cloud_draft(self, event: CloudEvent, inbound: Inbound, now: float, key: str | None) -> Draft:
+        """The event of a CloudEvent: what it says, as if it had been posted in our own JSON. Raises Invalid."""
+        sent = cloud.sent_of(event)
+        canonical = self._encoder.encode(sent)
+        trace = self._trace(inbound, event.attributes.get("traceparent"))
+        return self._draft(canonical, (sent, canonical), inbound.client, now, trace, key)
+
+    def _trace(self, inbound: Inbound, own: str | None = None) -> bytes:
+        """The end of a record: the event's own trace, else the request's, else a new one."""
+        given = traceparent.accepted(own) or traceparent.accepted(inbound.headers.get("traceparent"))
+        trace = given or traceparent.minted(self._random(24))
         return f',"traceparent":"{trace}"}}'.encode()
 
     def _read_all(self, raws: Sequence[bytes]) -> list[tuple[Sent, bytes]] | None:
@@ -252,39 +245,9 @@ class HttpSource:
         return sent, canonical
 
 
-def _check(source: str, type_: str, subject: str, event_id: str | UnsetType) -> None:
-    """Each can be a key of Kafka, a line of a log and a column: 1 to 512 bytes, no control character."""
-    names = (type_, source, subject) if event_id is UNSET else (type_, source, subject, event_id)
-    if all(names):
-        together = "".join(names)  # one look at all of them answers for almost every event
-        short = MOST_NAME if together.isascii() else MOST_NAME // 4
-        if len(together) <= short and together.isprintable():
-            return
-    for field, name in zip(("type", "source", "subject", "id"), names, strict=False):
-        if not name:
-            raise Invalid(Reason.INVALID, f"{field!r} must not be empty", field)
-        if len(name.encode()) > MOST_NAME:
-            raise Invalid(Reason.INVALID, f"{field!r} is longer than {MOST_NAME} bytes", field)
-        if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in name):
-            raise Invalid(Reason.INVALID, f"{field!r} holds a control character", field)
-
-
 @lru_cache(maxsize=4_096)
 def _scope(client: str, source: str) -> bytes:
     return scope_of(client, source)
-
-
-def _moment(text: str) -> datetime:
-    """The time of an RFC 3339 text with a zone, far enough from the ends of the calendar for any zone."""
-    try:
-        moment: datetime = _zoned.decode(_encode(text))
-    except msgspec.DecodeError:
-        raise Invalid(
-            Reason.INVALID, "write date, time and zone as in 2026-03-01T08:30:00+08:00 (RFC 3339)", "time"
-        ) from None
-    if not 1970 <= moment.year < 9999:
-        raise Invalid(Reason.INVALID, "the year lies outside 1970 to 9998", "time")
-    return moment
 
 
 def _named_label(raw: bytes, invalid: Invalid) -> Invalid:
