@@ -13,10 +13,14 @@ from tests.rig.plant import Plant
 
 
 class Fault(NamedTuple):
-    """How it is injected; `limits` are those of a plant of its own, None for the common one."""
+    """How it is injected; `limits` are those of a plant of its own, None for the common one.
+
+    A soak wants `times` as many injections of it as of the others.
+    """
 
     inject: Callable[[Round], None]
     limits: Mapping[str, int] | None = None
+    times: int = 1
 
 
 FAULTS = {
@@ -38,6 +42,7 @@ FAULTS = {
 
 def inject(name: str, plant: Plant, number: int, seed: int) -> Round:
     """One round of a fault in a running plant; the same seed and number give the same timing."""
+    plant.begin()
     run = Round(plant, random.Random(f"{name}/{seed}/{number}"), f"{name}-{seed}-{number}")
     FAULTS[name].inject(run)
     return run

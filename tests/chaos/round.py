@@ -12,10 +12,17 @@ from tests.rig.plant import Plant
 from tests.rig.record import Record
 from tests.rig.verdict import Verdict
 
+RECOVERY_S = 30.0
+VOID = "void"
+
 
 @dataclass
 class Round:
-    """One injection of a fault into a running plant. `prefix` is unique: the events of this round and no others."""
+    """Some injections of a fault into a running plant, and one verdict. `prefix` is unique: the events of this round
+    and no others. After each injury the plant must work again within `recovery_bound_s`.
+
+    A sentence that begins with "void" says that the fault was not hit: then nothing was shown, and nothing broken.
+    """
 
     plant: Plant
     rng: random.Random
@@ -23,10 +30,20 @@ class Round:
     injuries: list[float] = field(default_factory=list)
     injections: int = 0
     verdict: Verdict = field(default_factory=Verdict)
-    recovery_s: float = 0.0
+    recoveries: list[float] = field(default_factory=list)
+    recovery_bound_s: float = RECOVERY_S
 
     def expect(self, kept: object, sentence: str) -> None:
         self.verdict.expect(kept, sentence)
+
+    @property
+    def violations(self) -> list[str]:
+        return [one for one in self.verdict.violations if not one.startswith(VOID)]
+
+    @property
+    def void(self) -> list[str]:
+        """Why the round shows nothing; empty when it does."""
+        return [one for one in self.verdict.violations if one.startswith(VOID)]
 
     def injured(self, at: float) -> None:
         """Something was broken at this moment."""
@@ -43,11 +60,22 @@ class Round:
         self.verdict.violations += found.violations
         self.verdict.figures |= found.figures
         record = self.plant.record()
-        self.recovery_s = max((_recovery(at, sent, record) for at in self.injuries), default=0.0)
+        self.recoveries = [_recovery(at, sent, record) for at in self.injuries]
         return record
+
+    @property
+    def recovery_s(self) -> float:
+        """The worst of them."""
+        return max(self.recoveries, default=0.0)
+
+    @property
+    def late(self) -> list[str]:
+        """Each injection after which the plant needed longer. Judged by a soak; a test may share its machine."""
+        took = enumerate(self.recoveries, 1)
+        return [f"I7: it worked again {s:.1f} s after injection {n}" for n, s in took if s > self.recovery_bound_s]
 
 
 def _recovery(at: float, sent: Sequence[Sent], record: Record) -> float:
-    """Seconds from an injury until the first event that was accepted after it reached the sink."""
+    """Seconds from an injury until the first event that was accepted after it reached the sink; 0 when none was."""
     later = {one.id for one in sent if one.accepted and one.accepted > at}
     return min((one.at - at for one in record.effects if one.id in later), default=0.0)

@@ -1,33 +1,133 @@
-"""Many rounds of every fault: `python -m tests.chaos.soak`, by way of `make soak [FAULT=F03] [ROUNDS=20] [SEED=1]`.
+"""Many injections of every fault: `make soak [FAULT=F03,F12] [ROUNDS=20] [SEED=1]`.
 
-Each round is appended to `$SOAK_OUT` (default `.bench/soak.jsonl`) as one line of JSON; a stopped soak goes on where
-it was. Ends with a table and with exit 1 if any invariant was violated.
+`ROUNDS` is the number of injections wanted of each fault (some want a multiple), whatever number of them one round
+carries. A soak goes over all faults in four parts, each with a quarter of the injections, so that what happens to
+memory with time is not what one fault does to it. Each round is appended to `$SOAK_OUT` (default `.bench/soak.jsonl`)
+as one line of JSON; a stopped soak goes on where it was. Ends with the table, which also stands in `soak.md` beside it,
+and with exit 1 if any invariant was violated. `python -m tests.chaos.soak --table` prints the table alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.faults import FAULTS, inject
-from tests.rig.plant import Plant
+from tests.chaos.plants import Plants
+from tests.chaos.table import PARTS, Line, markdown, sound
 
-COLUMNS = ("fault", "rounds", "injections", "violations", "worst recovery s", "bound (95 %)")
+VOID_ROUNDS = 3
+
+
+class Soak:
+    """`wanted` injections of each of the faults `names`; `out` has what was done already."""
+
+    def __init__(self, names: Sequence[str], wanted: int, seed: int, out: Path) -> None:
+        self._names = names
+        self._wanted = wanted
+        self._seed = seed
+        self._out = out
+        self._parts = min(PARTS, wanted)
+        self.lines = [one for one in read(out) if one.seed == seed and one.fault in names]
+
+    def run(self) -> None:
+        with Plants() as plants:
+            for part in range(1, self._parts + 1):
+                for name in self._names:
+                    self._part(name, part, plants)
+                    plants.keep(None)
+
+    def _goal(self, name: str, part: int = PARTS) -> int:
+        """How many injections there are to be when this part is over."""
+        return math.ceil(self._wanted * FAULTS[name].times * min(1.0, part / self._parts))
+
+    def _done(self, name: str) -> int:
+        return sum(one.injections for one in self.lines if one.fault == name)
+
+    def _part(self, name: str, part: int, plants: Plants) -> None:
+        """Rounds until there are as many injections as this part is to end with, and one at least."""
+        void = 0
+        while void < VOID_ROUNDS and (
+            self._done(name) < self._goal(name, part)
+            or not any(one.fault == name and one.part == part for one in self.lines)
+        ):
+            line = self._round(name, part, plants)
+            void += bool(line.void)
+            self.lines.append(line)
+            with self._out.open("a", encoding="utf-8") as file:
+                file.write("\n" + json.dumps(line._asdict(), ensure_ascii=False))
+            self._tell(line)
+
+    def _round(self, name: str, part: int, plants: Plants) -> Line:
+        number = 1 + max((one.round for one in self.lines if one.fault == name), default=-1)
+        began = time.time()
+        try:
+            plant = plants.of(FAULTS[name].limits)
+            run = inject(name, plant, number, self._seed)
+        except Exception as error:  # noqa: BLE001 - what breaks a round must not end the soak
+            found = [f"the round broke: {type(error).__name__}: {error}"]
+            plants.drop(FAULTS[name].limits)
+            return Line(name, self._seed, number, part, 0, found, [], 0.0, {}, {}, time.time() - began)
+        line = Line(
+            name,
+            self._seed,
+            number,
+            part,
+            0 if run.void else run.injections,
+            run.violations + run.late,
+            run.void,
+            run.recovery_s,
+            plant.peak_mb(),
+            run.verdict.figures,
+            time.time() - began,
+        )
+        if line.violations:
+            plants.drop(FAULTS[name].limits)  # what one fault has broken must not be held against the next
+        return line
+
+    def _tell(self, line: Line) -> None:
+        left = self._seconds_left() / 60
+        done = f"{self._done(line.fault)}/{self._goal(line.fault)} injections"
+        found = f"{len(line.violations)} violations" + (f", {line.void[0]}" if line.void else "")
+        print(
+            f"part {line.part}  {line.fault:14} {done:20} {found}, recovered in {line.recovery_s:.1f} s, "
+            f"lasted {line.lasted_s:.0f} s; about {left:.0f} min left",
+            flush=True,
+        )
+        for one in line.violations[:5]:
+            print(f"    {one}", flush=True)
+
+    def _seconds_left(self) -> float:
+        """What is open, at the pace so far; a fault that has not been seen yet takes as long as the others."""
+        paces: dict[str, float] = {}
+        for name in self._names:
+            mine = [one for one in self.lines if one.fault == name]
+            if done := sum(one.injections for one in mine):
+                paces[name] = sum(one.lasted_s for one in mine) * self._goal(name) / done
+        usual = sum(paces.values()) / len(paces) if paces else 0.0
+        shares = {name: max(0.0, 1 - self._done(name) / self._goal(name)) for name in self._names}
+        return sum(share * paces.get(name, usual) for name, share in shares.items())
+
+
+def read(out: Path) -> list[Line]:
+    """The rounds that were written down; a line that was cut off is none."""
+    if not out.exists():
+        return []
+    return [Line(**json.loads(text)) for text in out.read_text(encoding="utf-8").split("\n") if text.endswith("}")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--fault", default="", help="one name, or several with commas; all when empty")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="injections wanted of each")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="print the table of what was done, and do nothing")
     options = parser.parse_args(arguments)
     names = options.fault.split(",") if options.fault else list(FAULTS)
     if unknown := sorted(set(names) - set(FAULTS)):
@@ -35,65 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     out = Path(os.environ.get("SOAK_OUT") or ".bench/soak.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        done = {one["round"] for one in _lines(out) if (one["fault"], one["seed"]) == (name, options.seed)}
-        _rounds(name, [n for n in range(options.rounds) if n not in done], options.seed, out)
-    return _table([one for one in _lines(out) if one["fault"] in names and one["seed"] == options.seed])
-
-
-def _rounds(name: str, numbers: Sequence[int], seed: int, out: Path) -> None:
-    if not numbers:
-        return
-    home = Path(tempfile.mkdtemp(prefix="soak-"))
-    broken = False
-    try:
-        with Plant(home, **(FAULTS[name].limits or {})) as plant:
-            for number in numbers:
-                plant.mend()
-                began = time.time()
-                run = inject(name, plant, number, seed)
-                line = {
-                    "fault": name,
-                    "seed": seed,
-                    "round": number,
-                    "injections": run.injections,
-                    "violations": run.verdict.violations,
-                    "recovery_s": run.recovery_s,
-                    "figures": run.verdict.figures,
-                    "lasted_s": time.time() - began,
-                }
-                broken = broken or bool(run.verdict.violations)
-                with out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                print(
-                    f"{name} {number}: {len(run.verdict.violations)} violations, {line['lasted_s']:.0f} s", flush=True
-                )
-    finally:
-        if broken:
-            print(f"what is left of it is in {home}")
-        else:
-            shutil.rmtree(home, ignore_errors=True)
-
-
-def _lines(out: Path) -> list[dict[str, Any]]:
-    if not out.exists():
-        return []
-    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-
-
-def _table(lines: Sequence[dict[str, Any]]) -> int:
-    rows = [COLUMNS]
-    for name in dict.fromkeys(one["fault"] for one in lines):
-        mine = [one for one in lines if one["fault"] == name]
-        broken = sum(1 for one in mine if one["violations"])
-        bound = f"{min(1.0, 3 / len(mine)):.0%}" if not broken else ""
-        worst = max(one["recovery_s"] for one in mine)
-        injections = sum(one["injections"] for one in mine)
-        rows.append((name, str(len(mine)), str(injections), str(broken), f"{worst:.1f}", bound))
-    widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    return 1 if any(one["violations"] for one in lines) else 0
+    soak = Soak(names, options.rounds, options.seed, out)
+    if not options.table:
+        soak.run()
+    text = markdown(soak.lines)
+    out.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text, end="")
+    return 0 if sound(soak.lines) else 1
 
 
 if __name__ == "__main__":

@@ -20,17 +20,21 @@ from andon.runtime import launch
 from andon.runtime.bootstrap import prepare
 from tests.rig import sink as program
 from tests.rig.client import Load, wait_for
+from tests.rig.consistency import Anomaly
+from tests.rig.hops import anomalies
+from tests.rig.memory import Memory
 from tests.rig.plantfile import ROBOTS, TEMPLATE, plantfile
 from tests.rig.ports import free_port
 from tests.rig.record import Record
 from tests.rig.steering import Steering
-from tests.rig.topics import Topics
+from tests.rig.topics import Place, Topics, ends
 from tests.rig.verdict import Case, Verdict, judge
 from tests.rig.watch import Leases, Watch, get, look_at
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
 TOKEN = "a-token-for-chaos"
 READY_S = 60.0
+MARKS_S = 10.0
 _MAIN = "andon.cli.main"
 
 
@@ -54,8 +58,12 @@ class Plant:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._spans: dict[int, list[tuple[float, float]]] = {}
         self._topics: Topics | None = None
+        self._since: dict[Place, int] = {}
+        self._began = 0.0
+        self._mark = 0
         self._watch = Watch(lambda: {n: at for n, at in self.ports.items() if n.startswith(SERVICES)})
         self._leases = Leases(self.store)
+        self._memory = Memory(lambda: [(n, p.pid) for n, p in list(self._processes.items()) if n.startswith(SERVICES)])
         self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
             f"CHAOS_{name}": f"key-{name}" for name in ROBOTS
         }
@@ -82,11 +90,13 @@ class Plant:
         self.publish()
         self._watch.start()
         self._leases.start()
+        self._memory.start()
         self.sink.now()
 
     def __exit__(self, *_: object) -> None:
         self._watch.close()
         self._leases.close()
+        self._memory.close()
         if self._topics:
             self._topics.close()
         for name in list(self._processes):
@@ -188,7 +198,7 @@ class Plant:
         if name.startswith("egress"):
             others = (one for other, one in self._processes.items() if other.startswith("egress") and other != name)
             alone = all(one.poll() is not None for one in others)
-            look_at(self.store, self._leases.closed, ended if alone else None)
+            look_at(self.store, self._leases.closed, ended if alone else None, self._began)
 
     def _over(self, name: str) -> bool:
         """Whether a process has ended by itself."""
@@ -245,7 +255,24 @@ class Plant:
 
     def record(self) -> Record:
         frozen = [(pid, *span) for pid, spans in self._spans.items() for span in spans]
-        return Record(self.record_file, frozen, list(self._leases.moves), self._leases.closed)
+        return Record(self.record_file, frozen, list(self._leases.moves), self._leases.closed, self._mark)
+
+    def begin(self) -> None:
+        """From here on the witnesses look at what is new only: what was before has been judged, and no fault of an
+        earlier round may spoil this one's figures."""
+        if self._topics:
+            self._topics.close()
+        self._topics = None
+        self._since = ends(self.bootstrap)
+        self._began = time.time()
+        self._mark = self.record_file.stat().st_size if self.record_file.exists() else 0
+        self._watch.forget()
+        self._memory.forget()
+        self.topics().more()
+
+    def peak_mb(self) -> dict[str, float]:
+        """The most memory that each service has held since `begin`."""
+        return dict(self._memory.peak())
 
     @property
     def door(self) -> str:
@@ -259,7 +286,7 @@ class Plant:
     def topics(self) -> Topics:
         """The witness's reader, which keeps what it has read."""
         if self._topics is None:
-            self._topics = Topics(self.bootstrap)
+            self._topics = Topics(self.bootstrap, self._since)
         return self._topics
 
     def load(self, prefix: str, rng: random.Random, receivers: Sequence[str] = ROBOTS, **more: Any) -> Load:
@@ -274,15 +301,25 @@ class Plant:
         return wait_for(lambda: not self.case(prefix, sent).open(), within_s, every_s=0.3)
 
     def verdict(self, prefix: str, sent: Sequence[Any], within_s: float = 90.0) -> Verdict:
-        """Waits for the end of everything, reads all topics once more from the beginning, and judges."""
+        """Waits for the end of everything, reads once more all that came since `begin`, and judges."""
         self.drained(prefix, sent, within_s)
-        fresh = Topics(self.bootstrap)
+        fresh = Topics(self.bootstrap, self._since)
+        strange: list[Anomaly] = []
+
+        def at_rest() -> bool:
+            """The marks of a decided transaction are written one after the other."""
+            fresh.more()
+            strange[:] = anomalies(self.topics(), fresh, self._since, sent)
+            return not any(one.kind == "torn" for one in strange)
+
         try:
             whole = fresh.more()
+            wait_for(at_rest, MARKS_S, every_s=0.5)
             found = judge(Case(prefix, sent, fresh, self.record()), self._watch.highest())
         finally:
             fresh.close()
         found.expect(whole, "the topics could not be read to their end")
+        found.violations += [f"{one.kind}: {one.sentence}" for one in strange]
         return found
 
     def revive(self) -> list[str]:

@@ -67,8 +67,9 @@ class Closed:
 
 
 class Record:
-    """The sink's record. `frozen` holds the processes that were stopped meanwhile: pid, from when, until when; `moves`
-    the leases that moved: a result that comes later than its lease moved is refused (design, section 3)."""
+    """The sink's record, from byte `start` of it on. `frozen` holds the processes that were stopped meanwhile: pid,
+    from when, until when; `moves` the leases that moved: a result that comes later than its lease moved is refused
+    (design, section 3)."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Record:
         frozen: Sequence[tuple[int, float, float]] = (),
         moves: Sequence[Move] = (),
         closed: Closed | None = None,
+        start: int = 0,
     ) -> None:
         self._frozen = frozen
         self._moves = moves
@@ -83,8 +85,12 @@ class Record:
         self.effects: list[Effect] = []
         self.gone: dict[int, float] = {}
         calls: dict[int, Effect] = {}
-        for text in path.read_bytes().split(b"\n")[:-1]:
-            line = json.loads(text)
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().split(b"\n")[:-1]
+        for line in map(json.loads, lines):
+            if line["what"] in ("told", "cut") and line["call"] not in calls:
+                continue  # of a call from before `start`
             match line["what"]:
                 case "got":
                     effect = calls[line["call"]] = _effect(line)

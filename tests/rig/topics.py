@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 EVENTS, ENRICHED, DELIVERIES = "andon.events", "andon.enriched", "andon.deliveries"
 OUTCOMES, DLQ = "andon.outcomes", "andon.dlq"
 ALL = (EVENTS, ENRICHED, DELIVERIES, OUTCOMES, DLQ)
+
+Place = tuple[str, int]  # topic and partition
 
 
 @dataclass(frozen=True)
@@ -37,10 +47,14 @@ class Stored:
 
 
 class Topics:
-    """Reads committed records of all topics from the beginning, and goes on where it stopped at the next `more`."""
+    """Reads committed records of all topics from the beginning, and goes on where it stopped at the next `more`.
 
-    def __init__(self, bootstrap: str) -> None:
+    `since` has offsets to begin at instead. Records stand in the order in which they were read.
+    """
+
+    def __init__(self, bootstrap: str, since: Mapping[Place, int] | None = None) -> None:
         self.bootstrap = bootstrap
+        self._since = since or {}
         self.records: dict[str, list[Stored]] = {topic: [] for topic in ALL}
         self._consumer: Consumer | None = None
         self._at_end: set[tuple[str, int]] = set()
@@ -77,9 +91,8 @@ class Topics:
             }
         )
         found = consumer.list_topics(timeout=5.0).topics
-        places = [TopicPartition(topic, n, OFFSET_BEGINNING) for topic in ALL for n in found[topic].partitions]
-        self._all = {(place.topic, place.partition) for place in places}
-        consumer.assign(places)
+        self._all = {(topic, n) for topic in ALL for n in found[topic].partitions}
+        consumer.assign([TopicPartition(*place, self._since.get(place, OFFSET_BEGINNING)) for place in self._all])
         self._consumer = consumer
         return consumer
 
@@ -103,6 +116,36 @@ class Topics:
     def close(self) -> None:
         if self._consumer:
             self._consumer.close()
+
+
+def ends(bootstrap: str) -> dict[Place, int]:
+    """The next offset of every partition of every topic."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    found = admin.list_topics(timeout=10).topics
+    asked = {TopicPartition(topic, n): OffsetSpec.latest() for topic in ALL for n in found[topic].partitions}
+    answers = admin.list_offsets(asked, request_timeout=20).items()
+    return {(place.topic, place.partition): future.result(30).offset for place, future in answers}
+
+
+def offsets(bootstrap: str, group: str, topics: Sequence[str]) -> dict[Place, int]:
+    """The committed offsets of a group; one in a transaction that is not decided does not count."""
+    asker = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            # Otherwise the answer is kept back until what is open has been decided.
+            "isolation.level": "read_uncommitted",
+            "log_level": 0,
+        }
+    )
+    try:
+        known = asker.list_topics(timeout=20).topics
+        asked = [TopicPartition(topic, n) for topic in topics for n in known[topic].partitions]
+        found = asker.committed(asked, timeout=20)
+        return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
+    finally:
+        asker.close()
 
 
 def put(bootstrap: str, topic: str, records: Sequence[tuple[bytes, bytes]], partition: int = -1) -> None:

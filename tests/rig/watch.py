@@ -44,13 +44,14 @@ def epochs(store: Path) -> dict[int, int]:
         return dict(database.execute("select partition, epoch from lease where topic = ?", (DELIVERIES,)).fetchall())
 
 
-def look_at(store: Path, closed: Closed, ended: int | None = None) -> None:
-    """Adds what stands closed in the store of egress now; `ended` is the process whose end is the reason to look."""
+def look_at(store: Path, closed: Closed, ended: int | None = None, since: float = 0.0) -> None:
+    """Adds what stands closed in the store of egress now, if it was closed after `since`; `ended` is the process whose
+    end is the reason to look."""
     if not store.exists():
         return
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as database:
         if database.execute("select 1 from sqlite_master where name = 'item'").fetchone():
-            found = database.execute("select id from item where closed_at is not null").fetchall()
+            found = database.execute("select id from item where closed_at >= ?", (since,)).fetchall()
             # The time of after the read: what others closed while we read is closed by then.
             closed.seen((str(UUID(bytes=one)) for (one,) in found), time.time(), ended)
 
@@ -105,9 +106,13 @@ class Watch(Looker):
             elif name.startswith(("andon_window_in_flight{", "andon_queue_depth{")):
                 self._highest[name] = max(self._highest.get(name, 0.0), float(value))
 
+    def forget(self) -> None:
+        """Begins anew."""
+        self._highest.clear()
+
     def highest(self) -> dict[str, tuple[float, float]]:
         """Highest value and cap of each."""
-        return {name: (most, self._caps.get(name, self._queue_cap)) for name, most in self._highest.items()}
+        return {name: (most, self._caps.get(name, self._queue_cap)) for name, most in dict(self._highest).items()}
 
 
 class Leases(Looker):
