@@ -30,7 +30,7 @@ soak: setup
 # Regenerates both lock files (needs the tool `uv`, from PyPI).
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --extra demo --extra otel --extra dev pyproject.toml -o requirements.lock
+	  --extra demo --extra otel --extra postgresql --extra dev pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-deps deploy/java.in -o requirements-java.lock
 

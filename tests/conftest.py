@@ -1,4 +1,4 @@
-"""What all tests share: one real Kafka per test process, started by the first test that asks for it."""
+"""What all tests share: a real Kafka and a real PostgreSQL per test process, started by the first test that asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.rig.kafka import Kafka, docker_kafka, embedded_kafka, unavailable
+from tests.rig.postgres import Postgres, running_postgres
 
 PORT = 27_000
 
@@ -51,3 +52,16 @@ def _begun(
     else:
         worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         yield from embedded_kafka(folders.mktemp("kafka"), port + 20 * worker, topics=topics)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL of this test process alone; it leaves no process and no file behind."""
+    yield from running_postgres()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The address of a new, empty database."""
+    with postgres.database() as name:
+        yield postgres.url(name)

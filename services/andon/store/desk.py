@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, Connection, Table, delete, select, text
 
 from andon.core.digest import Digest
 from andon.core.event import Home
-from andon.core.work import Closed, Entry, Holding, Item, Known, Note, StoreFailure, Write
-from andon.store import ledger, rows
-from andon.store.database import open_database, plain
+from andon.core.work import Closed, Entry, Holding, Item, Known, Note, Write
+from andon.store import ledger
+from andon.store.database import Database
+from andon.store.rows import Rows
 from andon.store.tables import attempt, item, lease, memo, outbox
 
 _CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
@@ -24,54 +24,48 @@ _RESULT = ("ended", "reason", "ambiguous", "until")
 _headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 _carried = msgspec.json.Decoder(Digest)
 _encode = msgspec.json.encode
+_TAKE = text(
+    'INSERT INTO "lease" ("topic", "partition", "epoch", "owner") VALUES (:topic, :partition, 1, :owner) '
+    'ON CONFLICT ("topic", "partition") DO UPDATE SET "epoch" = "lease"."epoch" + 1, "owner" = excluded."owner" '
+    'RETURNING "epoch", "offset"'
+)
+_FORGET = 'DELETE FROM "outbox" WHERE "topic"=? AND "partition"=? AND "id"<=?'
 
 
 class SqlDeskStore:
     """One desk's database; shared by all processes of the desk on this host (SQLite) or on several (PostgreSQL)."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._name = name
-        self._engine: Engine = open_database(url, name)
-        self._failures = (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except self._failures as error:
-            raise StoreFailure(f"the store {self._name} failed: {plain(error)}") from None
+        self._database = Database(url, name)
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
-        with self._transaction() as connection:
-            epoch, offset = self._lease(connection, home, owner)
-            items = {found.id: found for found in self._open(connection, home)}
-            recent = list(self._entries(connection, home, since))
-            for entry in recent:
-                found = items.get(entry.item)
-                if found is not None and found.redrive == entry.redrive:
-                    found.entries.append(entry)
-            memos = connection.execute(select(memo.c.key, memo.c.body).where(_of(memo, home))).all()
-            notes = connection.execute(select(outbox).where(_of(outbox, home)).order_by(outbox.c.id)).all()
-            return Holding(
-                home,
-                epoch,
-                offset,
-                list(items.values()),
-                recent,
-                {row.key: row.body for row in memos},
-                [(n.id, Note(n.to_topic, n.key, n.value, _headers.decode(n.headers))) for n in notes],
-            )
+        return self._database.run(partial(self._acquire, home, owner, since))
+
+    def _acquire(self, home: Home, owner: str, since: float, connection: Connection) -> Holding:
+        epoch, offset = self._lease(connection, home, owner)
+        items = {found.id: found for found in self._open(connection, home)}
+        recent = list(self._entries(connection, home, since))
+        for entry in recent:
+            found = items.get(entry.item)
+            if found is not None and found.redrive == entry.redrive:
+                found.entries.append(entry)
+        memos = connection.execute(select(memo.c.key, memo.c.body).where(_of(memo, home))).all()
+        notes = connection.execute(select(outbox).where(_of(outbox, home)).order_by(outbox.c.id)).all()
+        return Holding(
+            home,
+            epoch,
+            offset,
+            list(items.values()),
+            recent,
+            {row.key: row.body for row in memos},
+            [(n.id, Note(n.to_topic, n.key, n.value, _headers.decode(n.headers))) for n in notes],
+        )
 
     def _lease(self, connection: Connection, home: Home, owner: str) -> tuple[int, int | None]:
-        where = _of(lease, home)
-        held = connection.execute(select(lease.c.epoch, lease.c.offset).where(where).with_for_update()).first()
-        if held:
-            connection.execute(update(lease).where(where).values(epoch=held.epoch + 1, owner=owner))
-            return held.epoch + 1, held.offset
-        values = {"topic": home.topic, "partition": home.partition, "epoch": 1, "owner": owner}
-        connection.execute(lease.insert().values(**values))
-        return 1, None
+        """Counted up in one statement: two who want the same lease wait for each other, also for one that is new."""
+        values = {"topic": home.topic, "partition": home.partition, "owner": owner}
+        held = connection.execute(_TAKE, values).one()
+        return held.epoch, held.offset
 
     def _open(self, connection: Connection, home: Home) -> Iterator[Item]:
         columns = [column for column in item.columns if column.name not in ("outcome", "closed_at")]
@@ -104,62 +98,67 @@ class SqlDeskStore:
         return ledger.read(connection, wanted, (attempt.c.started, attempt.c.number))
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
+        wanted = [(one.bytes,) for one in ids]
         columns = ("id", "content", "redrive", "closed_at")
-        with self._transaction() as connection:
-            found = rows.select(rows.driver(connection), item, columns, "id", (one.bytes for one in ids))
+        found = self._database.rows(lambda by: by.select(item, columns, ("id",), wanted)) if wanted else []
         return {UUID(bytes=id_): Known(content, redrive, end is not None) for id_, content, redrive, end in found}
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
-        with self._transaction() as connection:
-            moved = self._moved(connection, {(write.home, write.epoch) for write in writes})
-            valid = [write for write in writes if (write.home, write.epoch) not in moved]
-            offsets = {write.home: write.offset for write in valid if write.offset is not None}
-            for home, offset in offsets.items():
-                connection.execute(update(lease).where(_of(lease, home)).values(offset=offset))
-            self._apply(connection, valid)
+        return self._database.rows(partial(self._commit, writes))
+
+    def _commit(self, writes: Sequence[Write], by: Rows) -> set[tuple[Home, int]]:
+        moved = self._moved(by, {(write.home, write.epoch) for write in writes})
+        self._apply(by, [write for write in writes if (write.home, write.epoch) not in moved])
         return moved
 
-    def _moved(self, connection: Connection, held: set[tuple[Home, int]]) -> set[tuple[Home, int]]:
-        # Locked until the end, where a database lets others write meanwhile (SQLite has one writer).
-        lock = "" if connection.dialect.name == "sqlite" else " FOR UPDATE"
-        topics = {home.topic for home, _ in held}
-        found = rows.select(rows.driver(connection), lease, ("topic", "partition", "epoch"), "topic", topics, lock)
+    def _moved(self, by: Rows, held: set[tuple[Home, int]]) -> set[tuple[Home, int]]:
+        homes = {(home.topic, home.partition) for home, _ in held}
+        found = by.select(lease, ("topic", "partition", "epoch"), ("topic", "partition"), homes, lock=True)
         now = {Home(topic, partition): epoch for topic, partition, epoch in found}
         return {(home, epoch) for home, epoch in held if now.get(home) != epoch}
 
-    def _apply(self, connection: Connection, writes: Sequence[Write]) -> None:
-        by = rows.driver(connection)
+    def _apply(self, by: Rows, writes: Sequence[Write]) -> None:
+        offsets = {w.home: w.offset for w in writes if w.offset is not None}
+        moved_on = ((home.topic, home.partition, offset) for home, offset in offsets.items())
+        by.update(lease, ("topic", "partition"), ("offset",), moved_on)
         # A redriven item takes the place of its closed self. An open one stays: should two processes take in the same
-        # id at one moment, the second one's first intent fails.
-        taken = (_item_row(one) for w in writes for one in w.taken)
-        rows.insert(by, item, taken, update=_REDRIVEN, only='"item"."closed_at" IS NOT NULL')
-        rows.insert(by, attempt, (_entry_row(one) for w in writes for one in w.began))
-        rows.insert(by, attempt, (_entry_row(one) for w in writes for one in w.ended), update=_RESULT)
-        # Twice in one commit only the last state of an item counts; PostgreSQL refuses to touch a row twice.
+        # id at one moment, the second one's first intent fails. In one order, so that neither waits for the other.
+        taken: dict[UUID, Item] = {}
+        for one in (one for w in writes for one in w.taken):
+            taken.setdefault(one.id, one)
+        rows = (_item_row(taken[which]) for which in sorted(taken))
+        by.insert(item, rows, update=_REDRIVEN, only='"item"."closed_at" IS NOT NULL')
+        by.insert(attempt, (_entry_row(one) for w in writes for one in w.began))
+        # Twice in one commit only the last state counts; PostgreSQL refuses to touch a row twice.
+        ended = {(one.item, one.redrive, one.hop, one.number): one for w in writes for one in w.ended}
+        by.insert(attempt, map(_entry_row, ended.values()), update=_RESULT)
         changed = {one.id: one for w in writes for one in w.changed}
-        rows.update(by, item, "id", _CHANGING, (_changed_row(one) for one in changed.values()))
-        closed = (_closed_row(one) for w in writes for one in w.closed)
-        rows.update(by, item, "id", ("outcome", "closed_at", "body"), closed)
+        by.update(item, ("id",), _CHANGING, map(_changed_row, changed.values()))
+        closed = {one.id: one for w in writes for one in w.closed}
+        by.update(item, ("id",), ("outcome", "closed_at", "body"), map(_closed_row, closed.values()))
         memos = {(w.home, key): body for w in writes for key, body in w.memos.items()}
-        rows.insert(by, memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",))
-        rows.insert(by, outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
+        by.insert(memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",))
+        by.insert(outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
         published = {w.home: w.published for w in writes if w.published is not None}
         for home, last in published.items():
-            connection.execute(delete(outbox).where(_of(outbox, home) & (outbox.c.id <= last)))
+            by.run(_FORGET, (home.topic, home.partition, last))
 
     def prune(self, before: float, most: int) -> int:
-        with self._transaction() as connection:
-            old = connection.execute(select(item.c.id).where(item.c.closed_at < before).limit(most)).scalars().all()
-            connection.execute(delete(attempt).where(attempt.c.item.in_(old)))
-            connection.execute(delete(item).where(item.c.id.in_(old)))
+        return self._database.run(partial(self._prune, before, most))
+
+    def _prune(self, before: float, most: int, connection: Connection) -> int:
+        # What another process prunes or opens again just now is left to it.
+        wanted = select(item.c.id).where(item.c.closed_at < before).limit(most).with_for_update(skip_locked=True)
+        old = connection.execute(wanted).scalars().all()
+        connection.execute(delete(attempt).where(attempt.c.item.in_(old)))
+        connection.execute(delete(item).where(item.c.id.in_(old)))
         return len(old)
 
     def check(self) -> None:
-        with self._transaction() as connection:
-            connection.execute(select(lease.c.epoch).limit(1)).first()
+        self._database.run(lambda connection: connection.execute(select(lease.c.epoch).limit(1)).first())
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
 
 def _of(table: Table, home: Home) -> ColumnElement[bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -16,8 +18,40 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
 
 SCHEMA_VERSION = 1
+
+
+class Words(TypeDecorator[str]):
+    """Text that others wrote. PostgreSQL keeps no NUL in a text; SQLite does."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return storable(value) if dialect.name == "postgresql" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return _as_it_was(value) if dialect.name == "postgresql" else value
+
+
+_MARK = "\ue000"  # of Unicode's private use: hardly ever written, and doubled where it is
+
+
+def storable(value: str | None) -> str | None:
+    """A text without NUL, from which the original can be had again."""
+    if value is None or ("\0" not in value and _MARK not in value):
+        return value
+    return value.replace(_MARK, _MARK * 2).replace("\0", f"{_MARK}0")
+
+
+def _as_it_was(value: str | None) -> str | None:
+    if value is None or _MARK not in value:
+        return value
+    return f"{_MARK}".join(part.replace(f"{_MARK}0", "\0") for part in value.split(_MARK * 2))
+
 
 metadata = MetaData()
 
@@ -41,14 +75,14 @@ item = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
-    Column("queue", Text, nullable=False),
-    Column("domain", Text, nullable=False),
-    Column("lane", Text, nullable=False),
+    Column("queue", Words, nullable=False),
+    Column("domain", Words, nullable=False),
+    Column("lane", Words, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("born", Float, nullable=False),
     Column("body", LargeBinary),
     Column("urgent", Boolean, nullable=False),
-    Column("merge", Text),
+    Column("merge", Words),
     Column("due", Float, nullable=False),
     Column("redrive", Integer, nullable=False),
     Column("hop", Integer, nullable=False),
@@ -72,7 +106,7 @@ attempt = Table(
     Column("number", Integer, nullable=False),
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
-    Column("domain", Text, nullable=False),
+    Column("domain", Words, nullable=False),
     Column("line", Integer, nullable=False),
     Column("part", Integer, nullable=False),
     Column("epoch", BigInteger, nullable=False),
@@ -92,7 +126,7 @@ memo = Table(
     metadata,
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
-    Column("key", Text, nullable=False),
+    Column("key", Words, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("topic", "partition", "key"),
 )
