@@ -90,7 +90,11 @@ TABLE: dict[str, tuple[str, str, str]] = {
         "bootstrap: embedded, ‹tls: {}",
         "`tls` is for a cluster of your own; the embedded node listens on loopback only",
     ),
-    "copies of one node": ("partitions: 6", "replication: ‹3", "the embedded Kafka is one node, so `replication` is 1"),
+    "copies of three nodes": (
+        "partitions: 6",
+        "replication: ‹4",
+        "the embedded Kafka has three nodes at most, so `replication` is at most 3",
+    ),
     "data of another's node": (
         "bootstrap: embedded",
         "bootstrap: kafka-1:9092, data: ‹/data",

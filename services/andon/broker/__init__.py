@@ -1,10 +1,12 @@
-"""The embedded Kafka: a single node of the real Apache Kafka, supported for production on one box."""
+"""The embedded Kafka: one node of the real Apache Kafka, or three, supported for production on one box."""
 
+from andon.broker import cluster
+from andon.broker.box import bootstrap, is_cluster, is_running, pids, reset, stop
 from andon.broker.disk import disk_full, used_share
 from andon.broker.download import Progress, fetch
 from andon.broker.errors import BrokerError, ChecksumError, DiskFullError, FetchError, JavaError, PortError
 from andon.broker.jars import kafka_version
-from andon.broker.node import Running, Status, is_running, reset, start, status, stop
+from andon.broker.node import Running, Status, start, status
 
 __all__ = [
     "BrokerError",
@@ -16,10 +18,14 @@ __all__ = [
     "Progress",
     "Running",
     "Status",
+    "bootstrap",
+    "cluster",
     "disk_full",
     "fetch",
+    "is_cluster",
     "is_running",
     "kafka_version",
+    "pids",
     "reset",
     "start",
     "status",

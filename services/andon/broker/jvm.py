@@ -28,16 +28,19 @@ def _cores() -> int:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A Java with the jars of Kafka. `cores` are those this process may use."""
+    """A Java with the jars of Kafka. `cores` are those this process may use; `within` stands before the command, when
+    Java is to run in a place of its own, such as a network namespace."""
 
     java: Java
     jars: tuple[Path, ...]
     heap_mb: int = 512
     cores: int = field(default_factory=_cores)
+    within: tuple[str, ...] = ()
 
     def command(self, layout: Layout, main: Sequence[str], options: Sequence[str] = ()) -> list[str]:
         """The command line that runs the class `main[0]` with the arguments that follow it."""
         return [
+            *self.within,
             str(self.java.path),
             f"-Xmx{self.heap_mb}m",
             *FIXED,

@@ -11,9 +11,9 @@ from andon.broker.errors import BrokerError, PortError
 from andon.broker.jars import kafka_version
 from andon.broker.jvm import Runtime
 from andon.broker.layout import Layout
+from andon.broker.seats import Seat, above
 
 READY_S = 60.0
-CONTROLLER_ABOVE = 1000  # the controller's port is searched from this far above the broker's
 ATTEMPTS = 3
 
 
@@ -29,6 +29,12 @@ class Record:
     version: str
     java: str
     since: float
+    host: str = ports.LOOPBACK
+
+    @property
+    def address(self) -> str:
+        """Where clients find it."""
+        return f"{self.host}:{self.port}"
 
 
 def alive(layout: Layout) -> Record | None:
@@ -53,7 +59,7 @@ def launch(
     """Starts a node on formatted storage and returns when it is ready. Raises BrokerError when it never is."""
     for attempt in range(1, ATTEMPTS + 1):
         with ports.reserved(port, strict=strict) as ours, ports.reserved(above(ours)) as controller:
-            record = _begun(layout, runtime, options, (ours, controller), tie_to_parent=tie_to_parent)
+            record = begin(layout, runtime, options, Seat(1, ours, controller), tie_to_parent=tie_to_parent)
             try:
                 wait(layout, record)
             except BaseException as problem:
@@ -66,27 +72,28 @@ def launch(
     raise AssertionError
 
 
-def above(port: int) -> int:
-    """Where the search for a controller's port begins."""
-    highest = port + CONTROLLER_ABOVE + ports.SEARCHED
-    return port + CONTROLLER_ABOVE if highest < 65_536 else port - CONTROLLER_ABOVE
-
-
-def _begun(
-    layout: Layout, runtime: Runtime, options: Sequence[str], listening: tuple[int, int], *, tie_to_parent: bool
+def begin(
+    layout: Layout,
+    runtime: Runtime,
+    options: Sequence[str],
+    seat: Seat,
+    cluster: Sequence[Seat] = (),
+    *,
+    tie_to_parent: bool,
 ) -> Record:
-    port, controller = listening
-    text = properties.server_properties(layout, port=port, controller_port=controller)
+    """Starts a node on formatted storage, records it, and does not wait for it."""
+    text = properties.server_properties(layout, seat, cluster)
     pid = spawn(layout, runtime, options, text, tie_to_parent=tie_to_parent)
     record = Record(
         pid=pid,
         started=process.started(pid) or "ended at once",
-        port=port,
-        controller_port=controller,
+        port=seat.port,
+        controller_port=seat.controller,
         data=str(layout.data),
         version=kafka_version(),
         java=str(runtime.java.path),
         since=time.time(),
+        host=seat.host,
     )
     aside = layout.record.with_suffix(".new")
     aside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
@@ -105,15 +112,15 @@ def spawn(layout: Layout, runtime: Runtime, options: Sequence[str], text: str, *
     return process.spawn(command, output=layout.console, tie_to_parent=tie_to_parent)
 
 
-def wait(layout: Layout, record: Record) -> None:
-    """Returns when the node answers. Raises PortError or BrokerError when it ends instead or takes a minute."""
-    deadline = time.monotonic() + READY_S
+def wait(layout: Layout, record: Record, within_s: float = READY_S) -> None:
+    """Returns when the node answers. Raises PortError or BrokerError when it ends instead or takes too long."""
+    deadline = time.monotonic() + within_s
     cluster = storage.cluster_id(layout)
-    while not wire.ready(ports.LOOPBACK, record.port, cluster):
+    while not wire.ready(record.host, record.port, cluster):
         if process.started(record.pid) != record.started:
             raise _failed(layout, record)
         if time.monotonic() > deadline:
-            raise BrokerError(f"Kafka did not get ready within {READY_S:.0f} s: its log in {layout.logs} says why.")
+            raise BrokerError(f"Kafka did not get ready within {within_s:.0f} s: its log in {layout.logs} says why.")
         time.sleep(0.02)
 
 

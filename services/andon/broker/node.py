@@ -1,21 +1,17 @@
 """A single node of Kafka on one box: start, stop, status, reset."""
 
-import fcntl
-import os
-import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from andon.broker import archive, crash, disk, download, java, ports, process, storage, wire
+from andon.broker import archive, crash, disk, download, java, process, seats, storage, wire
 from andon.broker.download import Progress
 from andon.broker.errors import BrokerError, PortError
 from andon.broker.jvm import Runtime
-from andon.broker.launch import Record, above, alive, launch, wait
+from andon.broker.launch import Record, alive, launch, wait
 from andon.broker.layout import Layout
 from andon.broker.locks import locked
-
-LETTING_GO_S = 5.0
+from andon.broker.writer import refuse_second_writer
 
 
 @dataclass(frozen=True)
@@ -63,24 +59,25 @@ def start(
     Raises BrokerError, with one sentence that says what to do.
     """
     layout = Layout(data.absolute())
-    if "," in str(layout.topics):
-        raise BrokerError(f"Kafka cannot use {data}, whose name has a comma: choose another directory.")
+    storage.refuse_comma(data)
+    if seats.read(data):
+        raise BrokerError(f"{data} has a cluster of three nodes: start it with --nodes 3, or choose another --data.")
     try:
         with locked(layout.lock):
             if record := alive(layout):
                 wait(layout, record)
-                return _running(record)
-            _refuse_second_writer(layout)
+                return running(record)
+            refuse_second_writer(layout)
             crash.clear(layout)
             disk.refuse_when_full(layout.data)
             runtime = Runtime(java.find(), download.fetch(progress=progress), heap_mb)
             storage.format_storage(layout, runtime)
             if crash.crashed(layout):
                 options = archive.options(runtime)
-                crash.end_registration(layout, runtime, options, port=above(port), tie_to_parent=tie_to_parent)
+                crash.end_registration(layout, runtime, options, port=seats.above(port), tie_to_parent=tie_to_parent)
             record = _launched(layout, runtime, port, strict=strict_port, tie_to_parent=tie_to_parent)
             archive.train_in_background(runtime, tie_to_parent=tie_to_parent)
-            return _running(record)
+            return running(record)
     except OSError as problem:
         raise BrokerError(f"The broker's directory {layout.data} cannot be used ({problem}).") from problem
 
@@ -99,7 +96,7 @@ def stop(data: Path, *, timeout_s: float = 20) -> bool:
             process.end(record.pid, record.started, timeout_s=timeout_s)
             if process.started(record.pid) == record.started:
                 raise BrokerError(f"The broker (process {record.pid}) does not end: end it yourself and try again.")
-        _refuse_second_writer(layout)
+        refuse_second_writer(layout)
         crash.clear(layout)
         if not crash.crashed(layout):
             layout.record.unlink(missing_ok=True)
@@ -113,13 +110,13 @@ def status(data: Path) -> Status | None:
     if record is None:
         return None
     return Status(
-        bootstrap=_running(record).bootstrap,
+        bootstrap=running(record).bootstrap,
         pid=record.pid,
         port=record.port,
         data=layout.data,
         version=record.version,
         java=record.java,
-        ready=wire.ready(ports.LOOPBACK, record.port, storage.cluster_id(layout)),
+        ready=wire.ready(record.host, record.port, storage.cluster_id(layout)),
         uptime_s=max(0.0, time.time() - record.since),
         topics_bytes=disk.size_of(layout.topics),
         logs_bytes=disk.size_of(layout.logs),
@@ -141,14 +138,15 @@ def reset(data: Path) -> None:
         with locked(layout.lock):
             if record := alive(layout):
                 raise BrokerError(f"The broker on {data} runs (process {record.pid}): stop it before the reset.")
-            _refuse_second_writer(layout)
+            refuse_second_writer(layout)
             storage.erase(layout)
     except OSError as problem:
         raise BrokerError(f"The broker's directory {layout.data} cannot be deleted ({problem}).") from problem
 
 
-def _running(record: Record) -> Running:
-    return Running(f"{ports.LOOPBACK}:{record.port}", record.pid, Path(record.data))
+def running(record: Record) -> Running:
+    """What is told of a node that runs."""
+    return Running(record.address, record.pid, Path(record.data))
 
 
 def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_to_parent: bool) -> Record:
@@ -164,34 +162,3 @@ def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_
         record = launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent)
         archive.discard(runtime)
         return record
-
-
-def _refuse_second_writer(layout: Layout) -> None:
-    """Raises BrokerError if a Kafka that no record knows of has the topics open: its own lock file says so."""
-    try:
-        file = (layout.topics / ".lock").open("r+b")
-    except FileNotFoundError:
-        return
-    with file:
-        deadline = time.monotonic() + LETTING_GO_S
-        while True:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError) as problem:
-                # A killed process is gone from the list before its last thread has closed its files.
-                if time.monotonic() < deadline:
-                    time.sleep(0.02)
-                    continue
-                raise BrokerError(
-                    f"A Kafka that was not started here{_owner(file.fileno())} uses {layout.topics}: stop it first."
-                ) from problem
-            return
-
-
-def _owner(descriptor: int) -> str:
-    """The process that holds a lock, where the system tells."""
-    if not hasattr(os, "sched_getaffinity"):  # Linux; elsewhere the structure has another form
-        return ""
-    question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    pid = struct.unpack("hhqqi4x", fcntl.fcntl(descriptor, fcntl.F_GETLK, question))[4]
-    return f" (process {pid})" if pid else ""

@@ -1,55 +1,66 @@
 """The configuration files of a node, as text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from andon.broker.layout import Layout
-from andon.broker.ports import LOOPBACK
+from andon.broker.seats import Seat
 
 YEAR_MINUTES = 365 * 24 * 60
 LONGEST_MS = 2**31 - 1  # transactional.id.expiration.ms is a 32-bit number: 24.8 days is the most that Kafka takes
+SESSION_MS = 6_000  # how long a cluster waits for a node before another leads in its place
 
 
-def server_properties(layout: Layout, *, port: int, controller_port: int, node_id: int = 1) -> str:
-    """Kafka's `server.properties` for a single node that is broker and controller, reachable from this machine only."""
+def server_properties(layout: Layout, seat: Seat, cluster: Sequence[Seat] = ()) -> str:
+    """Kafka's `server.properties` for a node that is broker and controller, reachable at its seat only.
+
+    Without a `cluster` it is the only node.
+    """
+    copies = len(cluster) or 1
+    quorum = max(1, copies - 1)
     settings: dict[str, object] = {
         "process.roles": "broker,controller",
-        **_quorum(layout, controller_port, node_id),
-        "listeners": f"BROKER://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        "advertised.listeners": f"BROKER://{LOOPBACK}:{port}",
+        **_quorum(layout, seat, cluster),
+        "listeners": f"BROKER://{seat.address},CONTROLLER://{seat.host}:{seat.controller}",
+        "advertised.listeners": f"BROKER://{seat.address}",
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "BROKER",
         "auto.create.topics.enable": False,
         "num.partitions": 12,
-        "default.replication.factor": 1,
-        "min.insync.replicas": 1,
+        "default.replication.factor": copies,
+        "min.insync.replicas": quorum,
+        "unclean.leader.election.enable": False,
         # Retention follows the time of arrival: a source's clock may be wrong.
         "log.message.timestamp.type": "LogAppendTime",
         "offsets.topic.num.partitions": 4,
-        "offsets.topic.replication.factor": 1,
+        "offsets.topic.replication.factor": copies,
         "offsets.retention.minutes": YEAR_MINUTES,
         "transaction.state.log.num.partitions": 4,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": quorum,
         "transactional.id.expiration.ms": LONGEST_MS,
         "group.initial.rebalance.delay.ms": 0,
         # One box has one user: the default buffer of the cleaner alone would take a quarter of the heap.
         "log.cleaner.dedupe.buffer.size": 32 << 20,
-        # No other node could take over, so a broker that stands still is better waited for: while it is fenced, marks
-        # of transactions are lost (see crash.py).
-        "broker.session.timeout.ms": 20_000,
-        "broker.heartbeat.interval.ms": 300,
+        **(_OF_MANY if cluster else _ALONE),
     }
     return _text(settings)
 
 
-def controller_properties(layout: Layout, *, controller_port: int, session_ms: int, node_id: int = 1) -> str:
-    """The same for the controller alone, which fences the broker unless it hears of it within `session_ms`."""
+# No other node could take over, so a broker that stands still is better waited for: while it is fenced, marks of
+# transactions are lost (see crash.py).
+_ALONE = {"broker.session.timeout.ms": 20_000, "broker.heartbeat.interval.ms": 300}
+# Nothing that a lost node leads can be written until its session is over, and another leads.
+_OF_MANY = {"broker.session.timeout.ms": SESSION_MS, "broker.heartbeat.interval.ms": SESSION_MS // 6}
+
+
+def controller_properties(layout: Layout, seat: Seat, cluster: Sequence[Seat] = (), *, session_ms: int) -> str:
+    """The same for the controller alone, which fences a broker unless it hears of it within `session_ms`."""
     return _text(
         {
             "process.roles": "controller",
-            **_quorum(layout, controller_port, node_id),
-            "listeners": f"CONTROLLER://{LOOPBACK}:{controller_port}",
+            **_quorum(layout, seat, cluster),
+            "listeners": f"CONTROLLER://{seat.host}:{seat.controller}",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT",
             "broker.session.timeout.ms": session_ms,
             "broker.heartbeat.interval.ms": session_ms // 3,
@@ -57,13 +68,14 @@ def controller_properties(layout: Layout, *, controller_port: int, session_ms: i
     )
 
 
-def _quorum(layout: Layout, controller_port: int, node_id: int) -> dict[str, object]:
+def _quorum(layout: Layout, seat: Seat, cluster: Sequence[Seat]) -> dict[str, object]:
     """Who decides, and where it is written."""
+    voters = ",".join(f"{one.node}@{one.host}:{one.controller}" for one in cluster or (seat,))
     return {
-        "node.id": node_id,
+        "node.id": seat.node,
         "controller.listener.names": "CONTROLLER",
-        # Static, and so read at each start: the port may move between two starts.
-        "controller.quorum.voters": f"{node_id}@{LOOPBACK}:{controller_port}",
+        # Static, and so read at each start: the ports may move while no node runs.
+        "controller.quorum.voters": voters,
         "log.dirs": layout.topics,
     }
 

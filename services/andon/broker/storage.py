@@ -14,10 +14,17 @@ from andon.broker.jvm import Runtime
 from andon.broker.layout import Layout
 from andon.broker.locks import cache_dir, locked
 from andon.broker.properties import server_properties
+from andon.broker.seats import Seat
 
 # Where Kafka's own StorageTool puts the first snapshot of the metadata log.
 FIRST_SNAPSHOT = Path("__cluster_metadata-0") / "00000000000000000000-0000000000.checkpoint"
 META = "meta.properties"
+
+
+def refuse_comma(data: Path) -> None:
+    """Raises BrokerError for a directory that Kafka would take for two."""
+    if "," in str(data.absolute()):
+        raise BrokerError(f"Kafka cannot use {data}, whose name has a comma: choose another directory.")
 
 
 def is_formatted(layout: Layout) -> bool:
@@ -34,8 +41,8 @@ def cluster_id(layout: Layout) -> str:
     return next((line.partition("=")[2].strip() for line in lines if line.startswith("cluster.id=")), "")
 
 
-def format_storage(layout: Layout, runtime: Runtime, *, node_id: int = 1) -> None:
-    """Makes a new directory a node of a new cluster; one that is formatted is left as it is.
+def format_storage(layout: Layout, runtime: Runtime, *, node_id: int = 1, cluster: str = "") -> None:
+    """Makes a new directory a node of `cluster`, or of a new one; one that is formatted is left as it is.
 
     The first snapshot says which features the cluster has. It depends on Kafka's version alone, so the StorageTool
     makes it once per version and each new directory gets a copy: 1 ms in place of 0.9 s.
@@ -46,7 +53,7 @@ def format_storage(layout: Layout, runtime: Runtime, *, node_id: int = 1) -> Non
     target = layout.topics / FIRST_SNAPSHOT
     target.parent.mkdir(parents=True, exist_ok=True)
     _write(target, snapshot.read_bytes())
-    meta = {"version": 1, "cluster.id": _new_id(), "directory.id": _new_id(), "node.id": node_id}
+    meta = {"version": 1, "cluster.id": cluster or new_id(), "directory.id": new_id(), "node.id": node_id}
     # Last, because its presence is what says that the directory is complete.
     _write(layout.topics / META, "".join(f"{key}={value}\n" for key, value in meta.items()).encode())
 
@@ -64,8 +71,8 @@ def _snapshot(runtime: Runtime) -> Path:
 
 
 def _made_by_kafka(layout: Layout, runtime: Runtime) -> Path:
-    layout.server.write_text(server_properties(layout, port=1, controller_port=2), encoding="ascii")
-    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", _new_id(), "--config", str(layout.server)]
+    layout.server.write_text(server_properties(layout, Seat(1, 1, 2)), encoding="ascii")
+    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", new_id(), "--config", str(layout.server)]
     try:
         subprocess.run(
             runtime.command(layout, tool), check=True, capture_output=True, timeout=120, stdin=subprocess.DEVNULL
@@ -78,7 +85,7 @@ def _made_by_kafka(layout: Layout, runtime: Runtime) -> Path:
     return layout.topics / FIRST_SNAPSHOT
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """A random id in the form of Kafka's `Uuid`, whose text never begins with a dash."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass

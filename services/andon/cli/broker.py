@@ -1,4 +1,4 @@
-"""`andon broker start|stop|status|reset`: the embedded Kafka."""
+"""`andon broker start|stop|status|reset`: the embedded Kafka, one node or three."""
 
 import argparse
 import json
@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from andon.broker import Status
 
 DONE, FAILED, USAGE = 0, 1, 2
 DEFAULT_DATA = ".andon"
@@ -27,20 +30,29 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     common.add_argument("--data", type=Path, metavar="DIR", default=argparse.SUPPRESS, help="default: ./.andon")
     common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
-    start = commands.add_parser("start", parents=[common], help="start it in the background, or say that it runs")
-    start.add_argument("--port", type=_port, default=8792, help="preferred port (default: %(default)s)")
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("--node", type=int, choices=(1, 2, 3), help="this node of the cluster alone")
+
+    start = commands.add_parser("start", parents=[common, one], help="start it in the background, or say that it runs")
+    start.add_argument(
+        "--nodes", type=int, choices=(1, 3), help="one node, or a cluster (default: what is there, or 1)"
+    )
+    start.add_argument("--port", type=_port, help="preferred port, the first of three (default: 8792, or as before)")
     start.add_argument("--strict-port", action="store_true", help="fail when the port is taken, instead of moving up")
-    start.add_argument("--heap-mb", type=_heap, default=512, metavar="MB", help="Java's heap (default: %(default)s)")
+    start.add_argument(
+        "--heap-mb", type=_heap, metavar="MB", help="Java's heap (default: 512, and 256 of each of three)"
+    )
     start.add_argument("--foreground", action="store_true", help="stay, and stop the broker on Ctrl-C")
     start.add_argument("--maven-url", metavar="URL", help="Maven repository to fetch from (default: $ANDON_MAVEN_URL)")
     start.add_argument("--proxy", metavar="URL", help="proxy to fetch through (default: $HTTPS_PROXY)")
     start.set_defaults(func=_reported(_start))
 
-    stop = commands.add_parser("stop", parents=[common], help="stop it; its data stays")
+    stop = commands.add_parser("stop", parents=[common, one], help="stop it; its data stays")
     stop.add_argument("--timeout", type=float, default=20.0, metavar="S", help="then kill it (default: %(default)s)")
     stop.set_defaults(func=_reported(_stop))
 
-    status = commands.add_parser("status", parents=[common], help="process, port, sizes; exit 1 when it does not run")
+    shown = "process, port, sizes; exit 1 when it does not run, or not all of it"
+    status = commands.add_parser("status", parents=[common, one], help=shown)
     status.set_defaults(func=_reported(_status))
 
     reset = commands.add_parser("reset", parents=[common], help="delete all of its topics, offsets and logs")
@@ -98,19 +110,22 @@ def _start(args: argparse.Namespace) -> int:
         os.environ["ANDON_MAVEN_URL"] = args.maven_url
     if args.proxy:
         os.environ.update({"https_proxy": args.proxy, "http_proxy": args.proxy})
+    data = _data(args)
+    asked = {"strict_port": args.strict_port, "tie_to_parent": args.foreground}
+    asked |= {"port": args.port} if args.port else {}
+    asked |= {"heap_mb": args.heap_mb} if args.heap_mb else {}
     with _progress(shown=not getattr(args, "json", False)) as progress:
-        running = broker.start(
-            _data(args),
-            port=args.port,
-            strict_port=args.strict_port,
-            tie_to_parent=args.foreground,
-            heap_mb=args.heap_mb,
-            progress=progress,
-        )
+        if args.nodes == 3 or (args.nodes is None and (args.node or broker.is_cluster(data))):
+            many = broker.cluster.start(data, only=args.node, progress=progress, **asked)
+            bootstrap, data, values = many.bootstrap, many.data, asdict(many)
+        else:
+            running = broker.start(data, progress=progress, **asked)
+            bootstrap, data, values = running.bootstrap, running.data, asdict(running)
     told = _told_to_leave() if args.foreground else None
-    sentence = f"Kafka {broker.kafka_version()} answers at {running.bootstrap} (process {running.pid}, {running.data})"
-    _show(args, asdict(running), sentence)
-    return _stay(running.data, running.pid, told) if told else DONE
+    processes = ", ".join(map(str, broker.pids(data))) if broker.is_cluster(data) else values["pid"]
+    sentence = f"Kafka {broker.kafka_version()} answers at {bootstrap} (process {processes}, {data})"
+    _show(args, values, sentence)
+    return _stay(data, told) if told else DONE
 
 
 def _told_to_leave() -> threading.Event:
@@ -125,14 +140,15 @@ def _told_to_leave() -> threading.Event:
     return told
 
 
-def _stay(data: Path, pid: int, told: threading.Event) -> int:
-    """Waits until told to leave, then stops the broker; a broker that ends by itself is a failure."""
+def _stay(data: Path, told: threading.Event) -> int:
+    """Waits until told to leave, then stops the broker; a node that ends by itself is a failure."""
     from andon import broker
 
     sys.stdout.flush()
     while not told.wait(0.5):
         if not broker.is_running(data):
-            print(f"andon broker: Kafka (process {pid}) ended by itself; see {data / 'logs'}.", file=sys.stderr)
+            print(f"andon broker: Kafka ended by itself; see the logs in {data}.", file=sys.stderr)
+            broker.stop(data)
             return FAILED
     broker.stop(data)
     return DONE
@@ -142,7 +158,11 @@ def _stop(args: argparse.Namespace) -> int:
     from andon import broker
 
     began = time.monotonic()
-    stopped = broker.stop(_data(args), timeout_s=args.timeout)
+    data = _data(args)
+    if args.node:
+        stopped = bool(broker.cluster.stop(data, only=args.node, timeout_s=args.timeout))
+    else:
+        stopped = broker.stop(data, timeout_s=args.timeout)
     took = time.monotonic() - began
     _show(args, {"stopped": stopped}, f"stopped after {took:.1f} s" if stopped else "it was not running")
     return DONE
@@ -151,9 +171,12 @@ def _stop(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     from andon import broker
 
-    found = broker.status(_data(args))
+    data = _data(args)
+    if broker.is_cluster(data) or args.node:
+        return _members(args, data)
+    found = broker.status(data)
     if found is None:
-        _show(args, {"running": False, "data": _data(args).absolute()}, "it is not running")
+        _show(args, {"running": False, "data": data.absolute()}, "it is not running")
         return FAILED
     lines = {
         "answers at": found.bootstrap if found.ready else f"{found.bootstrap} (not yet)",
@@ -161,13 +184,44 @@ def _status(args: argparse.Namespace) -> int:
         "version": f"Kafka {found.version} on {found.java}",
         "running for": f"{found.uptime_s:.0f} s",
         "data": found.data,
-        "topics": f"{found.topics_bytes / 1e6:.1f} MB",
-        "logs": f"{found.logs_bytes / 1e6:.1f} MB",
-        "disk": f"{found.disk_used:.0%} full",
+        **_sizes(found),
     }
     text = "\n".join(f"{name:<12} {value}" for name, value in lines.items())
     _show(args, {"running": True, **asdict(found)}, text)
     return DONE
+
+
+def _sizes(found: "Status") -> dict[str, str]:
+    return {
+        "topics": f"{found.topics_bytes / 1e6:.1f} MB",
+        "logs": f"{found.logs_bytes / 1e6:.1f} MB",
+        "disk": f"{found.disk_used:.0%} full",
+    }
+
+
+def _members(args: argparse.Namespace, data: Path) -> int:
+    """A line for each node of a cluster; exit code 1 unless each runs and has complete copies."""
+    from andon import broker
+
+    members = [one for one in broker.cluster.status(data) if args.node in (None, one.node)]
+    rows = [f"{'NODE':<5} {'STATE':<8} {'PID':>8} {'PORT':>6}  {'LEADS':>6} {'IN SYNC':>9}  CONTROLLER  SIZES"]
+    for one in members:
+        found, share = one.status, one.share
+        state = "ready" if found and found.ready else "starting" if found else "down"
+        pid, port = (found.pid, found.port) if found else ("-", "-")
+        sizes = ", ".join(f"{name} {size}" for name, size in _sizes(found).items()) if found else ""
+        rows.append(
+            f"{one.node:<5} {state:<8} {pid:>8} {port:>6}  {share.leads:>6} {f'{share.in_sync}/{share.copies}':>9}  "
+            f"{'yes' if one.controls else '':<10}  {sizes}".rstrip()
+        )
+    values = {
+        "running": any(one.status for one in members),
+        "bootstrap": broker.bootstrap(data),
+        "nodes": [asdict(one) for one in members],
+    }
+    _show(args, values, "\n".join(rows))
+    well = all(one.status and one.status.ready and one.share.in_sync == one.share.copies for one in members)
+    return DONE if well else FAILED
 
 
 def _reset(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The embedded Kafka as one of the programs `andon up` keeps running."""
+"""The embedded Kafka, one node or three, as one of the programs `andon up` keeps running."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ class Downloads:
 class EmbeddedKafka:
     """Spawns the node on `data` at exactly `port`, so that it comes back where its clients look for it.
 
-    A node that ran before is used, and left running at the end. Ours ends with the thread that started it: one kept
-    for that, so that a killed `andon up` leaves no Kafka either (Linux).
+    Where `data` has a cluster, its nodes have ports of their own, and what is lost of them is started again. What ran
+    before is used, and left running at the end. Ours ends with the thread that started it: one kept for that, so that
+    a killed `andon up` leaves no Kafka either (Linux).
     """
 
-    def __init__(self, data: Path, port: int) -> None:
+    def __init__(self, data: Path, port: int, bootstrap: str | None = None) -> None:
         self.data = data
         self.port = port
+        self.bootstrap = bootstrap or f"127.0.0.1:{port}"
+        self._ours = False
         self.downloads = Downloads()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._given_up = False
@@ -73,15 +76,16 @@ class EmbeddedKafka:
                 await (await starting).end(5.0)
             raise
 
-    def _start(self) -> _Node:
-        ours = not broker.is_running(self.data)
+    def _start(self) -> _Nodes:
+        self._ours = self._ours or not broker.pids(self.data)
         try:
-            running = broker.start(
-                self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress
-            )
+            if broker.is_cluster(self.data):
+                broker.cluster.start(self.data, tie_to_parent=self._ours, progress=self._progress)
+            else:
+                broker.start(self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress)
         except broker.BrokerError as error:
             raise CannotStart(str(error)) from error
-        return _Node(self.data, running.pid, self._thread, ours=ours)
+        return _Nodes(self.data, self._thread, ours=self._ours)
 
     def _progress(self, name: str, done: int, total: int) -> None:
         if self._given_up:
@@ -89,12 +93,14 @@ class EmbeddedKafka:
         self.downloads.seen(name, done, total)
 
 
-class _Node:
-    def __init__(self, data: Path, pid: int, thread: ThreadPoolExecutor, *, ours: bool) -> None:
+class _Nodes:
+    """What runs on a directory; it has ended as soon as one of a cluster's nodes has."""
+
+    def __init__(self, data: Path, thread: ThreadPoolExecutor, *, ours: bool) -> None:
         self._data = data
         self._thread = thread
         self._ours = ours
-        self.pid = pid
+        self.pid = next(iter(broker.pids(data)), 0)
 
     async def wait(self) -> int:
         while broker.is_running(self._data):  # noqa: ASYNC110 - a process that asyncio did not start
@@ -109,6 +115,6 @@ class _Node:
             await asyncio.shield(stop)
 
     def kill(self) -> None:
-        if self._ours and broker.is_running(self._data):
+        for pid in broker.pids(self._data) if self._ours else ():
             with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andon import broker
+from andon.broker import seats
 from andon.broker.ports import reserved
 from andon.cli import runfile
 from andon.cli.check import checked
@@ -82,7 +83,7 @@ def make(
     programs: list[Program] = []
     if bootstrap == "embedded":
         kafka = _embedded(data / (settings.kafka.data or "kafka"), stack)
-        bootstrap = f"127.0.0.1:{kafka.port}"
+        bootstrap = kafka.bootstrap
         programs.append(kafka.program())
     if demo:
         programs += demo.stand_ins(settings, data / "logs")
@@ -151,7 +152,9 @@ def _port(address: str) -> int:
 
 
 def _embedded(data: Path, stack: ExitStack) -> EmbeddedKafka:
-    """At the port of the node that runs on `data`, else a free one."""
+    """At the port of the node that runs on `data`, else a free one; the nodes of a cluster have theirs."""
+    if cluster := seats.read(data):
+        return EmbeddedKafka(data, cluster.seats[0].port, cluster.bootstrap)
     running = broker.status(data)
     return EmbeddedKafka(data, running.port if running else stack.enter_context(reserved(KAFKA)))
 

@@ -6,10 +6,13 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from andon.cli import runfile
 from andon.cli.main import DONE, FAILED
+
+if TYPE_CHECKING:
+    from andon import broker
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,18 +47,22 @@ def text(found: dict[str, Any]) -> str:
         pid = program["pid"] or "-"
         row = f"{program['name']:<12} {program['state']:<11} {pid:>8} {program['restarts']:>8}  {ports}{note}"
         lines.append(row.rstrip())
-    if kafka := found.get("kafka"):
-        sizes = f"topics {kafka['topics_bytes'] / 1e6:.1f} MB, logs {kafka['logs_bytes'] / 1e6:.1f} MB"
-        lines.append(f"kafka    {kafka['version']}, {sizes}, disk {kafka['disk_used']:.0%} full")
+    kafka = found.get("kafka") or []
+    for node in kafka if isinstance(kafka, list) else [kafka]:
+        sizes = f"topics {node['topics_bytes'] / 1e6:.1f} MB, logs {node['logs_bytes'] / 1e6:.1f} MB"
+        lines.append(f"kafka    {node['port']}, {node['version']}, {sizes}, disk {node['disk_used']:.0%} full")
     return "\n".join(lines)
 
 
-def _kafka(data: str) -> dict[str, Any] | None:
+def _kafka(data: str) -> dict[str, Any] | list[dict[str, Any]] | None:
+    """The node that runs on `data`; a list of those that run where it has a cluster."""
     from andon import broker
 
+    if broker.is_cluster(Path(data)):
+        return [_shown(member.status) for member in broker.cluster.status(Path(data)) if member.status]
     found = broker.status(Path(data))
-    return None if found is None else {key: _plain(value) for key, value in asdict(found).items()}
+    return _shown(found) if found else None
 
 
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
+def _shown(status: broker.Status) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(status).items()}

@@ -138,7 +138,7 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
     if missing:
         yield f"missing: {', '.join(missing)}; `andon topics create` makes them"
         return
-    replication = place.kafka.replication or (1 if place.kafka.bootstrap == "embedded" else 3)
+    replication = Cluster(place.link).replication(place.kafka)
     for topic in TOPICS:
         for name, wanted in topic.settings(place.kafka.retention, replication).items():
             actual = there[topic.name]["settings"].get(name)

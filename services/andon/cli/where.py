@@ -39,7 +39,7 @@ def option(parser: argparse.ArgumentParser) -> None:
 
 
 def cluster(args: argparse.Namespace, kafka: Kafka | None = None) -> Where:
-    """The cluster of `--bootstrap`, else of `kafka` or of the configuration; `embedded` is the node that runs on
+    """The cluster of `--bootstrap`, else of `kafka` or of the configuration; `embedded` is what runs on
     `--data`. Without a configuration here, the one of the last `andon up` on `--data` counts.
 
     Raises NotRunning, SecretMissing, and config.mistakes.Invalid for a configuration that cannot be read.
@@ -71,10 +71,10 @@ def _configured(args: argparse.Namespace) -> Kafka:
 def _node(data: Path) -> str:
     from andon import broker
 
-    found = broker.status(data)
+    found = broker.bootstrap(data)
     if found is None:
         raise NotRunning(f"the embedded Kafka on {data} does not run; start it with `andon up` or `andon broker start`")
-    return found.bootstrap
+    return found
 
 
 def reported(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

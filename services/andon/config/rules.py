@@ -57,8 +57,10 @@ def _kafka(data: Any) -> Iterator[Found]:
                 ("kafka", key), f"`{key}` is for a cluster of your own; the embedded node listens on loopback only"
             )
     replication = kafka.get("replication")
-    if own and isinstance(replication, int) and replication > 1:
-        yield Found(("kafka", "replication"), "the embedded Kafka is one node, so `replication` is 1")
+    if own and isinstance(replication, int) and replication > 3:
+        yield Found(
+            ("kafka", "replication"), "the embedded Kafka has three nodes at most, so `replication` is at most 3"
+        )
     if not own and kafka.get("data") is not None:
         yield Found(("kafka", "data"), "`data` is for the embedded node; a cluster of your own keeps its data itself")
 

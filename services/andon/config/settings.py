@@ -84,7 +84,7 @@ class Kafka(Section):
     partitions: Annotated[int, Field(ge=1, le=1_000)] = 12
     """Partitions of a topic, fixed when it is created."""
     replication: Annotated[int | None, Field(ge=1, le=7)] = None
-    """Copies of a topic; by default 1 embedded and 3 in a cluster."""
+    """Copies of a topic; by default 3, and embedded as many as there are nodes, 1 or 3."""
     retention: Seconds = 190 * 86_400.0
     """How long topics keep records."""
     sasl: Sasl | None = None

@@ -58,19 +58,26 @@ class Cluster:
             except KafkaException:
                 brokers = {}
             if brokers:
-                return self._require_supported(next(iter(brokers)))
+                return self._require_supported()
             if time.monotonic() > deadline:
                 raise KafkaFailure(
                     f"no Kafka broker answers at {self._connection.bootstrap}; is it running, and is the address right?"
                 )
 
-    def _require_supported(self, broker: int) -> None:
-        resource = ConfigResource(ResourceType.BROKER, str(broker))
-        settings = self._done(self._admin.describe_configs([resource]))[resource]
-        if _SINCE_3_9 not in settings:
+    def _require_supported(self) -> None:
+        if _SINCE_3_9 not in self._settings():
             raise UnsupportedKafka(
                 f"the Kafka at {self._connection.bootstrap} is older than 3.9; Andon works with 3.9 to 4.x"
             )
+
+    def _settings(self) -> dict[str, Any]:
+        """The settings of a broker."""
+        try:
+            broker = next(iter(self._admin.list_topics(timeout=_STEP_S).brokers))
+        except KafkaException as error:
+            raise KafkaFailure(f"the cluster does not answer: {error.args[0].str()}") from None
+        resource = ConfigResource(ResourceType.BROKER, str(broker))
+        return dict(self._done(self._admin.describe_configs([resource]))[resource])
 
     def partitions(self) -> dict[str, int]:
         """Topic → number of partitions, for the topics there are."""
@@ -83,8 +90,7 @@ class Cluster:
     def create_topics(self, kafka: Kafka) -> list[str]:
         """Creates the missing topics and returns their names. Existing ones are left as they are."""
         existing = self.partitions()
-        embedded = kafka.bootstrap == "embedded"
-        replication = kafka.replication or (1 if embedded else 3)
+        replication = self.replication(kafka)
         new = [
             NewTopic(
                 topic.name,
@@ -99,6 +105,16 @@ class Cluster:
             self._done(self._admin.create_topics(new, operation_timeout=_STEP_S))
             self._await_topics({topic.topic for topic in new})
         return [topic.topic for topic in new]
+
+    def replication(self, kafka: Kafka) -> int:
+        """How many copies a topic is to have: what the configuration says, else 3, and in the embedded Kafka as many
+        as it has nodes."""
+        if kafka.replication:
+            return kafka.replication
+        if kafka.bootstrap != "embedded":
+            return 3
+        # Its own default and not the number of nodes that answer: one may be away just now.
+        return int(self._settings()["default.replication.factor"].value)
 
     def _await_topics(self, names: set[str]) -> None:
         """A broker may list a topic some time after the controller has made it."""

@@ -1,0 +1,199 @@
+"""Three nodes of Kafka on one box: any of them may be lost. Start, stop, status, reset; all of them, or one."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from andon.broker import archive, crash, disk, download, java, launch, node, ports, process, seats, storage, wire
+from andon.broker.crash import Node
+from andon.broker.download import Progress
+from andon.broker.errors import BrokerError
+from andon.broker.jvm import Runtime
+from andon.broker.layout import Layout
+from andon.broker.locks import locked
+from andon.broker.node import Running, Status
+from andon.broker.seats import Plan
+from andon.broker.wire import Share
+from andon.broker.writer import refuse_second_writer
+
+QUORUM = 2
+PORT = 8792
+HEAP_MB = 256
+READY_S = 180.0  # three at once on two cores
+LONE = "One node of three can decide nothing: start all of them."
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster whose nodes answer; `bootstrap` lists all of them."""
+
+    bootstrap: str
+    data: Path
+    nodes: tuple[Running, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node as `andon broker status` shows it. `controls`: its controller decides for the cluster."""
+
+    node: int
+    status: Status | None
+    controls: bool
+    share: Share
+
+
+def start(
+    data: Path,
+    *,
+    only: int | None = None,
+    port: int | None = None,
+    strict_port: bool = False,
+    tie_to_parent: bool = False,
+    heap_mb: int = HEAP_MB,
+    progress: Progress | None = None,
+    hosts: Sequence[str] = (ports.LOOPBACK,) * seats.SIZE,
+    within: Mapping[int, Sequence[str]] | None = None,
+) -> Cluster:
+    """Starts what does not run of the three nodes on `data`, or the one named by `only`, and returns when a topic can
+    be created on each.
+
+    The ports are found at the first start, from `port` (8792) upwards, and stay the same from then on; a `port` that is
+    given moves them while no node runs. What was acknowledged is on two nodes at least: it survives the loss of any one
+    with its disk. `hosts` and `within` (what stands before the command of a node) put nodes in places of their own.
+    Otherwise as `node.start`.
+
+    Raises BrokerError, with one sentence that says what to do.
+    """
+    data = data.absolute()
+    storage.refuse_comma(data)
+    if storage.is_formatted(Layout(data)):
+        raise BrokerError(f"{data} has a single node, which cannot become three: choose another --data, or reset it.")
+    try:
+        with locked(Layout(data).lock), ExitStack() as stack:
+            known = seats.read(data)
+            plan = known or Plan(data, storage.new_id(), ())
+            if not plan.seats or (port is not None and not _running(plan)):
+                found = seats.free(stack, port or PORT, hosts, strict=strict_port and port is not None)
+                plan = replace(plan, seats=found)
+                seats.write(plan)
+            return _started(plan, only, Start(heap_mb, within or {}, progress, tie_to_parent=tie_to_parent))
+    except OSError as problem:
+        raise BrokerError(f"The broker's directory {data} cannot be used ({problem}).") from problem
+
+
+@dataclass(frozen=True)
+class Start:
+    """How nodes are to be started."""
+
+    heap_mb: int
+    within: Mapping[int, Sequence[str]]
+    progress: Progress | None
+    tie_to_parent: bool
+
+
+def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
+    running = _running(plan)
+    wanted = [plan.seat(only)] if only is not None else plan.seats
+    missing = [seat for seat in wanted if seat.node not in running]
+    if len(running) + len(missing) < QUORUM:
+        raise BrokerError(LONE)
+    runtime = Runtime(java.find(), download.fetch(progress=how.progress), how.heap_mb)
+    nodes = [
+        Node(plan.layout(seat.node), seat, replace(runtime, within=tuple(how.within.get(seat.node, ()))))
+        for seat in missing
+    ]
+    for one in nodes:
+        refuse_second_writer(one.layout)
+        crash.clear(one.layout)
+        disk.refuse_when_full(one.layout.data)
+        storage.format_storage(one.layout, runtime, node_id=one.seat.node, cluster=plan.cluster)
+    options = archive.options(runtime)
+    if len(running) < QUORUM and any(crash.crashed(one.layout) for one in nodes):
+        others = [plan.layout(number) for number in running]
+        crash.end_registrations(nodes, options, plan.seats, others, tie_to_parent=how.tie_to_parent)
+    begun = {
+        one.seat.node: launch.begin(
+            one.layout, one.runtime, options, one.seat, plan.seats, tie_to_parent=how.tie_to_parent
+        )
+        for one in nodes
+    }
+    records = running | begun
+    try:
+        for seat in wanted:
+            launch.wait(plan.layout(seat.node), records[seat.node], READY_S)
+    except BaseException:
+        for record in begun.values():
+            process.tell(record.pid, record.started)
+        for record in begun.values():
+            process.end(record.pid, record.started, timeout_s=5)
+        raise
+    archive.train_in_background(runtime, tie_to_parent=how.tie_to_parent)
+    return Cluster(plan.bootstrap, plan.data, tuple(node.running(one) for _, one in sorted(records.items())))
+
+
+def _running(plan: Plan) -> dict[int, launch.Record]:
+    """The nodes that run."""
+    found = ((seat.node, launch.alive(plan.layout(seat.node))) for seat in plan.seats)
+    return {number: record for number, record in found if record}
+
+
+def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple[int, ...]:
+    """Stops all nodes, or the one named by `only`; the numbers of those that ran. Raises BrokerError as `node.stop`."""
+    plan = _plan(data)
+    numbers = [plan.seat(only).node] if only is not None else [seat.node for seat in plan.seats]
+    with locked(Layout(plan.data).lock), ThreadPoolExecutor(len(numbers)) as pool:
+        # All at once: each hands over what it leads, for which it needs a controller, and so most of the others.
+        stopped = pool.map(lambda number: node.stop(plan.layout(number).data, timeout_s=timeout_s), numbers)
+        return tuple(number for number, ran in zip(numbers, stopped, strict=True) if ran)
+
+
+def status(data: Path) -> tuple[Member, ...]:
+    """All nodes, with what those say of them that answer."""
+    plan = _plan(data)
+    decides, parts = None, dict[int, Share]()
+    for record in _running(plan).values():
+        with suppress(OSError):
+            parts = wire.shares(record.host, record.port)
+            decides = wire.quorum_leader(record.host, record.port)
+            break
+    return tuple(
+        Member(
+            seat.node,
+            node.status(plan.layout(seat.node).data),
+            seat.node == decides,
+            parts.get(seat.node, Share()),
+        )
+        for seat in plan.seats
+    )
+
+
+def is_running(data: Path) -> bool:
+    """Whether all nodes run."""
+    plan = _plan(data)
+    return len(_running(plan)) == len(plan.seats)
+
+
+def pids(data: Path) -> dict[int, int]:
+    """The process of each node that runs."""
+    return {number: record.pid for number, record in _running(_plan(data)).items()}
+
+
+def reset(data: Path) -> None:
+    """Deletes all topics, offsets and logs of all nodes. Raises BrokerError while one runs."""
+    plan = _plan(data)
+    with locked(Layout(plan.data).lock):
+        if running := _running(plan):
+            raise BrokerError(f"Node {min(running)} of the cluster in {data} runs: stop all before the reset.")
+        for seat in plan.seats:
+            node.reset(plan.layout(seat.node).data)
+        seats.file(plan.data).unlink()
+        storage.erase(Layout(plan.data))
+
+
+def _plan(data: Path) -> Plan:
+    plan = seats.read(data)
+    if plan is None:
+        raise BrokerError(f"{data} has no cluster: `andon broker start --nodes 3` makes one.")
+    return plan
