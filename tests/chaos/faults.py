@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from tests.chaos import processes, receivers, storage
+from tests.chaos import clients, processes, receivers, replies, storage, transactions
 from tests.chaos.round import Round
 from tests.rig.plant import Plant
 
@@ -15,21 +15,32 @@ from tests.rig.plant import Plant
 class Fault(NamedTuple):
     """How it is injected; `limits` are those of a plant of its own, None for the common one.
 
-    A soak wants `times` as many injections of it as of the others.
+    A soak wants `times` as many injections of it as of the others. `slow` ones take longer than a test may, and belong
+    to the soak alone.
     """
 
     inject: Callable[[Round], None]
     limits: Mapping[str, int] | None = None
     times: int = 1
+    slow: bool = False
 
 
 FAULTS = {
     "F01": Fault(processes.f01_kill_ingress),
     "F02": Fault(processes.f02_kill_stages),
     "F03": Fault(processes.f03_kill_egress),
+    "F04": Fault(transactions.f04_frozen_stages, slow=True),
+    "F09": Fault(transactions.f09_late_commits, times=10, slow=True),
     "F12": Fault(storage.store_full),
     "F13": Fault(receivers.f13_f14_slow_sinks),
+    "F15": Fault(replies.f15_reset),
+    "F16": Fault(replies.f16_throttled),
+    "F16-45009": Fault(replies.f16_errcode_45009, slow=True),
+    "F18": Fault(replies.f18_no_answer),
+    "F19": Fault(clients.f19_repeats),
     "F22": Fault(storage.f22_poison),
+    "F24": Fault(transactions.f24_open_transactions, slow=True),
+    "F26": Fault(clients.f26_rotation, slow=True),
     "twice": Fault(processes.twice_in_the_log),
     "slot-egress": Fault(partial(processes.same_slot, service="egress")),
     "slot-routing": Fault(partial(processes.same_slot, service="routing")),
@@ -37,6 +48,7 @@ FAULTS = {
     "kafka": Fault(storage.kafka_killed),
     "configuration": Fault(storage.configuration),
     "backlog": Fault(receivers.backlog, {"backlog": 1_000}),
+    "F21": Fault(clients.f21_burst, {"backlog": 1_000}, slow=True),
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import os
 import sys
@@ -135,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     out = Path(os.environ.get("SOAK_OUT") or ".bench/soak.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
+    logging.disable(logging.WARNING)  # stages that run in this process tell of every fault
     soak = Soak(names, options.rounds, options.seed, out)
     if not options.table:
         soak.run()

@@ -45,7 +45,7 @@ def _row(name: str, mine: Sequence[Line]) -> tuple[str, ...]:
         f"{len(mine)}" + (f" ({void} void)" if void else ""),
         str(injections),
         str(broken),
-        f"{max((one.recovery_s for one in shown), default=0.0):.1f} s",
+        f"{worst:.1f} s" if (worst := max((one.recovery_s for one in shown), default=0.0)) else "–",
         bound,
     )
 

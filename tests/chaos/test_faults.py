@@ -22,13 +22,15 @@ def check(run: Round) -> None:
     assert run.injections > 0
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is None])
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is None and not fault.slow])
 def test_nothing_is_lost_and_nothing_comes_twice_unmarked(name: str, plant: Plant) -> None:
     plant.mend()
     check(inject(name, plant, 0, SEED))
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, fault in FAULTS.items() if fault.limits is not None and not fault.slow]
+)
 def test_a_plant_with_limits_of_its_own(name: str, tmp_path: Path) -> None:
     with Plant(tmp_path / "own", **(FAULTS[name].limits or {})) as own:
         own.up()

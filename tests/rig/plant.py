@@ -23,7 +23,7 @@ from tests.rig.client import Load, wait_for
 from tests.rig.consistency import Anomaly
 from tests.rig.hops import anomalies
 from tests.rig.memory import Memory
-from tests.rig.plantfile import ROBOTS, TEMPLATE, plantfile
+from tests.rig.plantfile import ALL_ROBOTS, ROBOTS, ROTATING, TEMPLATE, plantfile
 from tests.rig.ports import free_port
 from tests.rig.record import Record
 from tests.rig.steering import Steering
@@ -58,14 +58,14 @@ class Plant:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._spans: dict[int, list[tuple[float, float]]] = {}
         self._topics: Topics | None = None
-        self._since: dict[Place, int] = {}
+        self.since: dict[Place, int] = {}
         self._began = 0.0
         self._mark = 0
         self._watch = Watch(lambda: {n: at for n, at in self.ports.items() if n.startswith(SERVICES)})
         self._leases = Leases(self.store)
         self._memory = Memory(lambda: [(n, p.pid) for n, p in list(self._processes.items()) if n.startswith(SERVICES)])
         self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
-            f"CHAOS_{name}": f"key-{name}" for name in ROBOTS
+            f"CHAOS_{name}": f"key-{name}" for name in ALL_ROBOTS
         }
 
     # ---- life
@@ -108,7 +108,10 @@ class Plant:
         folder = self.config.parent
         (folder / "templates").mkdir(parents=True, exist_ok=True)
         (folder / "templates" / "probe.j2").write_text(TEMPLATE, encoding="utf-8")
-        text = text or plantfile(self.ports["sink"], self.ports["door"], self._limits)
+        for name in ROTATING:
+            if not (folder / name).exists():
+                (folder / name).write_text(f"{name}-0", encoding="utf-8")
+        text = text or plantfile(self.ports["sink"], self.ports["door"], self._limits, folder)
         self.config.write_text(text, encoding="utf-8")
 
     def publish(self) -> int:
@@ -263,7 +266,7 @@ class Plant:
         if self._topics:
             self._topics.close()
         self._topics = None
-        self._since = ends(self.bootstrap)
+        self.since = ends(self.bootstrap)
         self._began = time.time()
         self._mark = self.record_file.stat().st_size if self.record_file.exists() else 0
         self._watch.forget()
@@ -286,7 +289,7 @@ class Plant:
     def topics(self) -> Topics:
         """The witness's reader, which keeps what it has read."""
         if self._topics is None:
-            self._topics = Topics(self.bootstrap, self._since)
+            self._topics = Topics(self.bootstrap, self.since)
         return self._topics
 
     def load(self, prefix: str, rng: random.Random, receivers: Sequence[str] = ROBOTS, **more: Any) -> Load:
@@ -303,13 +306,13 @@ class Plant:
     def verdict(self, prefix: str, sent: Sequence[Any], within_s: float = 90.0) -> Verdict:
         """Waits for the end of everything, reads once more all that came since `begin`, and judges."""
         self.drained(prefix, sent, within_s)
-        fresh = Topics(self.bootstrap, self._since)
+        fresh = Topics(self.bootstrap, self.since)
         strange: list[Anomaly] = []
 
         def at_rest() -> bool:
             """The marks of a decided transaction are written one after the other."""
             fresh.more()
-            strange[:] = anomalies(self.topics(), fresh, self._since, sent)
+            strange[:] = anomalies(self.topics(), fresh, self.since, sent)
             return not any(one.kind == "torn" for one in strange)
 
         try:

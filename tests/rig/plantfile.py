@@ -1,29 +1,50 @@
-"""The configuration of a plant: twelve robots, and a route tree that does what an event's labels ask for."""
+"""The configuration of a plant: twelve usual robots and a few others, and a route tree that does what an event's labels
+ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 ROBOTS = tuple(f"r{n}" for n in range(1, 13))
+PARKING = ("r13", "r14", "r15")
+"""Receivers that want no repeat of what may have arrived."""
+LIMITED = ("r16", "r17")
+"""Receivers whose robots take LIMIT calls in any PERIOD_S seconds."""
+LIMIT, PERIOD_S = 10, 2
+ALL_ROBOTS = ROBOTS + PARKING + LIMITED
+ROTATING = ("turn1", "turn2", "turn3", "turn4")
+"""Clients whose tokens stand in files of their names beside the configuration."""
 TEMPLATE = """\
 {% if digest %}digest|{{ event.id }}|{{ receiver }}|{{ digest.count }}|
 {% else %}one|{{ event.id }}|{{ receiver }}|1|{{ data.n }}{% endif %}
 """
 
 
-def plantfile(sink: int, door: int, limits: Mapping[str, int]) -> str:
-    """The text of andon.yaml for these two ports."""
+def plantfile(sink: int, door: int, limits: Mapping[str, int], folder: Path) -> str:
+    """The text of andon.yaml in this folder, for these two ports."""
     listed = ", ".join(f"{name}: {value}" for name, value in limits.items())
-    base = f'base_url: "http://127.0.0.1:{sink}", limit: 100000/s'
-    channels = "\n".join(f"  {n}: {{kind: wecom_robot, keys: [env:CHAOS_{n}], {base}}}" for n in ROBOTS)
-    receivers = "\n".join(f"  {n}: {{channel: {n}, template: probe, merge: none}}" for n in ROBOTS)
-    also = "\n".join(f"    - {{matchers: ['also=\"{n}\"'], receiver: {n}, continue: true}}" for n in ROBOTS)
-    to = "\n".join(f"    - {{matchers: ['to=\"{n}\"'], receiver: {n}}}" for n in ROBOTS)
+    channels = "\n".join(_channel(name, sink) for name in ALL_ROBOTS)
+    receivers = "\n".join(_receiver(name) for name in ALL_ROBOTS)
+    also = "\n".join(f"    - {{matchers: ['also=\"{n}\"'], receiver: {n}, continue: true}}" for n in ALL_ROBOTS)
+    to = "\n".join(f"    - {{matchers: ['to=\"{n}\"'], receiver: {n}}}" for n in ALL_ROBOTS)
+    turning = "".join(f"  {name}: {{kind: http, token: 'file:{folder / name}'}}\n" for name in ROTATING)
     return (
         "version: 1\nkafka: {bootstrap: embedded}\n"
         f'listen: {{address: "127.0.0.1:{door}"}}\n'
         f"limits: {{{listed}}}\n"
-        "sources:\n  chaos: {kind: http, token: env:CHAOS_TOKEN}\n"
+        f"sources:\n  chaos: {{kind: http, token: env:CHAOS_TOKEN}}\n{turning}"
         f"channels:\n{channels}\nreceivers:\n{receivers}\n"
         f"route:\n  receiver: r1\n  routes:\n{also}\n{to}\n"
     )
+
+
+def _channel(name: str, sink: int) -> str:
+    limit = f"{LIMIT}/{PERIOD_S}s" if name in LIMITED else "100000/s"
+    base = f'base_url: "http://127.0.0.1:{sink}", limit: {limit}'
+    return f"  {name}: {{kind: wecom_robot, keys: [env:CHAOS_{name}], {base}}}"
+
+
+def _receiver(name: str) -> str:
+    ambiguous = ", on_ambiguous: park_unknown" if name in PARKING else ""
+    return f"  {name}: {{channel: {name}, template: probe, merge: none{ambiguous}}}"

@@ -34,6 +34,15 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Odd:
+    """An answer that was no success, in the way `how`, to the robot of this receiver."""
+
+    at: float
+    how: str
+    receiver: str
+
+
+@dataclass(frozen=True)
 class Move:
     """The lease of a partition of `andon.deliveries` moved between these two looks at it."""
 
@@ -83,6 +92,8 @@ class Record:
         self._moves = moves
         self.closed = closed or Closed()
         self.effects: list[Effect] = []
+        self.odd: list[Odd] = []
+        self.lured: list[str] = []
         self.gone: dict[int, float] = {}
         calls: dict[int, Effect] = {}
         with path.open("rb") as file:
@@ -99,6 +110,10 @@ class Record:
                     calls[line["call"]].answered = line["at"]
                 case "cut":
                     calls[line["call"]].cut = line["at"]
+                case "odd":
+                    self.odd.append(Odd(line["at"], line["how"], line["key"].removeprefix("key-")))
+                case "lured":
+                    self.lured.append(line["path"])
                 case "gone":
                     self.gone[line["connection"]] = line["at"]
 

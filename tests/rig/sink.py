@@ -5,11 +5,13 @@ A program of its own that imports nothing of Andon: `python sink.py PORT RECORD`
     open   a connection, with the process it comes from
     got    a call's body has been read: from here on the effect has happened
     told   the answer has been written
-    cut    the caller was gone before it had the whole answer
+    cut    the caller was gone before it had the whole answer, or the answer was none that it could read
+    odd    a call has been answered in a way (`how`) that is neither a success nor, if it says so, an effect
+    lured  somebody has followed a redirect to us
     gone   a connection has ended
 
 written before anything else happens, so a killed sink has forgotten nothing. `POST /_do` switches behaviour (see
-`Do`), `DELETE /_do` ends it, `GET /_now` counts calls that have been read and not answered.
+`Sink`), `DELETE /_do` ends it, `GET /_now` counts calls that have been read and not answered.
 """
 
 from __future__ import annotations
@@ -27,12 +29,20 @@ import time
 from typing import Any
 
 OK = {"errcode": 0, "errmsg": "ok"}
+PAGE = b"<html><body>Please log in to the network.</body></html>"
+REFUSALS = ("errcode", "throttle", "redirect")
+LURE = "/lure"
+FLOOD = 64 << 20
 
 
 class Sink:
-    """`do` maps a key, or "*", to {"what", "low", "high", "code"}: `late` answers after low to high seconds, `hang`
-    never, `drip` sends a byte of the answer every `low` seconds, `reset` breaks the connection, `errcode` answers
-    `code` and has no effect."""
+    """`do` maps a key, or "*", to {"what", "low", "high", "code", "after", "to", "chance"}.
+
+    With an effect: `late` answers after low to high seconds, `hang` never, `drip` sends a byte of the answer every
+    `low` seconds, `reset` breaks the connection, `html` answers a page, `huge` a body without end. Without one:
+    `errcode` answers `code`, `throttle` HTTP 429 with Retry-After `after`, `redirect` HTTP 302 with Location `to`.
+    Only the share `chance` of the calls is treated so, the others well.
+    """
 
     def __init__(self, record: str) -> None:
         self._file = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -40,7 +50,7 @@ class Sink:
         self._connections = 0
         self._pids: dict[int, int] = {}
         self.do: dict[str, dict[str, Any]] = {}
-        self.now = {"waiting": 0, "open": 0, "most_open": 0, "calls": 0}
+        self.now = {"waiting": 0, "open": 0, "most_open": 0, "calls": 0, "odd": 0, "most_sent": 0}
 
     def _write(self, what: str, **more: Any) -> None:
         line = json.dumps({"what": what, "at": time.time(), **more}, ensure_ascii=False)
@@ -54,6 +64,10 @@ class Sink:
                 method, path, body = request
                 if path.startswith("/_"):
                     await _answer(writer, self._administer(method, body))
+                    continue
+                if path.startswith(LURE):
+                    self._write("lured", path=path)
+                    await _answer(writer, OK)
                     continue
                 if number not in self._pids:
                     self._meet(number, writer)
@@ -87,8 +101,11 @@ class Sink:
         """Whether the connection can take another call."""
         key = path.rpartition("key=")[2]
         do = self.do.get(key) or self.do.get("*") or {"what": "answer"}
-        if do["what"] == "errcode":
-            await _answer(writer, {"errcode": do["code"], "errmsg": "as the test wants it"})
+        if random.random() >= do.get("chance", 1.0):
+            do = {"what": "answer"}
+        if do["what"] in REFUSALS:
+            self._odd(do["what"], key)
+            await _refuse(writer, do)
             return True
         posted = json.loads(body)
         self._calls += 1
@@ -98,13 +115,27 @@ class Sink:
         self._write("got", call=number, key=key, connection=connection, pid=self._pids[connection], text=text)
         self.now["waiting"] += 1
         try:
-            whole = await self._finish(do, reader, writer)
+            whole = await self._finish(do, key, reader, writer)
         finally:
             self.now["waiting"] -= 1
         self._write("told" if whole else "cut", call=number)
         return whole
 
-    async def _finish(self, do: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    def _odd(self, how: str, key: str) -> None:
+        self.now["odd"] += 1
+        self._write("odd", how=how, key=key)
+
+    async def _finish(
+        self, do: dict[str, Any], key: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        if do["what"] in ("reset", "html", "huge"):
+            self._odd(do["what"], key)
+        if do["what"] == "html":
+            await _page(writer, PAGE, "200 OK", "Content-Type: text/html")
+            return False
+        if do["what"] == "huge":
+            self.now["most_sent"] = max(self.now["most_sent"], await _flood(writer))
+            return False
         if do["what"] == "reset":
             packed = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, packed)
@@ -141,10 +172,35 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str, bytes] | Non
 
 
 async def _answer(writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
-    content = json.dumps(body).encode()
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(content))
-    writer.write(content)
+    await _page(writer, json.dumps(body).encode(), "200 OK", "Content-Type: application/json")
+
+
+async def _page(writer: asyncio.StreamWriter, content: bytes, status: str, header: str) -> None:
+    writer.write(f"HTTP/1.1 {status}\r\n{header}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
     await writer.drain()
+
+
+async def _refuse(writer: asyncio.StreamWriter, do: dict[str, Any]) -> None:
+    match do["what"]:
+        case "errcode":
+            await _answer(writer, {"errcode": do["code"], "errmsg": "as the test wants it"})
+        case "throttle":
+            await _page(writer, PAGE, "429 Too Many Requests", f"Retry-After: {do['after']}")
+        case "redirect":
+            await _page(writer, b"", "302 Found", f"Location: {do['to']}")
+
+
+async def _flood(writer: asyncio.StreamWriter) -> int:
+    """Sends until the caller has had enough; how many bytes that took."""
+    sent = 0
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        while sent < FLOOD:
+            writer.write(b" " * 65_536)
+            sent += 65_536
+            await writer.drain()
+    writer.transport.abort()
+    return sent
 
 
 async def _drip(writer: asyncio.StreamWriter, gone: asyncio.Future[bytes], pause: float) -> bool:

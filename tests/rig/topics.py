@@ -12,6 +12,7 @@ from uuid import uuid4
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
@@ -28,7 +29,7 @@ Place = tuple[str, int]  # topic and partition
 
 @dataclass(frozen=True)
 class Stored:
-    """A record as the broker has it."""
+    """A record as the broker has it; `at` is when it was appended, in seconds since 1970."""
 
     topic: str
     partition: int
@@ -36,6 +37,7 @@ class Stored:
     key: bytes
     value: bytes
     headers: dict[str, bytes]
+    at: float = 0.0
 
     def json(self) -> dict[str, Any] | None:
         """Its value, None when it is no JSON object."""
@@ -47,13 +49,14 @@ class Stored:
 
 
 class Topics:
-    """Reads committed records of all topics from the beginning, and goes on where it stopped at the next `more`.
+    """Reads the committed records of all topics from the beginning, and goes on where it stopped at the next `more`.
 
     `since` has offsets to begin at instead. Records stand in the order in which they were read.
     """
 
-    def __init__(self, bootstrap: str, since: Mapping[Place, int] | None = None) -> None:
+    def __init__(self, bootstrap: str, since: Mapping[Place, int] | None = None, *, committed: bool = True) -> None:
         self.bootstrap = bootstrap
+        self._level = "read_committed" if committed else "read_uncommitted"
         self._since = since or {}
         self.records: dict[str, list[Stored]] = {topic: [] for topic in ALL}
         self._consumer: Consumer | None = None
@@ -82,7 +85,7 @@ class Topics:
                 "bootstrap.servers": self.bootstrap,
                 "group.id": f"witness-{uuid4()}",
                 "enable.auto.commit": False,
-                "isolation.level": "read_committed",
+                "isolation.level": self._level,
                 "enable.partition.eof": True,
                 "fetch.message.max.bytes": 8 << 20,
                 "fetch.wait.max.ms": 20,
@@ -108,6 +111,7 @@ class Topics:
                     message.key() or b"",
                     message.value() or b"",
                     dict(message.headers() or ()),
+                    message.timestamp()[1] / 1000,
                 )
             )
         elif error.code() == KafkaError._PARTITION_EOF:
@@ -118,12 +122,13 @@ class Topics:
             self._consumer.close()
 
 
-def ends(bootstrap: str) -> dict[Place, int]:
-    """The next offset of every partition of every topic."""
+def ends(bootstrap: str, *, committed: bool = False) -> dict[Place, int]:
+    """The next offset of every partition of every topic; `committed`: how far a reader of what is committed gets."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     found = admin.list_topics(timeout=10).topics
     asked = {TopicPartition(topic, n): OffsetSpec.latest() for topic in ALL for n in found[topic].partitions}
-    answers = admin.list_offsets(asked, request_timeout=20).items()
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    answers = admin.list_offsets(asked, isolation_level=level, request_timeout=20).items()
     return {(place.topic, place.partition): future.result(30).offset for place, future in answers}
 
 

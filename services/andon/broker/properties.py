@@ -39,6 +39,9 @@ def server_properties(layout: Layout, seat: Seat, cluster: Sequence[Seat] = ()) 
         "transaction.state.log.replication.factor": copies,
         "transaction.state.log.min.isr": quorum,
         "transactional.id.expiration.ms": LONGEST_MS,
+        # A writer that hangs holds up all who read what is committed until its transaction is ended: looked for every
+        # 10 s by default, which would make 25 s of its 15.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 2_000,
         "group.initial.rebalance.delay.ms": 0,
         # One box has one user: the default buffer of the cleaner alone would take a quarter of the heap.
         "log.cleaner.dedupe.buffer.size": 32 << 20,

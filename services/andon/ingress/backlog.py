@@ -20,6 +20,7 @@ SETTLE_S = 1.0
 # Downstream first, so that a record on its way is not met twice. Ticketing is not on the way to people: a dead tracker
 # must not close the door.
 _COUNTED = ("egress", "routing", "enrichment")
+_TOPICS = (EVENTS, ENRICHED, DELIVERIES)
 
 
 class Backlog:
@@ -37,13 +38,17 @@ class Backlog:
         self._full = full
         self._clock = clock
         self._metrics = metrics
+        self._undecided = Undecided()
         self.waiting = 0
 
     async def run(self) -> None:
         """Refreshes until cancelled; while Kafka does not answer the last figure stays."""
         while True:
             try:
+                written = await asyncio.to_thread(self._cluster.ends, _TOPICS)
                 ends = await asyncio.to_thread(self._ends)
+                for topic, seconds in self._undecided.seconds(ends, written, self._clock.now()).items():
+                    self._metrics.undecided.labels(topic).set(seconds)
                 await self._clock.sleep(SETTLE_S)
                 self.waiting = await asyncio.to_thread(self._count, ends)
             except KafkaFailure as error:
@@ -51,7 +56,7 @@ class Backlog:
                 await self._clock.sleep(SETTLE_S)
 
     def _ends(self) -> dict[Home, int]:
-        return self._cluster.ends((EVENTS, ENRICHED, DELIVERIES), decided=True)
+        return self._cluster.ends(_TOPICS, decided=True)
 
     def _count(self, ends: Mapping[Home, int]) -> int:
         starts: dict[Home, int] = {}
@@ -68,6 +73,28 @@ class Backlog:
         if waiting >= self._full:
             waiting -= self._unread.gaps(starts, ends, self._full)
         return waiting
+
+
+class Undecided:
+    """For how long each partition's readers have been held up by a transaction that is not decided.
+
+    The offset up to which all is decided then stands still below the end. Offsets tell nothing of it otherwise: what
+    nobody may read yet is no lag.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[Home, tuple[int, float]] = {}
+
+    def seconds(self, decided: Mapping[Home, int], written: Mapping[Home, int], now: float) -> dict[str, float]:
+        """The longest of each topic, given offsets of which `written` are the older ones."""
+        longest: dict[str, float] = {}
+        for home, end in decided.items():
+            known, since = self._since.get(home, (-1, now))
+            if written.get(home, end) <= end or known != end:
+                since = now
+            self._since[home] = end, since
+            longest[home.topic] = max(longest.get(home.topic, 0.0), now - since)
+        return longest
 
 
 def open_items(note: str) -> int:

@@ -31,6 +31,12 @@ class Metrics:
         self.consumer_lag = Gauge(
             "andon_consumer_lag", "Offsets not yet taken in; markers count.", ["topic", "partition"], registry=r
         )
+        self.undecided = Gauge(
+            "andon_undecided_seconds",
+            "For how long an open transaction has held up what stands behind it, longest.",
+            ["topic"],
+            registry=r,
+        )
         end_to_end = Histogram(
             "andon_end_to_end_seconds",
             "From acceptance to delivery.",

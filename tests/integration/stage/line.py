@@ -14,6 +14,7 @@ import msgspec
 from andon.core.event import Event
 from andon.core.outcome import OutcomeRecord
 from andon.core.ports import Result, Stage
+from andon.kafka.connection import Connection
 from andon.kafka.topics import DLQ, OUTCOMES
 from andon.runtime.clock import SystemClock
 from andon.runtime.metrics import Metrics
@@ -58,13 +59,17 @@ class Line:
     # ---- the stage
 
     def runner(
-        self, stage: Stage[Event, Event] = passing, *, metrics: Metrics | None = None, **settings: Any
+        self,
+        stage: Stage[Event, Event] = passing,
+        *,
+        metrics: Metrics | None = None,
+        connection: Connection | None = None,
+        **settings: Any,
     ) -> StageRunner[Event]:
-        """A runner of the stage on this line."""
+        """A runner of the stage on this line, which may reach Kafka by another way than the witness."""
         given = {"service": self.service, "source": self.source, "sink": self.sink, "key": _subject, **settings}
-        return StageRunner(
-            StageSettings(**given), lambda: stage, self.kafka.connection, SystemClock(), metrics or Metrics(), lambda: 7
-        )
+        link = connection or self.kafka.connection
+        return StageRunner(StageSettings(**given), lambda: stage, link, SystemClock(), metrics or Metrics(), lambda: 7)
 
     @asynccontextmanager
     async def running(self, runner: StageRunner[Event]) -> AsyncIterator[asyncio.Task[None]]:

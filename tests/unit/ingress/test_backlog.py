@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from andon.core.event import Home
-from andon.ingress.backlog import SETTLE_S, Backlog, open_items
+from andon.ingress.backlog import SETTLE_S, Backlog, Undecided, open_items
 from andon.kafka.admin import Cluster
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.topics import DELIVERIES, ENRICHED, EVENTS
@@ -26,14 +26,16 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.end = {EVENTS: 0, ENRICHED: 0, DELIVERIES: 0}
+        self.undecided = {EVENTS: 0, ENRICHED: 0, DELIVERIES: 0}
         self.egress, self.routing, self.enrichment = (0, ""), (0, ""), (0, "")
         self.asked: list[str] = []
         self.away = False
 
-    def ends(self, topics: tuple[str, ...], *, decided: bool) -> dict[Home, int]:
-        assert decided, "what is undecided does not wait yet"
+    def ends(self, topics: tuple[str, ...], *, decided: bool = False) -> dict[Home, int]:
         if self.away:
             raise KafkaFailure("away")
+        if not decided:
+            return {Home(topic, 0): self.end[topic] + self.undecided[topic] for topic in topics}
         self.asked.append("ends")
         return {Home(topic, 0): self.end[topic] for topic in topics}
 
@@ -63,7 +65,8 @@ class Scene:
     def __init__(self) -> None:
         self.cluster, self.unread, self.clock = FakeCluster(), FakeUnread(), ManualClock()
         made = cast("Cluster", self.cluster), cast("Unread", self.unread)
-        self.backlog = Backlog(*made, FULL, self.clock, Metrics())
+        self.metrics = Metrics()
+        self.backlog = Backlog(*made, FULL, self.clock, self.metrics)
 
     async def settled(self, reached: int) -> None:
         """Returns once so many questions were asked."""
@@ -152,3 +155,47 @@ def test_while_kafka_does_not_answer_the_last_figure_stays() -> None:
 @pytest.mark.parametrize(("note", "items"), [("open=12", 12), ("", 0), ("open=", 0), ("open=-3", 0), ("other=9", 0)])
 def test_a_note_says_how_much_is_open(note: str, items: int) -> None:
     assert open_items(note) == items
+
+
+def held_up(scene: Scene, topic: str) -> float:
+    """What the metric says."""
+    found = scene.metrics.registry.get_sample_value("andon_undecided_seconds", {"topic": topic})
+    assert found is not None
+    return found
+
+
+def test_a_transaction_that_nobody_ends_is_told_of_though_nothing_behind_it_is_lag() -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        scene.cluster.undecided[ENRICHED] = 3
+        running = asyncio.create_task(scene.backlog.run())
+        await scene.settled(1)
+        for _ in range(20):
+            assert await scene.reading() == 0
+        await asyncio.sleep(0.05)
+        assert 18 * SETTLE_S <= held_up(scene, ENRICHED) <= 20 * SETTLE_S
+        assert held_up(scene, EVENTS) == 0
+        scene.cluster.end[ENRICHED], scene.cluster.undecided[ENRICHED] = 4, 0
+        await scene.reading()
+        await scene.reading()
+        await asyncio.sleep(0.05)
+        assert held_up(scene, ENRICHED) == 0
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_transactions_that_follow_each_other_hold_nobody_up() -> None:
+    undecided, home = Undecided(), Home(EVENTS, 0)
+    for second in range(30):
+        told = undecided.seconds({home: 100 * second}, {home: 100 * second + 50}, float(second))
+        assert told == {EVENTS: 0.0}
+
+
+def test_the_longest_of_a_topics_partitions_counts() -> None:
+    undecided, homes = Undecided(), [Home(EVENTS, n) for n in range(3)]
+    for second, written in ((0.0, 2), (4.0, 2)):
+        told = undecided.seconds(dict.fromkeys(homes, 1), {homes[0]: written, homes[1]: 1}, second)
+    assert told == {EVENTS: 4.0}
