@@ -26,7 +26,7 @@ from andon.kafka.producer import Publisher
 from andon.kafka.scan import Scan
 from andon.kafka.topics import EVENTS
 from andon.kafka.unread import Unread
-from andon.runtime.health import CannotListen, listen
+from andon.runtime.health import CannotListen, listening
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
 from andon.runtime.tracing import traced_log
@@ -98,7 +98,9 @@ async def run(host: Host) -> None:
     host.on_change(changed)
     runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
     await runner.setup()
-    await listen(runner, address, tls)
+    host_name, port = host_port(address)
+    with listening(address):
+        await web.TCPSite(runner, host_name, port, ssl_context=tls, backlog=1024).start()
     host.ready_when(lambda: requests.available)
     watching = asyncio.create_task(backlog.run())
     stopping = asyncio.create_task(host.stop.wait())
