@@ -182,6 +182,28 @@ def test_stores(url: str, tmp_path: Path) -> None:
     assert said(read(tmp_path, changed("version: 1\n", f"version: 1\nstore: {{url: '{url}'}}\n"))) == []
 
 
+@pytest.mark.parametrize("store", ["hosts: 2", "hosts: 2, url: 'sqlite:////data/andon/store'"])
+def test_sqlite_is_refused_for_several_hosts(store: str, tmp_path: Path) -> None:
+    (mistake,) = said(read(tmp_path, changed("version: 1\n", f"version: 1\nstore: {{{store}}}\n")))
+    assert "SQLite serves one host, not 2" in mistake
+    postgres = "hosts: 2, url: 'postgresql+psycopg://db/andon'"
+    assert said(read(tmp_path, changed("version: 1\n", f"version: 1\nstore: {{{postgres}}}\n"))) == []
+
+
+def test_what_an_address_elsewhere_names_is_looked_at_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = changed("version: 1\n", "version: 1\nstore: {url: 'env:STORE_URL', hosts: 2}\n")
+    assert said(read(tmp_path, text)) == []
+    monkeypatch.setenv("STORE_URL", "sqlite:////data/hidden")
+    (mistake,) = said(read(tmp_path, text))
+    assert "SQLite serves one host, not 2" in mistake
+    monkeypatch.setenv("STORE_URL", "mysql://andon:hidden@db/andon")
+    (mistake,) = said(read(tmp_path, text))
+    assert "must be sqlite:////folder or postgresql+psycopg://host/name" in mistake
+    assert "hidden" not in mistake
+
+
 def test_address_of_a_store_with_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(tmp_path, changed("version: 1\n", "version: 1\nstore: {url: 'env:STORE_URL'}\n")).settings
     assert settings.store.url == "env:STORE_URL"

@@ -26,6 +26,7 @@ COMMANDS = {
     "trace": "the whole path of an event",
     "status": "what runs, and where it listens",
     "dlq": "look at and redrive what was parked",
+    "store": "move, upgrade or adopt the desks' stores",
 }
 
 # Foreseen failures that don't carry an `exit_code` of their own: their text is the sentence to be read.

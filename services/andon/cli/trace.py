@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -193,13 +194,18 @@ def _stores(url: str, folder: Path, stack: ExitStack) -> Iterator[Any]:
     if not files and url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:///")).is_dir():
         yield from ((), None, None)
         return
+    from andon.core.work import StoreFailure
     from andon.kafka.topics import EVENTS
     from andon.store.lookup import look_into
     from andon.store.requests import RequestIndex
 
     yield [stack.enter_context(closing(RequestIndex(file, EVENTS))) for file in files]
     for desk in ("egress", "ticketing"):
-        found = look_into(url, desk)
+        try:
+            found = look_into(url, desk)
+        except StoreFailure as failure:  # the topics know the rest
+            print(f"andon trace: {failure}", file=sys.stderr)
+            found = None
         yield stack.enter_context(closing(found)) if found else None
 
 

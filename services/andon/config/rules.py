@@ -10,6 +10,7 @@ from andon.config.addresses import EMBEDDED, host_port, is_loopback
 from andon.config.mistakes import Path, hint
 from andon.config.plugs import GROUPS
 from andon.config.references import entries, routes
+from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.settings import Listen
 from andon.config.shapes import Found
 
@@ -65,14 +66,43 @@ def _kafka(data: Any) -> Iterator[Found]:
         yield Found(("kafka", "data"), "`data` is for the embedded node; a cluster of your own keeps its data itself")
 
 
+def is_store_address(url: str) -> bool:
+    """Whether the text can be the address of a store."""
+    scheme, colon, rest = url.partition("://")
+    return bool(colon and rest) and scheme in _STORES
+
+
 def _store(data: Any) -> Iterator[Found]:
-    url = entries(data, "store").get("url")
-    if isinstance(url, str) and not url.startswith(("env:", "file:")):
-        scheme, colon, rest = url.partition("://")
-        if not colon or not rest or scheme not in _STORES:
-            near = hint(scheme, _STORES) if colon else ""
-            text = f"`url` must be sqlite:////folder or postgresql+psycopg://host/name{near}"
-            yield Found(("store", "url"), text)
+    store = entries(data, "store")
+    url, hosts = store.get("url"), store.get("hosts")
+    if isinstance(url, str) and url.startswith(("env:", "file:")):
+        yield from _referred(url, hosts)
+        return
+    if isinstance(url, str) and not is_store_address(url):
+        scheme, colon, _ = url.partition("://")
+        near = hint(scheme, _STORES) if colon else ""
+        text = f"`url` must be sqlite:////folder or postgresql+psycopg://host/name{near}"
+        yield Found(("store", "url"), text)
+    elif url is None or str(url).startswith("sqlite:"):
+        yield from _one_host(hosts)
+
+
+def _referred(url: str, hosts: Any) -> Iterator[Found]:
+    """The address itself is looked at where this machine has it, and never shown."""
+    try:
+        address = SecretRef(url).reveal()
+    except (SecretMissing, ValueError):
+        return  # whoever needs it says so
+    if not is_store_address(address):
+        yield Found(("store", "url"), "what this names must be sqlite:////folder or postgresql+psycopg://host/name")
+    elif address.startswith("sqlite:"):
+        yield from _one_host(hosts)
+
+
+def _one_host(hosts: Any) -> Iterator[Found]:
+    if isinstance(hosts, int) and hosts > 1:
+        text = f"SQLite serves one host, not {hosts}: for several give `url` as postgresql+psycopg://host/name"
+        yield Found(("store", "hosts"), text)
 
 
 def _route_tree(data: Any) -> Iterator[Found]:
@@ -111,8 +141,13 @@ def _names(data: Any) -> Iterator[Found]:
             yield Found(("calendar", "time_intervals", name), "a name is not empty and has no blanks around it")
 
 
+def holds_secret(address: str) -> bool:
+    """Whether a password or a key stands in an address."""
+    return _SECRET_IN_ADDRESS.match(address) is not None
+
+
 def _secrets_in_addresses(data: Any, path: Path) -> Iterator[Found]:
-    if isinstance(data, str) and _SECRET_IN_ADDRESS.match(data):
+    if isinstance(data, str) and holds_secret(data):
         yield Found(
             path, "a secret stands in this address; secrets are written as env:NAME or file:/path, never as a value"
         )

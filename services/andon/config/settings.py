@@ -98,7 +98,10 @@ class Store(Section):
 
     url: str | None = None
     """`sqlite:////folder` (one file per desk, all processes on one host) or `postgresql+psycopg://host/name`, with a
-    password as `env:NAME` or `file:/path` of the whole; by default SQLite within the data directory."""
+    password as `env:NAME` or `file:/path` of the whole; by default SQLite within the data directory. See
+    docs/store.md."""
+    hosts: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """On how many hosts processes of the desks run. More than one needs PostgreSQL."""
 
     def address(self) -> str | None:
         """The url itself, also where the file only says where it is. Raises SecretMissing."""

@@ -13,6 +13,7 @@ import msgspec
 from andon.config.published import Published
 from andon.config.settings import Kafka
 from andon.core.ports import Clock
+from andon.core.work import StoreFailure
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection, connection
 from andon.runtime.clock import SystemClock
@@ -59,8 +60,13 @@ class Host:
 
     @property
     def store_url(self) -> str:
-        """The database the desks keep their work in."""
-        return self.published.settings.store.address() or f"sqlite:///{self.options.data.absolute() / 'store'}"
+        """The database the desks keep their work in. Raises SecretMissing, and StoreFailure for SQLite on several
+        hosts: the check of the file cannot always see what an `env:` names."""
+        store = self.published.settings.store
+        url = store.address() or f"sqlite:///{self.options.data.absolute() / 'store'}"
+        if store.hosts > 1 and url.startswith("sqlite:"):
+            raise StoreFailure(f"SQLite serves one host, and store.hosts is {store.hosts}: set store.url to PostgreSQL")
+        return url
 
     def ready_when(self, ready: Callable[[], bool]) -> None:
         """Tells what /readyz answers."""

@@ -15,25 +15,30 @@ from andon.store import postgresql, sqlite, tables
 from andon.store.rows import Rows
 
 T = TypeVar("T")
+BUSY = "being migrated or upgraded just now"
 _TRIES = 5
 
 
 class Database:
     """The tables of one desk, with transactions that are done again where that is safe. Safe for threads."""
 
-    def __init__(self, url: str, name: str, *, alone: bool = False) -> None:
-        """Opens the desk `name` under the store's URL, and makes its tables if there are none. It counts as in use
-        until it is closed; `alone` keeps everybody else away. Raises StoreFailure."""
+    def __init__(self, url: str, name: str, *, alone: bool = False, any_version: bool = False) -> None:
+        """Opens the desk `name` under the store's URL, and makes its tables if there are none.
+
+        It counts as in use until it is closed; `alone` keeps everybody else away. Raises StoreFailure, also for a
+        schema of `any_version` but today's unless that is wanted.
+        """
         self.name = name
         self.is_sqlite = url.startswith("sqlite:")
         self._held: int | None = None
+        self._keeper: Connection | None = None
         with self._opening():
             self._engine: Engine = (sqlite.sqlite_engine if self.is_sqlite else postgresql.postgres_engine)(url, name)
         try:
             self._failures = (SQLAlchemyError, postgresql.Lost, self._engine.dialect.loaded_dbapi.Error)
-            self._use(url, alone=alone)
             with self._opening():
-                self._prepare()
+                self._use(url, alone=alone)
+                self._prepare(any_version=any_version)
         except StoreFailure:
             self.close()
             raise
@@ -46,15 +51,20 @@ class Database:
             raise StoreFailure(f"the store {self.name} cannot be opened: {plain(error)}") from None
 
     def _use(self, url: str, *, alone: bool) -> None:
-        if not self.is_sqlite:
-            postgresql.hold_each(self._engine, self.name)
-            return
-        with self._opening():
+        if self.is_sqlite:
             self._held = sqlite.hold(url, self.name, alone=alone)
-        if self._held is None:
-            raise StoreFailure(f"the store {self.name} is being migrated or upgraded just now: start again after that")
+            held = self._held is not None
+        elif alone:
+            self._keeper = self._engine.connect()
+            held = postgresql.held_alone(self._keeper, self.name)
+        else:
+            postgresql.hold_each(self._engine, self.name)
+            held = True
+        if not held:
+            busy = "in use: stop every process of the desk first" if alone else f"{BUSY}: start again after that"
+            raise StoreFailure(f"the store {self.name} is {busy}")
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, any_version: bool) -> None:
         """Makes the tables if there are none. One transaction, for processes start at once."""
         with self._engine.begin() as connection:
             if not self.is_sqlite:
@@ -62,9 +72,43 @@ class Database:
             if not inspect(connection).has_table(tables.schema.name):
                 tables.metadata.create_all(connection)
                 connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
-            found = int(connection.execute(select(tables.schema.c.version)).scalar_one())
-        if found != tables.SCHEMA_VERSION:
-            raise StoreFailure(f"the store {self.name} has schema {found}, this version needs {tables.SCHEMA_VERSION}")
+            if not any_version:
+                self.require_today(connection)
+                self._ours(connection)
+
+    def version(self, connection: Connection) -> int:
+        """Which schema the tables have."""
+        return int(connection.execute(select(tables.schema.c.version)).scalar_one())
+
+    def require_today(self, connection: Connection) -> None:
+        """Raises StoreFailure for another schema than this version's."""
+        found, today = self.version(connection), tables.SCHEMA_VERSION
+        if found < today:
+            raise StoreFailure(
+                f"the store {self.name} has schema {found}, this version needs {today}: stop every process of the "
+                "desk and say `andon store upgrade`"
+            )
+        if found > today:
+            raise StoreFailure(
+                f"the store {self.name} has schema {found}, this version knows {today} at most: it was used by a later "
+                "version of Andon, run that one"
+            )
+
+    def _ours(self, connection: Connection) -> None:
+        kept = {row.key: row.value for row in connection.execute(select(tables.about))}
+        if moved := kept.get("moved"):
+            raise StoreFailure(
+                f"the store {self.name} was migrated to {moved}, and what stands here is old: set store.url to where "
+                "it is now"
+            )
+        machine = sqlite.machine() if self.is_sqlite else None
+        if machine and "machine" not in kept:
+            connection.execute(tables.about.insert().values(key="machine", value=machine))
+        elif machine and machine != kept["machine"]:
+            raise StoreFailure(
+                f"the store {self.name} is SQLite and belongs to another machine: several hosts need PostgreSQL "
+                "(docs/store.md); if it was moved here, and nothing uses it there, say `andon store adopt`"
+            )
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, after one transaction. It may be called again, after nothing of it was kept."""
@@ -115,6 +159,9 @@ class Database:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
         self._engine.dispose()
         if self._held is not None:
             os.close(self._held)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, select
+from sqlalchemy import Connection, Engine, RowMapping, create_engine, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from andon.core.event import Home
@@ -16,6 +15,8 @@ from andon.core.outcome import Outcome
 from andon.core.work import Entry, StoreFailure
 from andon.store import ledger
 from andon.store.database import plain
+from andon.store.postgresql import postgres_engine
+from andon.store.sqlite import file_of
 from andon.store.tables import attempt, item, lease, memo
 
 _outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
@@ -68,6 +69,11 @@ class Lookup:
             found = connection.execute(select(lease.c.partition, lease.c.offset).where(where)).all()
         return {Home(topic, row.partition): row.offset for row in found}
 
+    def is_there(self) -> bool:
+        """Whether the desk has ever had a store here."""
+        with self._reading() as connection:
+            return inspect(connection).has_table(item.name)
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -81,14 +87,30 @@ class Lookup:
 
 
 def look_into(url: str, name: str) -> Lookup | None:
-    """The store of the desk `name` under the store's URL; None when a SQLite store is not there."""
+    """The store of the desk `name` under the store's URL; None when it is not there. Raises StoreFailure."""
     if not url.startswith("sqlite:"):
-        return Lookup(create_engine(url, execution_options={"postgresql_readonly": True}), name)
-    file = Path(url.removeprefix("sqlite:///")) / f"{name}.sqlite"
+        return _in_postgresql(url, name)
+    file = file_of(url, name)
     if not file.is_file():
         return None
     address = f"sqlite:///file:{file.absolute().as_uri().removeprefix('file://')}?mode=ro&uri=true"
     return Lookup(create_engine(address, connect_args={"timeout": 5.0}), name)
+
+
+def _in_postgresql(url: str, name: str) -> Lookup | None:
+    try:
+        found = Lookup(postgres_engine(url, name, looking=True), name)
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        raise StoreFailure(f"the store {name} cannot be read: {plain(error)}") from None
+    try:
+        there = found.is_there()
+    except StoreFailure:
+        found.close()
+        raise
+    if there:
+        return found
+    found.close()
+    return None
 
 
 def _kept(row: RowMapping, entries: list[Entry]) -> Kept:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Words(TypeDecorator[str]):
@@ -142,4 +142,12 @@ outbox = Table(
     Column("value", LargeBinary),
     Column("headers", LargeBinary, nullable=False),
     PrimaryKeyConstraint("topic", "partition", "id"),
+)
+
+# What holds of the store as a whole: `machine` (the one a SQLite store belongs to), `moved` (where it went).
+about = Table(
+    "about",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from andon.core.work import StoreFailure, Write
+from andon.store import sqlite, upkeep
 from andon.store.desk import SqlDeskStore
 from tests.unit.desk.items import HOME, item
 
@@ -54,15 +55,6 @@ def test_a_store_that_became_read_only_is_a_store_failure(tmp_path: Path) -> Non
     store.close()
 
 
-def test_another_schema_version_is_refused_by_number(tmp_path: Path) -> None:
-    SqlDeskStore(f"sqlite:///{tmp_path}", "desk").close()
-    with sqlite3.connect(tmp_path / "desk.sqlite") as raw:
-        raw.execute("UPDATE schema_version SET version = 99")
-    raw.close()
-    with pytest.raises(StoreFailure, match="has schema 99, this version needs"):
-        SqlDeskStore(f"sqlite:///{tmp_path}", "desk")
-
-
 def test_every_commit_is_on_disk_before_it_returns(tmp_path: Path) -> None:
     store = SqlDeskStore(f"sqlite:///{tmp_path}", "desk")
     with store._database._engine.connect() as connection:
@@ -77,3 +69,47 @@ def test_an_unknown_driver_is_a_store_failure_that_shows_no_address() -> None:
     with pytest.raises(StoreFailure) as failure:
         SqlDeskStore("nosuch://user:hidden@host/db", "desk")
     assert "hidden" not in str(failure.value)
+
+
+def test_a_store_of_another_machine_is_refused_until_it_is_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store'}"
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.write_text("a" * 32)
+    there.write_text("b" * 32)
+    monkeypatch.setattr(sqlite, "_MACHINE_IDS", (here,))
+    store = SqlDeskStore(url, "desk")
+    store.acquire(HOME, "x", 0.0)
+    store.close()
+    SqlDeskStore(url, "desk").close()
+    monkeypatch.setattr(sqlite, "_MACHINE_IDS", (there,))
+    with pytest.raises(StoreFailure, match="belongs to another machine: several hosts need PostgreSQL"):
+        SqlDeskStore(url, "desk")
+    assert upkeep.adopt(url, "desk")
+    assert not upkeep.adopt(url, "desk")
+    again = SqlDeskStore(url, "desk")
+    assert again.acquire(HOME, "x", 0.0).epoch == 2
+    again.close()
+    monkeypatch.setattr(sqlite, "_MACHINE_IDS", (here,))
+    with pytest.raises(StoreFailure, match="belongs to another machine"):
+        SqlDeskStore(url, "desk")
+
+
+def test_a_machine_without_an_id_uses_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_MACHINE_IDS", (tmp_path / "none",))
+    SqlDeskStore(f"sqlite:///{tmp_path}", "desk").close()
+    with pytest.raises(StoreFailure, match="has no id of its own"):
+        upkeep.adopt(f"sqlite:///{tmp_path}", "desk")
+
+
+def test_a_network_file_system_is_refused_by_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+        f"99 21 0:50 / {tmp_path}/far rw,relatime - nfs4 server:/export rw\n"
+    )
+    monkeypatch.setattr(sqlite, "MOUNTS", mounts)
+    SqlDeskStore(f"sqlite:///{tmp_path}/near", "desk").close()
+    with pytest.raises(StoreFailure, match=r"network file system \(nfs4\)"):
+        SqlDeskStore(f"sqlite:///{tmp_path}/far/store", "desk")

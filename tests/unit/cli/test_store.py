@@ -1,0 +1,82 @@
+"""`andon store` from the command line: what it is given, what it says, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from andon.cli import main as frame
+from andon.core.work import Write
+from andon.store.desk import SqlDeskStore
+from tests.unit.desk.items import HOME, item
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'old'}"
+    with closing(SqlDeskStore(url, "egress")) as store:
+        store.acquire(HOME, "egress-0", 0.0)
+        store.commit([Write(HOME, 1, offset=3, taken=[item(1), item(2)])])
+    return url
+
+
+def test_a_migration_says_what_went_and_what_to_do_next(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = f"sqlite:///{tmp_path / 'new'}"
+    assert frame.main(["store", "migrate", source, target]) == 0
+    told = capsys.readouterr()
+    assert "egress: 1 lease, 2 item, 0 attempt, 0 memo, 0 outbox; counts and digests agree" in told.out
+    assert "set store.url" in told.out
+    assert "egress: item 2 of 2" in told.err
+    assert frame.main(["store", "migrate", source, target]) == 1
+    assert "was migrated to SQLite" in capsys.readouterr().err
+    with closing(SqlDeskStore(target, "egress")) as store:
+        assert len(store.acquire(HOME, "x", 0.0).items) == 2
+
+
+def test_a_migration_in_json(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["store", "migrate", source, f"sqlite:///{tmp_path / 'new'}", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["egress"]["item"]["rows"] == 2
+    assert told.err == ""
+
+
+def test_a_running_desk_is_named_and_nothing_is_moved(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(SqlDeskStore(source, "egress")):
+        assert frame.main(["store", "migrate", source, f"sqlite:///{tmp_path / 'new'}"]) == 1
+    assert "the store egress is in use: stop every process of the desk first" in capsys.readouterr().err
+    SqlDeskStore(source, "egress").close()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("postgresql+psycopg://andon:hidden@db/andon", "a password stands in this address"),
+        ("env:NO_SUCH_STORE", "the environment variable NO_SUCH_STORE is not set"),
+        ("mysql://db/andon", "a store is sqlite:////folder"),
+        ("/data/store", "a store is sqlite:////folder"),
+    ],
+)
+def test_a_place_that_is_none(place: str, said: str, source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["store", "migrate", source, place]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "hidden" not in told
+
+
+def test_upgrade_and_adopt_take_the_store_of_the_data_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--config", str(tmp_path / "none.yaml"), "--data", str(tmp_path)]
+    assert frame.main(["store", "upgrade", *common]) == 1
+    assert capsys.readouterr().out == "no desk has a store there\n"
+    SqlDeskStore(f"sqlite:///{tmp_path / 'store'}", "ticketing").close()
+    assert frame.main(["store", "upgrade", *common]) == 0
+    assert capsys.readouterr().out.startswith("ticketing: schema ")
+    assert frame.main(["store", "adopt", "postgresql+psycopg://db/andon"]) == 2
