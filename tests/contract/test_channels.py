@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from andon.core.specimen import ChannelSpecimen, TopicSpecimen
 from andon.runtime.registry import Registry
+from andon.testing import contract_topics
 from andon.testing.contract_channels import LAWS, run
 from andon.testing.rig import ContractBroken
 from tests.contract import hook_channel as hook
+from tests.rig.kafka import Kafka
 
 GROUP = "andon.channels"
 REGISTRY = Registry({GROUP: {"hook": hook.Hook}})
@@ -40,10 +43,26 @@ BROKEN = [
 ]
 
 
+def kinds(specimen: type) -> list[str]:
+    """The channels whose specimen is of this type: each has its contract."""
+    return [kind for kind in REGISTRY.kinds(GROUP) if isinstance(REGISTRY.plug_in(GROUP, kind).specimen, specimen)]
+
+
 @pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("kind", REGISTRY.kinds(GROUP))
+@pytest.mark.parametrize("kind", kinds(ChannelSpecimen))
 def test_channel_keeps_the_law(kind: str, name: str) -> None:
     run(name, REGISTRY.plug_in(GROUP, kind))
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("name", contract_topics.LAWS)
+@pytest.mark.parametrize("kind", kinds(TopicSpecimen))
+def test_channel_of_events_keeps_the_law(kind: str, name: str, kafka: Kafka) -> None:
+    contract_topics.run(name, REGISTRY.plug_in(GROUP, kind), kafka.bootstrap, kafka.topic("contract"))
+
+
+def test_every_channel_has_a_contract() -> None:
+    assert sorted(kinds(ChannelSpecimen) + kinds(TopicSpecimen)) == sorted(REGISTRY.kinds(GROUP))
 
 
 @pytest.mark.parametrize(("channel", "name"), BROKEN)

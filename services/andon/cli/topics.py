@@ -30,7 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         where.option(one)
         one.set_defaults(func=where.reported(command))
     offsets = commands.add_parser("offsets", help="a group's offsets; --restore mends missing ones")
-    offsets.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(MEMBERS)}, with or without andon-")
+    groups = f"{', '.join(MEMBERS)} or source-NAME, with or without andon-"
+    offsets.add_argument("group", type=_service, metavar="GROUP", help=groups)
     offsets.add_argument("--restore", action="store_true", help="commit what the missing ones must have been")
     offsets.add_argument("--yes", action="store_true", help="do not ask")
     where.option(offsets)
@@ -51,8 +52,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _service(text: str) -> str:
     name = text.removeprefix("andon-")
-    if name not in MEMBERS:
-        raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(MEMBERS)}")
+    if name not in MEMBERS and not name.startswith("source-"):
+        raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(MEMBERS)} and source-NAME")
     return name
 
 
@@ -129,7 +130,7 @@ def _check(args: argparse.Namespace) -> int:
 def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
     from andon.kafka.admin import Cluster
     from andon.kafka.scan import Scan
-    from andon.kafka.topics import READERS, TOPICS, group_of
+    from andon.kafka.topics import TOPICS, group_of
     from andon.runtime.bootstrap import read_board
     from andon.runtime.offsets import standing
 
@@ -144,34 +145,48 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
             actual = there[topic.name]["settings"].get(name)
             if actual != wanted:
                 yield f"{topic.name} has {name}={actual}, the configuration says {wanted}"
-    recorded = read_board(place.link).recorded
+    board = read_board(place.link)
+    recorded = board.recorded
     if recorded is None:
         yield "nothing is recorded in andon.config; `andon apply` publishes a configuration"
     for name, count in (recorded.partitions if recorded else {}).items():
         if name in there and there[name]["partitions"] != count:
             yield f"{name} has {there[name]['partitions']} partitions, {count} were recorded: services refuse to start"
     scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
-    for service in READERS:
-        lost = [str(one.home.partition) for one in standing(scan, cluster, service) if one.committed is None]
+    for service, read in _readers(board).items():
+        lost = [str(one.home.partition) for one in standing(scan, cluster, service, read) if one.committed is None]
         if lost:
             yield (
-                f"{group_of(service)} has no offset on {READERS[service]} {', '.join(lost)}; "
+                f"{group_of(service)} has no offset on {read} {', '.join(lost)}; "
                 f"`andon topics offsets {group_of(service)} --restore` mends it"
             )
+
+
+def _readers(board: Any) -> Mapping[str, str]:
+    """Service → the topic it reads, sources of the configuration in force among them."""
+    from andon.runtime.feeds import readers_of
+    from andon.runtime.registry import Registry
+
+    return readers_of(board.newest.settings if board.newest else None, Registry())
 
 
 def _offsets(args: argparse.Namespace) -> int:
     """Exit code 1 when an offset is missing and was not restored."""
     from andon.kafka.admin import Cluster
+    from andon.kafka.errors import KafkaFailure
     from andon.kafka.scan import Scan
     from andon.kafka.topics import group_of
     from andon.runtime import offsets
+    from andon.runtime.bootstrap import read_board
     from andon.runtime.clock import SystemClock
 
     place = where.cluster(args)
+    topic = _readers(read_board(place.link)).get(args.group)
+    if topic is None:
+        raise KafkaFailure(f"the configuration in force has no {args.group} that reads a topic")
     with ExitStack() as stack:
         scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
-        found = offsets.standing(scan, cluster, args.group)
+        found = offsets.standing(scan, cluster, args.group, topic)
         missing = [one for one in found if one.committed is None]
         if not missing or not args.restore:
             _show(args, found, {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 import msgspec
@@ -59,16 +59,25 @@ class Wire(Protocol):
         """
 
 
+class Link(Protocol):
+    """How to reach a Kafka cluster."""
+
+    def client(self) -> dict[str, Any]:
+        """The settings of a client of it; secrets are among them."""
+
+
 class Context(msgspec.Struct, frozen=True):
     """What every plug-in is given beside its `Config`: plug-ins are built as `cls(config, context)`.
 
-    `name` is the name it has in andon.yaml, `directory` the folder relative file names start from.
+    `name` is the name it has in andon.yaml, `directory` the folder relative file names start from. `kafka` is Andon's
+    own cluster, for a plug-in that uses it.
     """
 
     name: str
     directory: Path
     clock: Clock
     wire: Wire
+    kafka: Link | None = None
 
 
 class Result(msgspec.Struct, Generic[Out], frozen=True):
@@ -149,6 +158,17 @@ class Channel(Protocol):
         """Makes one vendor call; a receipt per recipient. Raises `Retryable` or `Rejected`."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class EventChannel(Protocol):
+    """A channel to programs: it takes the event itself instead of a text, never several as one.
+
+    Its other side knows a repeat by the id of the delivery, so what is unknown is sent again.
+    """
+
+    def content(self, event: Event, /) -> Content:
+        """What `send` is given for this event. Pure. Raises `Rejected`."""
 
 
 class ChannelConfig(Protocol):

@@ -8,7 +8,17 @@ from typing import Any
 import msgspec
 
 BASE = "{base}"
+TOPIC = "{topic}"
 REFERENCE = "env:ANDON_CONTRACT_SECRET"
+
+
+class TopicSpecimen(msgspec.Struct, frozen=True):
+    """The class attribute `specimen` of a channel that takes events and writes them to a topic of Kafka.
+
+    In `options`, the text `{base}` stands for the address of a broker and `{topic}` for the name of a topic.
+    """
+
+    options: Mapping[str, Any]
 
 
 class ChannelSpecimen(msgspec.Struct, frozen=True):

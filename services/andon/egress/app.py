@@ -18,10 +18,10 @@ async def run(host: Host) -> None:
     """Runs egress until the host stops."""
     registry, settings = Registry(), host.published.settings
     wire = HttpWire(proxy=settings.site.proxy)
-    work = EgressWork(Receivers(host.published, registry, wire, host.clock), host.metrics)
+    work = EgressWork(Receivers(host.published, registry, wire, host.clock, host.connection), host.metrics)
 
     async def changed(published: Published) -> None:
-        old, work.receivers = work.receivers, Receivers(published, registry, wire, host.clock)
+        old, work.receivers = work.receivers, Receivers(published, registry, wire, host.clock, host.connection)
         await old.close()
 
     bounds = DeskSettings(

@@ -16,7 +16,7 @@ from andon.core.event import Home, Position, accepted_at
 from andon.core.failure import Rejected
 from andon.core.outcome import Attempt, Delivered, Outcome, OutcomeRecord, Parked, RecipientState, name_of
 from andon.core.policy import QueuePolicy
-from andon.core.ports import Call, Content, Receipt
+from andon.core.ports import Call, Content, EventChannel, Receipt
 from andon.core.reason import Reason
 from andon.core.work import Entry, Item, Note
 from andon.egress.receivers import Receivers, Served
@@ -64,10 +64,14 @@ class EgressWork:
             born=accepted_at(event),
             body=record.value,
             urgent=delivery.urgent,
-            # A receiver that refuses merging by rate still merges what its queue cannot hold.
-            group=delivery.group or "",
+            # A receiver that refuses merging by rate still merges what its queue cannot hold; one of events never does.
+            group=None if self._events(delivery.receiver) else delivery.group or "",
         )
         return Taken(item)
+
+    def _events(self, receiver: str) -> EventChannel | None:
+        served = self.receivers.get(receiver)
+        return served.events if served else None
 
     def policy(self, queue: str) -> QueuePolicy:
         receiver = self.receivers.get(queue)
@@ -134,6 +138,8 @@ class EgressWork:
     def _sending(self, item: Item, delivery: Delivery, receiver: Served) -> Sending:
         """The parts as the next call wants them. Once one was sent they stay as they were rendered then; only what is
         sent again gets its mark, and more parts if it has become too long."""
+        if receiver.events:
+            return Sending((receiver.events.content(delivery.event),))
         if item.parts is None:
             rendered = self.receivers.renderer.render(
                 delivery, receiver.kind, receiver.template, item.carried, repeat=item.marked

@@ -10,42 +10,51 @@ import msgspec
 
 from andon.config.published import Published
 from andon.config.settings import Receiver
-from andon.core.policy import Limit, Merge, QueuePolicy
-from andon.core.ports import Channel, ChannelConfig, Clock, Context, Wire
+from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
+from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, Link, Wire
 from andon.egress.render import Renderer
 from andon.runtime.registry import Registry
 
 GROUP = "andon.channels"
+# A broker answers many at once, and a subject's own stay in order anyway.
+_IN_FLIGHT = 32
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A receiver with everything its deliveries need."""
+    """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts."""
 
     channel: Channel
     kind: str
     template: str
     policy: QueuePolicy
+    events: EventChannel | None = None
 
 
 class Receivers(Mapping[str, Served]):
     """Receivers by name. Builds every channel once; raises what a plug-in raises when it cannot be built."""
 
-    def __init__(self, published: Published, registry: Registry, wire: Wire, clock: Clock) -> None:
+    def __init__(
+        self, published: Published, registry: Registry, wire: Wire, clock: Clock, kafka: Link | None = None
+    ) -> None:
         settings = published.settings
         self.renderer = Renderer(published.files, settings.templates.missing, settings.site.zone)
         self._channels: dict[str, Channel] = {}
         self._served: dict[str, Served] = {}
         configs: dict[str, ChannelConfig] = {}
         for name, plug in settings.channels.items():
-            context = Context(name, Path(published.directory), clock, wire)
+            context = Context(name, Path(published.directory), clock, wire, kafka)
             configs[name] = cast("ChannelConfig", registry.config(GROUP, plug))
             self._channels[name] = registry.build(GROUP, plug, context)
         for name, receiver in settings.receivers.items():
+            channel = self._channels[receiver.channel]
+            policy = policy_of(receiver, configs[receiver.channel], settings.limits.queue)
+            events = channel if isinstance(channel, EventChannel) else None
             self._served[name] = Served(
-                self._channels[receiver.channel],
+                channel,
                 settings.channels[receiver.channel].kind,
                 receiver.template,
-                policy_of(receiver, configs[receiver.channel], settings.limits.queue),
+                _of_events(policy) if events else policy,
+                events,
             )
 
     def __getitem__(self, name: str) -> Served:
@@ -79,6 +88,17 @@ def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePoli
         merge=merge,
         cap=cap,
         on_ambiguous=receiver.on_ambiguous,
+    )
+
+
+def _of_events(policy: QueuePolicy) -> QueuePolicy:
+    """The same for a channel that wants events: none becomes part of another, and the other side knows a repeat."""
+    again = policy.on_ambiguous is not OnAmbiguous.PARK_UNKNOWN
+    return msgspec.structs.replace(
+        policy,
+        merge=None,
+        in_flight=_IN_FLIGHT,
+        on_ambiguous=OnAmbiguous.RESEND_KEYED if again else policy.on_ambiguous,
     )
 
 

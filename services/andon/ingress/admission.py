@@ -40,6 +40,10 @@ class Admission:
         self._waiting = waiting
         self._drain = Drain(clock)
 
+    def full(self) -> bool:
+        """Whether the backlog is full."""
+        return self._waiting() >= self._backlog
+
     def enter(self, events: int) -> bool:
         """Takes places for 1 to `window` events if they are free now; False: `wait` for them. Raises Over."""
         waiting = self._waiting()

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from aiohttp import web
 
 from andon.config.addresses import host_port, is_loopback
+from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
-from andon.core.ports import Context, Wire
+from andon.core.ports import Clock, Context, Source, Wire
 from andon.ingress.admission import Admission
 from andon.ingress.api import application
 from andon.ingress.backlog import Backlog
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
+from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.log import KafkaLog
 from andon.ingress.requests import Requests
 from andon.ingress.sources.http import HttpSource
@@ -26,27 +29,30 @@ from andon.kafka.producer import Publisher
 from andon.kafka.scan import Scan
 from andon.kafka.topics import EVENTS
 from andon.kafka.unread import Unread
+from andon.runtime.feeds import Feed, feeds_of
 from andon.runtime.health import CannotListen, listening
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
 from andon.runtime.tracing import traced_log
 from andon.store.requests import RequestIndex
 
-GROUP = "andon.sources"
 # The door seldom reads, and its memory is for requests: little is fetched ahead.
 _SPARING = {"queued.min.messages": 2_000, "queued.max.messages.kbytes": 8_192}
 
 
-def clients_of(published: Published, registry: Registry, host: Host) -> Clients:
-    """The configured sources of kind `http`, as clients with their tokens."""
+def sources_of(published: Published, registry: Registry, host: Host) -> dict[str, Source]:
+    """The configured sources by name."""
     sources = {}
     for name, plug in published.settings.sources.items():
         # Sources that only parse need no way out.
         context = Context(name, Path(published.directory), host.clock, cast("Wire", None))
-        source = registry.build(GROUP, plug, context)
-        if isinstance(source, HttpSource):
-            sources[name] = source
-    return Clients(sources, host.clock)
+        sources[name] = registry.build(SOURCES, plug, context)
+    return sources
+
+
+def clients_of(sources: Mapping[str, Source], clock: Clock) -> Clients:
+    """The sources of kind `http`, as clients with their tokens."""
+    return Clients({name: one for name, one in sources.items() if isinstance(one, HttpSource)}, clock)
 
 
 def tls_of(listen: Listen) -> ssl.SSLContext | None:
@@ -83,8 +89,18 @@ async def run(host: Host) -> None:
     admission = Admission(limits.window, limits.backlog, lambda: backlog.waiting, host.clock)
     host.metrics.window_cap.labels("ingress").set(limits.window)
     host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))
+    sources = sources_of(host.published, registry, host)
+    feeds = Feeds(host.connection, host.clock, host.metrics, host.spans, host.slot, fatal)
+
+    def fed(published: Published, sources: Mapping[str, Source]) -> dict[str, tuple[Feed, Reading]]:
+        found = feeds_of(published.settings, registry)
+        return {
+            service: (feed, Reading(feed.source, sources[feed.source], limits.body, admission.full, host.clock))
+            for service, feed in found.items()
+        }
+
     door = Door(
-        clients_of(host.published, registry, host),
+        clients_of(sources, host.clock),
         traced_log(KafkaLog(publisher), host.spans, host.clock),
         requests,
         admission,
@@ -93,7 +109,9 @@ async def run(host: Host) -> None:
     )
 
     async def changed(published: Published) -> None:
-        door.clients = clients_of(published, registry, host)
+        newer = sources_of(published, registry, host)
+        door.clients = clients_of(newer, host.clock)
+        await feeds.take(fed(published, newer), limits.window, published.version)
 
     host.on_change(changed)
     runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
@@ -101,7 +119,8 @@ async def run(host: Host) -> None:
     host_name, port = host_port(address)
     with listening(address):
         await web.TCPSite(runner, host_name, port, ssl_context=tls, backlog=1024).start()
-    host.ready_when(lambda: requests.available)
+    await feeds.take(fed(host.published, sources), limits.window, host.published.version)
+    host.ready_when(lambda: requests.available and feeds.assigned)
     watching = asyncio.create_task(backlog.run())
     stopping = asyncio.create_task(host.stop.wait())
     try:
@@ -112,7 +131,7 @@ async def run(host: Host) -> None:
     finally:
         for task in (watching, stopping):
             task.cancel()
-        await runner.cleanup()
+        await asyncio.gather(runner.cleanup(), feeds.close())
         await asyncio.to_thread(publisher.close)
         await requests.close()
         index.close()

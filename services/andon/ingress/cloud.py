@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -24,8 +24,6 @@ from andon.core.reason import Reason
 from andon.core.translation import event_of
 from andon.ingress.sent import Sent
 from andon.ingress.strict import DEPTH, explain, repeated_key, too_deep
-
-Value = TypeVar("Value")
 
 HTTP = "ce-"
 KAFKA = "ce_"
@@ -73,15 +71,14 @@ def structured(raw: bytes) -> CloudEvent:
 
 
 def binary(attributes: Mapping[str, str], content_type: str | None, body: bytes) -> CloudEvent:
-    """The event whose attributes the transport carries; the body is its data, and no body is none. Raises Invalid."""
+    """The event whose attributes the transport carries; the body is its data, JSON unless its type is
+    another, and no body is none. Raises Invalid."""
     given = dict(attributes)
     if "datacontenttype" in given:
         raise Invalid(Reason.INVALID, "'datacontenttype' is the content type in binary form", "datacontenttype")
     if content_type is not None:
         cloudevents.require_readable(content_type)
         given["datacontenttype"] = content_type
-    elif body:
-        raise Invalid(Reason.MEDIA_TYPE, "data needs a content type", "datacontenttype")
     return cloudevents.checked(given, _data(content_type or cloudevents.JSON, body) if body else UNSET)
 
 
@@ -109,25 +106,28 @@ def _value(raw: bytes) -> Any:
 
 def http_attributes(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The attributes in the headers of a request. Raises Invalid."""
-    found = _prefixed(HTTP, ((name.lower(), value) for name, value in headers))
+    found = attributes_of(((name.lower(), value) for name, value in headers), HTTP)
     return {name: _unescaped(name, value) for name, value in found.items()}
 
 
-def kafka_attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    """The attributes in the headers of a Kafka record. Raises Invalid."""
-    return {name: header_text(name, value) for name, value in _prefixed(KAFKA, headers).items()}
+def kafka_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """The headers of a Kafka record as text. Raises Invalid for one of ours that is no text or stands twice."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        attribute = name.removeprefix(KAFKA)
+        if attribute != name or name in ("content-type", "traceparent"):
+            if name in found:
+                raise Invalid(Reason.INVALID, f"{attribute!r} is given twice", attribute)
+            try:
+                found[name] = (value or b"").decode()
+            except UnicodeDecodeError:
+                raise Invalid(Reason.INVALID, f"{attribute!r} is not valid UTF-8", attribute) from None
+    return found
 
 
-def header_text(name: str, value: bytes | None) -> str:
-    """The text of a header of a Kafka record. Raises Invalid."""
-    try:
-        return (value or b"").decode()
-    except UnicodeDecodeError:
-        raise Invalid(Reason.INVALID, f"{name!r} is not valid UTF-8", name) from None
-
-
-def _prefixed(prefix: str, headers: Iterable[tuple[str, Value]]) -> dict[str, Value]:
-    found: dict[str, Value] = {}
+def attributes_of(headers: Iterable[tuple[str, str]], prefix: str) -> dict[str, str]:
+    """The attributes among headers, by the prefix of their names. Raises Invalid for one that stands twice."""
+    found: dict[str, str] = {}
     for header, value in headers:
         if header.startswith(prefix):
             name = header.removeprefix(prefix)

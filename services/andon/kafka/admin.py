@@ -124,16 +124,17 @@ class Cluster:
                 raise KafkaFailure(f"the cluster does not show the new topics {', '.join(sorted(names))}")
             time.sleep(_AGAIN_S)
 
-    def seed_offsets(self, service: str, topic: str) -> None:
-        """Commits the first offset kept for the partitions of `topic` on which the service's group has none."""
-        known = self.offsets(service)
-        missing = {home: first for home, first in self.ends([topic], earliest=True).items() if home not in known}
+    def seed_offsets(self, service: str, topic: str, *, earliest: bool = True) -> None:
+        """Commits the first offset kept, or the next one, for the partitions of `topic` on which the service's group
+        has none."""
+        known = self.offsets(service, topic)
+        missing = {home: at for home, at in self.ends([topic], earliest=earliest).items() if home not in known}
         if missing:
             self.set_offsets(service, missing)
 
-    def offsets(self, service: str) -> dict[Home, tuple[int, str]]:
+    def offsets(self, service: str, topic: str | None = None) -> dict[Home, tuple[int, str]]:
         """The committed offsets of a service's group on its topic, with the note each carries."""
-        topic = READERS.get(service)
+        topic = topic or READERS.get(service)
         counts = self.partitions()
         topics = [topic] if topic else list(counts)
         asked = [TopicPartition(name, p) for name in topics for p in range(counts.get(name, 0))]

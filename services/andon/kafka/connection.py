@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from andon.config.settings import Kafka
+from andon.config.settings import Kafka, Sasl, Tls
 
 log = logging.getLogger(__name__)
 
@@ -70,17 +70,21 @@ def connection(kafka: Kafka, bootstrap: str | None = None) -> Connection:
 
     Raises SecretMissing when a password is not there.
     """
+    return connected(bootstrap or kafka.bootstrap, kafka.sasl, kafka.tls)
+
+
+def connected(bootstrap: str, sasl: Sasl | None, tls: Tls | None) -> Connection:
+    """The connection to a cluster with that account and that TLS. Raises SecretMissing when a password is not there."""
     security: dict[str, str] = {}
-    if kafka.sasl or kafka.tls:
+    if sasl or tls:
         security["security.protocol"] = "_".join(
-            word for word, given in (("SASL", kafka.sasl), ("SSL" if kafka.tls else "PLAINTEXT", True)) if given
+            word for word, given in (("SASL", sasl), ("SSL" if tls else "PLAINTEXT", True)) if given
         )
-    if kafka.sasl:
-        security["sasl.mechanism"] = kafka.sasl.mechanism
-        security["sasl.username"] = kafka.sasl.user.reveal()
-        security["sasl.password"] = kafka.sasl.password.reveal()
-    if kafka.tls:
-        named = {"ssl.ca.location": kafka.tls.ca, "ssl.certificate.location": kafka.tls.cert}
-        named["ssl.key.location"] = kafka.tls.key
+    if sasl:
+        security["sasl.mechanism"] = sasl.mechanism
+        security["sasl.username"] = sasl.user.reveal()
+        security["sasl.password"] = sasl.password.reveal()
+    if tls:
+        named = {"ssl.ca.location": tls.ca, "ssl.certificate.location": tls.cert, "ssl.key.location": tls.key}
         security.update({key: value.removeprefix("file:") for key, value in named.items() if value})
-    return Connection(bootstrap or kafka.bootstrap, security)
+    return Connection(bootstrap, security)

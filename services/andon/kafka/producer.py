@@ -12,7 +12,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from andon.core.event import Position
-from andon.kafka.connection import LARGEST_PARKED, Connection
+from andon.core.ports import Link
+from andon.kafka.connection import LARGEST_PARKED
 from andon.kafka.records import Outgoing
 
 _BUSY_S = 0.001
@@ -35,7 +36,7 @@ class Publisher:
     """
 
     def __init__(
-        self, connection: Connection, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000, linger_ms: int = 1
+        self, connection: Link, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000, linger_ms: int = 1
     ) -> None:
         self._producer = Producer(
             connection.client()

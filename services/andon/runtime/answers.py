@@ -10,6 +10,7 @@ import msgspec
 
 from andon.core.delivery import ended_id
 from andon.core.event import Event, at_position
+from andon.core.failure import Rejected
 from andon.core.outcome import OutcomeRecord, Parked, Skipped
 from andon.core.ports import Clock, Result, Stage
 from andon.core.reason import Reason
@@ -36,7 +37,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Answering(Generic[Out]):
     """Asks a stage and answers for it when it does not: with too few results, none, or an exception.
 
-    Outputs go to `sink` under the key that `key` gives. `stage` is asked for at each batch.
+    Outputs go to `sink` under the key that `key` gives. `stage` is asked for at each batch. `read` gives the event of a
+    record that is none of ours; it raises Rejected for what is no event.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Answering(Generic[Out]):
         key: Callable[[Out], str],
         clock: Clock,
         config_version: Callable[[], int],
+        read: Callable[[Record], Event] | None = None,
     ) -> None:
         self._stage = stage
         self._sink = sink
@@ -53,6 +56,7 @@ class Answering(Generic[Out]):
         self._clock = clock
         self._config_version = config_version
         self._codec = Json(Event)
+        self._read = read or self._own
 
     async def answers(self, records: Sequence[Record]) -> list[Answer]:
         """One per record, in order."""
@@ -65,9 +69,14 @@ class Answering(Generic[Out]):
 
     def _decode(self, record: Record) -> Event | Parked:
         try:
-            return at_position(self._codec.decode(record.value), record.position)
+            return self._read(record)
         except Undecodable as error:
             return Parked(Reason.UNDECODABLE, str(error))
+        except Rejected as error:
+            return Parked(error.reason, error.detail)
+
+    def _own(self, record: Record) -> Event:
+        return at_position(self._codec.decode(record.value), record.position)
 
     async def _results(self, events: Sequence[Event]) -> Sequence[Result[Out]]:
         """One result per event. When the stage does not give that, the halves are asked, down to the events that are

@@ -20,7 +20,9 @@ from andon.kafka.reader import BEGINNING, TopicReader
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import CONFIG, READERS
 from andon.kafka.transactions import TransactionalProducer
+from andon.runtime.feeds import feeds_of
 from andon.runtime.follower import CURRENT_KEY, TOPICS_KEY, Board, Current, Recorded, version_key
+from andon.runtime.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +74,31 @@ async def publish(loaded: Loaded, link: Connection, board: Board) -> int:
     for _ in range(_TRIES):
         if not _changes(loaded, board, {}):
             return board.newest.version if board.newest else 0
+        await asyncio.to_thread(begin_feeds, loaded, link, board)
         try:
             return await asyncio.to_thread(_publish, loaded, link)
         except Aborted:  # another process published at the same time: look again
             board = await asyncio.to_thread(read_board, link)
     raise KafkaFailure("other processes keep publishing configurations; try again when they have ended")
+
+
+def begin_feeds(loaded: Loaded, link: Connection, board: Board) -> None:
+    """Commits the first offsets of the topics that sources begin to read with this version; blocking.
+
+    Only before a version names them: a group that lost its offsets later must stop, not start over. Raises
+    KafkaFailure when such a topic does not exist.
+    """
+    registry = Registry()
+    known = feeds_of(board.newest.settings, registry) if board.newest else {}
+    new = {service: feed for service, feed in feeds_of(loaded.settings, registry).items() if known.get(service) != feed}
+    if not new:
+        return
+    cluster = Cluster(link)
+    there = cluster.partitions()
+    for service, feed in new.items():
+        if feed.topic not in there:
+            raise KafkaFailure(f"there is no topic {feed.topic}, which the source {feed.source} is to read")
+        cluster.seed_offsets(service, feed.topic, earliest=feed.begin == "earliest")
 
 
 def _publish(loaded: Loaded, link: Connection) -> int:

@@ -18,24 +18,47 @@ CUT = "andon-cut"
 
 # Key and value of the largest copy; its headers need the rest.
 _ROOM = LARGEST_PARKED - (8 << 10)
+_FRAME = 16
+_OURS = "andon-"
+
+Headers = tuple[tuple[str, bytes], ...]
 
 
 def dlq_note(record: Record, parked: Parked) -> Note:
     """The note that parks a record as it was read."""
-    return dlq_copy(record.topic, record.partition, record.offset, record.key, record.value, parked, redrive_of(record))
+    return dlq_copy(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        parked,
+        redrive_of(record),
+        own_headers(record),
+    )
 
 
 def dlq_copy(
-    topic: str, partition: int, offset: int, key: bytes | None, value: bytes, parked: Parked, redrive: int = 0
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    value: bytes,
+    parked: Parked,
+    redrive: int = 0,
+    more: Headers = (),
 ) -> Note:
-    """The note that parks these bytes, as they stood at that position.
+    """The note that parks these bytes, as they stood at that position; `more` are the headers they had.
 
     A writer's compression can bring a record into a topic that is larger than any topic takes as it is. Of that the
-    beginning is kept, and the header `andon-cut` tells its length: one record must not stop a partition.
+    beginning is kept, without headers, and the header `andon-cut` tells its length: one record must not stop a
+    partition.
     """
     key = key if key and len(key) <= _ROOM // 2 else b""
-    kept = value[: _ROOM - len(key)]
-    cut = ((CUT, str(len(value)).encode()),) if len(kept) < len(value) else ()
+    said = sum(len(name.encode()) + len(text or b"") + _FRAME for name, text in more)
+    whole = len(key) + said + len(value) <= _ROOM
+    kept = value if whole else value[: _ROOM - len(key)]
+    cut = () if whole else ((CUT, str(len(value)).encode()),)
     headers = (
         (TOPIC, topic.encode()),
         (PARTITION, str(partition).encode()),
@@ -44,6 +67,7 @@ def dlq_copy(
         (DETAIL, parked.detail.encode()[:500].decode(errors="ignore").encode()),
         (REDRIVE, str(redrive).encode()),
         *cut,
+        *(more if whole else ()),
     )
     return Note(DLQ, key, kept, headers)
 
@@ -52,6 +76,11 @@ def dlq_record(record: Record, parked: Parked) -> Outgoing:
     """The same as a record of a stage's transaction."""
     note = dlq_note(record, parked)
     return Outgoing(note.topic, note.key, note.value, note.headers)
+
+
+def own_headers(record: Record) -> Headers:
+    """The headers a record came with, without those that tell of its parking."""
+    return tuple(header for header in record.headers if not header[0].startswith(_OURS))
 
 
 def redrive_of(record: Record) -> int:

@@ -54,13 +54,12 @@ class _Ways(msgspec.Struct):
 _codec = Json(_Ways)
 
 
-def standing(scan: Scan, cluster: Cluster, service: str) -> list[Standing]:
+def standing(scan: Scan, cluster: Cluster, service: str, topic: str) -> list[Standing]:
     """Every partition the service reads, in order. Raises KafkaFailure."""
-    topic = READERS[service]
     homes = [Home(topic, number) for number in range(scan.partitions().get(topic, 0))]
     if not homes:
         raise KafkaFailure(f"there is no topic {topic}; `andon topics create` makes it")
-    committed = cluster.offsets(service)
+    committed = cluster.offsets(service, topic)
     first, ends = scan.beginnings(homes), scan.ends(homes)
     return [Standing(home, first[home], ends[home], committed.get(home, (None, ""))[0]) for home in homes]
 
@@ -68,10 +67,16 @@ def standing(scan: Scan, cluster: Cluster, service: str) -> list[Standing]:
 def restored(
     scan: Scan, service: str, missing: Collection[Standing], store: Lookup | None, now: float
 ) -> dict[Home, Restored]:
-    """The offsets of the partitions that have none. Raises KafkaFailure when a desk's store is not at hand."""
+    """The offsets of the partitions that have none. Raises KafkaFailure when a desk's store is not at hand.
+
+    How far a source was in the topic of others stands nowhere else: there it is the first record kept, and what was
+    taken before comes again, under the ids it had.
+    """
     if service in SINKS:
         done = _done(scan, SINKS[service], [one.home for one in missing if one.first < one.end], now)
         why = f"after the newest record that {' or '.join(SINKS[service])} has of it"
+    elif service not in READERS:
+        done, why = {}, ""
     elif store is None:
         raise KafkaFailure(f"the store of {service} is not here; give its data directory with --data")
     else:

@@ -24,7 +24,7 @@ from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing, Record
 from andon.kafka.scan import Scan
 from andon.kafka.topics import DLQ
-from andon.runtime.dlq import CUT, DETAIL, OFFSET, PARTITION, REASON, REDRIVE, TOPIC, redrive_of
+from andon.runtime.dlq import CUT, DETAIL, OFFSET, PARTITION, REASON, REDRIVE, TOPIC, own_headers, redrive_of
 
 REDRIVEN = "andon-redriven"
 _BATCH = 500
@@ -153,7 +153,7 @@ def _next(records: Iterator[Record], chosen: AbstractSet[str]) -> list[Record]:
 
 def _again(record: Record) -> Outgoing:
     number = str(redrive_of(record) + 1).encode()
-    return Outgoing(_header(record, TOPIC), record.key or b"", record.value, ((REDRIVE, number),))
+    return Outgoing(_header(record, TOPIC), record.key or b"", record.value, ((REDRIVE, number), *own_headers(record)))
 
 
 def _marker(record: Record) -> Outgoing:

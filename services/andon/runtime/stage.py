@@ -45,7 +45,8 @@ _AGAIN_S = 0.05
 
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
-    """Where a stage reads and writes, and its bounds. `key` gives the key of an output.
+    """Where a stage reads and writes, and its bounds. `key` gives the key of an output, `read` the event of a record
+    that is none of ours.
 
     `step_s` bounds each step of a transaction, in seconds; `consumer` and `producer` are librdkafka settings that
     replace ours.
@@ -60,6 +61,7 @@ class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     step_s: float = 10.0
     consumer: Mapping[str, object] = {}
     producer: Mapping[str, object] = {}
+    read: Callable[[Record], Event] | None = None
 
 
 class StageRunner(Generic[Out]):
@@ -81,7 +83,7 @@ class StageRunner(Generic[Out]):
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._answering = Answering(stage, settings.sink, settings.key, clock, config_version)
+        self._answering = Answering(stage, settings.sink, settings.key, clock, config_version, settings.read)
         self._producer = TransactionalProducer(
             connection, f"andon-{settings.service}-{settings.slot}", settings.producer, step_s=settings.step_s
         )

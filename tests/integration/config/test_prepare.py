@@ -250,3 +250,32 @@ def test_another_number_of_partitions_refuses_the_start(ready_kafka: Kafka) -> N
             await asyncio.to_thread(follower.close)
 
     asyncio.run(main())
+
+
+SOURCES = """\
+sources:
+  mes: {{kind: kafka, topic: {topic}}}
+  old: {{kind: kafka, topic: {topic}, begin: earliest}}
+"""
+
+
+def test_a_source_that_reads_a_topic_is_told_once_where_to_begin(ready_kafka: Kafka, folder: Path) -> None:
+    def sourced(name: str, topic: str) -> Loaded:
+        plant(folder, name)
+        with (folder / "andon.yaml").open("a") as file:
+            file.write(SOURCES.format(topic=topic))
+        return load(folder)
+
+    with pytest.raises(KafkaFailure, match="there is no topic elsewhere, which the source mes is to read"):
+        published(ready_kafka, sourced("sourced", "elsewhere"))
+    topic = ready_kafka.topic("foreign")
+    ready_kafka.write(topic, [b"1", b"2", b"3"])
+    version = published(ready_kafka, sourced("sourced", topic))
+    home = Home(topic, 0)
+    assert ready_kafka.committed("source-mes", topic) == {home: 3}
+    assert ready_kafka.committed("source-old", topic) == {home: 0}
+    # What a version in force names has begun: a group that loses its offsets later must stop, not start over.
+    ready_kafka.close()
+    ready_kafka.forget_group("source-mes")
+    assert published(ready_kafka, sourced("sourced again", topic)) == version + 1
+    assert ready_kafka.committed("source-mes", topic) == {}

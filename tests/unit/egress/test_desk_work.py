@@ -19,6 +19,7 @@ from andon.core.digest import combined
 from andon.core.event import Home, Position
 from andon.core.failure import Rejected
 from andon.core.outcome import Delivered, Evidence, Merged, Outcome, OutcomeRecord, Parked, RecipientState
+from andon.core.policy import OnAmbiguous
 from andon.core.ports import Call, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.work import Entry, Item, Note
@@ -295,3 +296,28 @@ def test_the_same_end_has_the_same_bytes(work: EgressWork) -> None:
     one = item(work)
     ends = [work.closed(one, Parked(Reason.GONE), (), NOW.timestamp()).notes for _ in range(2)]
     assert ends[0] == ends[1]
+
+
+# ---- a channel of events
+
+
+def test_a_receiver_of_events_gets_the_event_itself_and_never_several_as_one(group: Group) -> None:
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "channels": {"mes": {"kind": "kafka", "topic": "alarms"}},
+            "receivers": {
+                "l3-group": {"channel": "mes", "merge": {"over": "1/m"}},
+                "careful": {"channel": "mes", "on_ambiguous": "park_unknown"},
+            },
+            "route": {"receiver": "l3-group"},
+        }
+    )
+    published = Published(1, NOW, "test", "/", settings, {})
+    work = EgressWork(Receivers(published, Registry(), group, ManualClock()), Metrics())
+    assert item(work, delivery(group="l3|E-104")).group is None
+    policy = work.policy("l3-group")
+    assert (policy.merge, policy.on_ambiguous) == (None, OnAmbiguous.RESEND_KEYED)
+    assert work.policy("careful").on_ambiguous is OnAmbiguous.PARK_UNKNOWN
+    with pytest.raises(Rejected, match="no cluster of Andon's own"):
+        asyncio.run(work.call(item(work), 0, 15.0))

@@ -1,0 +1,170 @@
+"""CloudEvents to a Kafka topic of others, structured or binary.
+
+Binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from pydantic import AfterValidator, model_validator
+
+from andon.config.addresses import EMBEDDED, Bootstrap
+from andon.config.secrets import SecretMissing
+from andon.config.settings import Sasl, Section, Tls
+from andon.core import cloudevents
+from andon.core.cloudevents import CloudEvent
+from andon.core.event import Event, Position
+from andon.core.failure import Rejected, Retryable
+from andon.core.outcome import Evidence
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Link, Receipt
+from andon.core.reason import Reason
+from andon.core.specimen import BASE, TOPIC, TopicSpecimen
+from andon.core.translation import cloud_event_of
+from andon.kafka.connection import LARGEST, connected
+from andon.kafka.producer import Publisher
+from andon.kafka.records import Outgoing
+
+KIND = "cloudevent"
+DELIVERY = "andon-delivery"
+_PARTITION_KEY = "partitionkey"
+_TOO_LARGE = "Broker: Message size too large"
+_NEVER_SENT = ("closed", "queue full", _TOO_LARGE)
+_TIMEOUT_S = 10.0
+_CLOSING_S = 2.0
+
+
+def _foreign(topic: str) -> str:
+    if not topic or topic.startswith("andon."):
+        raise ValueError("it is a topic of others; those that begin with andon. are Andon's own")
+    return topic
+
+
+class KafkaTopic:
+    """One topic. `send` ends when every replica in sync has the record: that acknowledgement is the receipt.
+
+    The key is the extension `partitionkey`, else the subject. A record carries its delivery's id, the same however
+    often it is sent, in the header `andon-delivery`; and, unless the event has a trace of its own in it, its trace in
+    the header `traceparent`.
+    """
+
+    class Config(Section):
+        """`bootstrap`, with `sasl` and `tls`, names another cluster than Andon's own."""
+
+        topic: Annotated[str, AfterValidator(_foreign)]
+        mode: Literal["structured", "binary"] = "structured"
+        bootstrap: Bootstrap | None = None
+        sasl: Sasl | None = None
+        tls: Tls | None = None
+
+        @model_validator(mode="after")
+        def _whole(self) -> KafkaTopic.Config:
+            if self.bootstrap == EMBEDDED:
+                raise ValueError("leave bootstrap out for Andon's own cluster")
+            if self.bootstrap is None and (self.sasl or self.tls):
+                raise ValueError("sasl and tls are for another cluster, which bootstrap names")
+            return self
+
+        def limit_domain(self) -> str:
+            """The topic, by cluster."""
+            return f"kafka:{self.bootstrap or 'own'}:{self.topic}"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return ()
+
+        def lines(self) -> int:
+            return 1
+
+    specimen: ClassVar = TopicSpecimen({"topic": TOPIC, "bootstrap": BASE})
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._config = config
+        self._own = context.kafka
+        self._name = f"andon-channel-{context.name}"
+        self._publisher: Publisher | None = None
+
+    def __repr__(self) -> str:
+        return f"KafkaTopic({self._config.limit_domain()!r})"
+
+    def content(self, event: Event, /) -> Content:
+        """The event as a CloudEvent in the JSON event format; its trace, which is no part of it, behind it."""
+        body = cloudevents.to_json(cloud_event_of(event)).decode()
+        return Content(KIND, body if event.traceparent is None else f"{body}\n{event.traceparent}")
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        """The whole: half an event is none. Raises Rejected for anything but an event."""
+        _require_event(content)
+        return (content,)
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        """Appends one record. Raises `Retryable`, ambiguous as long as the broker may have it, or `Rejected`."""
+        _require_event(call.content)
+        record = self._record(call)
+        if len(record.key) + len(record.value or b"") > LARGEST:
+            raise Rejected(Reason.TOO_LARGE, f"a record has at most {LARGEST:,} bytes")
+        publisher = self._started()
+        try:
+            async with asyncio.timeout(call.deadline):
+                (fate,) = await publisher.append([record])
+        except TimeoutError:
+            raise Retryable(Reason.TIMEOUT, "the broker has not acknowledged it", ambiguous=True) from None
+        if isinstance(fate, Position):
+            return [Receipt(recipient, Evidence.RECEIPT) for recipient in call.recipients]
+        if fate == _TOO_LARGE:
+            raise Rejected(Reason.TOO_LARGE, f"{self._config.topic} takes no record of this size")
+        if fate in _NEVER_SENT:
+            raise Retryable(Reason.NOT_SENT, fate)
+        raise Retryable(Reason.CONNECTION, fate, ambiguous=True)
+
+    def _record(self, call: Call) -> Outgoing:
+        body, _, trace = call.content.text.partition("\n")
+        event = cloudevents.from_json(msgspec.json.decode(body))
+        key = event.attributes.get(_PARTITION_KEY) or event.attributes.get("subject") or event.attributes["source"]
+        headers = [(DELIVERY, str(call.delivery).encode())]
+        if trace:
+            headers.append(("traceparent", trace.encode()))
+        return Outgoing(self._config.topic, key.encode(), *self._form(event, body.encode(), headers))
+
+    def _form(
+        self, event: CloudEvent, body: bytes, headers: list[tuple[str, bytes]]
+    ) -> tuple[bytes | None, tuple[tuple[str, bytes], ...]]:
+        """Value and headers."""
+        if self._config.mode == "structured":
+            return body, (("content-type", cloudevents.STRUCTURED.encode()), *headers)
+        form = cloudevents.to_binary(event)
+        own = [(f"ce_{name}", text.encode()) for name, text in form.attributes.items()]
+        if form.content_type:
+            own.append(("content-type", form.content_type.encode()))
+        return form.body, (*own, *headers)
+
+    def _started(self) -> Publisher:
+        if self._publisher is None:
+            self._publisher = Publisher(self._link(), self._name, timeout_s=_TIMEOUT_S)
+            self._publisher.start()
+        return self._publisher
+
+    def _link(self) -> Link:
+        config = self._config
+        if config.bootstrap is None:
+            if self._own is None:
+                raise Rejected(Reason.UNAVAILABLE, "there is no cluster of Andon's own here; name one with bootstrap")
+            return self._own
+        try:
+            return connected(config.bootstrap, config.sasl, config.tls)
+        except SecretMissing as missing:
+            raise Retryable(Reason.NOT_SENT, str(missing)) from None
+
+    async def close(self) -> None:
+        """Waits for what is on its way, 2 s at most; what has no answer by then is ambiguous."""
+        if self._publisher is not None:
+            publisher, self._publisher = self._publisher, None
+            await asyncio.to_thread(publisher.close, _CLOSING_S)
+
+
+def _require_event(content: Content) -> None:
+    if content.kind != KIND:
+        raise Rejected(Reason.REJECTED, f"a topic takes events, not {content.kind}")

@@ -1,0 +1,139 @@
+"""Sources that read a topic: one stage each, from that topic to `andon.events`, exactly once (laws L1, L6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from andon.core.event import Event
+from andon.core.failure import Invalid
+from andon.core.ports import Clock, Inbound, Result, Source
+from andon.core.reason import Reason
+from andon.ingress.cloud import kafka_headers
+from andon.kafka.connection import Connection
+from andon.kafka.records import Record
+from andon.kafka.topics import EVENTS
+from andon.runtime.feeds import Feed
+from andon.runtime.metrics import Metrics
+from andon.runtime.stage import StageRunner, StageSettings
+from andon.runtime.tracing import Spans, traced_stage
+
+_AGAIN_S = 0.5
+
+
+class Reading:
+    """How the records of a feed become events: what the source makes of each, and not while the backlog is full."""
+
+    def __init__(self, name: str, source: Source, largest: int, full: Callable[[], bool], clock: Clock) -> None:
+        self._name = name
+        self._source = source
+        self._largest = largest
+        self._full = full
+        self._clock = clock
+
+    def event(self, record: Record) -> Event:
+        """The event of a record. Raises Rejected."""
+        if len(record.value) > self._largest:
+            raise Invalid(Reason.TOO_LARGE, f"an event has at most {self._largest:,} bytes")
+        (event,) = self._source.parse(Inbound(self._name, kafka_headers(record.headers), record.value))
+        return event
+
+    async def passing(self, batch: Sequence[Event], /) -> Sequence[Result[Event]]:
+        """Lets the batch pass once there is room for it: over capacity nothing is taken in (law L7)."""
+        while self._full():
+            await self._clock.sleep(_AGAIN_S)
+        return [Result((event,)) for event in batch]
+
+
+class Feeds:
+    """The feeds of one door process. `fatal` is told once when the log fails one of them (law L4)."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Clock,
+        metrics: Metrics,
+        spans: Spans | None,
+        slot: int,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._metrics = metrics
+        self._spans = spans
+        self._slot = slot
+        self._fatal = fatal
+        self._running: dict[str, _Running] = {}
+
+    @property
+    def assigned(self) -> bool:
+        """Whether every feed has joined its group."""
+        return all(running.runner.assigned for running in self._running.values())
+
+    async def take(self, wanted: dict[str, tuple[Feed, Reading]], window: int, version: int) -> None:
+        """Brings the feeds of a configuration into force: what is the same goes on, what is gone is finished first."""
+        same = {
+            name for name, (feed, _) in wanted.items() if name in self._running and self._running[name].feed == feed
+        }
+        await self._end(self._running.keys() - same)
+        for service, (feed, reading) in wanted.items():
+            if service in same:
+                self._running[service].reading = reading
+            else:
+                self._running[service] = self._begun(service, feed, reading, window, version)
+
+    async def close(self) -> None:
+        """Finishes what is in work, and commits it."""
+        await self._end(set(self._running))
+
+    def _begun(self, service: str, feed: Feed, reading: Reading, window: int, version: int) -> _Running:
+        running = _Running(feed, reading)
+
+        async def passing(batch: Sequence[Event], /) -> Sequence[Result[Event]]:
+            return await running.reading.passing(batch)
+
+        told = traced_stage(passing, self._spans, self._clock, "accept")
+        running.runner = StageRunner(
+            StageSettings(
+                service,
+                feed.topic,
+                EVENTS,
+                _subject,
+                self._slot,
+                window,
+                read=lambda record: running.reading.event(record),
+            ),
+            lambda: told,
+            self._connection,
+            self._clock,
+            self._metrics,
+            lambda: version,
+        )
+        running.task = asyncio.create_task(running.runner.run(running.stop))
+        running.task.add_done_callback(self._ended)
+        return running
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._fatal(error)
+
+    async def _end(self, services: set[str]) -> None:
+        ended = [self._running.pop(service) for service in services]
+        for running in ended:
+            running.stop.set()
+        if ended:
+            await asyncio.wait([running.task for running in ended])
+
+
+class _Running:
+    runner: StageRunner[Event]
+    task: asyncio.Task[None]
+
+    def __init__(self, feed: Feed, reading: Reading) -> None:
+        self.feed = feed
+        self.reading = reading
+        self.stop = asyncio.Event()
+
+
+def _subject(event: Event) -> str:
+    return event.subject

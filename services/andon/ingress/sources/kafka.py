@@ -1,0 +1,82 @@
+"""CloudEvents in a Kafka topic of others: structured or binary, taken over exactly once.
+
+Binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from andon.config.settings import Section
+from andon.core.cloudevents import BATCH, STRUCTURED, CloudEvent
+from andon.core.event import Event
+from andon.core.failure import Invalid
+from andon.core.ports import Context, Inbound
+from andon.core.reason import Reason
+from andon.core.translation import event_of
+from andon.ingress import cloud, traceparent
+from andon.ingress.randomness import Randomness
+from andon.ingress.sent import check, moment_of
+
+CONTENT_TYPE = "content-type"
+TRACEPARENT = "traceparent"
+
+
+def _foreign(topic: str) -> str:
+    if not topic or topic.startswith("andon."):
+        raise ValueError("it is a topic of others; those that begin with andon. are Andon's own")
+    return topic
+
+
+class KafkaSource:
+    """A topic of CloudEvents in Andon's own cluster.
+
+    `parse` takes one record as it came: its headers as text, its value. Structured is what says so by its content type,
+    binary what has `ce_` headers; anything else is no CloudEvent. Records are taken over in one transaction with the
+    offset in that topic (ingress.feeds), so each is in `andon.events` once.
+    """
+
+    class Config(Section):
+        """`begin` is where a new source begins: at what comes next (`latest`), or at the first record that the topic
+        still has (`earliest`)."""
+
+        topic: Annotated[str, AfterValidator(_foreign)]
+        begin: Literal["earliest", "latest"] = "latest"
+
+    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
+        self.topic = config.topic
+        self._clock = context.clock
+        self._random = random or Randomness().take
+
+    def parse(self, inbound: Inbound, /) -> Sequence[Event]:
+        """The one event of a record. Raises Invalid (a Rejected)."""
+        found = self._read(inbound)
+        attributes = found.attributes
+        check(
+            attributes["source"], attributes["type"], attributes.get("subject", attributes["source"]), attributes["id"]
+        )
+        if "time" in attributes:
+            moment_of(attributes["time"])
+        trace = traceparent.accepted(attributes.get(TRACEPARENT)) or traceparent.accepted(
+            inbound.headers.get(TRACEPARENT)
+        )
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        return (event_of(found, now, trace or traceparent.minted(self._random(24))),)
+
+    def _read(self, inbound: Inbound) -> CloudEvent:
+        content_type = inbound.headers.get(CONTENT_TYPE)
+        media = (content_type or "").partition(";")[0].strip().lower()
+        if media == BATCH:
+            raise Invalid(Reason.MEDIA_TYPE, "a record of Kafka is one event, never a batch", CONTENT_TYPE)
+        if media == STRUCTURED:
+            return cloud.structured(inbound.body)
+        attributes = cloud.attributes_of(inbound.headers.items(), cloud.KAFKA)
+        if not attributes:
+            raise Invalid(
+                Reason.INVALID, f"no CloudEvent: it has neither ce_ headers nor the content type {STRUCTURED}"
+            )
+        return cloud.binary(attributes, content_type, inbound.body)
