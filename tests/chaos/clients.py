@@ -69,13 +69,18 @@ def _send_at_once(door: str, copies: Sequence[Sent], connections: int = 4) -> No
         thread.join()
 
 
-def f21_burst(run: Round, bursts: int = 5, seconds: float = 3.0, rate: int = 2_000) -> None:
-    """Ten times what the plant is made for, again and again: what is above its backlog gets 429 with Retry-After, what
-    was accepted ends. An injection is a burst in which the door said no.
+# Twelve robots that take a second for an answer, and are asked four things at a time.
+CAPACITY = 12 * 4
+
+
+def f21_burst(run: Round, bursts: int = 5, seconds: float = 3.0, rate: int = 10 * CAPACITY) -> None:
+    """Ten times what its receivers take, again and again: what is above the backlog gets 429 with Retry-After, what was
+    accepted ends. An injection is a burst in which the door said no.
 
     Needs a plant with `limits: {backlog: 1000}`.
     """
     plant = run.plant
+    plant.sink.do(all={"what": "late", "low": 1.0, "high": 1.0})
     door = Door(plant.door, TOKEN)
     burst = Burst(run, door, rate)
     for _ in range(bursts):
@@ -83,6 +88,7 @@ def f21_burst(run: Round, bursts: int = 5, seconds: float = 3.0, rate: int = 2_0
         ended = burst.last(seconds)
         run.injections += burst.refused > refused
         run.pause(0.3, 1.0)
+    plant.sink.well()
     accepted = sum(1 for one in burst.sent if one.accepted)
     run.verdict.figures |= {"taken": accepted, "refused": burst.refused}
     run.expect(run.injections, f"void: the door took all of {len(burst.sent)} events")

@@ -52,9 +52,10 @@ FAULTS = {
 }
 
 
-def inject(name: str, plant: Plant, number: int, seed: int) -> Round:
-    """One round of a fault in a running plant; the same seed and number give the same timing."""
+def inject(name: str, plant: Plant, number: int, seed: int, *, soak: bool = False) -> Round:
+    """One round of a fault in a running plant; the same seed and number give the same timing. In a soak a round carries
+    more injections than in a test."""
     plant.begin()
-    run = Round(plant, random.Random(f"{name}/{seed}/{number}"), f"{name}-{seed}-{number}")
+    run = Round(plant, random.Random(f"{name}/{seed}/{number}"), f"{name}-{seed}-{number}", soak=soak)
     FAULTS[name].inject(run)
     return run

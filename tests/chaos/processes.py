@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from math import inf
 from pathlib import Path
 from uuid import UUID
 
@@ -122,44 +123,48 @@ def same_slot(run: Round, service: str) -> None:
     """A second process on the slot of a running one: the older leaves with a sentence, nothing is lost or doubled."""
     plant = run.plant
     with plant.load(run.prefix, run.rng, rate=60) as load:
-        run.pause(0.3, 0.8)
-        plant.adopt(service, f"{service}-older")
-        run.injured(time.time())
-        plant.start(service)
-        code = plant.exit_code(f"{service}-older", 60)
-        plant.wait_ready(service)
-        run.pause(0.5, 1.0)
-    run.expect(code not in (None, 0), f"the older {service} ended with {code}")
-    said = plant.log(service)
-    run.expect(TAKEN_S in said, f"the older {service} did not say that its slot {TAKEN_S}: {said[-300:]}")
-    plant.forget(f"{service}-older")
+        for _ in run.turns(4):
+            run.pause(0.3, 0.8)
+            before = plant.log(service).count(TAKEN_S)
+            plant.adopt(service, f"{service}-older")
+            run.injured(time.time())
+            plant.start(service)
+            code = plant.exit_code(f"{service}-older", 60)
+            plant.wait_ready(service)
+            run.pause(0.5, 1.0)
+            run.expect(code not in (None, 0), f"the older {service} ended with {code}")
+            said = plant.log(service)
+            run.expect(said.count(TAKEN_S) > before, f"the older {service} did not say that its slot {TAKEN_S}")
+            plant.forget(f"{service}-older")
     run.judge(load.sent)
 
 
 def zombie_desk(run: Round) -> None:
     """Egress is frozen for longer than its session and than the deadline of a call, another slot takes its partitions
-    over, and it wakes up: it sends nothing any more, and order is kept."""
+    over, and it wakes up: it sends nothing any more, and order is kept. In a soak three of four are."""
     plant = run.plant
     plant.sink.do(all={"what": "late", "low": 0.02, "high": 0.1})
     with plant.load(run.prefix, run.rng, rate=40) as load:
-        plant.start("egress", slot=1)
-        plant.wait_ready("egress-1")
+        others = [plant.start("egress", slot=number + 1) for number in run.turns(3)]
+        for name in others:
+            plant.wait_ready(name)
         run.pause(0.5, 1.0)
-        zombie = plant.pid("egress")
+        zombies = {name: plant.pid(name) for name in ("egress", *others[:-1])}
         before = epochs(plant.store)
-        frozen = _freeze_between_commits(run)
-        run.injured(frozen)
+        for name in zombies:
+            run.injured(_freeze_between_commits(run, name))
         plant.sink.now()  # the sink has run since, and read what was in its connections
         silent_from = time.time() + 0.5
         wait_for(lambda: _moved(plant.store, before) > 0, 60)
-        left = 16.0 - (time.time() - frozen)
+        left = 16.0 - (time.time() - run.injuries[-1])
         time.sleep(max(0.0, left))
-        woken = plant.thaw("egress")
+        woken = {pid: plant.thaw(name) for name, pid in zombies.items()}
         run.pause(1.5, 2.5)
     plant.sink.well()
     moved = _moved(plant.store, before)
     plant.exit_code("egress", 3)
-    plant.terminate("egress-1")
+    for name in others:
+        plant.terminate(name)
 
     def drained() -> bool:
         plant.revive()  # its session had expired: the broker may know its slot no more, and tell it so at any time
@@ -168,23 +173,23 @@ def zombie_desk(run: Round) -> None:
     wait_for(drained, 120, every_s=0.3)
     record = run.judge(load.sent, 20)
     run.expect(moved > 0, "void: no lease moved while the desk was frozen")
-    late = [one for one in record.effects if one.pid == zombie and silent_from < one.at < woken]
+    late = [one for one in record.effects if silent_from < one.at < woken.get(one.pid, 0.0)]
     run.expect(not late, f"a frozen process sent {len(late)} calls: the rig is broken")
-    stale = _stale_sends(run, load.sent, woken, zombie)
+    stale = _stale_sends(run, load.sent, woken)
     run.verdict.figures |= {"leases_moved": moved, "zombie_sends": len(stale)}
     run.expect(not stale, f"the woken desk sent {len(stale)} calls of leases it had lost, such as {stale[:3]}")
 
 
-def _freeze_between_commits(run: Round) -> float:
+def _freeze_between_commits(run: Round, name: str) -> float:
     """Freezes the desk at a moment when it does not hold SQLite's write lock, which nobody can take from it."""
     store = run.plant.store
     for _ in range(20):
-        frozen = run.plant.freeze("egress")
+        frozen = run.plant.freeze(name)
         try:
             with closing(sqlite3.connect(store, timeout=0.3, isolation_level=None)) as database:
                 database.execute("begin immediate").execute("rollback")
         except sqlite3.OperationalError:
-            run.plant.thaw("egress")
+            run.plant.thaw(name)
             run.pause(0.0, 0.1)
         else:
             return frozen
@@ -195,17 +200,17 @@ def _moved(store: Path, before: dict[int, int]) -> int:
     return sum(1 for home, epoch in epochs(store).items() if home in before and epoch > before[home])
 
 
-def _stale_sends(run: Round, sent: Sequence[Sent], woken: float, zombie: int) -> list[str]:
-    """Calls of the woken process without an intent of after it woke: the store takes none under a lease that moved."""
+def _stale_sends(run: Round, sent: Sequence[Sent], woken: Mapping[int, float]) -> list[str]:
+    """Calls of a woken process without an intent of after it woke: the store takes none under a lease that moved."""
     case = run.plant.case(run.prefix, sent)
-    mine = [one for one in case.effects if one.pid == zombie and one.at >= woken]
+    mine = [one for one in case.effects if one.at >= woken.get(one.pid, inf)]
     stale = []
     store = run.plant.store
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
         for one in mine:
             (delivery,) = case.delivery_ids[one.id, one.receiver]
             question = "select count(*) from attempt where item = ? and started between ? and ?"
-            (intents,) = database.execute(question, (UUID(delivery).bytes, woken, one.at)).fetchone()
+            (intents,) = database.execute(question, (UUID(delivery).bytes, woken[one.pid], one.at)).fetchone()
             if not intents:
                 stale.append(one.id)
     return stale

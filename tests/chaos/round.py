@@ -32,6 +32,11 @@ class Round:
     verdict: Verdict = field(default_factory=Verdict)
     recoveries: list[float] = field(default_factory=list)
     recovery_bound_s: float = RECOVERY_S
+    soak: bool = False
+
+    def turns(self, of_a_soak: int) -> range:
+        """How often a round does its injection: once in a test, which has little time."""
+        return range(of_a_soak if self.soak else 1)
 
     def expect(self, kept: object, sentence: str) -> None:
         self.verdict.expect(kept, sentence)

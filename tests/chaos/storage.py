@@ -9,12 +9,13 @@ import time
 
 from tests.chaos.processes import _raw
 from tests.chaos.round import Round
-from tests.rig.client import Door, Sent, wait_for
+from tests.rig.client import Door, Load, Sent, wait_for
 from tests.rig.plant import TOKEN
 from tests.rig.topics import DELIVERIES, DLQ, ENRICHED, EVENTS, Stored, put
 
 RECOVERY_S = 30.0
 SETTLED_S = 60.0
+ACCEPTS_S = 40.0
 LAW = 3
 DEEP = b'{"type":"t","data":' + b'{"a":' * 2_000 + b"1" + b"}" * 2_000 + b"}"
 
@@ -25,22 +26,21 @@ def kafka_killed(run: Round) -> None:
     plant = run.plant
     witness = plant.topics()
     restarted: list[str] = []
+    away: list[float] = []
+    gaps: list[float] = []
     with plant.load(run.prefix, run.rng, rate=80) as load:
-        run.pause(1.0, 2.0)
-        witness.more()
-        plant.kafka_kill()
-        at = time.time()
-        run.pause(0.5, 1.5)
-        plant.kafka_up()
-        healed = time.time()
-        run.injured(healed)
-
-        def again() -> bool:
-            restarted.extend(plant.revive())
-            return any(one.accepted and one.accepted > at + 0.5 for one in load.sent)
-
-        wait_for(again, 40)
-        run.pause(1.0, 2.0)
+        for _ in run.turns(3):
+            run.pause(1.0, 2.0)
+            witness.more()
+            plant.kafka_kill()
+            at = time.time()
+            run.pause(0.5, 1.5)
+            plant.kafka_up()
+            away.append(time.time() - at)
+            run.injured(time.time())
+            accepted = _accepted_again(run, load, at + 0.5, restarted)
+            gaps.append(accepted - at)
+            run.pause(1.0, 2.0)
 
     def drained() -> bool:
         restarted.extend(plant.revive())
@@ -51,10 +51,21 @@ def kafka_killed(run: Round) -> None:
     run.expect(witness.more(), "the witness that read during the crash could not go on")
     case = plant.case(run.prefix, load.sent)
     run.expect(not case.open(), "the witness that read during the crash misses outcomes")
-    gap = min((one.accepted for one in load.sent if one.accepted and one.accepted > at + 0.5), default=at + 999) - at
     # A service whose session ended while Kafka was away for longer may leave and be started again, as `andon up` does.
-    run.verdict.figures |= {"kafka_away_s": healed - at, "accept_gap_s": gap, "restarted": len(restarted)}
+    run.verdict.figures |= {"kafka_away_s": max(away), "accept_gap_s": max(gaps), "restarted": len(restarted)}
     run.expect(run.recovery_s <= RECOVERY_S, f"I7: recovered {run.recovery_s:.1f} s after Kafka was back")
+
+
+def _accepted_again(run: Round, load: Load, after: float, restarted: list[str]) -> float:
+    """When the door took the first event after this time; services that left meanwhile are started again."""
+    found: list[float] = []
+
+    def again() -> bool:
+        restarted.extend(run.plant.revive())
+        found[:] = [one.accepted for one in load.sent if one.accepted and one.accepted > after]
+        return bool(found)
+
+    return min(found) if wait_for(again, ACCEPTS_S) else after + ACCEPTS_S
 
 
 def store_full(run: Round) -> None:
@@ -62,22 +73,28 @@ def store_full(run: Round) -> None:
     with exit 3 and a sentence before it sends anything it could not write down; with room again nothing is lost."""
     plant = run.plant
     with plant.load(run.prefix, run.rng, rate=60) as load:
-        run.pause(1.0, 2.0)
-        folder = plant.home / "store"
-        sizes = [file.stat().st_size for file in folder.glob("egress.sqlite*")]
-        at = time.time()
-        resource.prlimit(plant.pid("egress"), resource.RLIMIT_FSIZE, (min(sizes), resource.RLIM_INFINITY))
-        run.injured(at)
-        code = plant.exit_code("egress", 60)
-        ended = time.time()
-        run.expect(code == LAW, f"the desk without a store ended with {code}, not {LAW}")
-        said = plant.log("egress").strip().splitlines()[-1]
-        run.expect("store egress" in said, f"its last words are {said!r}")
-        plant.start("egress")
-        plant.wait_ready("egress")
-        run.pause(0.5, 1.0)
+        stopped = [_fill(run) for _ in run.turns(4)]
     run.judge(load.sent, 120)
-    run.verdict.figures["stopped_after_s"] = ended - at
+    run.verdict.figures["stopped_after_s"] = max(stopped)
+
+
+def _fill(run: Round) -> float:
+    """Takes the room from the desk and gives it back to the next one; how long it took the desk to stop."""
+    plant = run.plant
+    run.pause(1.0, 2.0)
+    sizes = [file.stat().st_size for file in (plant.home / "store").glob("egress.sqlite*")]
+    at = time.time()
+    resource.prlimit(plant.pid("egress"), resource.RLIMIT_FSIZE, (min(sizes), resource.RLIM_INFINITY))
+    run.injured(at)
+    code = plant.exit_code("egress", 60)
+    ended = time.time()
+    run.expect(code == LAW, f"the desk without a store ended with {code}, not {LAW}")
+    said = plant.log("egress").strip().splitlines()[-1]
+    run.expect("store egress" in said, f"its last words are {said!r}")
+    plant.start("egress")
+    plant.wait_ready("egress")
+    run.pause(0.5, 1.0)
+    return ended - at
 
 
 def f22_poison(run: Round) -> None:
@@ -160,17 +177,14 @@ def configuration(run: Round) -> None:
     old = plant.config.read_text(encoding="utf-8")
     moved = old.replace("matchers: ['to=\"r1\"'], receiver: r1", "matchers: ['to=\"r1\"'], receiver: r2")
     with plant.load(run.prefix, run.rng, rate=60, receivers=("r3", "r4")) as load:
-        run.pause(0.5, 1.0)
-        plant.write_config(moved)
-        plant.publish()
-        run.injured(time.time())
         probe = Door(plant.door, TOKEN)
-        heard = wait_for(lambda: _goes_to(run, probe, "r1") == "r2", SETTLED_S, every_s=0.2)
-        run.expect(heard, "the new route is not in force after it was published")
-        plant.write_config(old)
-        plant.publish()
-        back = wait_for(lambda: _goes_to(run, probe, "r1") == "r1", SETTLED_S, every_s=0.2)
-        run.expect(back, "the old route is not in force again")
+        for text, receiver in [(moved, "r2"), (old, "r1")] * len(run.turns(3)):
+            run.pause(0.3, 0.8)
+            plant.write_config(text)
+            plant.publish()
+            run.injured(time.time())
+            heard = wait_for(lambda to=receiver: _goes_to(run, probe, "r1") == to, SETTLED_S, every_s=0.2)  # type: ignore[misc]
+            run.expect(heard, f"the route to {receiver} is not in force after it was published")
         probe.close()
     run.judge(load.sent)
     run.expect({name: plant.pid(name) for name in pids} == pids, "a service was started again")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 PARTS = 4
+COMPARED = (2, PARTS)
 FLAT = 1.05
 COLUMNS = ("fault", "seed", "rounds", "injections", "violations", "worst recovery", "bound (95 %)")
 
@@ -69,7 +70,7 @@ def peaks(lines: Iterable[Line], part: int) -> dict[str, float]:
 
 def growing(lines: Sequence[Line]) -> list[str]:
     """The services whose peak in the last quarter is above 1.05 × that of the second one."""
-    second, last = peaks(lines, 2), peaks(lines, PARTS)
+    second, last = (peaks(lines, part) for part in COMPARED)
     return sorted(name for name in second.keys() & last.keys() if last[name] > FLAT * second[name])
 
 
