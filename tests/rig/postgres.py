@@ -144,6 +144,14 @@ class Postgres:
     def data(self) -> Path:
         return self._home / "data"
 
+    def folder(self, name: str) -> Path:
+        """A folder of the server's user, gone with the server."""
+        made = self._home / name
+        made.mkdir(exist_ok=True)
+        if self._as:
+            os.chown(made, self._as["user"], self._as["group"])
+        return made
+
     def start(self, **settings: str) -> None:
         """Starts the server, also after a kill, and returns when it answers."""
         self._settings |= settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -191,3 +193,25 @@ def test_a_server_too_old_is_refused_by_number(
     monkeypatch.setattr(postgresql, "OLDEST", 99)
     with pytest.raises(StoreFailure, match=r"needs PostgreSQL 99 or later, this server is 1\d"):
         SqlDeskStore(postgres.url(database), "desk")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk needs a file system of its own, which only root can mount")
+def test_a_full_disk_is_a_store_failure_and_applies_nothing(postgres: Postgres, database: str) -> None:
+    disk = postgres.folder("small-disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=1m,uid={disk.stat().st_uid},mode=700", "t", disk], check=True)
+    try:
+        postgres.do(f"CREATE TABLESPACE small LOCATION '{disk}'", f"GRANT CREATE ON TABLESPACE small TO {ROLE}")
+        postgres.do(f"ALTER DATABASE {database} SET default_tablespace = small")
+        url = postgres.url(database)
+        store = SqlDeskStore(url, "desk")
+        store.acquire(HOME, "x", 0.0)
+        big = [item(n, body=os.urandom(4_000)) for n in range(1, 400)]
+        with pytest.raises(StoreFailure, match="No space left on device"):
+            store.commit([Write(HOME, 1, offset=400, taken=big)])
+        assert store.commit([Write(HOME, 1, offset=1)]) == set()
+        found = store.acquire(HOME, "x", 0.0)
+        assert (found.offset, found.items) == (1, [])
+        store.close()
+    finally:
+        postgres.do(f"DROP DATABASE {database} WITH (FORCE)", "DROP TABLESPACE IF EXISTS small")
+        subprocess.run(["umount", disk], check=True)
