@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import cache
 
 import msgspec
 from aiohttp import web
 
 from andon.core import cloudevents
 from andon.core.reason import Reason
+from andon.ingress import page
 from andon.ingress.clients import Client
 from andon.ingress.cloud import Form, form_of
 from andon.ingress.door import Accepted, Door, Item
@@ -25,14 +27,30 @@ _MANY_TAKES = f"send {cloudevents.JSON} or {cloudevents.BATCH}; one CloudEvent g
 
 
 def application(door: Door) -> web.Application:
-    """The door as an aiohttp application; it serves nothing but events."""
+    """The door as an aiohttp application: it takes events, and shows how (docs/api.md, `/docs`)."""
     api = _Api(door)
     app = web.Application(client_max_size=door.limits.body)
     for path, answer in ((EVENTS, api.single), (BATCH, api.batch)):
         app.router.add_post(path, answer)
         app.router.add_route("*", path, api.other_method)
+    for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI):
+        app.router.add_get(path, api.document)
+        app.router.add_route("*", path, api.other_method)
     app.router.add_route("*", "/{rest:.*}", api.nowhere)
     return app
+
+
+@cache
+def documents() -> dict[str, tuple[str, str]]:
+    """Address → text and media type of what the door says of itself; made when first asked for."""
+    from andon.ingress import openapi
+    from andon.kafka import asyncapi
+
+    return {
+        page.PAGE: (page.page(openapi.document(), asyncapi.document()), "text/html"),
+        page.OPENAPI: (openapi.text(), cloudevents.JSON),
+        page.ASYNCAPI: (asyncapi.text(), cloudevents.JSON),
+    }
 
 
 class _Api:
@@ -56,9 +74,15 @@ class _Api:
             return self._refuse(refusal)
         return web.Response(body=self._encode(items), content_type="application/json")
 
+    async def document(self, request: web.Request) -> web.Response:
+        text, media = documents()[request.path]
+        return web.Response(text=text, content_type=media, headers=page.HEADERS)
+
     async def other_method(self, request: web.Request) -> web.Response:
-        answer = self._refuse(Refused(Reason.INVALID, f"{request.method} is not possible here; use POST", status=405))
-        answer.headers["Allow"] = "POST"
+        allowed = "POST" if request.path in (EVENTS, BATCH) else "GET, HEAD"
+        detail = f"{request.method} is not possible here; use {allowed.partition(',')[0]}"
+        answer = self._refuse(Refused(Reason.INVALID, detail, status=405))
+        answer.headers["Allow"] = allowed
         return answer
 
     async def nowhere(self, _request: web.Request) -> web.Response:

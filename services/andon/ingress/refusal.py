@@ -7,7 +7,7 @@ import msgspec
 from andon.core.failure import Invalid
 from andon.core.reason import Reason
 
-_TITLES = {
+TITLES = {
     Reason.MALFORMED: "Not valid JSON",
     Reason.INVALID: "Not an event this door takes",
     Reason.TOO_LARGE: "Too large",
@@ -19,7 +19,7 @@ _TITLES = {
     Reason.TIMEOUT: "Too slow",
     Reason.CONNECTION: "Incomplete request",
 }
-_STATUSES = {
+STATUSES = {
     Reason.MALFORMED: 400,
     Reason.INVALID: 400,
     Reason.CONNECTION: 400,
@@ -57,8 +57,8 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
         self.reason = reason
         self.problem = Problem(
             type=f"urn:andon:problem:{reason}",
-            title=_TITLES[reason],
-            status=status or _STATUSES[reason],
+            title=TITLES[reason],
+            status=status or STATUSES[reason],
             detail=detail,
             field=field or msgspec.UNSET,
             retry_after=after if after is not None else msgspec.UNSET,

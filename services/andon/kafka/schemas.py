@@ -29,18 +29,18 @@ RECORDS: dict[str, Any] = {
 
 def schema(topic: str) -> str:
     """The JSON Schema (2020-12) of a topic's values, as it stands in `schemas/`."""
-    found = _cleaned(msgspec.json.schema(RECORDS[topic]))
+    found = cleaned(msgspec.json.schema(RECORDS[topic]))
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": topic, **found}, indent=2)
 
 
-def _cleaned(part: Any) -> Any:
+def cleaned(part: Any) -> Any:
     """The same with every description free of its indentation, which Python keeps in docstrings before 3.13 only."""
     if isinstance(part, list):
-        return [_cleaned(one) for one in part]
+        return [cleaned(one) for one in part]
     if not isinstance(part, dict):
         return part
     return {
-        key: cleandoc(one) if key == "description" and isinstance(one, str) else _cleaned(one)
+        key: cleandoc(one) if key == "description" and isinstance(one, str) else cleaned(one)
         for key, one in part.items()
     }
 

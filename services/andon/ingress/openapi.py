@@ -1,0 +1,178 @@
+"""The OpenAPI 3.1 document of the door: `python -m andon.ingress.openapi > schemas/openapi.json`.
+
+Specification: https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from andon.core import cloudevents
+from andon.core.reason import Reason
+from andon.ingress.api import BATCH, EVENTS
+from andon.ingress.door import Accepted, Item
+from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
+from andon.ingress.refusal import STATUSES, TITLES, Problem
+from andon.ingress.sent import MOST_NAME, Sent
+from andon.ingress.sources.http import MOST_EVENTS
+from andon.kafka.schemas import cleaned
+
+_REF = "#/components/schemas/{name}"
+_OBJECT = {"type": "object"}
+_ANY = {"400", "401", "408", "413", "415", "429", "503"}
+_RETRY = (Reason.OVER_CAPACITY, Reason.UNAVAILABLE)
+_WORDS = {
+    "400": "Not valid JSON, not an event, or a body that ended early; `field` names what is wrong.",
+    "401": "No valid token.",
+    "408": "The body took longer than 30 seconds.",
+    "409": "Other content was accepted under this id.",
+    "413": "Larger than `limits.body`.",
+    "415": "A media type that is not taken here, not UTF-8, compressed, or binary data.",
+    "429": "Over capacity: nothing was taken; come again after `Retry-After` seconds.",
+    "503": "Kafka has not acknowledged it, or the door's memory fails; come again after `Retry-After` seconds.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Andon: the door",
+            "version": version("andon"),
+            "summary": "Takes events in.",
+            "description": "202 means that Kafka has the event, acknowledged by every replica in sync. Any other "
+            "answer means that nothing was promised: send the event again, with the same id.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": {
+            EVENTS: {"post": _single()},
+            BATCH: {"post": _batch()},
+            PAGE: {"get": _open("docs", "This description, to read.", "text/html", {"type": "string"})},
+            OPENAPI: {"get": _open("openapi", "The OpenAPI document of the door.", cloudevents.JSON, _OBJECT)},
+            ASYNCAPI: {"get": _open("asyncapi", "The AsyncAPI document of all topics.", cloudevents.JSON, _OBJECT)},
+        },
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A token of the client."}},
+            "headers": {
+                "RetryAfter": {"description": "Whole seconds.", "required": True, "schema": {"type": "integer"}}
+            },
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _single() -> dict[str, Any]:
+    event = {"schema": _ref("Sent")}
+    return {
+        "operationId": "postEvent",
+        "summary": "Takes one event.",
+        "description": "As Andon's own JSON, as a structured CloudEvent, or as a CloudEvent in binary form: with the "
+        "headers ce-id, ce-source, ce-type and ce-specversion the body is its data.",
+        "parameters": [
+            *_PARAMETERS,
+            _header(
+                "Idempotency-Key", "Stands for the id of an event that has none.", maxLength=MOST_NAME, minLength=1
+            ),
+            *(_header(f"ce-{name}", "Of a CloudEvent in binary form.") for name in cloudevents.REQUIRED),
+        ],
+        "requestBody": _body({cloudevents.JSON: event, cloudevents.STRUCTURED: {"schema": _ref("CloudEvent")}}),
+        "responses": {
+            "202": _answer("The log has the event.", cloudevents.JSON, _ref("Accepted")),
+            **_problems({*_ANY, "409"}),
+        },
+    }
+
+
+def _batch() -> dict[str, Any]:
+    def many(name: str) -> dict[str, Any]:
+        return {"schema": {"type": "array", "items": _ref(name), "minItems": 1, "maxItems": MOST_EVENTS}}
+
+    return {
+        "operationId": "postEvents",
+        "summary": "Takes many events; each has its own answer, in order.",
+        "description": "429 and 503 are the whole answer only when no event was taken.",
+        "parameters": _PARAMETERS,
+        "requestBody": _body({cloudevents.JSON: many("Sent"), cloudevents.BATCH: many("CloudEvent")}),
+        "responses": {
+            "200": _answer("An answer for each event.", cloudevents.JSON, {"type": "array", "items": _ref("Item")}),
+            **_problems(_ANY),
+        },
+    }
+
+
+def _open(name: str, what: str, media: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """An operation that needs no token."""
+    return {"operationId": name, "summary": what, "security": [], "responses": {"200": _answer(what, media, schema)}}
+
+
+def _problems(statuses: set[str]) -> dict[str, Any]:
+    found = {}
+    for status in sorted(statuses):
+        found[status] = _answer(_WORDS[status], "application/problem+json", _ref("Problem"))
+        if any(STATUSES[reason] == int(status) for reason in _RETRY):
+            found[status]["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+    return found
+
+
+def _schemas() -> dict[str, Any]:
+    _, found = msgspec.json.schema_components([Sent, Accepted, Item, Problem], ref_template=_REF)
+    schemas: dict[str, Any] = cleaned(found)
+    for name in ("id", "source", "type", "subject"):
+        schemas["Sent"]["properties"][name] = {"type": "string", "minLength": 1, "maxLength": MOST_NAME}
+    schemas["Sent"]["properties"]["time"] = {"type": "string", "format": "date-time"}
+    schemas["Problem"]["properties"]["type"]["enum"] = [f"urn:andon:problem:{reason}" for reason in TITLES]
+    text = {"type": "string", "minLength": 1}
+    schemas["CloudEvent"] = {
+        "title": "CloudEvent",
+        "description": "CloudEvents 1.0.2 in the JSON event format; extensions become labels.",
+        "type": "object",
+        "required": list(cloudevents.REQUIRED),
+        "properties": {
+            "specversion": {"const": cloudevents.VERSION},
+            **{name: {**text, "maxLength": MOST_NAME} for name in ("id", "type", "subject")},
+            "source": {**text, "maxLength": MOST_NAME, "format": "uri-reference"},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": text,
+            "dataschema": {**text, "format": "uri"},
+            "data": {},
+        },
+        "propertyNames": {"pattern": "^[a-z0-9]+$"},
+        "additionalProperties": {"type": ["string", "boolean", "integer", "null"]},
+    }
+    return schemas
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": _REF.format(name=name)}
+
+
+def _answer(description: str, media: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {media: {"schema": schema}}}
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": content}
+
+
+def _header(name: str, description: str, **limits: int) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **limits}}
+
+
+_PARAMETERS = [_header("traceparent", "The trace the event belongs to (W3C); one that is not valid is not taken.")]
+
+
+def text() -> str:
+    """The document as it stands in schemas/openapi.json."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

@@ -1,0 +1,136 @@
+"""What the door says of itself is what it does: every documented status is answered, and no other is found."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jsonschema_rs
+import pytest
+
+from andon.core.failure import Retryable
+from andon.ingress import api
+from tests.component.ingress.stand import Stand, standing, unavailable
+
+EVENT: dict[str, Any] = {"id": "1", "type": "t"}
+CLOUD = {"specversion": "1.0", "id": "c-1", "source": "/p", "type": "t"}
+DOCUMENTS = ("/docs", "/docs/openapi.json", "/docs/asyncapi.json")
+SEED, EXAMPLES = "1", "20"
+
+
+def test_documents_are_served_without_a_token_and_load_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            page, openapi, asyncapi = [await stand.client.get(path) for path in DOCUMENTS]
+            assert [one.status_code for one in (page, openapi, asyncapi)] == [200, 200, 200]
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+            for shown in ("/v1/events:batch", "andon.deliveries", "409", "CloudEvent", "OutcomeRecord", "egress"):
+                assert shown in page.text
+            for foreign in ("<script", "<link", "<img", "url(", "http://", "https://"):
+                assert foreign not in page.text
+            assert openapi.json()["openapi"] == "3.1.0"
+            assert asyncapi.json()["asyncapi"] == "3.0.0"
+            assert (await stand.client.post("/docs")).status_code == 405
+            assert "alpha" not in page.text + openapi.text + asyncapi.text
+
+    asyncio.run(run())
+
+
+async def each_status(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, httpx2.Response]]:
+    """Operation → status → an answer, each brought about by what the document says of it."""
+    found: dict[str, dict[str, httpx2.Response]] = defaultdict(dict)
+
+    def note(operation: str, answer: httpx2.Response) -> None:
+        found[operation][str(answer.status_code)] = answer
+
+    for name, path in zip(("docs", "openapi", "asyncapi"), DOCUMENTS, strict=True):
+        note(name, await stand.client.get(path))
+    for name, path, event in (("postEvent", "/v1/events", EVENT), ("postEvents", "/v1/events:batch", [EVENT])):
+        note(name, await stand.post(event, path=path))
+        note(name, await stand.post(b"{", path=path))
+        note(name, await stand.post(event, path=path, authorization=""))
+        note(name, await stand.post(b" " * 5_000, path=path))
+        note(name, await stand.post(event, path=path, content_type="text/csv"))
+        stand.waiting = 1_000_000
+        note(name, await stand.post(event, path=path))
+        stand.waiting = 0
+        answers: list[Retryable | None] = [unavailable(2.0)]
+        stand.log.answers = answers
+        new = {"type": "t", "id": f"new-{name}"}
+        note(name, await stand.post(new if name == "postEvent" else [new], path=path))
+        with monkeypatch.context() as patch:
+            patch.setattr(api, "SLOWEST", 0.05)
+            note(name, await slow(stand, path))
+    note("postEvent", await stand.post({**EVENT, "data": {"other": 1}}))
+    note("postEvent", await stand.post(CLOUD, content_type="application/cloudevents+json"))
+    note("postEvents", await stand.batch([CLOUD, {}], content_type="application/cloudevents-batch+json"))
+    return found
+
+
+async def slow(stand: Stand, path: str) -> httpx2.Response:
+    """The answer to a body that does not end."""
+    done = asyncio.Event()
+
+    async def body() -> Any:
+        yield b"{"
+        await done.wait()
+
+    headers = {"authorization": "Bearer alpha", "content-type": "application/json"}
+    sending = asyncio.ensure_future(stand.client.post(path, content=body(), headers=headers))
+    await asyncio.wait([sending], timeout=2)
+    done.set()
+    return await sending
+
+
+def test_every_documented_status_is_answered_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with standing(tmp_path, body=4_096) as stand:
+            document = (await stand.client.get("/docs/openapi.json")).json()
+            found = await each_status(stand, monkeypatch)
+        operations = {one["operationId"]: one for methods in document["paths"].values() for one in methods.values()}
+        assert found.keys() == operations.keys()
+        for name, operation in operations.items():
+            assert found[name].keys() == operation["responses"].keys(), name
+            for status, answer in found[name].items():
+                described = operation["responses"][status]
+                media = answer.headers["content-type"].partition(";")[0]
+                assert media in described["content"], (name, status)
+                assert set(described.get("headers", ())) == {"Retry-After"} & {h.title() for h in answer.headers}
+                if media.endswith("json"):
+                    schema = {**described["content"][media]["schema"], "components": document["components"]}
+                    jsonschema_rs.Draft202012Validator(schema).validate(answer.json())
+
+    asyncio.run(run())
+
+
+def test_a_generator_of_requests_finds_no_undocumented_answer(tmp_path: Path) -> None:
+    """Schemathesis: random requests, valid and not, made from the document the door serves."""
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+    async def run() -> tuple[int, str]:
+        async with standing(tmp_path) as stand:
+            url = f"http://127.0.0.1:{stand.port}"
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/docs/openapi.json", "--url", url),
+                *("--checks", checks, "--seed", SEED, "--max-examples", EXAMPLES, "--mode", "all"),
+                *("-H", "Authorization: Bearer alpha", "--phases", "fuzzing", "--no-color"),
+                cwd=tmp_path,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+            assert stand.log.events, "nothing of it was an event"
+            return process.returncode or 0, output.decode(errors="replace")
+
+    code, output = asyncio.run(run())
+    print(output)
+    assert code == 0, output[-4_000:]
+    tried = re.search(r"(\d+) generated", output)
+    assert tried
+    assert int(tried[1]) >= 30, output[-2_000:]
