@@ -130,7 +130,7 @@ def _check(args: argparse.Namespace) -> int:
 def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
     from andon.kafka.admin import Cluster
     from andon.kafka.scan import Scan
-    from andon.kafka.topics import TOPICS, group_of
+    from andon.kafka.topics import READERS, TOPICS, group_of
     from andon.runtime.bootstrap import read_board
     from andon.runtime.offsets import standing
 
@@ -153,39 +153,48 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
         if name in there and there[name]["partitions"] != count:
             yield f"{name} has {there[name]['partitions']} partitions, {count} were recorded: services refuse to start"
     scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
-    for service, read in _readers(board).items():
-        lost = [str(one.home.partition) for one in standing(scan, cluster, service, read) if one.committed is None]
+    read = [(service, topic, scan, cluster) for service, topic in READERS.items()]
+    for service, feed in _feeds(board).items():
+        link = feed.config.elsewhere() or place.link
+        read.append((service, feed.config.topic, stack.enter_context(closing(Scan(link))), Cluster(link)))
+    for service, name, one_scan, one_cluster in read:
+        lost = [
+            str(one.home.partition) for one in standing(one_scan, one_cluster, service, name) if one.committed is None
+        ]
         if lost:
             yield (
-                f"{group_of(service)} has no offset on {read} {', '.join(lost)}; "
+                f"{group_of(service)} has no offset on {name} {', '.join(lost)}; "
                 f"`andon topics offsets {group_of(service)} --restore` mends it"
             )
 
 
-def _readers(board: Any) -> Mapping[str, str]:
-    """Service → the topic it reads, sources of the configuration in force among them."""
-    from andon.runtime.feeds import readers_of
+def _feeds(board: Any) -> Mapping[str, Any]:
+    """The sources of the configuration in force that read a topic, by service."""
+    from andon.runtime.feeds import feeds_of
     from andon.runtime.registry import Registry
 
-    return readers_of(board.newest.settings if board.newest else None, Registry())
+    return feeds_of(board.newest.settings if board.newest else None, Registry())
 
 
 def _offsets(args: argparse.Namespace) -> int:
     """Exit code 1 when an offset is missing and was not restored."""
     from andon.kafka.admin import Cluster
-    from andon.kafka.errors import KafkaFailure
     from andon.kafka.scan import Scan
-    from andon.kafka.topics import group_of
+    from andon.kafka.topics import READERS, group_of
     from andon.runtime import offsets
     from andon.runtime.bootstrap import read_board
     from andon.runtime.clock import SystemClock
 
     place = where.cluster(args)
-    topic = _readers(read_board(place.link)).get(args.group)
+    link, topic = place.link, READERS.get(args.group)
     if topic is None:
-        raise KafkaFailure(f"the configuration in force has no {args.group} that reads a topic")
+        feed = _feeds(read_board(place.link)).get(args.group)
+        if feed is None:
+            print(f"the configuration in force has no {args.group} that reads a topic")
+            return FAILED
+        link, topic = feed.config.elsewhere() or place.link, feed.config.topic
     with ExitStack() as stack:
-        scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
+        scan, cluster = stack.enter_context(closing(Scan(link))), Cluster(link)
         found = offsets.standing(scan, cluster, args.group, topic)
         missing = [one for one in found if one.committed is None]
         if not missing or not args.restore:

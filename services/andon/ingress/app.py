@@ -113,13 +113,13 @@ async def run(host: Host) -> None:
         door.clients = clients_of(newer, host.clock)
         await feeds.take(fed(published, newer), limits.window, published.version)
 
-    host.on_change(changed)
     runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
     await runner.setup()
     host_name, port = host_port(address)
     with listening(address):
         await web.TCPSite(runner, host_name, port, ssl_context=tls, backlog=1024).start()
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
+    host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)
     watching = asyncio.create_task(backlog.run())
     stopping = asyncio.create_task(host.stop.wait())

@@ -1,4 +1,7 @@
-"""Sources that read a topic: one stage each, from that topic to `andon.events`, exactly once (laws L1, L6)."""
+"""Sources that read a topic: one stage each, from that topic to `andon.events`.
+
+Within one cluster exactly once (laws L1, L6); from another one at least once, under the ids the events had.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,10 @@ class Reading:
         (event,) = self._source.parse(Inbound(self._name, kafka_headers(record.headers), record.value))
         return event
 
-    async def passing(self, batch: Sequence[Event], /) -> Sequence[Result[Event]]:
-        """Lets the batch pass once there is room for it: over capacity nothing is taken in (law L7)."""
-        while self._full():
+    async def passing(self, batch: Sequence[Event], stop: asyncio.Event) -> Sequence[Result[Event]]:
+        """Lets the batch pass once there is room for it: over capacity nothing is taken in (law L7). What is in work
+        when the process stops is finished."""
+        while self._full() and not stop.is_set():
             await self._clock.sleep(_AGAIN_S)
         return [Result((event,)) for event in batch]
 
@@ -90,18 +94,19 @@ class Feeds:
         running = _Running(feed, reading)
 
         async def passing(batch: Sequence[Event], /) -> Sequence[Result[Event]]:
-            return await running.reading.passing(batch)
+            return await running.reading.passing(batch, running.stop)
 
         told = traced_stage(passing, self._spans, self._clock, "accept")
         running.runner = StageRunner(
             StageSettings(
                 service,
-                feed.topic,
+                feed.config.topic,
                 EVENTS,
                 _subject,
                 self._slot,
                 window,
                 read=lambda record: running.reading.event(record),
+                elsewhere=feed.config.elsewhere(),
             ),
             lambda: told,
             self._connection,

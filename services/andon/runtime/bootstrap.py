@@ -89,16 +89,14 @@ def begin_feeds(loaded: Loaded, link: Connection, board: Board) -> None:
     KafkaFailure when such a topic does not exist.
     """
     registry = Registry()
-    known = feeds_of(board.newest.settings, registry) if board.newest else {}
+    known = feeds_of(board.newest.settings if board.newest else None, registry)
     new = {service: feed for service, feed in feeds_of(loaded.settings, registry).items() if known.get(service) != feed}
-    if not new:
-        return
-    cluster = Cluster(link)
-    there = cluster.partitions()
     for service, feed in new.items():
-        if feed.topic not in there:
-            raise KafkaFailure(f"there is no topic {feed.topic}, which the source {feed.source} is to read")
-        cluster.seed_offsets(service, feed.topic, earliest=feed.begin == "earliest")
+        topic = feed.config.topic
+        cluster = Cluster(feed.config.elsewhere() or link)
+        if topic not in cluster.partitions():
+            raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")
+        cluster.seed_offsets(service, topic, earliest=feed.config.begin == "earliest")
 
 
 def _publish(loaded: Loaded, link: Connection) -> int:

@@ -46,7 +46,8 @@ _AGAIN_S = 0.05
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     """Where a stage reads and writes, and its bounds. `key` gives the key of an output, `read` the event of a record
-    that is none of ours.
+    that is none of ours. `elsewhere` is the cluster of `source` when it is another than the sink's: no transaction
+    spans two, so offsets are committed after it, and after a crash in between the records come again.
 
     `step_s` bounds each step of a transaction, in seconds; `consumer` and `producer` are librdkafka settings that
     replace ours.
@@ -62,6 +63,7 @@ class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     consumer: Mapping[str, object] = {}
     producer: Mapping[str, object] = {}
     read: Callable[[Record], Event] | None = None
+    elsewhere: Connection | None = None
 
 
 class StageRunner(Generic[Out]):
@@ -138,7 +140,7 @@ class StageRunner(Generic[Out]):
     def _join(self) -> None:
         settings = self._settings
         self._consumer = GroupConsumer(
-            self._connection,
+            settings.elsewhere or self._connection,
             settings.service,
             settings.source,
             settings.slot,
@@ -209,7 +211,11 @@ class StageRunner(Generic[Out]):
             outputs = [out for _, answer in ours for out in answer.outgoing]
             last = {record.partition: record for record, _ in ours}
             offsets = {record.home: record.offset + 1 for record in last.values()}
-            self._producer.commit(outputs, offsets, self._consumer.metadata())
+            if self._settings.elsewhere is None:
+                self._producer.commit(outputs, offsets, self._consumer.metadata())
+            else:
+                self._producer.commit(outputs)
+                self._consumer.commit(offsets)
         return [answer for _, answer in ours]
 
     def _count(self, answers: Sequence[Answer]) -> None:

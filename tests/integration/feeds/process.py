@@ -1,5 +1,6 @@
-"""A feed in a process of its own: `python -m tests.integration.feeds.process BOOTSTRAP NAME TOPIC [DIE]`.
+"""A feed in a process of its own: `python -m tests.integration.feeds.process BOOTSTRAP NAME TOPIC OTHER [DIE]`.
 
+OTHER is the address of the topic's cluster, or `own`.
 DIE names where it ends itself by SIGKILL, as in tests.integration.stage.process.
 """
 
@@ -30,12 +31,13 @@ def reading(name: str, topic: str, largest: int = 1 << 20, **more: Any) -> Readi
     return Reading(name, source, largest, more.get("full", lambda: False), clock)
 
 
-async def main(bootstrap: str, name: str, topic: str) -> None:
+async def main(bootstrap: str, name: str, topic: str, other: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     failed: list[BaseException] = []
     feeds = Feeds(Connection(bootstrap), SystemClock(), Metrics(), None, 0, failed.append)
-    await feeds.take({name: (Feed(name, topic, "earliest"), reading(name, topic))}, 50, 1)
+    config = KafkaSource.Config(topic=topic, bootstrap=None if other == "own" else other)
+    await feeds.take({name: (Feed(name, config), reading(name, topic))}, 50, 1)
     await stop.wait()
     await feeds.close()
     if failed:
@@ -43,6 +45,6 @@ async def main(bootstrap: str, name: str, topic: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 4:
-        transactions.Producer = dying(sys.argv[4])  # type: ignore[misc]
-    asyncio.run(main(*sys.argv[1:4]))
+    if len(sys.argv) > 5:
+        transactions.Producer = dying(sys.argv[5])  # type: ignore[misc]
+    asyncio.run(main(*sys.argv[1:5]))

@@ -19,6 +19,7 @@ from confluent_kafka import Producer
 
 from andon.core.event import Event
 from andon.ingress.feeds import Feeds
+from andon.ingress.sources.kafka import KafkaSource
 from andon.kafka.errors import OffsetsMissing
 from andon.kafka.scan import Scan
 from andon.kafka.topics import DLQ, EVENTS
@@ -45,6 +46,12 @@ class Foreign:
         self.service = kafka.service(self.topic, name="source")
         self.mark = uuid.uuid4().hex[:8]
         self.sent = 0
+
+    def process(self, *point: str, other: str = "own") -> subprocess.Popen[bytes]:
+        """A feed of it in a process of its own, which kills itself at `point`."""
+        module = [sys.executable, "-m", "tests.integration.feeds.process"]
+        arguments = [self.kafka.bootstrap, self.service, self.topic, other, *point]
+        return subprocess.Popen([*module, *arguments], cwd=ROOT, stderr=subprocess.DEVNULL)
 
     def event(self, number: int, **attributes: Any) -> CloudEvent:
         subject = f"m-{number % 5}"
@@ -79,7 +86,9 @@ class Foreign:
         async def main() -> None:
             failed: list[BaseException] = []
             feeds = Feeds(self.kafka.connection, SystemClock(), Metrics(), None, 0, failed.append)
-            wanted = {self.service: (Feed("mes", self.topic, "latest"), reading("mes", self.topic, **more))}
+            wanted = {
+                self.service: (Feed("mes", KafkaSource.Config(topic=self.topic)), reading("mes", self.topic, **more))
+            }
             await feeds.take(wanted, 500, 1)
             try:
                 await until(lambda: bool(failed) or self.taken())
@@ -163,17 +172,11 @@ def test_lost_offsets_stop_it_and_name_the_command(kafka: Kafka) -> None:
 
 def test_kills_in_the_middle_lose_nothing_and_double_nothing(kafka: Kafka) -> None:
     foreign = Foreign(kafka, partitions=2)
-
-    def begin(*point: str) -> subprocess.Popen[bytes]:
-        module = [sys.executable, "-m", "tests.integration.feeds.process"]
-        arguments = [kafka.bootstrap, foreign.service, foreign.topic, *point]
-        return subprocess.Popen([*module, *arguments], cwd=ROOT, stderr=subprocess.DEVNULL)
-
     for point in ("produced", "offered", "committed"):
         numbers = range(foreign.sent, foreign.sent + 40)
         foreign.send([(to_binary_event, to_structured_event)[n % 2](foreign.event(n)) for n in numbers])
-        assert begin(point).wait(90) == -signal.SIGKILL
-    process = begin()
+        assert foreign.process(point).wait(90) == -signal.SIGKILL
+    process = foreign.process()
     try:
         asyncio.run(until(foreign.taken, within_s=90))
     finally:
@@ -186,3 +189,23 @@ def test_kills_in_the_middle_lose_nothing_and_double_nothing(kafka: Kafka) -> No
         assert numbers == sorted(numbers)
     uncommitted = [one for one in kafka.read(EVENTS, committed=False) if foreign.mark.encode() in (one.value() or b"")]
     assert len(uncommitted) > len(found), "the kills left nothing behind that a reader must not see"
+
+
+def test_from_another_cluster_nothing_is_lost_and_what_comes_again_has_its_id(kafka: Kafka) -> None:
+    """To a stage another cluster is one whose offsets are in no transaction; that it is the same node is no matter."""
+    foreign = Foreign(kafka)
+    foreign.send([to_binary_event(foreign.event(n)) for n in range(20)])
+    assert foreign.process("committed", other=kafka.bootstrap).wait(90) == -signal.SIGKILL
+    first = foreign.events()
+    assert first, "what was in the transaction is there"
+    assert not foreign.taken()
+    process = foreign.process(other=kafka.bootstrap)
+    try:
+        asyncio.run(until(foreign.taken, within_s=90))
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+    found = foreign.events()
+    assert {one.data["n"] for one in found} == set(range(20))
+    assert len(found) == 20 + len(first)
+    assert {one.id for one in found} == {f"{foreign.mark}-{n}" for n in range(20)}

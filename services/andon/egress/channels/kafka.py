@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import msgspec
-from pydantic import AfterValidator, model_validator
 
-from andon.config.addresses import EMBEDDED, Bootstrap
 from andon.config.secrets import SecretMissing
-from andon.config.settings import Sasl, Section, Tls
 from andon.core import cloudevents
 from andon.core.cloudevents import CloudEvent
 from andon.core.event import Event, Position
@@ -25,7 +22,8 @@ from andon.core.ports import Call, Content, Context, Link, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, TOPIC, TopicSpecimen
 from andon.core.translation import cloud_event_of
-from andon.kafka.connection import LARGEST, connected
+from andon.kafka.connection import LARGEST
+from andon.kafka.foreign import ForeignTopic
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 
@@ -38,12 +36,6 @@ _TIMEOUT_S = 10.0
 _CLOSING_S = 2.0
 
 
-def _foreign(topic: str) -> str:
-    if not topic or topic.startswith("andon."):
-        raise ValueError("it is a topic of others; those that begin with andon. are Andon's own")
-    return topic
-
-
 class KafkaTopic:
     """One topic. `send` ends when every replica in sync has the record: that acknowledgement is the receipt.
 
@@ -52,22 +44,10 @@ class KafkaTopic:
     the header `traceparent`.
     """
 
-    class Config(Section):
-        """`bootstrap`, with `sasl` and `tls`, names another cluster than Andon's own."""
+    class Config(ForeignTopic):
+        """The topic, and in which mode it is written."""
 
-        topic: Annotated[str, AfterValidator(_foreign)]
         mode: Literal["structured", "binary"] = "structured"
-        bootstrap: Bootstrap | None = None
-        sasl: Sasl | None = None
-        tls: Tls | None = None
-
-        @model_validator(mode="after")
-        def _whole(self) -> KafkaTopic.Config:
-            if self.bootstrap == EMBEDDED:
-                raise ValueError("leave bootstrap out for Andon's own cluster")
-            if self.bootstrap is None and (self.sasl or self.tls):
-                raise ValueError("sasl and tls are for another cluster, which bootstrap names")
-            return self
 
         def limit_domain(self) -> str:
             """The topic, by cluster."""
@@ -148,15 +128,13 @@ class KafkaTopic:
         return self._publisher
 
     def _link(self) -> Link:
-        config = self._config
-        if config.bootstrap is None:
-            if self._own is None:
-                raise Rejected(Reason.UNAVAILABLE, "there is no cluster of Andon's own here; name one with bootstrap")
-            return self._own
         try:
-            return connected(config.bootstrap, config.sasl, config.tls)
+            link = self._config.elsewhere() or self._own
         except SecretMissing as missing:
             raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        if link is None:
+            raise Rejected(Reason.UNAVAILABLE, "there is no cluster of Andon's own here; name one with bootstrap")
+        return link
 
     async def close(self) -> None:
         """Waits for what is on its way, 2 s at most; what has no answer by then is ambiguous."""

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator
-
-from andon.config.settings import Section
 from andon.core.cloudevents import BATCH, STRUCTURED, CloudEvent
 from andon.core.event import Event
 from andon.core.failure import Invalid
@@ -21,34 +17,24 @@ from andon.core.translation import event_of
 from andon.ingress import cloud, traceparent
 from andon.ingress.randomness import Randomness
 from andon.ingress.sent import check, moment_of
+from andon.kafka.foreign import ReadTopic
 
 CONTENT_TYPE = "content-type"
 TRACEPARENT = "traceparent"
 
 
-def _foreign(topic: str) -> str:
-    if not topic or topic.startswith("andon."):
-        raise ValueError("it is a topic of others; those that begin with andon. are Andon's own")
-    return topic
-
-
 class KafkaSource:
-    """A topic of CloudEvents in Andon's own cluster.
+    """A topic of CloudEvents.
 
     `parse` takes one record as it came: its headers as text, its value. Structured is what says so by its content type,
-    binary what has `ce_` headers; anything else is no CloudEvent. Records are taken over in one transaction with the
-    offset in that topic (ingress.feeds), so each is in `andon.events` once.
+    binary what has `ce_` headers; anything else is no CloudEvent. How its records get into `andon.events` is the
+    matter of ingress.feeds.
     """
 
-    class Config(Section):
-        """`begin` is where a new source begins: at what comes next (`latest`), or at the first record that the topic
-        still has (`earliest`)."""
-
-        topic: Annotated[str, AfterValidator(_foreign)]
-        begin: Literal["earliest", "latest"] = "latest"
+    class Config(ReadTopic):
+        """The topic, and where a new source begins."""
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        self.topic = config.topic
         self._clock = context.clock
         self._random = random or Randomness().take
 
