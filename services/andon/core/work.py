@@ -141,10 +141,11 @@ class StoreFailure(Exception):  # noqa: N818 - law L4: the service stops and tel
 
 
 class DeskStore(Protocol):
-    """Where a desk's open work lives. Every method is one transaction, blocks, and raises StoreFailure."""
+    """Where a desk's open work lives. Every write is one transaction. Every method blocks and raises StoreFailure."""
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
-        """Takes the lease (epoch + 1) and returns what is open, items in the order of their offsets.
+        """Takes the lease (epoch + 1) and returns what is open, items in the order of their offsets. Others may go on
+        writing for their homes meanwhile.
 
         `recent` holds the entries of open items and every other one that began after `since`, oldest first.
         """

@@ -63,6 +63,7 @@ class GroupConsumer:
         self._count: int | None = None
         self._unknown_since: float | None = None
         self._uncounted = False
+        self._offered: Callable[[bool], None] | None = None
         settings: dict[str, object] = {
             "group.id": self.group,
             "client.id": f"{self.group}-{slot}",
@@ -76,6 +77,7 @@ class GroupConsumer:
             "auto.offset.reset": "error",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
+            "on_commit": self._answered,
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": 20,
             # librdkafka's prefetch is no queue cap; bound it in bytes so that a backlog does not fill the memory.
@@ -206,6 +208,9 @@ class GroupConsumer:
             raise SlotTaken(f"slot {self.slot} of {self.group} is in use by another process")
         log.warning("joining again", extra={"group": self.group, "problem": "its session ended"})
         self.close()
+        answer, self._offered = self._offered, None
+        if answer:
+            answer(False)
         self._consumer = self._joined()
 
     def _require_topic(self) -> None:
@@ -249,29 +254,57 @@ class GroupConsumer:
                 raise Unreachable(f"the committed offsets of {self.group} cannot be read: {refused.str()}")
             time.sleep(_PAUSE_S)
 
-    def commit(self, offsets: Mapping[Home, int], notes: Mapping[Home, str] | None = None) -> bool:
-        """Commits offsets, each with its note if it has one; advisory for a desk. Whether all of them are committed:
-        trouble is logged, for a later commit mends it.
+    def commit(self, offsets: Mapping[Home, int]) -> None:
+        """Commits offsets; trouble is logged, for a later commit mends it."""
+        mine = self._committable(offsets, {})
+        if mine:
+            try:
+                self._told([p.error for p in self._consumer.commit(offsets=mine, asynchronous=False) if p.error])
+            except KafkaException as error:
+                self._told([error.args[0]])
 
-        Only of partitions that are ours, and only while a broker answers, for a commit waits until one does; and not
-        under no id (see `_join_again_or_leave`).
+    def offer(self, offsets: Mapping[Home, int], notes: Mapping[Home, str], answer: Callable[[bool], None]) -> None:
+        """Commits advisory offsets, each with its note, without waiting: `answer` is called, within a later `poll` at
+        the earliest, with whether all of them are committed. One offer at a time.
+
+        While the group is balanced, the broker lets a commit wait behind this member's own request to join, for as
+        long as the slowest member takes to hear of it (a heartbeat). Who waited for it would read nothing meanwhile,
+        of partitions that stay as little as of those that move.
         """
-        said = notes or {}
-        mine = [
-            TopicPartition(h.topic, h.partition, o, said.get(h, "")) for h, o in offsets.items() if h in self.assigned
-        ]
-        if not mine:
-            return False
+        mine = self._committable(offsets, notes)
+        if len(mine) < len(offsets):
+            return answer(False)
+        self._offered = answer
         try:
-            self._consumer.list_topics(self.topic, timeout=_ASK_S)
-            if not self._consumer.memberid():
-                return False
-            refused = [p.error for p in self._consumer.commit(offsets=mine, asynchronous=False) if p.error]
+            self._consumer.commit(offsets=mine, asynchronous=True)
         except KafkaException as error:
-            refused = [error.args[0]]
+            self._answered(error.args[0], [])
+
+    def _committable(self, offsets: Mapping[Home, int], notes: Mapping[Home, str]) -> list[TopicPartition]:
+        """Those of partitions that are ours, and none unless a broker answers, for a commit waits until one does; nor
+        under no id (see `_join_again_or_leave`)."""
+        mine = [
+            TopicPartition(h.topic, h.partition, o, notes.get(h, "")) for h, o in offsets.items() if h in self.assigned
+        ]
+        try:
+            if mine:
+                self._consumer.list_topics(self.topic, timeout=_ASK_S)
+        except KafkaException as error:
+            self._told([error.args[0]])
+            return []
+        return mine if self._consumer.memberid() else []
+
+    def _answered(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
+        """What became of an offer."""
+        refused = [error] if error else [p.error for p in partitions if p.error]
+        self._told(refused)
+        answer, self._offered = self._offered, None
+        if answer:
+            answer(not refused)
+
+    def _told(self, refused: Sequence[KafkaError]) -> None:
         if refused:
             log.warning("offsets not committed", extra={"group": self.group, "problem": refused[0].str()})
-        return not refused and len(mine) == len(offsets)
 
     def seek(self, offsets: Mapping[Home, int]) -> None:
         """Continues at these offsets; partitions that have left meanwhile are passed over. Raises Unreachable."""

@@ -119,6 +119,15 @@ class Database:
 
         return self._tried(once, lambda: True)
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Like `run`, for what only reads: nobody who writes waits for it."""
+
+        def once() -> T:
+            with self._engine.connect().execution_options(**{sqlite.LOOKING: True}) as connection, connection.begin():
+                return work(connection)
+
+        return self._tried(once, lambda: True)
+
     def rows(self, work: Callable[[Rows], T]) -> T:
         """Like `run`, by the driver's own cursor."""
         ending = False

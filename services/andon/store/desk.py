@@ -39,10 +39,12 @@ class SqlDeskStore:
         self._database = Database(url, name)
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
-        return self._database.run(partial(self._acquire, home, owner, since))
+        # What it holds is read once the lease is ours: from then on nobody else changes it, and a busy home has so many
+        # attempts that every process of the desk would stand still behind one that read them under the write lock.
+        epoch, offset = self._database.run(partial(self._lease, home, owner))
+        return self._database.look(partial(self._held, home, epoch, offset, since))
 
-    def _acquire(self, home: Home, owner: str, since: float, connection: Connection) -> Holding:
-        epoch, offset = self._lease(connection, home, owner)
+    def _held(self, home: Home, epoch: int, offset: int | None, since: float, connection: Connection) -> Holding:
         items = {found.id: found for found in self._open(connection, home)}
         recent = list(self._entries(connection, home, since))
         for entry in recent:
@@ -61,7 +63,7 @@ class SqlDeskStore:
             [(n.id, Note(n.to_topic, n.key, n.value, _headers.decode(n.headers))) for n in notes],
         )
 
-    def _lease(self, connection: Connection, home: Home, owner: str) -> tuple[int, int | None]:
+    def _lease(self, home: Home, owner: str, connection: Connection) -> tuple[int, int | None]:
         """Counted up in one statement: two who want the same lease wait for each other, also for one that is new."""
         values = {"topic": home.topic, "partition": home.partition, "owner": owner}
         held = connection.execute(_TAKE, values).one()

@@ -22,6 +22,8 @@ _OF_SEVERAL_MACHINES = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "gfs2", "ocfs2", "lustre", "beegfs", "gpfs", "glusterfs",
     "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.ceph",
 }  # fmt: skip
+LOOKING = "andon_looking"
+"""The execution option of a connection that only reads."""
 MOUNTS = Path("/proc/self/mountinfo")
 _MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
@@ -49,14 +51,15 @@ def sqlite_engine(url: str, name: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:
-        # Transactions are begun by us (BEGIN IMMEDIATE), so that a lease is read and used under one write lock.
+        # Transactions are begun by us (BEGIN IMMEDIATE), so that a lease is read and used under one write lock; those
+        # that only read take none.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "cache_size=-8192"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(LOOKING) else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 
 from andon.core.event import Home
-from andon.core.work import Write
+from andon.core.work import Entry, Write
+from andon.store import ledger
 from andon.store.desk import SqlDeskStore
 from tests.unit.desk.items import HOME, OTHER, item
 
@@ -37,6 +42,26 @@ def test_a_lease_that_is_new_has_one_first_owner(url: str) -> None:
             thread.join()
         assert sorted(epochs[-2:]) == [1, 2]
     for store in stores:
+        store.close()
+
+
+def test_nobody_waits_for_one_who_takes_a_home_over(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taking, other = SqlDeskStore(url, "desk"), SqlDeskStore(url, "desk")
+    epoch = other.acquire(OTHER, "x", 0.0).epoch
+    reading, stored = ledger.read, []
+
+    def read(*question: Any) -> Iterator[Entry]:
+        writing = threading.Thread(
+            target=lambda: stored.append(other.commit([Write(OTHER, epoch, taken=[item(1, home=OTHER)])]))
+        )
+        writing.start()
+        writing.join(10)  # a writer that must wait gives up after 30 s
+        return reading(*question)
+
+    monkeypatch.setattr(ledger, "read", read)
+    taking.acquire(HOME, "y", 0.0)
+    assert stored == [set()]
+    for store in (taking, other):
         store.close()
 
 

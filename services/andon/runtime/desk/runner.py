@@ -320,7 +320,16 @@ class DeskRunner:
         """Four times a second the advisory offsets, by which the door sees what waits here."""
         while True:
             await self._clock.sleep(_TELL_S)
-            await self._standing.tell(lambda *news: self._on_poller(self._consumer.commit, *news))
+            await self._standing.tell(self._advise)
+
+    async def _advise(self, offsets: Mapping[Home, int], notes: Mapping[Home, str]) -> bool:
+        taken: asyncio.Future[bool] = self._loop.create_future()
+
+        def answer(well: bool) -> None:  # on the poll thread
+            self._loop.call_soon_threadsafe(_settle, taken, well)
+
+        await self._on_poller(self._consumer.offer, offsets, notes, answer)
+        return await taken
 
     async def _keep(self) -> None:
         """Once a second the gauges; once an hour the pruning and a commit of every offset."""
@@ -337,6 +346,11 @@ class DeskRunner:
         """In portions, so that the work of the desk comes in between."""
         while await self._writer.ask(partial(self._store.prune, before, _PRUNE)) == _PRUNE:
             continue
+
+
+def _settle(taken: asyncio.Future[bool], well: bool) -> None:
+    if not taken.done():
+        taken.set_result(well)
 
 
 def _nothing() -> None:
