@@ -105,6 +105,32 @@ TABLE: dict[str, tuple[str, str, str]] = {
         "version: 1\nstore: {url: ‹postgresql://db/andon}\n",
         "`url` must be sqlite:////folder or postgresql+psycopg://host/name; did you mean `postgresql+psycopg`?",
     ),
+    # what topics are written in
+    "codec": (
+        "partitions: 6",
+        "partitions: 6, codec: {default: ‹arvo}",
+        "`default` must be `json` or `avro`",
+    ),
+    "name without password": (
+        "partitions: 6",
+        'partitions: 6, ‹registry: {url: "https://r:8081", user: env:R}',
+        "`user` stands alone: name and password go together",
+    ),
+    "address of a registry": (
+        "partitions: 6",
+        'partitions: 6, registry: {url: ‹"r:8081"}',
+        "`url` must be http://host:port or https://host:port, with a path if need be",
+    ),
+    "password over plain HTTP": (
+        "partitions: 6",
+        'partitions: 6, registry: {url: ‹"http://r:8081/v7", token: env:R}',
+        "a password would go to `r` over plain HTTP; use https",
+    ),
+    "two ways to prove": (
+        "partitions: 6",
+        'partitions: 6, registry: {url: "http://127.0.0.1:8081", user: env:R, password: env:P, token: ‹env:R}',
+        "`token` is in place of `user` and `password`",
+    ),
     # the tree
     "matchers at the root": (
         "route:\n  receiver: office",

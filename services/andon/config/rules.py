@@ -57,6 +57,7 @@ def _kafka(data: Any) -> Iterator[Found]:
             yield Found(
                 ("kafka", key), f"`{key}` is for a cluster of your own; the embedded node listens on loopback only"
             )
+    yield from _registry(entries(kafka, "registry"))
     replication = kafka.get("replication")
     if own and isinstance(replication, int) and replication > 3:
         yield Found(
@@ -70,6 +71,23 @@ def is_store_address(url: str) -> bool:
     """Whether the text can be the address of a store."""
     scheme, colon, rest = url.partition("://")
     return bool(colon and rest) and scheme in _STORES
+
+
+def _registry(registry: Any) -> Iterator[Found]:
+    place, url = ("kafka", "registry"), registry.get("url")
+    given = [key for key in ("user", "password") if registry.get(key) is not None]
+    if len(given) == 1:
+        yield Found(place, f"`{given[0]}` stands alone: name and password go together")
+    if given and registry.get("token") is not None:
+        yield Found((*place, "token"), "`token` is in place of `user` and `password`")
+    if isinstance(url, str):
+        scheme, _, rest = url.partition("://")
+        host = rest.partition("/")[0].partition("?")[0]
+        name = host.rpartition(":")[0].strip("[]") or host
+        if scheme not in ("http", "https") or not host:
+            yield Found((*place, "url"), "`url` must be http://host:port or https://host:port, with a path if need be")
+        elif scheme == "http" and (given or registry.get("token")) and not is_loopback(name):
+            yield Found((*place, "url"), f"a password would go to `{name}` over plain HTTP; use https")
 
 
 def _store(data: Any) -> Iterator[Found]:

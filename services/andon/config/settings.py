@@ -39,6 +39,17 @@ class Section(BaseModel):
     )
 
 
+CodecTopic = Literal[
+    "default",
+    "andon.events",
+    "andon.enriched",
+    "andon.deliveries",
+    "andon.outcomes",
+    "andon.tickets",
+    "andon.active",
+]
+
+
 class Site(Section):
     """The plant, and how it is reached from the network."""
 
@@ -74,6 +85,25 @@ class Tls(Section):
     """The client's key."""
 
 
+class SchemaRegistry(Section):
+    """A schema registry with Confluent's API. Without one the schemas are those of `schemas/index.json`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    url: str
+    """Its address, `https://host:port` with the path of its API, if it has one."""
+    user: SecretRef | None = None
+    """The name it wants, with `password`."""
+    password: SecretRef | None = None
+    """Its password."""
+    token: SecretRef | None = None
+    """A bearer token, in place of name and password."""
+    ca: str | None = None
+    """The authority of its certificate, PEM; by default the machine's own."""
+    register_: Annotated[bool, Field(alias="register")] = True
+    """Whether schemas that it lacks are registered; otherwise somebody else has to."""
+
+
 class Kafka(Section):
     """The log everything passes through."""
 
@@ -91,6 +121,11 @@ class Kafka(Section):
     """The account at the cluster."""
     tls: Tls | None = None
     """TLS to the cluster."""
+    codec: dict[CodecTopic, Literal["json", "avro"]] = {}
+    """What the records of a topic are written in; `default` stands for every topic that is not named, and is `json`
+    itself by default. Both are read at any time: docs/schemas.md."""
+    registry: SchemaRegistry | None = None
+    """The schema registry, for topics in Avro."""
 
 
 class Store(Section):

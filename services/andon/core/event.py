@@ -27,7 +27,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     at: int = 0
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that happened; its attributes carry the names of CloudEvents 1.0.
 
     `time` always has a zone. `labels` are what routing matches on; `state` (raise | clear) and `severity` are

@@ -19,6 +19,10 @@ class Evidence(StrEnum):
     RECEIPT = "receipt"
     READ = "read"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Evidence:
+        return cls.VENDOR_ACCEPTED  # the weakest: never more than is known
+
 
 class Delivered(msgspec.Struct, frozen=True, tag="delivered", tag_field="outcome"):
     """The receiver's side has it, by the evidence given."""

@@ -6,7 +6,14 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why something ended, failed or was refused. Members are added here and nowhere else."""
+    """Why something ended, failed or was refused. Members are added here and nowhere else.
+
+    A word that a newer Andon wrote reads as `unknown`.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Reason:
+        return cls.UNKNOWN
 
     # delivered
     DELIVERED = "delivered"

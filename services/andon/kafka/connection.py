@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from andon.config.settings import Kafka, Sasl, Tls
+from andon.config.settings import Kafka, Sasl, SchemaRegistry, Tls
+from andon.kafka.formats import Formats
+from andon.kafka.registry import Access, Registry, basic
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,12 @@ LARGEST_PARKED = 2 * LARGEST
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """A cluster and the right to use it. Holds secrets: `repr` shows the addresses only."""
+    """A cluster, the right to use it, and what its topics are written in. Holds secrets: `repr` shows the addresses
+    only."""
 
     bootstrap: str
     security: dict[str, str] = {}
+    formats: Formats = msgspec.field(default_factory=Formats)
 
     def __repr__(self) -> str:
         return f"Connection({self.bootstrap!r})"
@@ -70,7 +74,8 @@ def connection(kafka: Kafka, bootstrap: str | None = None) -> Connection:
 
     Raises SecretMissing when a password is not there.
     """
-    return connected(bootstrap or kafka.bootstrap, kafka.sasl, kafka.tls)
+    found = connected(bootstrap or kafka.bootstrap, kafka.sasl, kafka.tls)
+    return msgspec.structs.replace(found, formats=_formats(kafka))
 
 
 def connected(bootstrap: str, sasl: Sasl | None, tls: Tls | None) -> Connection:
@@ -88,3 +93,21 @@ def connected(bootstrap: str, sasl: Sasl | None, tls: Tls | None) -> Connection:
         named = {"ssl.ca.location": tls.ca, "ssl.certificate.location": tls.cert, "ssl.key.location": tls.key}
         security.update({key: value.removeprefix("file:") for key, value in named.items() if value})
     return Connection(bootstrap, security)
+
+
+def _formats(kafka: Kafka) -> Formats:
+    from andon.kafka.schemas import RECORDS  # its topics have their sizes from here
+
+    chosen = {str(topic): codec for topic, codec in kafka.codec.items()}
+    default: str = chosen.get("default", "json")
+    avro = {topic: kind for topic, kind in RECORDS.items() if chosen.get(topic, default) == "avro"}
+    return Formats(avro, registry=Registry(_access(kafka.registry)) if kafka.registry else None)
+
+
+def _access(registry: SchemaRegistry) -> Access:
+    authorization = None
+    if registry.token:
+        authorization = f"Bearer {registry.token.reveal()}"
+    elif registry.user and registry.password:
+        authorization = basic(registry.user.reveal(), registry.password.reveal())
+    return Access(registry.url, authorization, registry.ca, registry.register_)

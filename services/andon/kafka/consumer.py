@@ -61,6 +61,7 @@ class GroupConsumer:
         self._paused: set[Home] = set()
         self._gone: set[Home] = set()
         self._count: int | None = None
+        self._formats = connection.formats
         self._unknown_since: float | None = None
         self._uncounted = False
         self._offered: Callable[[bool], None] | None = None
@@ -170,7 +171,7 @@ class GroupConsumer:
         for message in got:
             problem = message.error()
             if problem is None:
-                records.append(from_message(message))
+                records.append(from_message(message, self._formats))
             else:
                 self._raise(problem)
                 if consumer is not self._consumer:

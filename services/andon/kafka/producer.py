@@ -12,8 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from andon.core.event import Position
-from andon.core.ports import Link
-from andon.kafka.connection import LARGEST_PARKED
+from andon.kafka.connection import LARGEST_PARKED, Connection
 from andon.kafka.records import Outgoing
 
 _BUSY_S = 0.001
@@ -36,7 +35,7 @@ class Publisher:
     """
 
     def __init__(
-        self, connection: Link, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000, linger_ms: int = 1
+        self, connection: Connection, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000, linger_ms: int = 1
     ) -> None:
         self._producer = Producer(
             connection.client()
@@ -53,6 +52,7 @@ class Publisher:
                 "retry.backoff.max.ms": 500,
             }
         )
+        self._formats = connection.formats
         self._busy_s = max(_BUSY_S, linger_ms / 10_000)  # of who lingers nobody waits for an acknowledgement
         self._spare: list[_Batch] = []
         self._held: deque[_Batch] = deque()
@@ -97,14 +97,15 @@ class Publisher:
             self._producer.poll(0)  # what took so long kept acknowledgements of others waiting
 
     def _produce(self, batch: _Batch) -> None:
-        produce = self._producer.produce
+        produce, written = self._producer.produce, self._formats.outgoing
         for index, (record, report) in enumerate(zip(batch.records, batch.reports, strict=False)):
+            value = record.value and written(record.topic, record.value)
             try:
                 if record.headers:
                     headers: Any = list(record.headers)
-                    produce(record.topic, record.value, record.key, on_delivery=report, headers=headers)
+                    produce(record.topic, value, record.key, on_delivery=report, headers=headers)
                 else:
-                    produce(record.topic, record.value, record.key, -1, report)
+                    produce(record.topic, value, record.key, -1, report)
             except BufferError:
                 batch.told(index, "queue full")
             except KafkaException as error:

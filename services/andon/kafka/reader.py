@@ -34,6 +34,7 @@ class TopicReader:
                 "fetch.queue.backoff.ms": 20,
             }
         )
+        self._formats = connection.formats
         self._homes = list(starts)
         self._at_end: set[Home] = set()
         self._consumer.assign([TopicPartition(h.topic, h.partition, o) for h, o in starts.items()])
@@ -57,7 +58,7 @@ class TopicReader:
             problem = message.error()
             if problem is None:
                 self._at_end.discard(home)
-                records.append(from_message(message))
+                records.append(from_message(message, self._formats))
             elif problem.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
                 self._at_end.add(home)
             elif problem.code() not in PASSING:

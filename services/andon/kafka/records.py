@@ -7,10 +7,16 @@ from typing import Any
 import msgspec
 
 from andon.core.event import Home, Position
+from andon.kafka.codecs import Undecodable
+from andon.kafka.formats import MAGIC, Formats
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A record read from a topic. `at` is the broker's append time in milliseconds since 1970."""
+    """A record read from a topic. `at` is the broker's append time in milliseconds since 1970.
+
+    `value` is JSON, whatever the topic is written in; `avro` has the bytes as they stand there when they are Avro.
+    Where those could not be read, `value` is these bytes and `unread` says why.
+    """
 
     topic: str
     partition: int
@@ -19,6 +25,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    avro: bytes | None = None
+    unread: str | None = None
+
+    @property
+    def original(self) -> bytes:
+        """The bytes of the value as they stand in the topic."""
+        return self.value if self.avro is None else self.avro
 
     @property
     def home(self) -> Home:
@@ -38,14 +51,25 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def from_message(message: Any) -> Record:
-    """Our record of what the client library hands out."""
+def from_message(message: Any, formats: Formats) -> Record:
+    """Our record of what the client library hands out. Raises KafkaFailure, as `Formats.incoming` does."""
+    raw = message.value() or b""
+    avro = unread = None
+    value = raw
+    if raw[:1] == MAGIC:
+        avro = raw
+        try:
+            value = formats.incoming(raw)
+        except Undecodable as error:
+            unread = str(error)
     return Record(
         message.topic(),
         message.partition(),
         message.offset(),
         message.timestamp()[1],
         message.key(),
-        message.value() or b"",
+        value,
         tuple(message.headers() or ()),
+        avro,
+        unread,
     )

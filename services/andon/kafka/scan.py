@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from andon.core.event import Home
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
+from andon.kafka.formats import MAGIC
 from andon.kafka.records import Record, from_message
 
 _ANSWER_S = 10.0
@@ -30,6 +31,7 @@ class Scan:
         """`more` are librdkafka settings that replace ours."""
         self.read = 0
         self._bootstrap = connection.bootstrap
+        self._formats = connection.formats
         self._consumer = Consumer(
             connection.client()
             | {
@@ -101,8 +103,13 @@ class Scan:
                         self._done(home, left)
                     if message.error() is None and message.offset() < ends[home]:
                         self.read += 1
-                        if having in (message.value() or b""):
-                            yield from_message(message)
+                        raw = message.value() or b""
+                        if raw[:1] == MAGIC:
+                            record = from_message(message, self._formats)
+                            if having in record.value:
+                                yield record
+                        elif having in raw:
+                            yield from_message(message, self._formats)
         finally:
             self._consumer.resume(whole)  # the library would remember the pause
             self._consumer.unassign()

@@ -74,6 +74,7 @@ class TransactionalProducer:
             "queue.buffering.max.messages": 100_000,
             **(more or {}),
         }
+        self._formats = connection.formats
         self._producer: Producer | None = None
 
     def start(self) -> None:
@@ -120,7 +121,7 @@ class TransactionalProducer:
             if out.headers:  # produce_batch drops headers without a word
                 self._produce_one(producer, out)
             else:
-                plain.setdefault(out.topic, []).append({"key": out.key, "value": out.value})
+                plain.setdefault(out.topic, []).append({"key": out.key, "value": self._written(out)})
         for topic, waiting in plain.items():
             while waiting:
                 producer.produce_batch(topic, waiting)
@@ -134,13 +135,17 @@ class TransactionalProducer:
                     producer.poll(0.01)
 
     def _produce_one(self, producer: Producer, out: Outgoing) -> None:
+        value = self._written(out)
         while True:
             try:
-                producer.produce(out.topic, out.value, key=out.key, headers=list(out.headers))
+                producer.produce(out.topic, value, key=out.key, headers=list(out.headers))
             except BufferError:
                 producer.poll(0.01)  # slots are freed by poll only
             else:
                 return
+
+    def _written(self, out: Outgoing) -> bytes | None:
+        return out.value and self._formats.outgoing(out.topic, out.value)
 
     def _patiently(self, step: Callable[[], None]) -> None:
         """Calls again while the library says that this is right, for as long as the transaction can live."""

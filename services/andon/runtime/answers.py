@@ -68,6 +68,8 @@ class Answering(Generic[Out]):
         ]
 
     def _decode(self, record: Record) -> Event | Parked:
+        if record.unread:
+            return Parked(Reason.UNDECODABLE, record.unread)
         try:
             return self._read(record)
         except Undecodable as error:

@@ -31,7 +31,7 @@ def dlq_note(record: Record, parked: Parked) -> Note:
         record.partition,
         record.offset,
         record.key,
-        record.value,
+        record.original,
         parked,
         redrive_of(record),
         own_headers(record),

@@ -101,6 +101,7 @@ async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> Non
     link = connection(options.kafka, options.bootstrap)
     cluster = Cluster(link)
     await asyncio.to_thread(cluster.wait, _WAIT_S)
+    await asyncio.to_thread(link.formats.settle)
     follower = Follower(link)
     changes: set[asyncio.Task[None]] = set()
     try:

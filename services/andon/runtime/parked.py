@@ -153,7 +153,8 @@ def _next(records: Iterator[Record], chosen: AbstractSet[str]) -> list[Record]:
 
 def _again(record: Record) -> Outgoing:
     number = str(redrive_of(record) + 1).encode()
-    return Outgoing(_header(record, TOPIC), record.key or b"", record.value, ((REDRIVE, number), *own_headers(record)))
+    headers = ((REDRIVE, number), *own_headers(record))
+    return Outgoing(_header(record, TOPIC), record.key or b"", record.original, headers)
 
 
 def _marker(record: Record) -> Outgoing:

@@ -113,13 +113,14 @@ class Line:
 
     def outcomes(self) -> dict[str, OutcomeRecord]:
         """Event id → its outcome; of this line's events only."""
-        found = [msgspec.json.decode(one.value(), type=OutcomeRecord) for one in self.kafka.read(OUTCOMES)]
+        values = [one.value() or b"" for one in self.kafka.read(OUTCOMES)]
+        found = [msgspec.json.decode(one, type=OutcomeRecord) for one in values if one[:1] == b"{"]
         return {one.event: one for one in found if one.origin[0].topic == self.source}
 
     def parked(self) -> dict[int, confluent_kafka.Message]:
         """Offset → the dead letter; of the first partition of this line's source only."""
         found = [(dict(one.headers() or ()), one) for one in self.kafka.read(DLQ)]
-        ours = [(h, one) for h, one in found if h["andon-topic"] == self.source.encode()]
+        ours = [(h, one) for h, one in found if h.get("andon-topic") == self.source.encode()]
         assert all(h["andon-partition"] == b"0" for h, _ in ours)
         offsets = [int(h["andon-offset"]) for h, _ in ours]
         assert len(set(offsets)) == len(offsets), "parked twice"

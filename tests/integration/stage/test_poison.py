@@ -19,7 +19,8 @@ GOOD = event(id="good")
 POISON = {
     "no JSON": b"{",
     "another kind of record": b'{"id": 1}',
-    "an unknown field": msgspec.json.encode(GOOD)[:-1] + b',"more":1}',
+    "Avro of no schema": b"\0\0\0\0\7" + msgspec.json.encode(GOOD),
+    "the beginning of Avro": b"\0\0",
     "nothing at all": b"",
     "invalid UTF-8": msgspec.json.encode(GOOD).replace(b"good", b"\xff\xfe"),
     "a lone surrogate": msgspec.json.encode(GOOD).replace(b"good", b"\\ud800"),

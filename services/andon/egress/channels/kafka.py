@@ -18,11 +18,11 @@ from andon.core.event import Event, Position
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Evidence
 from andon.core.policy import Limit
-from andon.core.ports import Call, Content, Context, Link, Receipt
+from andon.core.ports import Call, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, TOPIC, TopicSpecimen
 from andon.core.translation import cloud_event_of
-from andon.kafka.connection import LARGEST
+from andon.kafka.connection import LARGEST, Connection
 from andon.kafka.foreign import ForeignTopic
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
@@ -127,12 +127,12 @@ class KafkaTopic:
             self._publisher.start()
         return self._publisher
 
-    def _link(self) -> Link:
+    def _link(self) -> Connection:
         try:
             link = self._config.elsewhere() or self._own
         except SecretMissing as missing:
             raise Retryable(Reason.NOT_SENT, str(missing)) from None
-        if link is None:
+        if not isinstance(link, Connection):
             raise Rejected(Reason.UNAVAILABLE, "there is no cluster of Andon's own here; name one with bootstrap")
         return link
 

@@ -42,6 +42,8 @@ class Intake:
         return [(record, self._decoded(record)) for record in records]
 
     def _decoded(self, record: Record) -> Taken | Undecodable:
+        if record.unread:
+            return Undecodable(record.unread)
         try:
             return self._work.read(record)
         except Undecodable as error:
