@@ -107,7 +107,7 @@ class Registry:
     def number(self, subject: str, schema: str) -> int:
         """The id of a schema under a subject; registers it where that is allowed. Raises KafkaFailure when it is not
         there and may not be registered, when it is refused, and when the id then means another schema."""
-        body = msgspec.json.encode({"schema": schema})
+        body = msgspec.json.encode({"schema": schema, "schemaType": "AVRO"})
         path = f"/subjects/{quote(subject, safe='')}"
         known = self._answered("POST", path, body, _NO_SCHEMA, _NO_SUBJECT)
         if known is None and self._register:

@@ -22,6 +22,7 @@ from msgspec import inspect
 
 SPACE = "andon"
 JSON_TEXT = {"type": "string", "logicalType": "json"}
+_EMPTY = "{ }"  # with a blank: Apicurio 3.0 takes no schema with the text {} in it
 _PLAIN: dict[type[inspect.Type], Any] = {
     inspect.StrType: "string",
     inspect.IntType: "long",
@@ -83,7 +84,7 @@ class _Deriving:
             return made
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
         plain = msgspec.json.decode(msgspec.json.encode(default))
-        return made | {"default": "{}" if made["type"] == JSON_TEXT else plain}
+        return made | {"default": _EMPTY if made["type"] == JSON_TEXT else plain}
 
     def _enum(self, kind: type[Enum]) -> Any:
         name = kind.__name__
