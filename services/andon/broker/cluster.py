@@ -6,7 +6,21 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from andon.broker import archive, crash, disk, download, java, launch, node, ports, process, seats, storage, wire
+from andon.broker import (
+    archive,
+    crash,
+    disk,
+    download,
+    java,
+    launch,
+    node,
+    ports,
+    process,
+    replicas,
+    seats,
+    storage,
+    wire,
+)
 from andon.broker.crash import Node
 from andon.broker.download import Progress
 from andon.broker.errors import BrokerError
@@ -110,7 +124,10 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
         disk.refuse_when_full(one.layout.data)
         storage.format_storage(one.layout, runtime, node_id=one.seat.node, cluster=plan.cluster)
     options = archive.options(runtime)
-    if len(running) < QUORUM and any(crash.crashed(one.layout) for one in nodes):
+    crashed = [one.layout for one in nodes if crash.crashed(one.layout)]
+    if crashed and not running:
+        replicas.complete([one.layout for one in nodes], crashed)
+    if crashed and len(running) < QUORUM:
         others = [plan.layout(number) for number in running]
         crash.end_registrations(nodes, options, plan.seats, others, tie_to_parent=how.tie_to_parent)
     begun = {
