@@ -101,7 +101,7 @@ async def run(host: Host) -> None:
 
     door = Door(
         clients_of(sources, host.clock),
-        traced_log(KafkaLog(publisher), host.spans, host.clock),
+        traced_log(KafkaLog(publisher, host.clock), host.spans, host.clock),
         requests,
         admission,
         host.metrics,

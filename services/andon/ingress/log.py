@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from math import inf
 
 from andon.core.event import Position
 from andon.core.failure import Retryable
+from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.ingress.sources.http import Draft
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import EVENTS
 
+log = logging.getLogger(__name__)
+
+APART_S = 60.0
+AGAIN_S = 600.0
+
 
 class KafkaLog:
     """Appends events with acks=all; a subject's events go to one partition, in the order they were accepted."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, clock: Clock) -> None:
         self._publisher = publisher
+        self._clock = clock
+        self._told = -inf
 
     async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
         """One answer per event: its position once every replica in sync has it, or why that is not known."""
         fates = await self._publisher.append(
             [Outgoing(EVENTS, draft.subject.encode(), draft.record) for draft in drafts]
         )
+        self._compare(fates)
         return [fate if isinstance(fate, Position) else _unknown(fate) for fate in fates]
+
+    def _compare(self, fates: Sequence[Position | str]) -> None:
+        """Tells when a broker's clock is not ours: its time is the one that retention and episodes go by."""
+        now = self._clock.now()
+        for fate in fates:
+            if isinstance(fate, Position) and fate.at and abs(fate.at / 1_000 - now) >= APART_S:
+                if now - self._told >= AGAIN_S:
+                    self._told = now
+                    log.warning(_apart(fate, fate.at / 1_000 - now))
+                return
+
+
+def _apart(position: Position, apart_s: float) -> str:
+    return (
+        f"the clock of the broker that leads {position.topic}-{position.partition} is {abs(apart_s):.0f} s "
+        f"{'ahead of' if apart_s > 0 else 'behind'} this machine's; set both by the same time server"
+    )
 
 
 def _unknown(why: str) -> Retryable:

@@ -19,6 +19,7 @@ from andon.core.translation import ADDED
 from andon.ingress.log import KafkaLog
 from andon.kafka.producer import Publisher
 from andon.kafka.topics import EVENTS
+from andon.runtime.clock import SystemClock
 from tests.component.ingress.stand import Stand, standing
 from tests.component.ingress.test_door_http import problem
 from tests.rig.kafka import Kafka
@@ -64,7 +65,7 @@ def test_all_three_forms_of_the_sdk_reach_the_log_as_the_same_event(kafka: Kafka
     async def run() -> None:
         publisher = Publisher(kafka.connection, "door")
         publisher.start()
-        async with standing(tmp_path, log=KafkaLog(publisher)) as stand:
+        async with standing(tmp_path, log=KafkaLog(publisher, SystemClock())) as stand:
             one, two = sdk("ce-s", data), sdk("ce-b", data)
             for _ in range(2):  # a repeat is the same event
                 assert (await sent(stand, to_structured_event(one))).json() == {"id": "ce-s"}
