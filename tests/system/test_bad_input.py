@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from tests.rig.kafka import Kafka
+from tests.rig.oldkafka import old_kafka
 from tests.rig.ports import free_port
 from tests.system.conftest import Up
 
@@ -171,5 +173,17 @@ def test_a_port_in_use_ends_a_service_with_one_sentence(option: str, file: Path,
     assert "give another address" in said[0]
 
 
-@pytest.mark.skip(reason="needs a broker older than Kafka 3.9, whose jars are not pinned")
-def test_an_unsupported_kafka_is_one_sentence() -> None: ...
+@pytest.mark.kafka
+@pytest.mark.xdist_group("chaos")
+def test_an_unsupported_kafka_is_one_sentence(file: Path, tmp_path: Path) -> None:
+    """On a broker of another version nothing is created and nothing begins."""
+    data = ("--config", str(file), "--data", str(tmp_path / "data"))
+    with old_kafka(tmp_path / "old") as bootstrap:
+        for command in (("topics", "create"), ("run", "routing")):
+            done = andon(*command, *data, "--bootstrap", bootstrap)
+            said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("{")]
+            assert done.returncode != 0
+            assert len(said) == 1, said
+            assert f"the Kafka at {bootstrap} is older than 3.9; Andon works with 3.9 to 4.x" in said[0]
+        found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics
+    assert found == {}, "topics were created on a Kafka that is not supported"
