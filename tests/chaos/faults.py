@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from tests.chaos import clients, processes, receivers, replies, storage, transactions
+from tests.chaos import brokers, clients, processes, receivers, replies, storage, transactions
+from tests.chaos.plants import Need
 from tests.chaos.round import Round
+from tests.rig.clusterplant import ClusterPlant
 from tests.rig.plant import Plant
 
 
 class Fault(NamedTuple):
-    """How it is injected; `limits` are those of a plant of its own, None for the common one.
+    """How it is injected; `limits` are those of a plant of its own, None for the common one of its `kind`.
 
     A soak wants `times` as many injections of it as of the others. `slow` ones take longer than a test may, and belong
     to the soak alone.
@@ -23,6 +25,12 @@ class Fault(NamedTuple):
     limits: Mapping[str, int] | None = None
     times: int = 1
     slow: bool = False
+    kind: type[Plant] = Plant
+
+    @property
+    def need(self) -> Need:
+        """The plant it is injected into."""
+        return self.kind, self.limits
 
 
 FAULTS = {
@@ -31,6 +39,11 @@ FAULTS = {
     "F03": Fault(processes.f03_kill_egress),
     "F04": Fault(transactions.f04_frozen_stages, slow=True),
     "F09": Fault(transactions.f09_late_commits, times=10, slow=True),
+    "F06": Fault(brokers.f06_leader_killed, kind=ClusterPlant),
+    "F07": Fault(brokers.f07_leader_cut_off, kind=ClusterPlant, slow=True),
+    "F08": Fault(brokers.f08_two_of_three_down, kind=ClusterPlant, slow=True),
+    "F10": Fault(brokers.f10_lossy_link, kind=ClusterPlant, slow=True),
+    "F11": Fault(brokers.f11_disk_full, {"disk_mb": brokers.DISK_MB}, kind=ClusterPlant, slow=True),
     "F12": Fault(storage.store_full),
     "F13": Fault(receivers.f13_f14_slow_sinks),
     "F15": Fault(replies.f15_reset),
@@ -41,6 +54,8 @@ FAULTS = {
     "F22": Fault(storage.f22_poison),
     "F24": Fault(transactions.f24_open_transactions, slow=True),
     "F26": Fault(clients.f26_rotation, slow=True),
+    "F29": Fault(brokers.f29_power_cut, kind=ClusterPlant, slow=True),
+    "clocks": Fault(brokers.clocks_apart, {"ahead_s": 7_200}, kind=ClusterPlant, slow=True),
     "twice": Fault(processes.twice_in_the_log),
     "slot-egress": Fault(partial(processes.same_slot, service="egress")),
     "slot-routing": Fault(partial(processes.same_slot, service="routing")),

@@ -10,49 +10,52 @@ from typing import Self
 
 from tests.rig.plant import Plant
 
-Limits = Mapping[str, int] | None
+Need = tuple[type[Plant], Mapping[str, int] | None]
+"""Which kind of plant, and its limits."""
+COMMON: Need = (Plant, None)
 
 
 class Plants:
     """Starts a plant when it is first asked for. One that a round has broken is closed, and its files stay."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[Limits, Plant]] = []
+        self._open: list[tuple[Need, Plant]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for limits, plant in list(self._open):
-            self._close(limits, plant)
+        for need, plant in list(self._open):
+            self._close(need, plant)
 
-    def of(self, limits: Limits) -> Plant:
-        """The plant with these limits, in order."""
+    def of(self, need: Need) -> Plant:
+        """Such a plant, in order."""
         for known, plant in self._open:
-            if known == limits:
+            if known == need:
                 plant.mend()
                 return plant
-        plant = Plant(Path(tempfile.mkdtemp(prefix="soak-")), **(limits or {}))
+        kind, limits = need
+        plant = kind(Path(tempfile.mkdtemp(prefix="soak-")), **(limits or {}))
         plant.__enter__()
-        self._open.append((limits, plant))
+        self._open.append((need, plant))
         plant.mend()
         return plant
 
-    def keep(self, limits: Limits) -> None:
+    def keep(self, need: Need) -> None:
         """Closes all others."""
         for known, plant in list(self._open):
-            if known != limits:
+            if known != need:
                 self._close(known, plant)
 
-    def drop(self, limits: Limits) -> None:
+    def drop(self, need: Need) -> None:
         """Closes this one, and tells where its files are."""
         for known, plant in list(self._open):
-            if known == limits:
+            if known == need:
                 print(f"what is left of it is in {plant.home}")
                 self._close(known, plant, files=False)
 
-    def _close(self, limits: Limits, plant: Plant, *, files: bool = True) -> None:
-        self._open.remove((limits, plant))
+    def _close(self, need: Need, plant: Plant, *, files: bool = True) -> None:
+        self._open.remove((need, plant))
         plant.__exit__()
         if files:
             shutil.rmtree(plant.home, ignore_errors=True)

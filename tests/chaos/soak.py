@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.faults import FAULTS, inject
-from tests.chaos.plants import Plants
+from tests.chaos.plants import COMMON, Plants
 from tests.chaos.table import COMPARED, PARTS, Line, markdown, sound
 
 VOID_ROUNDS = 3
@@ -42,7 +42,7 @@ class Soak:
             for part in range(1, self._parts + 1):
                 for name in self._names:
                     self._part(name, part, plants)
-                    plants.keep(None)
+                    plants.keep(COMMON)
 
     def _goal(self, name: str, part: int = PARTS) -> int:
         """How many injections there are to be when this part is over."""
@@ -70,11 +70,11 @@ class Soak:
         number = 1 + max((one.round for one in self.lines if one.fault == name), default=-1)
         began = time.time()
         try:
-            plant = plants.of(FAULTS[name].limits)
+            plant = plants.of(FAULTS[name].need)
             run = inject(name, plant, number, self._seed, soak=True)
         except Exception as error:  # noqa: BLE001 - what breaks a round must not end the soak
             found = [f"the round broke: {type(error).__name__}: {error}"]
-            plants.drop(FAULTS[name].limits)
+            plants.drop(FAULTS[name].need)
             return Line(name, self._seed, number, part, 0, found, [], 0.0, {}, {}, time.time() - began)
         line = Line(
             name,
@@ -90,7 +90,7 @@ class Soak:
             time.time() - began,
         )
         if line.violations:
-            plants.drop(FAULTS[name].limits)  # what one fault has broken must not be held against the next
+            plants.drop(FAULTS[name].need)  # what one fault has broken must not be held against the next
         return line
 
     def _tell(self, line: Line) -> None:

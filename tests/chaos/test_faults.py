@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import FAULTS, inject
+from tests.chaos.plants import COMMON
 from tests.chaos.round import Round
 from tests.rig.plant import Plant
 
@@ -22,17 +23,16 @@ def check(run: Round) -> None:
     assert run.injections > 0
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.limits is None and not fault.slow])
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.need == COMMON and not fault.slow])
 def test_nothing_is_lost_and_nothing_comes_twice_unmarked(name: str, plant: Plant) -> None:
     plant.mend()
     check(inject(name, plant, 0, SEED))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, fault in FAULTS.items() if fault.limits is not None and not fault.slow]
-)
-def test_a_plant_with_limits_of_its_own(name: str, tmp_path: Path) -> None:
-    with Plant(tmp_path / "own", **(FAULTS[name].limits or {})) as own:
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.need != COMMON and not fault.slow])
+def test_a_plant_of_its_own(name: str, tmp_path: Path) -> None:
+    kind, limits = FAULTS[name].need
+    with kind(tmp_path / "own", **(limits or {})) as own:
         own.up()
         check(inject(name, own, 0, SEED))
     shutil.rmtree(tmp_path / "own")

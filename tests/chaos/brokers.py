@@ -1,0 +1,255 @@
+"""Faults of brokers: one of three is killed, cut off, slow or without disk, and the power of all goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.round import Round
+from tests.rig.client import Sent, wait_for
+from tests.rig.clusterplant import ClusterPlant
+from tests.rig.network import NODES
+from tests.rig.plant import SERVICES
+from tests.rig.timing import p99
+from tests.rig.topics import ALL, EVENTS
+
+ACCEPT_GAP_S = 15.0
+DISK_RECOVERY_S = 120.0
+ON_ITS_WAY_S = 1.0  # an answer that was decided before the fault may come this much later
+LOSS, NARROW_KBIT = 10, 1_000
+AGAIN_S = 90.0
+DISK_MB = 256
+INTACT, PAGES = 0.2, 0.5  # shares of the files that lose nothing, and of those that lose pages and not their end
+
+
+def f06_leader_killed(run: Round) -> None:
+    """kill -9 of a node that leads partitions of `andon.events`, under load: another leads within seconds, the door
+    says 503 until then, and what it said 202 to is there."""
+    plant = _cluster(run)
+    victim = run.rng.choice(NODES)
+    led = sum(leader == victim for leader in plant.leaders().values())
+    run.expect(led, f"void: node {victim} led no partition of {EVENTS}")
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        run.pause(1.0, 2.5)
+        at = plant.nodes_kill([victim])
+        run.injured(at)
+        accepted = wait_for(lambda: _accepted_after(load.sent, at + ON_ITS_WAY_S), AGAIN_S)
+        gone = wait_for(lambda: victim not in plant.leaders().values(), AGAIN_S, every_s=0.2)
+        run.expect(accepted and gone, f"nobody took over from node {victim}")
+        run.pause(1.0, 2.0)
+        plant.node_up(victim)
+        run.pause(0.5, 1.0)
+    _revived(run, load.sent)
+    gap = _gap(load.sent, at)
+    run.verdict.figures |= {"led": led, "accept_gap_s": gap, "longest_wait_s": _longest(load.sent, at)}
+    run.expect(gap <= ACCEPT_GAP_S, f"after the loss of a leader the door took nothing for {gap:.1f} s")
+
+
+def f07_leader_cut_off(run: Round) -> None:
+    """A node that leads is cut off from the other two while clients still reach it: it may say yes to nothing that the
+    two who choose another leader do not have."""
+    plant = _cluster(run)
+    victim = run.rng.choice(NODES)
+    others = [node for node in NODES if node != victim]
+    mine = [partition for partition, leader in plant.leaders().items() if leader == victim]
+    run.expect(mine, f"void: node {victim} led no partition of {EVENTS}")
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        run.pause(1.0, 2.0)
+        if plant.network:
+            plant.network.isolate(victim, others)
+        else:
+            plant.nodes_freeze(others)
+        at = time.time()
+        run.injured(at)
+        if plant.network:
+            moved = wait_for(lambda: victim not in plant.leaders(ask=others[0]).values(), AGAIN_S, every_s=0.2)
+            run.expect(moved, f"the other two chose no leader in the place of node {victim}")
+        run.pause(2.0, 5.0)
+        dropped = plant.network.dropped() if plant.network else len(others)
+        healed = time.time()
+        plant.thaw_nodes()
+        if plant.network:
+            plant.network.heal()
+        wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
+        run.pause(1.0, 2.0)
+    run.expect(dropped, "void: nothing was kept from passing")
+    waited = [one for one in load.sent if one.began < healed and (one.accepted or healed + 1) > at + ON_ITS_WAY_S]
+    run.expect(waited, "void: nothing was sent to the node meanwhile")
+    _revived(run, load.sent)
+    run.verdict.figures |= {"dropped": dropped, "cut_off_s": healed - at, "longest_wait_s": _longest(load.sent, at)}
+
+
+def f08_two_of_three_down(run: Round) -> None:
+    """kill -9 of two nodes: one alone may take nothing, so the door says 503 to all until they are back."""
+    plant = _cluster(run)
+    victims = run.rng.sample(NODES, 2)
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        run.pause(1.0, 2.0)
+        at = plant.nodes_kill(victims)
+        run.pause(4.0, 8.0)
+        back = time.time()
+        plant.kafka_up()
+        healed = time.time()
+        run.injured(healed)
+        again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
+        run.expect(again, "the door takes nothing after two nodes came back")
+        run.pause(0.5, 1.5)
+    taken = [one.id for one in load.sent if one.accepted and at + ON_ITS_WAY_S < one.accepted < back]
+    run.expect(not taken, f"one node of three, and the door said 202 to {taken[:3]}")
+    refused = sum(1 for one in load.sent if 503 in one.told)
+    run.expect(refused, "void: nothing was refused while two nodes were down")
+    _revived(run, load.sent)
+    run.verdict.figures |= {"down_s": back - at, "refused": refused, "accept_gap_s": _gap(load.sent, healed)}
+
+
+def f10_lossy_link(run: Round) -> None:
+    """Every tenth packet to a node is lost, and each has a megabit a second: slow, but nothing lost and nothing
+    doubled. Without root there is no such link."""
+    plant = _cluster(run)
+    if plant.network is None:
+        run.expect(False, f"void: {plant.signals}")
+        return
+    with plant.load(run.prefix, run.rng, rate=10) as load:
+        run.pause(1.0, 2.0)
+        plant.network.lose(LOSS)
+        plant.network.narrow(NARROW_KBIT)
+        at = time.time()
+        run.injured(at)
+        run.pause(12.0, 18.0)
+        dropped = plant.network.dropped()
+        plant.network.heal()
+        healed = time.time()
+    run.expect(dropped, "void: no packet was lost")
+    meanwhile = [one.accepted - one.began for one in load.sent if one.accepted and at <= one.began < healed]
+    run.expect(meanwhile, "nothing was accepted over the lossy link")
+    _revived(run, load.sent)
+    run.verdict.figures |= {"dropped": dropped, "p99_s": p99(meanwhile), "accepted_meanwhile": len(meanwhile)}
+
+
+def f11_disk_full(run: Round) -> None:
+    """The disk that all nodes write to is full: 503 and not 202; they do not start on a full disk; with room again all
+    is there. Needs a plant with a disk of its own."""
+    plant = _cluster(run)
+    run.recovery_bound_s = DISK_RECOVERY_S
+    with plant.load(run.prefix, run.rng, rate=40) as load:
+        run.pause(1.0, 2.0)
+        plant.fill()
+        at = time.time()
+        full = plant.disk_used()
+        ended = wait_for(lambda: len(plant.running()) < len(NODES), AGAIN_S)
+        run.expect(ended, "void: no node noticed that its disk is full")
+        run.pause(2.0, 4.0)
+        said = plant.refusal()
+        run.expect("% full and Kafka does not start" in said, f"on a full disk a start says {said!r}")
+        freed = time.time()
+        plant.free()
+        plant.kafka_up()
+        healed = time.time()
+        run.injured(freed)
+        again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
+        run.expect(again, "the door takes nothing after there was room again")
+        run.pause(0.5, 1.5)
+    run.expect(full > 0.99, f"void: the disk was {full:.0%} full")
+    refused = sum(1 for one in load.sent if 503 in one.told)
+    _revived(run, load.sent)
+    run.verdict.figures |= {"full_s": freed - at, "refused": refused, "whole_after_s": plant.whole()}
+
+
+def f29_power_cut(run: Round) -> None:
+    """Everything is killed at once, and a node that leads has lost the end of its files as a disk does: what was not
+    written yet, or pages of it. What two others acknowledged is there, and all starts again by itself."""
+    plant = _cluster(run)
+    victim = run.rng.choice(NODES)
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        run.pause(2.0, 3.0)
+        led = [partition for partition, leader in plant.leaders().items() if leader == victim]
+        plant.nodes_kill()
+        for name in SERVICES:
+            plant.kill(name)
+        cut = {topic: _cut(run, plant.segments(victim, topic)) for topic in ALL}
+        plant.kafka_up()
+        for name in SERVICES:
+            plant.start(name)
+        for name in SERVICES:
+            plant.wait_ready(name)
+        healed = time.time()
+        run.injured(healed)
+        again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
+        run.expect(again, "the door takes nothing after the power came back")
+        run.pause(0.5, 1.5)
+    run.expect(set(led) & cut[EVENTS].keys(), f"void: of {EVENTS} nothing was lost that node {victim} led")
+    _revived(run, load.sent)
+    run.verdict.figures |= {f"cut_{topic}": sum(lost.values()) for topic, lost in cut.items()}
+    run.expect(plant.whole() <= DISK_RECOVERY_S, "copies are missing after the power came back")
+
+
+def clocks_apart(run: Round) -> None:
+    """The clock of one broker is two hours ahead, and leaders move from it and back: the door says so in one sentence,
+    and nothing is lost. Needs a plant with such a node."""
+    plant = _cluster(run)
+    with plant.load(run.prefix, run.rng, rate=60) as load:
+        run.pause(2.0, 3.0)
+        run.injured(plant.nodes_kill([1]))
+        moved = wait_for(lambda: 1 not in plant.leaders().values(), AGAIN_S, every_s=0.2)
+        run.expect(moved, "nobody took over from the node whose clock is ahead")
+        run.pause(1.0, 2.0)
+        plant.node_up(1)
+        run.pause(0.5, 1.5)
+    _revived(run, load.sent)
+    ahead = sum(one.at > time.time() + plant.ahead_s / 2 for one in plant.topics().records[EVENTS])
+    run.expect(ahead, "void: the node whose clock is ahead led nothing")
+    said = plant.log("ingress").count("ahead of this machine's; set both by the same time server")
+    run.expect(said == 1, f"the door spoke of the clock {said} times")
+
+
+def _cut(run: Round, segments: Sequence[Path]) -> dict[int, int]:
+    """Takes the end of the files, and what their indexes say; the bytes that each partition lost."""
+    lost: dict[int, int] = {}
+    for segment in segments:
+        size = segment.stat().st_size
+        if size == 0 or run.rng.random() < INTACT:
+            continue
+        end = run.rng.randrange(size // 2, size)
+        with segment.open("r+b") as file:
+            file.truncate(end)
+            if run.rng.random() < PAGES:
+                file.truncate(size)  # as long as before, but what was not written reads as zeros
+        segment.with_suffix(".index").write_bytes(b"")
+        lost[int(segment.parent.name.rpartition("-")[2])] = size - end
+    return lost
+
+
+def _cluster(run: Round) -> ClusterPlant:
+    assert isinstance(run.plant, ClusterPlant)
+    return run.plant
+
+
+def _revived(run: Round, sent: Sequence[Sent]) -> None:
+    """Services whose session ended meanwhile are started again, as their supervisor does, and all is judged."""
+    plant = run.plant
+    restarted: list[str] = []
+
+    def drained() -> bool:
+        restarted.extend(plant.revive())
+        return not plant.case(run.prefix, sent).open()
+
+    wait_for(drained, 120, every_s=0.3)
+    run.judge(sent, 30)
+    run.verdict.figures["restarted"] = len(restarted)
+
+
+def _accepted_after(sent: Sequence[Sent], at: float) -> bool:
+    return any(one.accepted and one.accepted > at for one in sent)
+
+
+def _gap(sent: Sequence[Sent], at: float) -> float:
+    """Seconds from a fault until something is accepted that was not decided before it."""
+    return (
+        min((one.accepted for one in sent if one.accepted and one.accepted > at + ON_ITS_WAY_S), default=at + 999) - at
+    )
+
+
+def _longest(sent: Sequence[Sent], at: float) -> float:
+    """The longest that a client waited for its 202 after a fault."""
+    return max((one.accepted - max(one.began, at) for one in sent if one.accepted and one.accepted > at), default=0.0)
