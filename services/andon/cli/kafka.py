@@ -100,11 +100,13 @@ class _Nodes:
         self._data = data
         self._thread = thread
         self._ours = ours
+        self._over = False
         self.pid = next(iter(broker.pids(data)), 0)
 
     async def wait(self) -> int:
         while broker.is_running(self._data):  # noqa: ASYNC110 - a process that asyncio did not start
             await asyncio.sleep(POLL)
+        self._over = True
         return 1
 
     async def end(self, timeout: float) -> None:
@@ -115,6 +117,7 @@ class _Nodes:
             await asyncio.shield(stop)
 
     def kill(self) -> None:
-        for pid in broker.pids(self._data) if self._ours else ():
+        # What ended is started again; the other nodes of a cluster go on meanwhile.
+        for pid in broker.pids(self._data) if self._ours and not self._over else ():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

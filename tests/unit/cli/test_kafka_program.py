@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from andon import broker
-from andon.cli.kafka import Downloads, EmbeddedKafka
+from andon.broker import process
+from andon.cli.kafka import Downloads, EmbeddedKafka, _Nodes
 from andon.runtime.clock import SystemClock
 from andon.runtime.supervisor import Refused, Supervisor
 from tests.rig.ports import free_port
@@ -90,3 +92,30 @@ def test_a_download_is_summed_over_its_files() -> None:
     downloads.seen("a.jar", 100, 100)
     downloads.seen("b.jar", 50, 50)
     assert downloads.bytes() is None
+
+
+def test_the_other_nodes_of_a_cluster_go_on_while_one_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor kills what is left of a program that ended, and all of it when told to twice."""
+
+    async def scenario(pids: tuple[int, ...]) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            monkeypatch.setattr(broker, "pids", lambda _: pids)
+            monkeypatch.setattr(broker, "is_running", lambda _: False)  # a third one has ended
+            over = _Nodes(tmp_path, thread, ours=True)
+            assert await over.wait() == 1
+            over.kill()
+            not_ours = _Nodes(tmp_path, thread, ours=False)
+            not_ours.kill()
+            assert [process.started(pid) is not None for pid in pids] == [True, True]
+            _Nodes(tmp_path, thread, ours=True).kill()
+
+    nodes = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2)]
+    try:
+        asyncio.run(scenario(tuple(node.pid for node in nodes)))
+        assert [node.wait(20) for node in nodes] == [-signal.SIGKILL] * 2
+    finally:
+        for node in nodes:
+            node.kill()
+            node.wait()
