@@ -144,7 +144,8 @@ def f11_disk_full(run: Round) -> None:
         run.expect("% full and Kafka does not start" in said, f"on a full disk a start says {said!r}")
         freed = time.time()
         plant.free()
-        plant.kafka_up()
+        # A node may only now be at its end; whoever keeps them running tries again.
+        run.expect(wait_for(lambda: not plant.refusal(), DISK_RECOVERY_S, every_s=1.0), "the nodes do not start again")
         healed = time.time()
         run.injured(freed)
         again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
