@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -56,28 +56,27 @@ class Topics:
 
     def __init__(self, bootstrap: str, since: Mapping[Place, int] | None = None, *, committed: bool = True) -> None:
         self.bootstrap = bootstrap
-        self._level = "read_committed" if committed else "read_uncommitted"
+        self._committed = committed
         self._since = since or {}
         self.records: dict[str, list[Stored]] = {topic: [] for topic in ALL}
         self._consumer: Consumer | None = None
-        self._at_end: set[tuple[str, int]] = set()
-        self._all: set[tuple[str, int]] = set()
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._next: dict[Place, int] = {}
 
     def more(self, within_s: float = 30.0) -> bool:
-        """Reads what there is; False when the broker does not let it come to the end of every partition in time."""
+        """Reads what there is, not what comes meanwhile; False when the broker does not let it get there in time."""
         deadline = time.monotonic() + within_s
         try:
             consumer = self._consumer or self._open()
-        except KafkaException:
+            goal = _ends(self._admin, self._next, committed=self._committed)
+        except (KafkaException, TimeoutError):
             return False
-        while True:
-            got = consumer.consume(2_000, 0.1)
-            for message in got:
-                self._take(message)
-            if not got and self._at_end == self._all:
-                return True
+        while any(self._next[place] < end for place, end in goal.items()):
             if time.monotonic() > deadline:
                 return False
+            for message in consumer.consume(2_000, 0.1):
+                self._take(message)
+        return True
 
     def _open(self) -> Consumer:
         consumer = Consumer(
@@ -85,7 +84,7 @@ class Topics:
                 "bootstrap.servers": self.bootstrap,
                 "group.id": f"witness-{uuid4()}",
                 "enable.auto.commit": False,
-                "isolation.level": self._level,
+                "isolation.level": "read_committed" if self._committed else "read_uncommitted",
                 "enable.partition.eof": True,
                 "fetch.message.max.bytes": 8 << 20,
                 "fetch.wait.max.ms": 20,
@@ -94,19 +93,19 @@ class Topics:
             }
         )
         found = consumer.list_topics(timeout=5.0).topics
-        self._all = {(topic, n) for topic in ALL for n in found[topic].partitions}
-        consumer.assign([TopicPartition(*place, self._since.get(place, OFFSET_BEGINNING)) for place in self._all])
+        places = [(topic, n) for topic in ALL for n in found[topic].partitions]
+        consumer.assign([TopicPartition(*place, self._since.get(place, OFFSET_BEGINNING)) for place in places])
+        self._next = {place: self._since.get(place, 0) for place in places}
         self._consumer = consumer
         return consumer
 
     def _take(self, message: Any) -> None:
-        error = message.error()
+        error, place = message.error(), (message.topic(), message.partition())
         if error is None:
-            self._at_end.discard((message.topic(), message.partition()))
+            self._next[place] = message.offset() + 1
             self.records[message.topic()].append(
                 Stored(
-                    message.topic(),
-                    message.partition(),
+                    *place,
                     message.offset(),
                     message.key() or b"",
                     message.value() or b"",
@@ -115,7 +114,7 @@ class Topics:
                 )
             )
         elif error.code() == KafkaError._PARTITION_EOF:
-            self._at_end.add((message.topic(), message.partition()))
+            self._next[place] = message.offset()  # behind the marks of transactions
 
     def close(self) -> None:
         if self._consumer:
@@ -126,7 +125,11 @@ def ends(bootstrap: str, *, committed: bool = False) -> dict[Place, int]:
     """The next offset of every partition of every topic; `committed`: how far a reader of what is committed gets."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     found = admin.list_topics(timeout=10).topics
-    asked = {TopicPartition(topic, n): OffsetSpec.latest() for topic in ALL for n in found[topic].partitions}
+    return _ends(admin, [(topic, n) for topic in ALL for n in found[topic].partitions], committed=committed)
+
+
+def _ends(admin: AdminClient, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
+    asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     answers = admin.list_offsets(asked, isolation_level=level, request_timeout=20).items()
     return {(place.topic, place.partition): future.result(30).offset for place, future in answers}
