@@ -46,8 +46,7 @@ def _run(args: argparse.Namespace) -> int:
         metrics_port=args.metrics_port,
         listen=args.listen,
     )
-    service = importlib.import_module(f"andon.{args.service}.app")
-    asyncio.run(serve(options, service.run))
+    asyncio.run(serve(options, lambda: importlib.import_module(f"andon.{args.service}.app").run))
     return 0
 
 

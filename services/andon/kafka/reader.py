@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -15,6 +16,7 @@ from andon.kafka.records import Record, from_message
 
 BEGINNING = -2
 END = -1
+_ASK_S = 1.0
 
 
 class TopicReader:
@@ -35,6 +37,9 @@ class TopicReader:
             }
         )
         self._formats = connection.formats
+        # Asked first: of a topic that it does not know the library looks for a leader only once a second.
+        with suppress(KafkaException):  # no broker answers yet; `poll` waits for one
+            self._consumer.list_topics(timeout=_ASK_S)
         self._homes = list(starts)
         self._at_end: set[Home] = set()
         self._consumer.assign([TopicPartition(h.topic, h.partition, o) for h, o in starts.items()])

@@ -84,6 +84,8 @@ class TransactionalProducer:
             return
         producer = Producer(self._settings)
         try:
+            # Asked first: without a connection the library waits half a second before it looks for the coordinator.
+            producer.list_topics(timeout=self._step_s)
             self._patiently(lambda: producer.init_transactions(self._step_s))
         except KafkaException as error:
             problem = error.args[0]

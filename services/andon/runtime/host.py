@@ -96,15 +96,22 @@ class Host:
                 log.info("configuration in force", extra={"version": published.version})
 
 
-async def serve(options: Options, run: Callable[[Host], Awaitable[None]]) -> None:
-    """Runs a service until SIGTERM or SIGINT. Raises KafkaFailure or StoreFailure when it cannot go on (law L4)."""
+Run = Callable[[Host], Awaitable[None]]
+
+
+async def serve(options: Options, load: Callable[[], Run]) -> None:
+    """Runs the service that `load` imports, until SIGTERM or SIGINT.
+
+    Raises KafkaFailure or StoreFailure when it cannot go on (law L4).
+    """
     link = connection(options.kafka, options.bootstrap)
-    cluster = Cluster(link)
-    await asyncio.to_thread(cluster.wait, _WAIT_S)
-    await asyncio.to_thread(link.formats.settle)
     follower = Follower(link)
     changes: set[asyncio.Task[None]] = set()
     try:
+        run = load()  # while the follower's thread waits for the broker: either takes half a second
+        cluster = Cluster(link)
+        await asyncio.to_thread(cluster.wait, _WAIT_S)
+        await asyncio.to_thread(link.formats.settle)
         published = await follower.first()
         follower.require(await asyncio.to_thread(cluster.partitions))
         host = Host(options, link, published, SystemClock())
