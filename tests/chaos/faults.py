@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from tests.chaos import brokers, clients, processes, receivers, replies, storage, transactions
+from tests.chaos import brokers, clients, members, processes, receivers, replies, storage, transactions
 from tests.chaos.plants import Need
 from tests.chaos.round import Round
 from tests.rig.clusterplant import ClusterPlant
@@ -39,6 +39,7 @@ FAULTS = {
     "F03": Fault(processes.f03_kill_egress),
     "F04": Fault(transactions.f04_frozen_stages, slow=True),
     "F09": Fault(transactions.f09_late_commits, times=10, slow=True),
+    "F05": Fault(members.f05_rolling_restart, times=4),
     "F06": Fault(brokers.f06_leader_killed, kind=ClusterPlant),
     "F07": Fault(brokers.f07_leader_cut_off, kind=ClusterPlant, slow=True),
     "F08": Fault(brokers.f08_two_of_three_down, kind=ClusterPlant, slow=True),
@@ -52,10 +53,12 @@ FAULTS = {
     "F18": Fault(replies.f18_no_answer),
     "F19": Fault(clients.f19_repeats),
     "F22": Fault(storage.f22_poison),
+    "F23": Fault(members.f23_rebalance_storm, times=8),
     "F24": Fault(transactions.f24_open_transactions, slow=True),
     "F26": Fault(clients.f26_rotation, slow=True),
     "F29": Fault(brokers.f29_power_cut, kind=ClusterPlant, slow=True),
     "clocks": Fault(brokers.clocks_apart, {"ahead_s": 7_200}, kind=ClusterPlant, slow=True),
+    "offsets": Fault(members.lost_offsets, slow=True),
     "twice": Fault(processes.twice_in_the_log),
     "slot-egress": Fault(partial(processes.same_slot, service="egress")),
     "slot-routing": Fault(partial(processes.same_slot, service="routing")),

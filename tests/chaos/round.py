@@ -32,6 +32,7 @@ class Round:
     verdict: Verdict = field(default_factory=Verdict)
     recoveries: list[float] = field(default_factory=list)
     recovery_bound_s: float = RECOVERY_S
+    missed: list[str] = field(default_factory=list)
     soak: bool = False
 
     def turns(self, of_a_soak: int) -> range:
@@ -40,6 +41,11 @@ class Round:
 
     def expect(self, kept: object, sentence: str) -> None:
         self.verdict.expect(kept, sentence)
+
+    def in_time(self, kept: object, sentence: str) -> None:
+        """Like `expect`, for a bar of time, which a soak judges and a test does not."""
+        if not kept:
+            self.missed.append(sentence)
 
     @property
     def violations(self) -> list[str]:
@@ -75,9 +81,11 @@ class Round:
 
     @property
     def late(self) -> list[str]:
-        """Each injection after which the plant needed longer. Judged by a soak; a test may share its machine."""
+        """Each injection after which the plant needed longer, and each bar of time that was missed. Judged by a soak; a
+        test may share its machine."""
         took = enumerate(self.recoveries, 1)
-        return [f"I7: it worked again {s:.1f} s after injection {n}" for n, s in took if s > self.recovery_bound_s]
+        late = [f"I7: it worked again {s:.1f} s after injection {n}" for n, s in took if s > self.recovery_bound_s]
+        return late + self.missed
 
 
 def _recovery(at: float, sent: Sequence[Sent], record: Record) -> float:

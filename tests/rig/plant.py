@@ -160,7 +160,7 @@ class Plant:
         argv = [sys.executable, "-m", _MAIN, "run", service, "--slot", str(slot), "--bootstrap", self.bootstrap]
         argv += ["--config", str(self.config), "--data", str(self.home), "--metrics-port", str(port)]
         if service == "ingress":
-            argv += ["--listen", f"127.0.0.1:{self.ports['door']}"]
+            argv += ["--listen", self.door_of(slot)]
         self._spawn(name, argv)
         return name
 
@@ -177,6 +177,10 @@ class Plant:
         process = self._processes[name]
         if not wait_for(lambda: self.ready(name) or process.poll() is not None, within_s) or process.poll() is not None:
             raise PlantBroken(f"{name} is not ready (exit {process.poll()}): {self.log(name)[-1500:]}")
+
+    def names(self) -> list[str]:
+        """The processes there are, ended ones included."""
+        return list(self._processes)
 
     def pid(self, name: str) -> int:
         return self._processes[name].pid
@@ -279,7 +283,12 @@ class Plant:
 
     @property
     def door(self) -> str:
-        return f"127.0.0.1:{self.ports['door']}"
+        return self.door_of(0)
+
+    def door_of(self, slot: int) -> str:
+        """The address of one of several doors."""
+        port = self.ports.setdefault(f"door-{slot}" if slot else "door", free_port())
+        return f"127.0.0.1:{port}"
 
     @property
     def store(self) -> Path:
@@ -292,8 +301,10 @@ class Plant:
             self._topics = Topics(self.bootstrap, self.since)
         return self._topics
 
-    def load(self, prefix: str, rng: random.Random, receivers: Sequence[str] = ROBOTS, **more: Any) -> Load:
-        return Load(self.door, TOKEN, prefix, receivers, seed=rng.randrange(1 << 30), **more)
+    def load(
+        self, prefix: str, rng: random.Random, receivers: Sequence[str] = ROBOTS, door: int = 0, **more: Any
+    ) -> Load:
+        return Load(self.door_of(door), TOKEN, prefix, receivers, seed=rng.randrange(1 << 30), **more)
 
     def case(self, prefix: str, sent: Sequence[Any]) -> Case:
         self.topics().more()
