@@ -117,7 +117,7 @@ class StageRunner(Generic[Out]):
                 took = await self._work(records, stop)
                 if len(records) < self._settings.window:
                     await self._clock.sleep(min(max(_SHORTEST_S, _REST * took), _LONGEST_S))
-            elif self._clock.now() - recommitted > _HOUR_S:
+            if self._clock.now() - recommitted > _HOUR_S:  # a partition may be idle while others are not
                 recommitted = self._clock.now()
                 await self._on_poller(self._recommit)
 

@@ -183,6 +183,26 @@ def stopped(line: Line, kind: type[KafkaFailure], **settings: object) -> str:
     return asyncio.run(main())
 
 
+def test_an_idle_stage_commits_its_offsets_again(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_HOUR_S", 0.1)
+    line = Line(kafka, partitions=2)
+    ids = line.send(10)
+
+    def written() -> int:
+        return sum(kafka.cluster.ends(["__consumer_offsets"]).values())
+
+    async def main() -> None:
+        async with line.running(line.runner()) as works:
+            await line.finished(works)
+            # More than the marks of its last transaction can still be.
+            enough = await asyncio.to_thread(written) + 20
+            await until(lambda: written() > enough)
+            assert line.committed() == len(ids)
+
+    asyncio.run(main())
+    line.exactly_once(ids)
+
+
 def test_a_group_whose_offsets_are_gone_stops_the_service_and_names_the_command(kafka: Kafka) -> None:
     line = Line(kafka)
     line.send(5)

@@ -484,6 +484,20 @@ def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, mon
     assert all(int(note.removeprefix("open=")) <= offset for offset, note in told), told
 
 
+def test_an_idle_desk_tells_its_offsets_again_every_hour(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(plant: Plant) -> None:
+        monkeypatch.setattr(runner, "_HOUR_S", 0.0)
+        plant.fill(3)
+        running = asyncio.create_task(plant.runner().run(plant.stop))
+        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+        before = len(plant.broker.told)
+        await plant.until(lambda: plant.broker.told[before:].count((3, "open=0")) >= 2)
+        plant.stop.set()
+        await running
+
+    run(scene)
+
+
 def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(3)
