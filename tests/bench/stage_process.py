@@ -1,4 +1,7 @@
-"""Our routing stage, as the service runs it, on topics of the benchmark's own; until SIGTERM."""
+"""Our routing stage, as the service runs it, on topics of the benchmark's own; until SIGTERM.
+
+`SLOT` makes it one of several.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,18 @@ from andon.runtime.registry import Registry
 from andon.runtime.stage import StageRunner, StageSettings
 
 
-async def main(bootstrap: str, source: str, sink: str, service: str, config: str) -> None:
+async def main(bootstrap: str, source: str, sink: str, service: str, config: str, slot: str = "0") -> None:
     published = unbundle(bundle(checked(Path(config)), 1, "bench", datetime.now(UTC)))
     stage = RoutingStage(router_of(published, Registry()))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    settings: StageSettings[Delivery] = StageSettings(service, source, sink, lambda delivery: delivery.domain)
+    settings: StageSettings[Delivery] = StageSettings(
+        service, source, sink, lambda delivery: delivery.domain, int(slot)
+    )
     runner = StageRunner(settings, lambda: stage, Connection(bootstrap), SystemClock(), Metrics(), lambda: 1)
     tune()
     await runner.run(stop)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:6]))
+    asyncio.run(main(*sys.argv[1:7]))
