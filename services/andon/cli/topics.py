@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
-from andon.cli import where
+from andon.cli import repartition, where
 from andon.cli.main import DONE, FAILED
 from andon.cli.processes import MEMBERS
 from andon.cli.tracetext import columns
@@ -20,7 +20,7 @@ _DAY_MS = 86_400_000
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("topics", help="create, look at and repair the topics", description=__doc__)
     parser.set_defaults(func=where.reported(_list), bootstrap=None)
-    commands = parser.add_subparsers(title="commands", metavar="list|create|check|offsets|members")
+    commands = parser.add_subparsers(title="commands", metavar="list|create|check|offsets|members|repartition")
     for name, what, command in (
         ("list", "partitions, records and settings (the default)", _list),
         ("create", "create what is missing; what is there stays as it is", _create),
@@ -48,6 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     where.option(members)
     members.set_defaults(func=where.reported(_members))
+    repartition.add_parser(commands)
 
 
 def _service(text: str) -> str:
@@ -149,6 +150,8 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
     recorded = board.recorded
     if recorded is None:
         yield "nothing is recorded in andon.config; `andon apply` publishes a configuration"
+    elif recorded.becoming:
+        yield f"a repartition to {recorded.becoming} was begun; `andon topics repartition {recorded.becoming}` ends it"
     for name, count in (recorded.partitions if recorded else {}).items():
         if name in there and there[name]["partitions"] != count:
             yield f"{name} has {there[name]['partitions']} partitions, {count} were recorded: services refuse to start"

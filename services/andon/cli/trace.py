@@ -58,7 +58,9 @@ class _Path:
         self._board = _board(scan)
         newest = self._board.newest
         url = (newest.settings.store.address() if newest else None) or f"sqlite:///{place.data.absolute() / 'store'}"
-        self._tracer: Tracer = Tracer(scan, *_stores(url, place.data / "store", stack))
+        first = self._board.recorded.first if self._board.recorded else None
+        indexes, egress, ticketing = _stores(url, place.data / "store", stack)
+        self._tracer: Tracer = Tracer(scan, indexes, egress, ticketing, first)
 
     def of(self, event_id: str, source: str | None) -> dict[str, Any]:
         """Everything, as it is printed in JSON. SystemExit when there is no such event."""

@@ -46,7 +46,9 @@ class Entry(msgspec.Struct, frozen=True):
 class Item(msgspec.Struct):
     """One piece of open work. `lane` is the subject: items of one lane and queue keep their order.
 
-    `offset` is where its record stands and gives the order; `content` is a hash that tells a repeat from a conflict.
+    `offset` is where its record stands and gives the order, unless a repartition has given it another home: then
+    `moved` says where that is (partition, offset), and `offset` is below 0, before all that came since.
+    `content` is a hash that tells a repeat from a conflict.
     `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it.
     `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
     sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.
@@ -71,6 +73,12 @@ class Item(msgspec.Struct):
     carried: Digest | None = None
     marked: bool = False
     entries: list[Entry] = []
+    moved: tuple[int, int] | None = None
+
+    @property
+    def record(self) -> tuple[int, int]:
+        """Partition and offset of its record."""
+        return self.moved or (self.home.partition, self.offset)
 
 
 class Closed(msgspec.Struct, frozen=True):

@@ -108,18 +108,13 @@ class EgressWork:
             channel=channel,
             attempts=tuple(_attempt(entry) for entry in item.entries),
             recipients=tuple(recipients),
-            origin=(*delivery.origin, Position(item.home.topic, item.home.partition, item.offset)),
+            origin=(*delivery.origin, Position(item.home.topic, *item.record)),
             config_version=delivery.config_version,
             traceparent=delivery.event.traceparent,
         )
         notes = [Note(OUTCOMES, delivery.event.subject.encode(), encode(record))]
         if isinstance(outcome, Parked):
-            home = item.home
-            notes.append(
-                dlq_copy(
-                    DELIVERIES, home.partition, item.offset, item.domain.encode(), item.body, outcome, item.redrive
-                )
-            )
+            notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), item.body, outcome, item.redrive))
         return Told(tuple(notes))
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:

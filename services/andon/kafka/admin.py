@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from andon.config.settings import Kafka
 from andon.core.event import Home
@@ -115,6 +115,18 @@ class Cluster:
             return 3
         # Its own default and not the number of nodes that answer: one may be away just now.
         return int(self._settings()["default.replication.factor"].value)
+
+    def grow(self, topics: Iterable[str], count: int) -> None:
+        """Gives these topics `count` partitions; those that have them stay as they are."""
+        there = self.partitions()
+        new = [NewPartitions(name, count) for name in topics if there.get(name, count) < count]
+        if new:
+            self._done(self._admin.create_partitions(new, operation_timeout=_STEP_S))
+        deadline = time.monotonic() + _STEP_S
+        while any(self.partitions().get(one.topic, 0) < count for one in new):
+            if time.monotonic() > deadline:
+                raise KafkaFailure("the cluster does not show the new partitions")
+            time.sleep(_AGAIN_S)
 
     def _await_topics(self, names: set[str]) -> None:
         """A broker may list a topic some time after the controller has made it."""

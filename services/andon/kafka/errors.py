@@ -25,7 +25,17 @@ class PartitionsChanged(KafkaFailure):
     def __init__(self, topic: str, actual: int, recorded: int) -> None:
         super().__init__(
             f"{topic} has {actual} partitions; {recorded} were recorded at its creation. Subjects would change places "
-            "and lose their order. Restore the count, or drain and start anew"
+            "and lose their order. Restore the count; to have more, see `andon topics repartition`"
+        )
+
+
+class Repartitioning(KafkaFailure):
+    """The topics are being given more partitions: nothing may be read or written until that is done."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"the topics are being given {count} partitions; services start again when that is done. If nobody does it "
+            f"any more, say `andon topics repartition {count}` again"
         )
 
 

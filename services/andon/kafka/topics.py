@@ -59,6 +59,11 @@ TOPICS: Final = (
 )
 
 
+GROWING: Final = tuple(topic.name for topic in TOPICS if topic.partitions is None and not topic.compacted)
+"""What a repartition gives more partitions. A compacted topic keeps the newest value of a key in each partition, so it
+would keep two of a key that changed places; of one that holds little, the count does not matter."""
+
+
 def group_of(service: str) -> str:
     """The consumer group of a service."""
     return f"andon-{service}"

@@ -12,7 +12,7 @@ import msgspec
 from andon.config.published import BundleUnreadable, Published, unbundle
 from andon.core.event import Home
 from andon.kafka.connection import Connection
-from andon.kafka.errors import KafkaFailure, PartitionsChanged
+from andon.kafka.errors import KafkaFailure, PartitionsChanged, Repartitioning
 from andon.kafka.reader import BEGINNING, TopicReader
 from andon.kafka.topics import CONFIG
 
@@ -26,9 +26,12 @@ _AGAIN_S = 0.5
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What was fixed when the topics were created."""
+    """What was fixed when the topics were created, or by the last repartition. `becoming` is the count of one that is
+    not done yet; `first` that of the beginning, if it has changed since."""
 
     partitions: dict[str, int]
+    becoming: int | None = None
+    first: int | None = None
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -82,6 +85,7 @@ class Follower:
         self._loop = asyncio.get_running_loop()
         self._first: asyncio.Future[Published] = self._loop.create_future()
         self._told: Callable[[Published], None] | None = None
+        self._moving: Callable[[], None] | None = None
         self._missed: Published | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="config", daemon=True)
@@ -95,18 +99,27 @@ class Follower:
         except TimeoutError:
             raise KafkaFailure("no configuration is published; run `andon apply`, then start again") from None
 
-    def then(self, told: Callable[[Published], None]) -> None:
-        """Calls `told` on the event loop for each version after the one `first` gave."""
-        self._told = told
+    def then(self, told: Callable[[Published], None], moving: Callable[[], None] = lambda: None) -> None:
+        """Calls on the event loop: `told` for each version after the one `first` gave, `moving` when a repartition
+        begins, which the process must not live through."""
+        self._told, self._moving = told, moving
         if self._missed is not None:
             told(self._missed)
 
     def require(self, actual: dict[str, int]) -> None:
-        """Raises PartitionsChanged when a topic has another number of partitions than was recorded."""
+        """Raises PartitionsChanged when a topic has another number of partitions than was recorded, Repartitioning
+        while that is being changed."""
+        self.require_still()
         recorded = self._board.recorded
         for topic, count in (recorded.partitions if recorded else {}).items():
             if actual.get(topic) != count:
                 raise PartitionsChanged(topic, actual.get(topic, 0), count)
+
+    def require_still(self) -> None:
+        """Raises Repartitioning."""
+        recorded = self._board.recorded
+        if recorded and recorded.becoming:
+            raise Repartitioning(recorded.becoming)
 
     def _follow(self) -> None:
         sent: Published | None = None
@@ -118,6 +131,8 @@ class Follower:
                     for record in reader.poll(wait_s=0.2):
                         self._board.take(record.key, record.value)
                         self._next = record.offset + 1
+                    if self._moving and self._board.recorded and self._board.recorded.becoming:
+                        self._loop.call_soon_threadsafe(self._moving)
                     caught_up = caught_up or reader.at_end
                     newest = self._board.newest
                     if caught_up and newest is not None and newest is not sent:

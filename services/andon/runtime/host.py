@@ -125,12 +125,13 @@ async def serve(options: Options, load: Callable[[], Run]) -> None:
             changes.add(task)
             task.add_done_callback(changes.discard)
 
-        follower.then(changed)
+        follower.then(changed, host.stop.set)
         tune()
         health = HealthPort(host.metrics, host.ready)
         await health.open(options.metrics_address, options.metrics_port)
         try:
             await run(host)
+            follower.require_still()
         finally:
             await health.close()
             if host.spans:

@@ -65,7 +65,8 @@ class _Ways(msgspec.Struct):
 
 class Tracer:
     """Looks for one event after the other. `indexes` are those of the doors; without them, or without a desk's store,
-    the topics are read. Methods raise KafkaFailure and StoreFailure.
+    the topics are read. `first` is the count of partitions the topics began with, if they have another one now.
+    Methods raise KafkaFailure and StoreFailure.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Tracer:
         indexes: Sequence[RequestIndex] = (),
         egress: Lookup | None = None,
         ticketing: Lookup | None = None,
+        first: int | None = None,
     ) -> None:
         self.said: list[str] = []
         self.looked: list[str] = []
@@ -82,6 +84,7 @@ class Tracer:
         self._indexes = indexes
         self._egress = egress
         self._ticketing = ticketing
+        self._first = first
         self._events = Json(Event)
         self._deliveries = Json(Delivery)
         self._outcomes = Json(OutcomeRecord)
@@ -210,8 +213,8 @@ class Tracer:
         wanted = {_outcome_id(k) for k in closed} | set(missing) or {ended_id(event)}
         early = bool(missing or not closed or any(k.redrive for k in closed))
         since = accepted_at(event) if early else min(k.closed or 0.0 for k in closed)
-        home = Home(OUTCOMES, event.origin[0].partition)
-        starts, ends = self._scan.at_time([home], since - _SKEW_S), self._scan.ends([home])
+        homes = self._homes(OUTCOMES, event.origin[0].partition)
+        starts, ends = self._scan.at_time(homes, since - _SKEW_S), self._scan.ends(homes)
         before = self._scan.read
         for record in self._scan.stretch(starts, ends, having=needle(event.id), most=MOST):
             one = self._read(record, self._outcomes)
@@ -227,9 +230,9 @@ class Tracer:
 
     def _waiting(self, event: Event, number: UUID, domain: str) -> Delivery | None:
         """A delivery without an outcome, found without the store."""
-        home = Home(DELIVERIES, partition_of(domain.encode(), self._counts[DELIVERIES]))
-        starts = self._scan.at_time([home], event.origin[-1].at / 1000 - _SKEW_S)
-        for record in self._scan.stretch(starts, self._scan.ends([home]), having=str(number).encode(), most=MOST):
+        homes = self._homes(DELIVERIES, partition_of(domain.encode(), self._counts[DELIVERIES]))
+        starts = self._scan.at_time(homes, event.origin[-1].at / 1000 - _SKEW_S)
+        for record in self._scan.stretch(starts, self._scan.ends(homes), having=str(number).encode(), most=MOST):
             one = self._read(record, self._deliveries)
             if one is not None and one.id == number:
                 return one
@@ -239,27 +242,29 @@ class Tracer:
 
     def memo(self, enriched: Event, episode: str) -> bytes | None:
         """What the ticketing desk remembers of an episode."""
-        return self._ticketing.memo(Home(ENRICHED, enriched.origin[-1].partition), episode) if self._ticketing else None
+        homes = self._homes(ENRICHED, enriched.origin[-1].partition) if self._ticketing else []
+        found = (self._ticketing.memo(home, episode) for home in homes if self._ticketing)
+        return next((one for one in found if one is not None), None)
 
     def tickets(self, event: Event, episode: str, since: float, number: int | None) -> list[EpisodeRecord]:
         """The state changes of the event's episode, in order. `since` is when the episode may have begun, `number`
         which one of its key it is, if that is known; else it is the one the event changed, or the first found."""
-        home = Home(TICKETS, partition_of(episode.encode(), self._counts[TICKETS]))
-        starts, ends = self._scan.at_time([home], since - _SKEW_S), self._scan.ends([home])
+        homes = self._homes(TICKETS, partition_of(episode.encode(), self._counts[TICKETS]))
+        starts, ends = self._scan.at_time(homes, since - _SKEW_S), self._scan.ends(homes)
         found = self._episode(starts, ends, episode)
         number = next((one.number for one in found if one.event == event.id), number)
         number = number or next((one.number for one in found), None)
         ours = [one for one in found if one.number == number]
         if ours and ours[0].state != "raised":
-            earlier = self._scan.at_time([home], since - _DAY_S)
+            earlier = self._scan.at_time(homes, since - _DAY_S)
             ours = [*(one for one in self._episode(earlier, starts, episode) if one.number == number), *ours]
         return ours
 
     def _episode(self, starts: Mapping[Home, int], ends: Mapping[Home, int], episode: str) -> list[EpisodeRecord]:
-        read = (
-            self._read(record, self._tickets)
-            for record in self._scan.stretch(starts, ends, having=needle(episode), most=MOST)
-        )
+        found = self._scan.stretch(starts, ends, having=needle(episode), most=MOST)
+        # A key goes to a partition of a higher number, if to another at all.
+        inorder = sorted(found, key=lambda record: (record.partition, record.offset))
+        read = (self._read(record, self._tickets) for record in inorder)
         return list({one.id: one for one in read if one is not None and one.episode == episode}.values())
 
     def parked(self, event: Event) -> list[parked.Entry]:
@@ -268,6 +273,12 @@ class Tracer:
         return [one for one in found if (one.event, one.source) == (event.id, event.source)]
 
     # ---- reading
+
+    def _homes(self, topic: str, partition: int) -> list[Home]:
+        """Where the records of a key may stand that lie in this partition now, or lay there once: after a repartition
+        these are several."""
+        first = self._first or self._counts[topic]
+        return [Home(topic, number) for number in range(partition % first, self._counts[topic], first)]
 
     def _at(self, place: Position, codec: Json[T]) -> T | None:
         record = self._scan.first_from(Home(place.topic, place.partition), place.offset, place.offset + 1)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, select, text
 from andon.core.digest import Digest
 from andon.core.event import Home
 from andon.core.work import Closed, Entry, Holding, Item, Known, Note, Write
-from andon.store import ledger
+from andon.store import ledger, moved
 from andon.store.database import Database
 from andon.store.rows import Rows
 from andon.store.tables import attempt, item, lease, memo, outbox
@@ -46,6 +46,9 @@ class SqlDeskStore:
 
     def _held(self, home: Home, epoch: int, offset: int | None, since: float, connection: Connection) -> Holding:
         items = {found.id: found for found in self._open(connection, home)}
+        elsewhere = moved.records(connection, (one.id.bytes for one in items.values() if one.offset < 0))
+        for id_, record in elsewhere.items():
+            items[UUID(bytes=id_)].moved = record
         recent = list(self._entries(connection, home, since))
         for entry in recent:
             found = items.get(entry.item)
@@ -154,6 +157,7 @@ class SqlDeskStore:
         old = connection.execute(wanted).scalars().all()
         connection.execute(delete(attempt).where(attempt.c.item.in_(old)))
         connection.execute(delete(item).where(item.c.id.in_(old)))
+        moved.forget(connection, old)
         return len(old)
 
     def check(self) -> None:

@@ -13,17 +13,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from andon.core.event import Home
 from andon.core.outcome import Outcome
 from andon.core.work import Entry, StoreFailure
-from andon.store import ledger
+from andon.store import ledger, moved
 from andon.store.database import plain
 from andon.store.postgresql import postgres_engine
 from andon.store.sqlite import file_of
-from andon.store.tables import attempt, item, lease, memo
+from andon.store.tables import attempt, item, memo
 
 _outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """An item as it stands in the store, with its attempts. `outcome` and `closed` are None while it is open."""
+    """An item as it stands in the store, with its attempts. `home` and `offset` are where its record stands,
+    `outcome` and `closed` are None while it is open."""
 
     id: UUID
     home: Home
@@ -53,7 +54,8 @@ class Lookup:
             order = (attempt.c.redrive, attempt.c.hop, attempt.c.number)
             for entry in ledger.read(connection, attempt.c.item.in_(wanted), order):
                 entries.setdefault(entry.item, []).append(entry)
-        kept = [_kept(row, entries.get(UUID(bytes=row["id"]), [])) for row in found]
+            stood = moved.records(connection, (row["id"] for row in found if row["offset"] < 0))
+        kept = [_kept(row, entries.get(UUID(bytes=row["id"]), []), stood.get(row["id"])) for row in found]
         return {one.id: one for one in kept}
 
     def memo(self, home: Home, key: str) -> bytes | None:
@@ -64,10 +66,8 @@ class Lookup:
 
     def offsets(self, topic: str) -> dict[Home, int]:
         """Where the desk reads on, for each partition of which it has taken anything in."""
-        where = (lease.c.topic == topic) & lease.c.offset.is_not(None)
         with self._reading() as connection:
-            found = connection.execute(select(lease.c.partition, lease.c.offset).where(where)).all()
-        return {Home(topic, row.partition): row.offset for row in found}
+            return moved.offsets(connection, topic)
 
     def is_there(self) -> bool:
         """Whether the desk has ever had a store here."""
@@ -113,11 +113,12 @@ def _in_postgresql(url: str, name: str) -> Lookup | None:
     return None
 
 
-def _kept(row: RowMapping, entries: list[Entry]) -> Kept:
+def _kept(row: RowMapping, entries: list[Entry], stood: tuple[int, int] | None) -> Kept:
+    partition, offset = stood or (row["partition"], row["offset"])
     return Kept(
         id=UUID(bytes=row["id"]),
-        home=Home(row["topic"], row["partition"]),
-        offset=row["offset"],
+        home=Home(row["topic"], partition),
+        offset=offset,
         queue=row["queue"],
         due=row["due"],
         redrive=row["redrive"],

@@ -166,7 +166,7 @@ class TicketWork:
         ]
         notes = [Note(TICKETS, item.lane.encode(), encode(one)) for one in told if one]
         key = self._events.decode(job.event).subject.encode()
-        notes.append(dlq_copy(ENRICHED, item.home.partition, item.offset, key, job.event, outcome, item.redrive))
+        notes.append(dlq_copy(ENRICHED, *item.record, key, job.event, outcome, item.redrive))
         episode = self._episodes.get(item.home, {}).get(item.lane)
         if episode is None:
             return Told(tuple(notes))
