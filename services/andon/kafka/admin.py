@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _STEP_S = 10.0
 _AGAIN_S = 0.2
+_GROWN_S = 60.0
 # A node that has just started has no coordinator for a group yet, or one that still reads its log; a topic that was
 # just made is listed before its partitions have a leader.
 _NOT_YET = (
@@ -122,11 +123,20 @@ class Cluster:
         new = [NewPartitions(name, count) for name in topics if there.get(name, count) < count]
         if new:
             self._done(self._admin.create_partitions(new, operation_timeout=_STEP_S))
-        deadline = time.monotonic() + _STEP_S
-        while any(self.partitions().get(one.topic, 0) < count for one in new):
+        deadline = time.monotonic() + _GROWN_S
+        while not self._led({one.topic for one in new}, count):
             if time.monotonic() > deadline:
-                raise KafkaFailure("the cluster does not show the new partitions")
+                raise KafkaFailure("the new partitions have no leader yet")
             time.sleep(_AGAIN_S)
+
+    def _led(self, topics: set[str], count: int) -> bool:
+        """Whether a broker knows so many partitions of these topics, and a leader of each."""
+        try:
+            there = self._admin.list_topics(timeout=_STEP_S).topics
+        except KafkaException:
+            return False
+        partitions = [list(there[name].partitions.values()) if name in there else [] for name in topics]
+        return all(len(each) >= count and all(one.leader >= 0 for one in each) for each in partitions)
 
     def _await_topics(self, names: set[str]) -> None:
         """A broker may list a topic some time after the controller has made it."""
