@@ -1,0 +1,119 @@
+"""The members of a group on a cluster that wants TLS and an account, asked by our own requests and the client's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+from andon import broker
+from andon.broker import properties
+from andon.kafka.connection import Connection
+from andon.kafka.consumer import GroupConsumer
+from andon.kafka.errors import KafkaFailure, Unreachable
+from andon.kafka.members import Members
+from tests.rig.client import wait_for
+from tests.rig.kafka import Kafka
+from tests.rig.ports import free_port
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl program to make a certificate"),
+]
+
+USER, PASSWORD = "andon,=", "a-password-of-this-test"
+LOGIN = "org.apache.kafka.common.security"
+SETTINGS = """
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location={pem}
+listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.secure.plain.sasl.jaas.config={login}.plain.PlainLoginModule required "user_{user}"="{password}";
+listener.name.secure.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.secure.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;
+"""
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, Connection]]:
+    """A node with a listener more, and the connection to that; without an account in it."""
+    home, port = tmp_path_factory.mktemp("secured"), free_port()
+    cert, key, pem = home / "cert.pem", home / "key.pem", home / "both.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-out", str(cert), "-keyout", str(key)]
+    subprocess.run([*command, *subject], check=True, capture_output=True)
+    pem.write_text(key.read_text() + cert.read_text())
+    plain = properties.server_properties
+
+    def with_listener(*args: object, **more: object) -> str:
+        lines = []
+        for line in plain(*args, **more).splitlines():  # type: ignore[arg-type]
+            name, _, value = line.partition("=")
+            if name in ("listeners", "advertised.listeners"):
+                value += f",SECURE://127.0.0.1:{port}"
+            elif name == "listener.security.protocol.map":
+                value += ",SECURE:SASL_SSL"
+            lines.append(f"{name}={value}")
+        settings = SETTINGS.format(pem=pem, login=LOGIN, user=USER, password=PASSWORD)
+        return "\n".join(lines) + settings
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(properties, "server_properties", with_listener)
+        running = broker.start(home / "kafka", port=free_port(), tie_to_parent=True)
+    kafka = Kafka(running.bootstrap, home / "kafka", running.pid)
+    try:
+        admin = AdminClient({"bootstrap.servers": running.bootstrap, "log_level": 0})
+        for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+            upsert = UserScramCredentialUpsertion(USER, ScramCredentialInfo(mechanism, 4_096), PASSWORD.encode())
+            for future in admin.alter_user_scram_credentials([upsert]).values():
+                future.result(30)
+        security = {"security.protocol": "SASL_SSL", "ssl.ca.location": str(cert)}
+        yield kafka, Connection(f"127.0.0.1:{port}", security)
+    finally:
+        kafka.close()
+        broker.stop(home / "kafka")
+        kafka._keeper.shutdown()
+        shutil.rmtree(home)
+
+
+def account(link: Connection, mechanism: str, password: str = PASSWORD) -> Connection:
+    words = {"sasl.mechanism": mechanism, "sasl.username": USER, "sasl.password": password}
+    return msgspec.structs.replace(link, security=link.security | words)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_a_member_is_found_and_taken_out(secured: tuple[Kafka, Connection], mechanism: str) -> None:
+    kafka, link = secured
+    link = account(link, mechanism)
+    topic = kafka.topic("in", 2)
+    service = kafka.service(topic)
+    consumer = GroupConsumer(link, service, topic, 3)
+    try:
+        assert wait_for(lambda: bool(consumer.poll(1, 0.2) or consumer.assigned), 30)
+    finally:
+        consumer.close()
+    members = Members(link)
+    assert [(one.instance, one.partitions) for one in members.of(service)] == [(f"{service}-3", (0, 1))]
+    assert members.remove(service, [3]) == [3]
+    assert members.of(service) == []
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_a_wrong_password_is_one_sentence_without_it(secured: tuple[Kafka, Connection], mechanism: str) -> None:
+    wrong = account(secured[1], mechanism, "wrong-password")
+    with pytest.raises(KafkaFailure, match=r"refuses the account \(kafka.sasl\)") as failure:
+        Members(wrong).of("egress")
+    chain = [failure.value, failure.value.__cause__, failure.value.__context__]
+    assert not any("wrong-password" in repr(one) for one in chain)
+
+
+def test_a_certificate_of_nobody_we_know_is_refused(secured: tuple[Kafka, Connection]) -> None:
+    link = account(secured[1], "PLAIN")
+    stranger = msgspec.structs.replace(
+        link, security={name: value for name, value in link.security.items() if name != "ssl.ca.location"}
+    )
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        Members(stranger, within_s=0.1).of("egress")
