@@ -71,8 +71,8 @@ def structured(raw: bytes) -> CloudEvent:
 
 
 def binary(attributes: Mapping[str, str], content_type: str | None, body: bytes) -> CloudEvent:
-    """The event whose attributes the transport carries; the body is its data, JSON unless its type is
-    another, and no body is none. Raises Invalid."""
+    """The event whose attributes the transport carries. The body is its data, JSON unless its type says otherwise; no
+    body is no data. Raises Invalid."""
     given = dict(attributes)
     if "datacontenttype" in given:
         raise Invalid(Reason.INVALID, "'datacontenttype' is the content type in binary form", "datacontenttype")

@@ -76,6 +76,8 @@ class Answering(Generic[Out]):
             return Parked(Reason.UNDECODABLE, str(error))
         except Rejected as error:
             return Parked(error.reason, error.detail)
+        except Exception as error:  # noqa: BLE001 - as below: who reads a record of others is a plug-in
+            return Parked(Reason.STAGE_FAILED, type(error).__name__)
 
     def _own(self, record: Record) -> Event:
         return at_position(self._codec.decode(record.value), record.position)

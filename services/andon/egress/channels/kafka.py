@@ -31,7 +31,7 @@ KIND = "cloudevent"
 DELIVERY = "andon-delivery"
 _PARTITION_KEY = "partitionkey"
 _TOO_LARGE = "Broker: Message size too large"
-_NEVER_SENT = ("closed", "queue full", _TOO_LARGE)
+_NEVER_SENT = ("closed", "queue full")
 _TIMEOUT_S = 10.0
 _CLOSING_S = 2.0
 
@@ -40,8 +40,7 @@ class KafkaTopic:
     """One topic. `send` ends when every replica in sync has the record: that acknowledgement is the receipt.
 
     The key is the extension `partitionkey`, else the subject. A record carries its delivery's id, the same however
-    often it is sent, in the header `andon-delivery`; and, unless the event has a trace of its own in it, its trace in
-    the header `traceparent`.
+    often it is sent, in the header `andon-delivery`, and the event's trace in the header `traceparent`.
     """
 
     class Config(ForeignTopic):
@@ -81,7 +80,7 @@ class KafkaTopic:
         return (content,)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
-        """Appends one record. Raises `Retryable`, ambiguous as long as the broker may have it, or `Rejected`."""
+        """Appends one record. Raises `Retryable`, ambiguous when the broker may have it, or `Rejected`."""
         _require_event(call.content)
         record = self._record(call)
         if len(record.key) + len(record.value or b"") > LARGEST:

@@ -1,4 +1,4 @@
-"""CloudEvents in a Kafka topic of others: structured or binary, taken over exactly once.
+"""CloudEvents in a Kafka topic of others: structured or binary.
 
 Binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 """
