@@ -55,6 +55,7 @@ class Database:
             self._held = sqlite.hold(url, self.name, alone=alone)
             held = self._held is not None
         elif alone:
+            postgresql.without_hurry(self._engine)
             self._keeper = self._engine.connect()
             held = postgresql.held_alone(self._keeper, self.name)
         else:

@@ -87,10 +87,21 @@ def hold_each(engine: Engine, name: str) -> None:
             )
 
 
+def without_hurry(engine: Engine) -> None:
+    """Connections that may rest within a transaction: whoever has a store alone holds nobody back by it."""
+
+    @event.listens_for(engine, "connect")
+    def _wait(connection: Any, _record: Any) -> None:
+        connection.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
+        connection.commit()
+
+
 def held_alone(connection: Connection, name: str) -> bool:
     """Has the store for this connection alone, until it is closed; False while anyone uses it."""
     statement = text("SELECT pg_try_advisory_lock(CAST(:kind AS int), CAST(:name AS int))")
-    return bool(connection.execute(statement, {"kind": _IN_USE, "name": _number(name)}).scalar())
+    held = bool(connection.execute(statement, {"kind": _IN_USE, "name": _number(name)}).scalar())
+    connection.commit()
+    return held
 
 
 def prepare(connection: Connection, name: str) -> None:

@@ -6,11 +6,13 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from andon.core.work import StoreFailure, Write
 from andon.store import postgresql
+from andon.store.database import Database
 from andon.store.desk import SqlDeskStore
 from tests.rig.client import wait_for
 from tests.rig.postgres import PASSWORD, ROLE, Postgres
@@ -139,6 +141,21 @@ def test_processes_that_own_different_leases_do_not_wait_for_each_other(
 def test_a_process_frozen_in_a_transaction_does_not_hold_its_lease_for_ever(store: SqlDeskStore) -> None:
     assert ask(store, "SHOW idle_in_transaction_session_timeout") == "20s"
     assert ask(store, "SHOW lock_timeout") == "40s"
+
+
+def test_who_has_a_store_alone_may_take_its_time(postgres: Postgres, database: str) -> None:
+    with closing(Database(postgres.url(database), "desk", alone=True)) as alone:
+        found = alone.run(
+            lambda on: [
+                on.exec_driver_sql(f"SHOW {name}").scalar()
+                for name in ("idle_in_transaction_session_timeout", "statement_timeout")
+            ]
+        )
+        assert found == ["0", "0"]
+        idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'idle in transaction'"
+        assert postgres.ask(idle, values=(database,)) == [(0,)]
+        with pytest.raises(StoreFailure, match="is being migrated or upgraded just now"):
+            SqlDeskStore(postgres.url(database), "desk")
 
 
 def test_a_database_that_became_read_only_is_a_store_failure(postgres: Postgres, database: str) -> None:
