@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("stage", "two", "path", "store", "latency", "ingress", "memory", "start", "recovery")
+NAMES = ("stage", "two", "avro", "path", "store", "latency", "ingress", "memory", "start", "recovery")
 
 
 def main(names: list[str]) -> int:

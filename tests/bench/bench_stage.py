@@ -35,9 +35,11 @@ def bench() -> None:
         asyncio.run(fill(link, ENRICHED, EVENTS))
         ours, bare = [], []
         for run in range(RUNS + 1):
-            theirs = _timed(link, f"bare-{run}", ["tests.bench.bare_stage"], [f"bare-{run}", str(EVENTS)])
+            theirs = timed(link, ENRICHED, f"bare-{run}", ["tests.bench.bare_stage"], [f"bare-{run}", str(EVENTS)])
             Cluster(link).seed_offsets(f"bench{run}", ENRICHED)
-            mine = _timed(link, f"ours-{run}", ["tests.bench.stage_process"], [f"bench{run}", str(plant.config)])
+            mine = timed(
+                link, ENRICHED, f"ours-{run}", ["tests.bench.stage_process"], [f"bench{run}", str(plant.config)]
+            )
             if run:  # the first round warms the broker up
                 bare.append(theirs)
                 ours.append(mine)
@@ -46,12 +48,13 @@ def bench() -> None:
         ratio("stage_ratio", ours, bare, ">= 0.7")
 
 
-def _timed(link: Connection, sink: str, module: list[str], more: list[str]) -> float:
+def timed(link: Connection, source: str, sink: str, module: list[str], more: list[str]) -> float:
+    """Events a second from the first to the last record that the process commits to a new topic."""
     admin = AdminClient(link.client())
     for future in admin.create_topics([NewTopic(sink, PARTITIONS, 1)]).values():
         future.result()
     reader = TopicReader(link, {Home(sink, p): BEGINNING for p in range(PARTITIONS)})
-    process = subprocess.Popen([sys.executable, "-m", *module, link.bootstrap, ENRICHED, sink, *more])
+    process = subprocess.Popen([sys.executable, "-m", *module, link.bootstrap, source, sink, *more])
     times: list[int] = []
     until = time.monotonic() + 180
     while len(times) < EVENTS and time.monotonic() < until:

@@ -1,6 +1,6 @@
 """Our routing stage, as the service runs it, on topics of the benchmark's own; until SIGTERM.
 
-`SLOT` makes it one of several.
+`slot` makes it one of several. With `avro` behind the other arguments it writes Avro; it reads both.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from andon.cli.check import checked
 from andon.config.published import bundle, unbundle
 from andon.core.delivery import Delivery
 from andon.kafka.connection import Connection
+from andon.kafka.formats import Formats
+from andon.kafka.index import Index
+from andon.kafka.schemas import RECORDS
+from andon.kafka.topics import DELIVERIES
 from andon.routing.app import router_of
 from andon.routing.router import RoutingStage
 from andon.runtime.clock import SystemClock
@@ -24,7 +29,27 @@ from andon.runtime.registry import Registry
 from andon.runtime.stage import StageRunner, StageSettings
 
 
-async def main(bootstrap: str, source: str, sink: str, service: str, config: str, slot: str = "0") -> None:
+class _As(Index):
+    """The index for a topic of the benchmark's own, which holds what `like` does."""
+
+    like = ""
+
+    def newest(self, topic: str) -> tuple[int, Any]:
+        return super().newest(self.like)
+
+
+def avro(bootstrap: str, topic: str, like: str) -> Connection:
+    """A connection that writes the topic in Avro, as `like` would be."""
+    index = _As()
+    index.like = like
+    formats = Formats({topic: RECORDS[like]}, index=index)
+    formats.settle()
+    return Connection(bootstrap, {}, formats)
+
+
+async def main(
+    bootstrap: str, source: str, sink: str, service: str, config: str, slot: str = "0", codec: str = "json"
+) -> None:
     published = unbundle(bundle(checked(Path(config)), 1, "bench", datetime.now(UTC)))
     stage = RoutingStage(router_of(published, Registry()))
     stop = asyncio.Event()
@@ -32,10 +57,11 @@ async def main(bootstrap: str, source: str, sink: str, service: str, config: str
     settings: StageSettings[Delivery] = StageSettings(
         service, source, sink, lambda delivery: delivery.domain, int(slot)
     )
-    runner = StageRunner(settings, lambda: stage, Connection(bootstrap), SystemClock(), Metrics(), lambda: 1)
+    link = Connection(bootstrap) if codec == "json" else avro(bootstrap, sink, DELIVERIES)
+    runner = StageRunner(settings, lambda: stage, link, SystemClock(), Metrics(), lambda: 1)
     tune()
     await runner.run(stop)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:7]))
+    asyncio.run(main(*sys.argv[1:]))
