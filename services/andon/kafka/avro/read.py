@@ -27,6 +27,7 @@ Read = Callable[[bytes, int], tuple[Any, int]]
 MOST_ITEMS = 100_000
 MOST_DEPTH = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_decode = msgspec.json.Decoder().decode
 _FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 
 
@@ -165,15 +166,16 @@ def _long(raw: bytes, at: int) -> tuple[int, int]:
 def _longer(raw: bytes, at: int, number: int) -> tuple[int, int]:
     """The rest of a number of several bytes; refuses one that is longer than it need be or than 64 bits."""
     shift = 7
-    while True:
-        byte = raw[at]
-        at += 1
+    byte = raw[at]
+    while byte >= 0x80:
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
         shift += 7
         if shift > 63:
             raise Undecodable("a number has more than ten bytes")
+        at += 1
+        byte = raw[at]
+    number |= byte << shift
+    at += 1
     if byte == 0 or number >> 64:
         raise Undecodable("a number is longer than it may be")
     return number, at
@@ -197,13 +199,18 @@ def _bytes(raw: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _string(raw: bytes, at: int) -> tuple[str, int]:
+    size = raw[at]
+    if size < 0x80 and not size & 1:
+        at += 1
+        end = at + (size >> 1)
+        return raw[at:end].decode(), end
     size, at = _size(raw, at)
     return raw[at : at + size].decode(), at + size
 
 
 def _json(raw: bytes, at: int) -> tuple[Any, int]:
-    text, at = _bytes(raw, at)
-    return msgspec.json.decode(text), at
+    size, at = _size(raw, at)
+    return _decode(raw[at : at + size]), at + size
 
 
 def _micros(raw: bytes, at: int) -> tuple[datetime, int]:
@@ -267,12 +274,19 @@ def _record(fields: Sequence[tuple[str, Read]]) -> Read:
     def read(raw: bytes, at: int) -> tuple[dict[str, Any], int]:
         found: dict[str, Any] = {}
         for name, one in fields:
-            if one is _string:  # here, because most values are short texts and a call costs as much as the text
+            # Texts and numbers stand here too, because they are most of what there is, and a call costs as much.
+            if one is _string:
                 size = raw[at]
                 if size < 0x80 and not size & 1:
                     end = at + 1 + (size >> 1)
                     found[name] = raw[at + 1 : end].decode()
                     at = end
+                    continue
+            elif one is _long:
+                number = raw[at]
+                if number < 0x80:
+                    found[name] = (number >> 1) ^ -(number & 1)
+                    at += 1
                     continue
             found[name], at = one(raw, at)
         return found, at

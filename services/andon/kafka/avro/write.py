@@ -112,8 +112,9 @@ def _record(puts: Sequence[Put], *, tagged: bool) -> Put:
     def put(out: bytearray, record: Any) -> None:
         if tagged:
             out.append(0)  # the one word of its enum
-        for one, value in zip(puts, astuple(record), strict=True):
-            if one is _text:  # here, because most values are short texts and a call costs as much as the text
+        for one, value in zip(puts, astuple(record), strict=False):
+            # Texts stand here too, because they are most of what there is, and a call costs as much as the text.
+            if one is _text:
                 text = value.encode()
                 if len(text) < 0x40:
                     out.append(len(text) << 1)
