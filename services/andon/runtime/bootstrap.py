@@ -90,9 +90,10 @@ def begin_feeds(loaded: Loaded, link: Connection, board: Board) -> None:
     """
     registry = Registry()
     known = feeds_of(board.newest.settings if board.newest else None, registry)
-    new = {service: feed for service, feed in feeds_of(loaded.settings, registry).items() if known.get(service) != feed}
-    for service, feed in new.items():
+    for service, feed in feeds_of(loaded.settings, registry).items():
         topic = feed.config.topic
+        if service in known and known[service].place == feed.place:
+            continue
         cluster = Cluster(feed.config.elsewhere() or link)
         if topic not in cluster.partitions():
             raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")

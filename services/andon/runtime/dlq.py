@@ -19,7 +19,7 @@ CUT = "andon-cut"
 # Key and value of the largest copy; its headers need the rest.
 _ROOM = LARGEST_PARKED - (8 << 10)
 _FRAME = 16
-_OURS = "andon-"
+_OURS = frozenset({TOPIC, PARTITION, OFFSET, REASON, DETAIL, REDRIVE, CUT})
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -80,7 +80,7 @@ def dlq_record(record: Record, parked: Parked) -> Outgoing:
 
 def own_headers(record: Record) -> Headers:
     """The headers a record came with, without those that tell of its parking."""
-    return tuple(header for header in record.headers if not header[0].startswith(_OURS))
+    return tuple(header for header in record.headers if header[0] not in _OURS)
 
 
 def redrive_of(record: Record) -> int:

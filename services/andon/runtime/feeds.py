@@ -18,6 +18,11 @@ class Feed(msgspec.Struct, frozen=True):
     source: str
     config: ReadTopic
 
+    @property
+    def place(self) -> tuple[str | None, str]:
+        """The other cluster, if it is in one, and the topic."""
+        return self.config.bootstrap, self.config.topic
+
 
 def feeds_of(settings: Settings | None, registry: Registry) -> dict[str, Feed]:
     """Service → what it reads, for every source whose `Config` is a `ReadTopic`. A plug-in that is not installed any

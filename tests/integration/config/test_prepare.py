@@ -254,16 +254,16 @@ def test_another_number_of_partitions_refuses_the_start(ready_kafka: Kafka) -> N
 
 SOURCES = """\
 sources:
-  mes: {{kind: kafka, topic: {topic}}}
+  mes: {{kind: kafka, topic: {topic}, begin: {begin}}}
   old: {{kind: kafka, topic: {topic}, begin: earliest}}
 """
 
 
 def test_a_source_that_reads_a_topic_is_told_once_where_to_begin(ready_kafka: Kafka, folder: Path) -> None:
-    def sourced(name: str, topic: str) -> Loaded:
+    def sourced(name: str, topic: str, begin: str = "latest") -> Loaded:
         plant(folder, name)
         with (folder / "andon.yaml").open("a") as file:
-            file.write(SOURCES.format(topic=topic))
+            file.write(SOURCES.format(topic=topic, begin=begin))
         return load(folder)
 
     with pytest.raises(KafkaFailure, match="there is no topic elsewhere, which the source mes is to read"):
@@ -277,5 +277,5 @@ def test_a_source_that_reads_a_topic_is_told_once_where_to_begin(ready_kafka: Ka
     # What a version in force names has begun: a group that loses its offsets later must stop, not start over.
     ready_kafka.close()
     ready_kafka.forget_group("source-mes")
-    assert published(ready_kafka, sourced("sourced again", topic)) == version + 1
+    assert published(ready_kafka, sourced("sourced again", topic, "earliest")) == version + 1
     assert ready_kafka.committed("source-mes", topic) == {}
