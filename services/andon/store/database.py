@@ -15,7 +15,6 @@ from andon.store import postgresql, sqlite, tables
 from andon.store.rows import Rows
 
 T = TypeVar("T")
-BUSY = "being migrated or upgraded just now"
 _TRIES = 5
 
 
@@ -51,19 +50,20 @@ class Database:
             raise StoreFailure(f"the store {self.name} cannot be opened: {plain(error)}") from None
 
     def _use(self, url: str, *, alone: bool) -> None:
+        others = "in use: stop every process of the desk first"
+        repair = "being migrated or upgraded just now: start again after that"
+        refused = StoreFailure(f"the store {self.name} is {others if alone else repair}")
         if self.is_sqlite:
             self._held = sqlite.hold(url, self.name, alone=alone)
-            held = self._held is not None
+            if self._held is None:
+                raise refused
         elif alone:
             postgresql.without_hurry(self._engine)
             self._keeper = self._engine.connect()
-            held = postgresql.held_alone(self._keeper, self.name)
+            if not postgresql.held_alone(self._keeper, self.name):
+                raise refused
         else:
-            postgresql.hold_each(self._engine, self.name)
-            held = True
-        if not held:
-            busy = "in use: stop every process of the desk first" if alone else f"{BUSY}: start again after that"
-            raise StoreFailure(f"the store {self.name} is {busy}")
+            postgresql.hold_each(self._engine, self.name, refused)
 
     def _prepare(self, *, any_version: bool) -> None:
         """Makes the tables if there are none. One transaction, for processes start at once."""

@@ -72,8 +72,9 @@ def postgres_engine(url: str, name: str, *, looking: bool = False) -> Engine:
     return engine
 
 
-def hold_each(engine: Engine, name: str) -> None:
-    """Each connection says, as long as it lives, that the store is in use. StoreFailure when somebody has it alone."""
+def hold_each(engine: Engine, name: str, refused: StoreFailure) -> None:
+    """Each connection says, as long as it lives, that the store is in use; `refused` is raised when somebody has it
+    alone."""
 
     @event.listens_for(engine, "connect")
     def _use(connection: Any, _record: Any) -> None:
@@ -82,9 +83,7 @@ def hold_each(engine: Engine, name: str) -> None:
         ).fetchone()
         connection.commit()
         if not held[0]:
-            raise StoreFailure(
-                f"the store {name} is being migrated or upgraded just now: start again when that is done"
-            )
+            raise refused
 
 
 def without_hurry(engine: Engine) -> None:
