@@ -63,10 +63,15 @@ def _cpu_s(pid: int) -> float:
 
 def _first(service: str, plant: Plant, load: Load) -> Callable[[float], float | None]:
     """When the service wrote its first record after a given time, None while it has not."""
+
+    def calls() -> list[tuple[float, int]]:
+        """With the process they came from: what the killed one had sent, the sink may read after its end."""
+        return [(one.at, one.pid) for one in plant.record().effects]
+
     if service == "ingress":
         return lambda since: min((s.accepted for s in load.sent[-2_000:] if (s.accepted or 0) > since), default=None)
     if service == "egress":
-        return lambda since: min((one.at for one in plant.record().effects if one.at > since), default=None)
+        return lambda since: min((at for at, pid in calls() if at > since and pid == plant.pid(service)), default=None)
     topic = ENRICHED if service == "enrichment" else DELIVERIES
 
     def stored(since: float) -> float | None:
