@@ -83,7 +83,7 @@ class ClusterPlant(Plant):
         places = {node: self.network.within[node] if self.network else () for node in NODES}
         if self.ahead_s:
             library = next(Path("/usr/lib").glob(FAKETIME))
-            # Its own clock for durations has to be false too: with a true one the JVM waits for hours.
+            # Its clock for durations is false too: with a true one (libfaketime 0.9.10) no node came up in minutes.
             false = (f"LD_PRELOAD={library}", f"FAKETIME=+{self.ahead_s}s")
             places[1] = (*places[1], "/usr/bin/env", *false)
         return places
