@@ -25,21 +25,21 @@ GROUPS = ALL[:3]
 RATE, STORM_RATE = 200.0, 60.0
 LIMIT = 40
 PAUSE_S = 10.0
-STORM_S = 10.0
+STORM = 40
 EVERY_S = 2.0
 TWICE = 20
 
 
 def f05_rolling_restart(run: Round) -> None:
-    """A second process of every service joins, a stage and a desk or a door are restarted by SIGTERM, the second ones
-    leave and are taken out of their groups; 200 events/s come in by two doors, and some by both."""
+    """A second process of every service joins, one of each two is restarted by SIGTERM (a test does two services), the
+    second ones leave and are taken out of their groups; 200 events/s come in by two doors, and some by both."""
     plant = run.plant
     with limited(plant), plant.load(f"{run.prefix}-a", run.rng, rate=RATE / 2) as first:
         _join(run, ALL)
         with plant.load(f"{run.prefix}-b", run.rng, rate=RATE / 2, door=1) as second:
             twice = _at_both_doors(run)
-            for services in (("enrichment", "routing"), ("egress", "ingress")):
-                _restart(run, run.rng.choice(services), run.rng.choice((0, 1)))
+            for service in run.rng.sample(ALL, len(ALL) if run.soak else 2):
+                _restart(run, service, run.rng.choice((0, 1)))
             run.pause(0.3, 0.8)
         _leave(run, ALL)
         run.pause(0.3, 0.8)
@@ -60,7 +60,7 @@ def f23_rebalance_storm(run: Round) -> None:
     began = time.time()
     with limited(plant), plant.load(run.prefix, run.rng, rate=STORM_RATE) as load:
         _join(run, GROUPS)
-        for turn in range(int(STORM_S / EVERY_S)):
+        for turn in range(STORM if run.soak else STORM // 8):
             service, due = GROUPS[turn % len(GROUPS)], time.monotonic() + EVERY_S
             # One that has not joined yet would not leave.
             plant.wait_ready(f"{service}-1")
