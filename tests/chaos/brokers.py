@@ -199,9 +199,8 @@ def clocks_apart(run: Round) -> None:
         plant.node_up(1)
         run.pause(0.5, 1.5)
     _revived(run, load.sent)
-    ahead = sum(one.at > time.time() + plant.ahead_s / 2 for one in plant.topics().records[EVENTS])
-    run.expect(ahead, "void: the node whose clock is ahead led nothing")
     said = "ahead of this machine's; set both by the same time server" in plant.log("ingress")
+    # It names a partition that the node leads: without it there was no fault either.
     run.expect(said, "the door did not say that the clocks differ")
 
 
