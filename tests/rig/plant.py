@@ -29,12 +29,13 @@ from tests.rig.record import Record
 from tests.rig.steering import Steering
 from tests.rig.topics import Place, Topics, ends
 from tests.rig.verdict import Case, Verdict, judge
-from tests.rig.watch import Leases, Watch, get, look_at
+from tests.rig.watch import Leases, Watch, get, look_at, stopped
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
 TOKEN = "a-token-for-chaos"
 READY_S = 60.0
 MARKS_S = 10.0
+STOPS_S = 20.0
 _MAIN = "andon.cli.main"
 
 
@@ -217,6 +218,8 @@ class Plant:
 
     def freeze(self, name: str) -> float:
         os.kill(self.pid(name), signal.SIGSTOP)
+        if not wait_for(lambda: stopped(self.pid(name)), STOPS_S, every_s=0.001):
+            raise PlantBroken(f"{name} does not stand still")
         at = time.time()
         self._spans[self.pid(name)] = [*self._spans.get(self.pid(name), []), (at, float("inf"))]
         self._look(name)

@@ -38,6 +38,13 @@ def pid_gone(pid: int) -> bool:
     return state in "ZX"
 
 
+def stopped(pid: int) -> bool:
+    """Whether every thread of a process stands still: after SIGSTOP one in the kernel first ends what it does there,
+    and may so take a lock."""
+    files = list(Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(file.read_text().rpartition(")")[2].split()[0] in "TZX" for file in files)
+
+
 def epochs(store: Path) -> dict[int, int]:
     """The epoch of the lease of each partition of `andon.deliveries`."""
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
