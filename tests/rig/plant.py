@@ -29,7 +29,7 @@ from tests.rig.record import Record
 from tests.rig.steering import Steering
 from tests.rig.topics import Place, Topics, ends
 from tests.rig.verdict import Case, Verdict, judge
-from tests.rig.watch import Leases, Watch, get, look_at, stopped
+from tests.rig.watch import Leases, Store, Watch, get, look_at, stopped
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
 TOKEN = "a-token-for-chaos"
@@ -63,7 +63,7 @@ class Plant:
         self._began = 0.0
         self._mark = 0
         self._watch = Watch(lambda: {n: at for n, at in self.ports.items() if n.startswith(SERVICES)})
-        self._leases = Leases(self.store)
+        self._leases = Leases(lambda: self.store)
         self._memory = Memory(lambda: [(n, p.pid) for n, p in list(self._processes.items()) if n.startswith(SERVICES)])
         self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
             f"CHAOS_{name}": f"key-{name}" for name in ALL_ROBOTS
@@ -294,7 +294,7 @@ class Plant:
         return f"127.0.0.1:{port}"
 
     @property
-    def store(self) -> Path:
+    def store(self) -> Store:
         """The egress desk's database."""
         return self.home / "store" / "egress.sqlite"
 

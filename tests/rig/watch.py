@@ -7,18 +7,23 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+
+import psycopg
 
 from tests.rig.record import Closed, Move
 from tests.rig.topics import DELIVERIES
 
 
-def get(port: int, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+def get(
+    port: int, path: str, method: str = "GET", body: bytes | None = None, *, host: str = "127.0.0.1"
+) -> tuple[int, bytes]:
     """Status and body; status 0 when nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    connection = http.client.HTTPConnection(host, port, timeout=3)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()
@@ -45,22 +50,37 @@ def stopped(pid: int) -> bool:
     return all(file.read_text().rpartition(")")[2].split()[0] in "TZX" for file in files)
 
 
-def epochs(store: Path) -> dict[int, int]:
+Store = Path | str
+"""The store of egress: the file of a SQLite database, or the address of a PostgreSQL one as libpq reads it."""
+
+_AWAY = (psycopg.OperationalError, psycopg.errors.UndefinedTable)
+
+
+def ask(store: Store, question: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a question with `?` for each value."""
+    if isinstance(store, Path):
+        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as database:
+            return database.execute(question, values).fetchall()
+    with psycopg.connect(store, options="-c search_path=andon_egress", connect_timeout=5) as connection:
+        return connection.execute(question.replace("?", "%s").encode(), values).fetchall()
+
+
+def epochs(store: Store) -> dict[int, int]:
     """The epoch of the lease of each partition of `andon.deliveries`."""
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as database:
-        return dict(database.execute("select partition, epoch from lease where topic = ?", (DELIVERIES,)).fetchall())
+    return dict(ask(store, "select partition, epoch from lease where topic = ?", (DELIVERIES,)))
 
 
-def look_at(store: Path, closed: Closed, ended: int | None = None, since: float = 0.0) -> None:
+def look_at(store: Store, closed: Closed, ended: int | None = None, since: float = 0.0) -> None:
     """Adds what stands closed in the store of egress now, if it was closed after `since`; `ended` is the process whose
     end is the reason to look."""
-    if not store.exists():
+    if isinstance(store, Path) and not (
+        store.exists() and ask(store, "select 1 from sqlite_master where name = 'item'")
+    ):
         return
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as database:
-        if database.execute("select 1 from sqlite_master where name = 'item'").fetchone():
-            found = database.execute("select id from item where closed_at >= ?", (since,)).fetchall()
-            # The time of after the read: what others closed while we read is closed by then.
-            closed.seen((str(UUID(bytes=one)) for (one,) in found), time.time(), ended)
+    with suppress(*_AWAY):  # the server may be what a fault takes away
+        found = ask(store, "select id from item where closed_at >= ?", (since,))
+        # The time of after the read: what others closed while we read is closed by then.
+        closed.seen((str(UUID(bytes=one)) for (one,) in found), time.time(), ended)
 
 
 class Looker(ABC):
@@ -127,7 +147,7 @@ class Leases(Looker):
 
     every_s = 0.1
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Callable[[], Store]) -> None:
         super().__init__()
         self.moves: list[Move] = []
         self.closed = Closed()
@@ -137,11 +157,11 @@ class Leases(Looker):
 
     def look(self) -> None:
         began = time.time()
-        with suppress(sqlite3.OperationalError):  # there is no store yet
-            seen = epochs(self._store)
+        with suppress(sqlite3.OperationalError, *_AWAY):  # there is no store yet, or none now
+            seen = epochs(self._store())
             now = time.time()
             moved = [p for p, epoch in seen.items() if self._known.get(p, epoch) != epoch]
             self.moves += [Move(p, self._last, now) for p in moved]
             self._known, self._last = seen, began
             if moved:
-                look_at(self._store, self.closed)
+                look_at(self._store(), self.closed)
