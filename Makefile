@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup test lint bench soak lock clean
+.PHONY: run setup test long lint bench soak lock clean
 
 run: setup
 	@$(BIN)/andon up --demo
@@ -16,6 +16,10 @@ $(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deplo
 
 test: setup lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# What takes minutes: two hosts on one store, a store that is lost under load, a repartition with open work.
+long: setup
+	@$(BIN)/python -m pytest --long -m long
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -20,6 +20,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="the Kafka that tests run on: Andon's own node, or a container where Docker runs",
     )
+    parser.addoption("--long", action="store_true", help="also what takes minutes (`make long` runs it alone)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        later = pytest.mark.skip(reason="takes minutes: `make long` runs it")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(later)
 
 
 @pytest.fixture(scope="session")

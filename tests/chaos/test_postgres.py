@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,8 +16,6 @@ from tests.rig.postgres import Postgres, running_postgres
 from tests.rig.postgres_plant import PostgresPlant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("postgres")]
-
-long = pytest.mark.skipif("ANDON_LONG" not in os.environ, reason="takes a minute more: set ANDON_LONG=1")
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +43,17 @@ def test_a_desk_goes_on_where_it_was_when_its_store_was_moved(migrated: Round) -
     check(migrated)
 
 
-@long
+@pytest.mark.long
 def test_a_server_that_is_restarted_and_killed_loses_and_doubles_nothing(plant: Plant, migrated: Round) -> None:
     check(played(postgres.server_gone, plant))
 
 
-@long
+@pytest.mark.long
 def test_two_processes_share_the_work_and_one_is_killed(plant: Plant, migrated: Round) -> None:
     check(played(postgres.shared, plant))
 
 
+@pytest.mark.long
 def test_two_hosts_share_the_work_and_no_receiver(plant: Plant, migrated: Round) -> None:
     if reason := unable():
         pytest.skip(reason)

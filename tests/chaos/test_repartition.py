@@ -24,7 +24,7 @@ from tests.rig.client import Door, Sent, event, wait_for
 from tests.rig.plant import SERVICES, TOKEN, Plant
 from tests.rig.topics import DELIVERIES
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("repartition")]
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 AWAY = {"what": "errcode", "code": -1}
 

@@ -186,4 +186,5 @@ def test_an_unsupported_kafka_is_one_sentence(file: Path, tmp_path: Path) -> Non
             assert len(said) == 1, said
             assert f"the Kafka at {bootstrap} is older than 3.9; Andon works with 3.9 to 4.x" in said[0]
         found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics
-    assert found == {}, "topics were created on a Kafka that is not supported"
+    ours = [name for name in found if not name.startswith("__")]  # the others are Kafka's own
+    assert not ours, "topics were created on a Kafka that is not supported"

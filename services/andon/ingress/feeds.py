@@ -36,9 +36,10 @@ class Reading:
 
     def event(self, record: Record) -> Event:
         """The event of a record. Raises Rejected."""
-        if len(record.value) > self._largest:
+        body = record.original  # Avro of others is theirs
+        if len(body) > self._largest:
             raise Invalid(Reason.TOO_LARGE, f"an event has at most {self._largest:,} bytes")
-        (event,) = self._source.parse(Inbound(self._name, kafka_headers(record.headers), record.value))
+        (event,) = self._source.parse(Inbound(self._name, kafka_headers(record.headers), body))
         return event
 
     async def passing(self, batch: Sequence[Event], stop: asyncio.Event) -> Sequence[Result[Event]]:

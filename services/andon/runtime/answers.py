@@ -68,8 +68,6 @@ class Answering(Generic[Out]):
         ]
 
     def _decode(self, record: Record) -> Event | Parked:
-        if record.unread:
-            return Parked(Reason.UNDECODABLE, record.unread)
         try:
             return self._read(record)
         except Undecodable as error:
@@ -80,6 +78,8 @@ class Answering(Generic[Out]):
             return Parked(Reason.STAGE_FAILED, type(error).__name__)
 
     def _own(self, record: Record) -> Event:
+        if record.unread:
+            raise Undecodable(record.unread)
         return at_position(self._codec.decode(record.value), record.position)
 
     async def _results(self, events: Sequence[Event]) -> Sequence[Result[Out]]:

@@ -96,7 +96,11 @@ def test_a_desk_reads_on_from_its_store_after_an_outage_longer_than_its_session(
         own_kafka.write(topic, [b"d"])
         assert [one.value for one in read(member, 2)] == [b"c", b"d"]
         assert lost == [home]
-        member.commit({home: 4}, {home: "open=0"})
+        told: list[bool] = []
+        member.offer({home: 4}, {home: "open=0"}, told.append)
+        while not told:
+            member.poll(10, 0.1)
+        assert told == [True]
         assert own_kafka.committed(service, topic) == {home: 4}
     finally:
         member.close()
