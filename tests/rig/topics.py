@@ -129,6 +129,7 @@ def ends(bootstrap: str, *, committed: bool = False) -> dict[Place, int]:
 
 
 def _ends(admin: AdminClient, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
+    admin.list_topics(timeout=10)  # or it asks with the leaders of before a broker's restart, and is refused for ever
     asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     answers = admin.list_offsets(asked, isolation_level=level, request_timeout=20).items()
