@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Call, Channel, ChannelConfig, Context, Receipt
@@ -32,6 +32,15 @@ def expect(kept: object, sentence: str) -> None:
     """Raises ContractBroken with `sentence` unless `kept` is true."""
     if not kept:
         raise ContractBroken(sentence)
+
+
+def expect_refused(config_type: type[BaseModel], options: Mapping[str, Any], sentence: str) -> None:
+    """Raises ContractBroken with `sentence` unless the configuration refuses these options."""
+    try:
+        config_type.model_validate(options)
+    except ValidationError:
+        return
+    raise ContractBroken(sentence)
 
 
 class ChannelRig:
