@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from andon.core.event import Event, Position
 from andon.kafka.avro.derive import avro_schema
-from andon.kafka.avro.read import MOST_ITEMS, SchemaUnusable, reader
+from andon.kafka.avro.read import SchemaUnusable, reader
+from andon.kafka.avro.strict import MOST_ITEMS
 from andon.kafka.avro.write import Unwritable, writer
 from andon.kafka.codecs import Undecodable
 from andon.kafka.formats import Formats
@@ -202,6 +203,7 @@ UNUSABLE = {
     "a record of nothing": {"type": "record", "name": "A", "fields": []},
     "a field without name": {"type": "record", "name": "A", "fields": [{"type": "long"}]},
     "a union of nothing": [],
+    "a union in a union": ["null", {"type": ["null", "long"]}],
     "no schema": 7,
     "nothing": None,
     "a fixed without size": {"type": "fixed", "name": "F", "size": 0},

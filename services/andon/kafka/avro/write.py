@@ -1,7 +1,7 @@
 """Writing Avro's binary form: a record of ours by the schema that `derive` makes of its type.
 
-A type becomes a tree of functions, each appending a value to a buffer, in the order of the schema. `fastavro` isn't
-used for this: from our types it is half as fast, for they have to become maps first.
+A type becomes Python of its own (`source`) that appends a value to a buffer, in the order of the schema. `fastavro`
+isn't used for this: from our types it is half as fast, for they have to become maps first.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from typing import Any
 
 import msgspec
 from msgspec import inspect
-from msgspec.structs import astuple
 
-Put = Callable[[bytearray, Any], None]
+from andon.kafka.avro.source import Source, indented
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
-_DOUBLE = Struct("<d")
-_encode = msgspec.json.Encoder().encode
+Lines = list[str]
+Put = Callable[[str], Lines]
+"""What appends the value of an expression to `out`; `n` and `b` are free to be used."""
 
 
 class Unwritable(Exception):  # noqa: N818 - a property of the record
@@ -30,7 +28,8 @@ class Unwritable(Exception):  # noqa: N818 - a property of the record
 
 def writer(kind: Any) -> Callable[[Any, bytes], bytes]:
     """What writes a record of this type behind some bytes, the head of the value. Raises Unwritable."""
-    put = _put(inspect.type_info(kind))
+    source = Source(_NAMES)
+    put = source.made(source.function("out, value", _Writer(source).of(inspect.type_info(kind))("value")))
 
     def write(record: Any, head: bytes) -> bytes:
         out = bytearray(head)
@@ -43,147 +42,106 @@ def writer(kind: Any) -> Callable[[Any, bytes], bytes]:
     return write
 
 
-def _put(kind: inspect.Type) -> Put:
-    if type(kind) in _PLAIN:
-        return _PLAIN[type(kind)]
-    match kind:
-        case inspect.StructType():
-            return _record([_put(field.type) for field in kind.fields], tagged=kind.tag_field is not None)
-        case inspect.EnumType():
-            return _enum(kind.cls)
-        case inspect.UnionType():
-            return _union(
-                [one for one in kind.types if not isinstance(one, inspect.NoneType)], optional=kind.includes_none
-            )
-        case inspect.VarTupleType() | inspect.ListType():
-            return _array(_put(kind.item_type))
-        case inspect.DictType() if not isinstance(kind.value_type, inspect.AnyType):
-            return _map(_put(kind.value_type))
-        case inspect.DictType() | inspect.AnyType():
-            return _json
-    raise TypeError(f"{kind} has no Avro form")
+class _Writer:
+    """Writes what puts the values of one type."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def of(self, kind: inspect.Type) -> Put:
+        if type(kind) in _PLAIN:
+            return _PLAIN[type(kind)]
+        match kind:
+            case inspect.StructType():
+                return self._record(kind)
+            case inspect.EnumType():
+                return self._enum(kind.cls)
+            case inspect.UnionType():
+                several = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+                if len(several) == 1:
+                    return _optional(self.of(several[0]))
+                return self._union(several, first=1 if kind.includes_none else 0)
+            case inspect.VarTupleType() | inspect.ListType():
+                return _blocks("one", "{}", self.of(kind.item_type)("one"))
+            case inspect.DictType() if not isinstance(kind.value_type, inspect.AnyType):
+                return _blocks("key, one", "{}.items()", [*_text("key"), *self.of(kind.value_type)("one")])
+            case inspect.DictType() | inspect.AnyType():
+                return _json
+        raise TypeError(f"{kind} has no Avro form")
+
+    def _called(self, body: Lines) -> Put:
+        name = self._source.function("out, value", body)
+        return lambda value: [f"{name}(out, {value})"]
+
+    def _record(self, kind: inspect.StructType) -> Put:
+        tag = ["out.append(0)"] if kind.tag_field else []  # the one word of its enum
+        fields = [self.of(field.type)(f"value.{field.name}") for field in kind.fields]
+        return self._called(tag + [line for lines in fields for line in lines])
+
+    def _enum(self, kind: type[Enum]) -> Put:
+        places = self._source.give({member: place for place, member in enumerate(kind)})
+        return lambda value: _number(f"{places}[{value}]")
+
+    def _union(self, kinds: Sequence[inspect.Type], *, first: int) -> Put:
+        """Records, told apart by their class; null stands before them when `first` is 1."""
+        places = {kind.cls: place for place, kind in enumerate(kinds, first) if isinstance(kind, inspect.StructType)}
+        body = [f"n = {self._source.give(places)}[type(value)]", "out.append(n << 1)"]
+        for place, kind in enumerate(kinds, first):
+            body += [f"if n == {place}:", *indented([*self.of(kind)("value"), "return"])]
+        union = self._called(body)
+        return _unless_none(union, ()) if first else union
 
 
-def _number(out: bytearray, value: int) -> None:
-    number = (value << 1) ^ (value >> 63)
-    if not 0 <= number < 1 << 64:
-        raise OverflowError
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
+def _optional(put: Put) -> Put:
+    return _unless_none(put, ("out.append(2)",))
 
 
-def _bytes(out: bytearray, value: bytes) -> None:
-    size = len(value)
-    if size < 0x40:
-        out.append(size << 1)
-    else:
-        _number(out, size)
-    out += value
+def _unless_none(put: Put, before: Sequence[str]) -> Put:
+    return lambda value: [f"if {value} is None: out.append(0)", "else:", *indented([*before, *put(value)])]
 
 
-def _text(out: bytearray, value: str) -> None:
-    _bytes(out, value.encode())
+def _blocks(each: str, all_of: str, item: Lines) -> Put:
+    """All items as one block."""
+    return lambda value: [
+        f"if {value}:",
+        *indented([*_number(f"len({value})"), f"for {each} in {all_of.format(value)}:", *indented(item)]),
+        "out.append(0)",
+    ]
 
 
-def _json(out: bytearray, value: Any) -> None:
-    _bytes(out, _encode(value))
+# ---- values that stand in the text of what holds them
 
 
-def _uuid(out: bytearray, value: Any) -> None:
-    out.append(72)
-    out += str(value).encode()
+def _number(value: str) -> Lines:
+    return [f"n = {value}", "if 0 <= n < 64: out.append(n << 1)", "else: number(out, n)"]
 
 
-def _moment(out: bytearray, value: datetime) -> None:
-    _number(out, (value - _EPOCH) // _MICRO)
+def _bytes(value: str) -> Lines:
+    return [f"b = {value}", *_number("len(b)"), "out += b"]
 
 
-def _boolean(out: bytearray, value: bool) -> None:
-    out.append(1 if value else 0)
+def _text(value: str) -> Lines:
+    return _bytes(f"{value}.encode()")
 
 
-def _double(out: bytearray, value: float) -> None:
-    out += _DOUBLE.pack(value)
+def _json(value: str) -> Lines:
+    return _bytes(f"json({value})")
 
 
-def _record(puts: Sequence[Put], *, tagged: bool) -> Put:
-    def put(out: bytearray, record: Any) -> None:
-        if tagged:
-            out.append(0)  # the one word of its enum
-        for one, value in zip(puts, astuple(record), strict=False):
-            # Texts stand here too, because they are most of what there is, and a call costs as much as the text.
-            if one is _text:
-                text = value.encode()
-                if len(text) < 0x40:
-                    out.append(len(text) << 1)
-                    out += text
-                    continue
-            one(out, value)
-
-    return put
+def _uuid(value: str) -> Lines:
+    return ["out.append(72)", f"out += json({value})[1:-1]"]  # str(UUID) takes ten times as long
 
 
-def _enum(kind: type[Enum]) -> Put:
-    places = {member: place for place, member in enumerate(kind)}
-
-    def put(out: bytearray, value: Any) -> None:
-        _number(out, places[value])
-
-    return put
+def _moment(value: str) -> Lines:
+    return [f"number(out, ({value} - EPOCH) // MICRO)"]
 
 
-def _union(kinds: Sequence[inspect.Type], *, optional: bool) -> Put:
-    puts = [_put(kind) for kind in kinds]
-    first = 1 if optional else 0
-    if len(kinds) == 1:
-        return _optional(puts[0])
-    places = {kind.cls: place for place, kind in enumerate(kinds) if isinstance(kind, inspect.StructType)}
-
-    def put(out: bytearray, value: Any) -> None:
-        if value is None and optional:
-            out.append(0)
-        else:
-            place = places[type(value)]
-            out.append((first + place) << 1)
-            puts[place](out, value)
-
-    return put
+def _boolean(value: str) -> Lines:
+    return [f"out.append(1 if {value} else 0)"]
 
 
-def _optional(one: Put) -> Put:
-    def put(out: bytearray, value: Any) -> None:
-        if value is None:
-            out.append(0)
-        else:
-            out.append(2)
-            one(out, value)
-
-    return put
-
-
-def _array(item: Put) -> Put:
-    def put(out: bytearray, values: Sequence[Any]) -> None:
-        if values:
-            _number(out, len(values))
-            for one in values:
-                item(out, one)
-        out.append(0)
-
-    return put
-
-
-def _map(put_value: Put) -> Put:
-    def put(out: bytearray, values: dict[str, Any]) -> None:
-        if values:
-            _number(out, len(values))
-            for key, value in values.items():
-                _text(out, key)
-                put_value(out, value)
-        out.append(0)
-
-    return put
+def _double(value: str) -> Lines:
+    return [f"out += double({value})"]
 
 
 _PLAIN: dict[type[inspect.Type], Put] = {
@@ -194,4 +152,23 @@ _PLAIN: dict[type[inspect.Type], Put] = {
     inspect.BytesType: _bytes,
     inspect.DateTimeType: _moment,
     inspect.UUIDType: _uuid,
+}
+
+
+def _long(out: bytearray, value: int) -> None:
+    number = (value << 1) ^ (value >> 63)
+    if not 0 <= number < 1 << 64:
+        raise OverflowError
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+
+
+_NAMES = {
+    "number": _long,
+    "json": msgspec.json.Encoder().encode,
+    "double": Struct("<d").pack,
+    "EPOCH": datetime(1970, 1, 1, tzinfo=UTC),
+    "MICRO": timedelta(microseconds=1),
 }
