@@ -27,34 +27,34 @@ def f06_leader_killed(run: Round) -> None:
     """kill -9 of a node that leads partitions of `andon.events`, under load: another leads within seconds, the door
     says 503 until then, and what it said 202 to is there."""
     plant = _cluster(run)
-    victim = run.rng.choice(NODES)
-    led = sum(leader == victim for leader in plant.leaders().values())
-    run.expect(led, f"void: node {victim} led no partition of {EVENTS}")
+    gaps: list[float] = []
     with plant.load(run.prefix, run.rng, rate=60) as load:
-        run.pause(1.0, 2.5)
-        at = plant.nodes_kill([victim])
-        run.injured(at)
-        accepted = wait_for(lambda: _accepted_after(load.sent, at + ON_ITS_WAY_S), AGAIN_S)
-        gone = wait_for(lambda: victim not in plant.leaders().values(), AGAIN_S, every_s=0.2)
-        run.expect(accepted and gone, f"nobody took over from node {victim}")
-        run.pause(1.0, 2.0)
-        plant.node_up(victim)
-        run.pause(0.5, 1.0)
+        for _ in run.turns(4):
+            run.pause(1.0, 2.5)
+            victim = _a_leader(run)
+            at = plant.nodes_kill([victim])
+            run.injured(at)
+            accepted = wait_for(lambda at=at: _accepted_after(load.sent, at + ON_ITS_WAY_S), AGAIN_S)  # type: ignore[misc]
+            gone = wait_for(lambda node=victim: node not in plant.leaders().values(), AGAIN_S, every_s=0.2)  # type: ignore[misc]
+            run.expect(accepted and gone, f"nobody took over from node {victim}")
+            gaps.append(_gap(load.sent, at))
+            run.pause(1.0, 2.0)
+            plant.node_up(victim)
+            run.pause(0.5, 1.0)
+            plant.whole()
     _revived(run, load.sent)
-    gap = _gap(load.sent, at)
-    run.verdict.figures |= {"led": led, "accept_gap_s": gap, "longest_wait_s": _longest(load.sent, at)}
+    run.verdict.figures |= {"accept_gap_s": max(gaps), "longest_wait_s": _longest(load.sent, run.injuries)}
     # A test may share its machine, and then has all the time it needs.
-    run.expect(not run.soak or gap <= ACCEPT_GAP_S, f"after the loss of a leader the door took nothing for {gap:.1f} s")
+    late = [f"{gap:.1f} s" for gap in gaps if gap > ACCEPT_GAP_S]
+    run.expect(not run.soak or not late, f"after the loss of a leader the door took nothing for {late}")
 
 
 def f07_leader_cut_off(run: Round) -> None:
     """A node that leads is cut off from the other two while clients still reach it: it may say yes to nothing that the
     two who choose another leader do not have."""
     plant = _cluster(run)
-    victim = run.rng.choice(NODES)
+    victim = _a_leader(run)
     others = [node for node in NODES if node != victim]
-    mine = [partition for partition, leader in plant.leaders().items() if leader == victim]
-    run.expect(mine, f"void: node {victim} led no partition of {EVENTS}")
     with plant.load(run.prefix, run.rng, rate=60) as load:
         run.pause(1.0, 2.0)
         if plant.network:
@@ -75,7 +75,7 @@ def f07_leader_cut_off(run: Round) -> None:
         wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
         run.pause(1.0, 2.0)
     run.expect(dropped, "void: nothing was kept from passing")
-    longest = _longest(load.sent, at)
+    longest = _longest(load.sent, [at])
     run.expect(longest > ON_ITS_WAY_S, "void: nothing was sent to the node meanwhile")
     _revived(run, load.sent)
     run.verdict.figures |= {"dropped": dropped, "cut_off_s": healed - at, "longest_wait_s": longest}
@@ -84,24 +84,28 @@ def f07_leader_cut_off(run: Round) -> None:
 def f08_two_of_three_down(run: Round) -> None:
     """kill -9 of two nodes: one alone may take nothing, so the door says 503 to all until they are back."""
     plant = _cluster(run)
-    victims = run.rng.sample(NODES, 2)
+    down: list[tuple[float, float]] = []
+    gaps: list[float] = []
     with plant.load(run.prefix, run.rng, rate=60) as load:
-        run.pause(1.0, 2.0)
-        at = plant.nodes_kill(victims)
-        run.pause(4.0, 8.0)
-        back = time.time()
-        plant.kafka_up()
-        healed = time.time()
-        run.injured(healed)
-        again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
-        run.expect(again, "the door takes nothing after two nodes came back")
-        run.pause(0.5, 1.5)
-    taken = [one.id for one in load.sent if one.accepted and at + ON_ITS_WAY_S < one.accepted < back]
+        for _ in run.turns(4):
+            run.pause(1.0, 2.0)
+            at = plant.nodes_kill(run.rng.sample(NODES, 2))
+            run.pause(4.0, 8.0)
+            down.append((at + ON_ITS_WAY_S, time.time()))
+            plant.kafka_up()
+            healed = time.time()
+            run.injured(healed)
+            again = wait_for(lambda healed=healed: _accepted_after(load.sent, healed), AGAIN_S)  # type: ignore[misc]
+            run.expect(again, "the door takes nothing after two nodes came back")
+            gaps.append(_gap(load.sent, healed))
+            run.pause(0.5, 1.5)
+            plant.whole()
+    taken = [one.id for one in load.sent if one.accepted and any(since < one.accepted < end for since, end in down)]
     run.expect(not taken, f"one node of three, and the door said 202 to {taken[:3]}")
     refused = sum(1 for one in load.sent if 503 in one.told)
-    run.expect(refused, "void: nothing was refused while two nodes were down")
+    run.expect(refused >= len(down), "void: nothing was refused while two nodes were down")
     _revived(run, load.sent)
-    run.verdict.figures |= {"down_s": back - at, "refused": refused, "accept_gap_s": _gap(load.sent, healed)}
+    run.verdict.figures |= {"refused": refused, "accept_gap_s": max(gaps)}
 
 
 def f10_lossy_link(run: Round) -> None:
@@ -111,21 +115,28 @@ def f10_lossy_link(run: Round) -> None:
     if plant.network is None:
         run.expect(False, f"void: {plant.signals}")
         return
+    lossy: list[tuple[float, float]] = []
+    dropped = []
     with plant.load(run.prefix, run.rng, rate=10) as load:
-        run.pause(1.0, 2.0)
-        plant.network.lose(LOSS)
-        plant.network.narrow(NARROW_KBIT)
-        at = time.time()
-        run.injured(at)
-        run.pause(12.0, 18.0)
-        dropped = plant.network.dropped()
-        plant.network.heal()
-        healed = time.time()
-    run.expect(dropped, "void: no packet was lost")
-    meanwhile = [one.accepted - one.began for one in load.sent if one.accepted and at <= one.began < healed]
+        for _ in run.turns(4):
+            run.pause(1.0, 2.0)
+            plant.network.lose(LOSS)
+            plant.network.narrow(NARROW_KBIT)
+            at = time.time()
+            run.injured(at)
+            run.pause(5.0, 10.0)
+            dropped.append(plant.network.dropped())
+            plant.network.heal()
+            lossy.append((at, time.time()))
+    run.expect(all(dropped), "void: no packet was lost")
+    meanwhile = [
+        one.accepted - one.began
+        for one in load.sent
+        if one.accepted and any(since <= one.began < healed for since, healed in lossy)
+    ]
     run.expect(meanwhile, "nothing was accepted over the lossy link")
     _revived(run, load.sent)
-    run.verdict.figures |= {"dropped": dropped, "p99_s": p99(meanwhile), "accepted_meanwhile": len(meanwhile)}
+    run.verdict.figures |= {"dropped": sum(dropped), "p99_s": p99(meanwhile), "accepted_meanwhile": len(meanwhile)}
 
 
 def f11_disk_full(run: Round) -> None:
@@ -133,56 +144,67 @@ def f11_disk_full(run: Round) -> None:
     is there. Needs a plant with a disk of its own."""
     plant = _cluster(run)
     run.recovery_bound_s = DISK_RECOVERY_S
+    full: list[float] = []
     with plant.load(run.prefix, run.rng, rate=40) as load:
-        run.pause(1.0, 2.0)
-        plant.fill()
-        at = time.time()
-        full = plant.disk_used()
-        ended = wait_for(lambda: len(plant.running()) < len(NODES), AGAIN_S)
-        run.expect(ended, "void: no node noticed that its disk is full")
-        run.pause(2.0, 4.0)
-        said = plant.refusal()
-        run.expect("% full and Kafka does not start" in said, f"on a full disk a start says {said!r}")
-        freed = time.time()
-        plant.free()
-        # A node may only now be at its end; whoever keeps them running tries again.
-        run.expect(wait_for(lambda: not plant.refusal(), DISK_RECOVERY_S, every_s=1.0), "the nodes do not start again")
-        healed = time.time()
-        run.injured(freed)
-        again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
-        run.expect(again, "the door takes nothing after there was room again")
-        run.pause(0.5, 1.5)
-    run.expect(full > 0.99, f"void: the disk was {full:.0%} full")
+        for _ in run.turns(2):
+            run.pause(1.0, 2.0)
+            _full_and_free(run, plant, load.sent, full)
+    run.expect(min(full) > 0.99, f"void: the disk was {min(full):.0%} full")
     refused = sum(1 for one in load.sent if 503 in one.told)
     _revived(run, load.sent)
-    run.verdict.figures |= {"full_s": freed - at, "refused": refused, "whole_after_s": plant.whole()}
+    run.verdict.figures |= {"refused": refused, "whole_after_s": plant.whole()}
+
+
+def _full_and_free(run: Round, plant: ClusterPlant, sent: Sequence[Sent], full: list[float]) -> None:
+    plant.fill()
+    full.append(plant.disk_used())
+    ended = wait_for(lambda: len(plant.running()) < len(NODES), AGAIN_S)
+    run.expect(ended, "void: no node noticed that its disk is full")
+    run.pause(2.0, 4.0)
+    said = plant.refusal()
+    run.expect("% full and Kafka does not start" in said, f"on a full disk a start says {said!r}")
+    freed = time.time()
+    plant.free()
+    # A node may only now be at its end; whoever keeps them running tries again.
+    run.expect(wait_for(lambda: not plant.refusal(), DISK_RECOVERY_S, every_s=1.0), "the nodes do not start again")
+    healed = time.time()
+    run.injured(freed)
+    run.expect(wait_for(lambda: _accepted_after(sent, healed), AGAIN_S), "the door takes nothing with room again")
+    run.pause(0.5, 1.5)
+    plant.whole()
 
 
 def f29_power_cut(run: Round) -> None:
     """Everything is killed at once, and a node that leads has lost the end of its files as a disk does: what was not
     written yet, or pages of it. What two others acknowledged is there, and all starts again by itself."""
     plant = _cluster(run)
-    victim = run.rng.choice(NODES)
     with plant.load(run.prefix, run.rng, rate=60) as load:
-        run.pause(2.0, 3.0)
-        led = [partition for partition, leader in plant.leaders().items() if leader == victim]
-        plant.nodes_kill()
-        for name in SERVICES:
-            plant.kill(name)
-        cut = {topic: _cut(run, plant.segments(victim, topic)) for topic in ALL}
-        plant.kafka_up()
-        for name in SERVICES:
-            plant.start(name)
-        for name in SERVICES:
-            plant.wait_ready(name)
-        healed = time.time()
-        run.injured(healed)
-        again = wait_for(lambda: _accepted_after(load.sent, healed), AGAIN_S)
-        run.expect(again, "the door takes nothing after the power came back")
-        run.pause(0.5, 1.5)
-    run.expect(set(led) & cut[EVENTS].keys(), f"void: of {EVENTS} nothing was lost that node {victim} led")
+        for _ in run.turns(2):
+            run.pause(2.0, 3.0)
+            _cut_and_start(run, plant, load.sent)
     _revived(run, load.sent)
-    run.verdict.figures |= {f"cut_{topic}": sum(lost.values()) for topic, lost in cut.items()}
+
+
+def _cut_and_start(run: Round, plant: ClusterPlant, sent: Sequence[Sent]) -> None:
+    leaders = plant.leaders()
+    victim = run.rng.choice(sorted(set(leaders.values())))
+    plant.nodes_kill()
+    for name in SERVICES:
+        plant.kill(name)
+    cut = {topic: _cut(run, plant.segments(victim, topic)) for topic in ALL}
+    plant.kafka_up()
+    for name in SERVICES:
+        plant.start(name)
+    for name in SERVICES:
+        plant.wait_ready(name)
+    healed = time.time()
+    run.injured(healed)
+    run.expect(wait_for(lambda: _accepted_after(sent, healed), AGAIN_S), "the door takes nothing with power again")
+    run.pause(0.5, 1.5)
+    led = {partition for partition, leader in leaders.items() if leader == victim}
+    run.expect(led & cut[EVENTS].keys(), f"void: of {EVENTS} nothing was lost that node {victim} led")
+    figures = run.verdict.figures
+    figures["cut_bytes"] = figures.get("cut_bytes", 0) + sum(sum(lost.values()) for lost in cut.values())
     run.expect(plant.whole() <= DISK_RECOVERY_S, "copies are missing after the power came back")
 
 
@@ -191,13 +213,15 @@ def clocks_apart(run: Round) -> None:
     and nothing is lost. Needs a plant with such a node."""
     plant = _cluster(run)
     with plant.load(run.prefix, run.rng, rate=60) as load:
-        run.pause(2.0, 3.0)
-        run.injured(plant.nodes_kill([1]))
-        moved = wait_for(lambda: 1 not in plant.leaders().values(), AGAIN_S, every_s=0.2)
-        run.expect(moved, "nobody took over from the node whose clock is ahead")
-        run.pause(1.0, 2.0)
-        plant.node_up(1)
-        run.pause(0.5, 1.5)
+        for _ in run.turns(4):
+            run.pause(2.0, 3.0)
+            run.injured(plant.nodes_kill([1]))
+            moved = wait_for(lambda: 1 not in plant.leaders().values(), AGAIN_S, every_s=0.2)
+            run.expect(moved, "nobody took over from the node whose clock is ahead")
+            run.pause(1.0, 2.0)
+            plant.node_up(1)
+            run.pause(0.5, 1.5)
+            plant.whole()
     _revived(run, load.sent)
     said = "ahead of this machine's; set both by the same time server" in plant.log("ingress")
     # It names a partition that the node leads: without it there was no fault either.
@@ -219,6 +243,11 @@ def _cut(run: Round, segments: Sequence[Path]) -> dict[int, int]:
         segment.with_suffix(".index").write_bytes(b"")
         lost[int(segment.parent.name.rpartition("-")[2])] = size - end
     return lost
+
+
+def _a_leader(run: Round) -> int:
+    """A node that leads partitions of `andon.events`."""
+    return run.rng.choice(sorted(set(_cluster(run).leaders().values())))
 
 
 def _cluster(run: Round) -> ClusterPlant:
@@ -251,6 +280,13 @@ def _gap(sent: Sequence[Sent], at: float) -> float:
     )
 
 
-def _longest(sent: Sequence[Sent], at: float) -> float:
-    """The longest that a client waited for its 202 after a fault."""
-    return max((one.accepted - max(one.began, at) for one in sent if one.accepted and one.accepted > at), default=0.0)
+def _longest(sent: Sequence[Sent], injuries: Sequence[float]) -> float:
+    """The longest that a client waited for its 202 after a fault: after the last one that came while it waited."""
+    return max((_waited(one, injuries) for one in sent), default=0.0)
+
+
+def _waited(one: Sent, injuries: Sequence[float]) -> float:
+    if not one.accepted:
+        return 0.0
+    hit = [at for at in injuries if at < one.accepted]
+    return one.accepted - max(one.began, *hit[-1:]) if hit else 0.0

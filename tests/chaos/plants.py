@@ -41,10 +41,10 @@ class Plants:
         plant.mend()
         return plant
 
-    def keep(self, need: Need) -> None:
+    def keep(self, *needs: Need) -> None:
         """Closes all others."""
         for known, plant in list(self._open):
-            if known != need:
+            if known not in needs:
                 self._close(known, plant)
 
     def drop(self, need: Need) -> None:
