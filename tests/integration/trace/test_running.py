@@ -12,8 +12,9 @@ import pytest
 from andon.core.event import Home
 from andon.kafka.admin import Cluster
 from andon.kafka.producer import Publisher
+from andon.kafka.reader import BEGINNING, TopicReader
 from andon.kafka.records import Outgoing
-from andon.kafka.topics import DLQ, EVENTS
+from andon.kafka.topics import DELIVERIES, DLQ, ENRICHED, EVENTS
 from andon.runtime import dlq, parked
 from tests.integration.trace.conftest import Command
 from tests.integration.trace.world import SERVICES, World, until
@@ -79,6 +80,15 @@ def test_the_whole_path_of_a_delivered_event(world: World, andon: Command, trace
     assert 'line="L3"' in out
     assert "delivered (vendor_accepted)" in out
     assert "by the door's index" in out
+
+
+def test_what_was_traced_stands_in_avro_behind_the_events(world: World, traced: Any) -> None:
+    traced(world.post(fault()))
+    for topic, avro in {EVENTS: False, ENRICHED: True, DELIVERIES: True}.items():
+        reader = TopicReader(world.link, {Home(topic, number): BEGINNING for number in range(3)})
+        (first, *_) = until(lambda reader=reader: reader.poll(10))  # type: ignore[misc]
+        reader.close()
+        assert (first.avro is not None) == avro
 
 
 def test_without_the_data_directory_the_topics_say_the_same(world: World, traced: Any, tmp_path: Any) -> None:

@@ -24,7 +24,7 @@ from tests.rig.ports import free_port
 SERVICES = ("ingress", "enrichment", "routing", "egress")
 CONFIG = """
 version: 1
-kafka: {{bootstrap: embedded, partitions: 3}}
+kafka: {{bootstrap: embedded, partitions: 3, codec: {{default: avro, andon.events: json}}}}
 listen: {{address: "127.0.0.1:{door}"}}
 otel: {{endpoint: "http://127.0.0.1:{collector}"}}
 sources: {{mes: {{kind: http, token: env:TRACE_TOKEN, source: mes/l3}}}}
