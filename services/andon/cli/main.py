@@ -23,6 +23,7 @@ COMMANDS = {
     "topics": "create, look at and repair the topics",
     "check": "check the configuration",
     "apply": "check the configuration and publish it",
+    "render": "how a notice of an event would look",
     "trace": "the whole path of an event",
     "status": "what runs, and where it listens",
     "dlq": "look at and redrive what was parked",

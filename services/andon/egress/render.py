@@ -47,9 +47,10 @@ _FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeErro
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A text for a channel, and how many fields showed as missing in it."""
+    """A text for a channel, the file it was made with, and how many fields showed as missing in it."""
 
     content: Content
+    file: str
     missing: int
 
 
@@ -96,7 +97,7 @@ class Renderer:
         if not text:
             raise Rejected(Reason.EMPTY, f"{found.template.name} renders to nothing")
         content = Content(found.kind, text)
-        return Rendered(repeated(content) if repeat else content, self._tally.missing)
+        return Rendered(repeated(content) if repeat else content, str(found.template.name), self._tally.missing)
 
     def broken(self) -> dict[str, str]:
         """Files that do not compile: "line 3: unexpected '}'" by name."""

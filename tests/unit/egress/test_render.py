@@ -104,7 +104,7 @@ def test_built_in_plain_says_that_a_fault_is_over() -> None:
 )
 def test_missing_field_shows_the_mark_and_is_counted(expression: str) -> None:
     found = rendered(f"x {{{{ {expression} }}}}", data={"null": None})
-    assert found == Rendered(Content("text", f"x {MARK}"), 1)
+    assert found == Rendered(Content("text", f"x {MARK}"), "fault.j2", 1)
 
 
 def test_missing_is_counted_anew_for_each_render() -> None:
@@ -114,11 +114,11 @@ def test_missing_is_counted_anew_for_each_render() -> None:
 
 def test_missing_field_in_a_condition_is_false_and_not_counted() -> None:
     source = "{% if data.no > 3 %}a{% elif data.no %}b{% elif 3 < data.no %}c{% else %}d{% endif %}{{ data.no or 'e' }}"
-    assert rendered(source) == Rendered(Content("text", "de"), 0)
+    assert rendered(source) == Rendered(Content("text", "de"), "fault.j2", 0)
 
 
 def test_default_replaces_a_missing_field() -> None:
-    assert rendered("{{ data.no | default('-') }}") == Rendered(Content("text", "-"), 0)
+    assert rendered("{{ data.no | default('-') }}") == Rendered(Content("text", "-"), "fault.j2", 0)
 
 
 def test_fields_named_like_methods_are_fields() -> None:
