@@ -20,7 +20,6 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     ("receivers", "*"): frozenset({"actions", "fallback", "if_nobody"}),
     ("route",): frozenset({"group_by", "group_wait", "group_interval", "repeat_interval", "escalation"}),
     ("episodes", "*"): frozenset({"reopen_within", "flapping", "stale_after"}),
-    ("templates",): frozenset({"mask"}),
     ("limits",): frozenset({"per_person", "storm"}),
 }
 

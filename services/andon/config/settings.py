@@ -301,6 +301,9 @@ class EpisodeRule(Section):
     """The ticket system's name."""
 
 
+MaskKind = Literal["phone", "id_card", "bank_card"]
+
+
 class Templates(Section):
     """How notices look."""
 
@@ -308,6 +311,8 @@ class Templates(Section):
     """The folder of the Jinja2 files, `*.j2`."""
     missing: str = "【缺】"
     """Stands where a fact is missing."""
+    mask: tuple[MaskKind, ...] = ()
+    """Numbers of persons of which notices show only a part."""
 
 
 class Otel(Section):

@@ -37,7 +37,9 @@ class Receivers(Mapping[str, Served]):
         self, published: Published, registry: Registry, wire: Wire, clock: Clock, kafka: Link | None = None
     ) -> None:
         settings = published.settings
-        self.renderer = Renderer(published.files, settings.templates.missing, settings.site.zone)
+        self.renderer = Renderer(
+            published.files, settings.templates.missing, settings.site.zone, settings.templates.mask
+        )
         self._channels: dict[str, Channel] = {}
         self._served: dict[str, Served] = {}
         configs: dict[str, ChannelConfig] = {}

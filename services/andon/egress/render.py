@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
 
-from andon.config.settings import Settings
+from andon.config.settings import MaskKind, Settings
 from andon.config.templates import candidates
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest
@@ -18,6 +18,7 @@ from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.escape import sendable
+from andon.egress.masks import masker
 from andon.egress.sandbox import Sandbox, Tally
 
 REPEAT = "【可能重复】"
@@ -68,14 +69,16 @@ class Renderer:
     """Renders deliveries with the published templates; one per configuration version, used by one thread.
 
     `files` maps file names to texts, `missing` is the mark of a field that is not there, `zone` the site's IANA time
-    zone. Everything is compiled once, here; a broken file is known then and refuses every delivery that needs it.
+    zone, `mask` the kinds of numbers that are hidden. Everything is compiled once, here; a broken file is known then
+    and refuses every delivery that needs it.
     """
 
-    def __init__(self, files: Mapping[str, str], missing: str, zone: str) -> None:
+    def __init__(self, files: Mapping[str, str], missing: str, zone: str, mask: Collection[MaskKind] = ()) -> None:
         self._tally = Tally()
         texts = {**_BUILT_IN, **files}
         site = ZoneInfo(zone)
-        self._sandboxes = {kind: Sandbox(texts, kind, missing, site, self._tally) for kind in (_TEXT, _MARKDOWN)}
+        masks = masker(mask)
+        self._sandboxes = {kind: Sandbox(texts, kind, missing, site, self._tally, masks) for kind in (_TEXT, _MARKDOWN)}
         self._compiled = {name: self._compile(name, text) for name, text in texts.items()}
         self._found: dict[tuple[str, str], _Compiled | _Broken] = {}
 
@@ -151,7 +154,7 @@ def repeated(content: Content) -> Content:
 def check(settings: Settings, files: Mapping[str, str]) -> list[tuple[tuple[str | int, ...], str]]:
     """What is wrong with the templates: pairs of a place in andon.yaml (the receiver that uses the file, else
     `templates`) and a sentence."""
-    renderer = Renderer(files, settings.templates.missing, settings.site.zone)
+    renderer = Renderer(files, settings.templates.missing, settings.site.zone, settings.templates.mask)
     used: dict[str, tuple[str | int, ...]] = {}
     for name, receiver in settings.receivers.items():
         if receiver.channel in settings.channels:

@@ -13,6 +13,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from andon.egress import escape
+from andon.egress.masks import Mask, named
 
 MAX_STEPS = 10_000
 MAX_REPEAT = 1_000
@@ -41,8 +42,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**"})
 
-    def __init__(self, files: Mapping[str, str], kind: str, missing: str, zone: ZoneInfo, tally: Tally) -> None:
-        self._harmless = escape.markdown if kind == "markdown" else escape.plain
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        kind: str,
+        missing: str,
+        zone: ZoneInfo,
+        tally: Tally,
+        mask: Mask,
+    ) -> None:
+        self._escaped = escape.markdown if kind == "markdown" else escape.plain
+        self._mask = mask
         self._zone = zone
         self._tally = tally
         super().__init__(
@@ -55,7 +65,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=-1,
         )
         self._missing = missing
-        self.filters |= {"at": self._at, "md": _md, "raw": _raw}
+        self.filters |= {"at": self._at, "md": self._md, "raw": _raw, "mask": _masked}
         del self.filters["random"]
         for name in _NO_GLOBALS:
             del self.globals[name]
@@ -93,13 +103,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self._missing
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, int | float | escape.Escaped | Undefined):
+        if isinstance(value, int | float):
+            return self._harmless(str(value))
+        if isinstance(value, escape.Escaped | Undefined):
             return value
         if isinstance(value, datetime):
             return _local(value, self._zone, _TIME)
         if isinstance(value, dict | list | tuple):
             return self._harmless(json.dumps(value, ensure_ascii=False, default=str))
         return self._harmless(str(value))
+
+    def _harmless(self, text: str) -> str:
+        return self._escaped(self._mask(text))
+
+    def _md(self, value: Any) -> escape.Escaped:
+        """Escapes for markdown, also where the template itself is plain text."""
+        return escape.Escaped(escape.markdown(self._mask(str(value))))
 
     def _at(self, value: Any, zone: str | None = None, format: str = _TIME) -> Any:  # noqa: A002 - template word
         """A time on the clock of `zone`, else of the site; text in ISO 8601 with a zone counts as a time."""
@@ -118,14 +137,14 @@ def _local(time: datetime, zone: tzinfo, format: str) -> str:  # noqa: A002 - te
     return time.astimezone(zone).strftime(format)
 
 
-def _md(value: Any) -> escape.Escaped:
-    """Escapes for markdown, also where the template itself is plain text."""
-    return escape.Escaped(escape.markdown(str(value)))
-
-
 def _raw(value: Any) -> escape.Escaped:
     """Shows a value as it is, markup and mentions included."""
     return escape.Escaped(str(value))
+
+
+def _masked(value: Any) -> Any:
+    """A name of which the first character is left; what is missing stays missing."""
+    return value if isinstance(value, Undefined) else named(str(value))
 
 
 def _missing_type(mark: str, tally: Tally) -> type[Undefined]:

@@ -1,0 +1,90 @@
+"""Numbers of persons, hidden; everything else, left as it is."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from andon.config.settings import MaskKind
+from andon.egress.masks import masker, named
+from andon.egress.render import Renderer
+from tests.unit.egress.test_render import MARK, delivery, event
+
+ALL = get_args(MaskKind)
+mask = masker(ALL)
+
+# 11010519491231002X is the example of GB 11643-1999; the cards are the test numbers that card networks publish.
+HIDDEN = {
+    "13812345678": "138****5678",
+    "电话13812345678。": "电话138****5678。",
+    "+86 138 1234 5678": "+86 138 **** 5678",
+    "138-1234-5678": "138-****-5678",
+    "008613812345678": "0086138****5678",
+    "11010519491231002X": "110***********002X",
+    "身份证：11010519491231002x": "身份证：110***********002x",
+    "6222021234567890128": "***************0128",
+    "4111 1111 1111 1111": "**** **** **** 1111",
+}
+LEFT = [
+    "12812345678",  # no mobile number begins so
+    "138123456789",
+    "A13812345678",
+    "11010519491231002",
+    "110105194912310021",  # the last digit is wrong, and it is no card either
+    "4111111111111112",
+    "1764115200000",  # milliseconds since 1970
+    "2026-11-26 08:00:00",
+    "line-3/M-07 E-217",
+    "",
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), HIDDEN.items())
+def test_a_number_of_a_person_keeps_its_ends(text: str, shown: str) -> None:
+    assert mask(text) == shown
+    assert mask(f"甲 {text} 乙") == f"甲 {shown} 乙"
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_any_other_text_is_left_alone(text: str) -> None:
+    assert mask(text) == text
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_only_what_is_asked_for_is_hidden(kind: Any) -> None:
+    samples = {"phone": "13812345678", "id_card": "11010519491231002X", "bank_card": "4111111111111111"}
+    only = masker((kind,))
+    assert {name for name, text in samples.items() if only(text) != text} == {kind}
+    assert masker(())(samples[kind]) == samples[kind]
+
+
+@given(st.text(max_size=60) | st.text("0123456789 -+Xx", max_size=60))
+def test_nothing_but_digits_is_ever_hidden(text: str) -> None:
+    shown = mask(text)
+    assert len(shown) == len(text)
+    assert all(a == b or (b == "*" and (a.isdigit() or a in "Xx")) for a, b in zip(text, shown, strict=True))
+
+
+def shown_by(source: str, name: str = "fault.j2", **of: Any) -> str:
+    renderer = Renderer({name: source}, MARK, "UTC", ALL)
+    return renderer.render(delivery(event(**of)), "wecom_robot", "fault").content.text
+
+
+def test_a_template_shows_them_hidden_wherever_they_stand() -> None:
+    data = {"text": "请拨 13812345678", "number": 13812345678, "list": ["13812345678"], "name": "欧阳娜娜"}
+    assert shown_by("{{ data.text }}|{{ data.number }}", data=data) == "请拨 138****5678|138****5678"
+    assert shown_by("{{ data.list }}", data=data) == '["138****5678"]'
+    assert shown_by("{{ data.text }}", "fault.md.j2", data=data) == "请拨 138＊＊＊＊5678"
+    assert shown_by("{{ data.text | md }}", data=data) == "请拨 138＊＊＊＊5678"
+    assert shown_by("{{ data.name | mask }} {{ data.no | mask }}", data=data) == f"欧*** {MARK}"
+
+
+def test_what_the_template_says_itself_and_what_is_raw_is_shown() -> None:
+    assert shown_by("值班 13812345678 {{ data.n | raw }}", data={"n": "13912345678"}) == "值班 13812345678 13912345678"
+
+
+def test_a_name() -> None:
+    assert [named(name) for name in ("张三", "张", "", "Muhammad Ali Khan")] == ["张*", "张", "", "M********"]
