@@ -53,7 +53,7 @@ FAULTS = {
     "F18": Fault(replies.f18_no_answer),
     "F19": Fault(clients.f19_repeats),
     "F22": Fault(storage.f22_poison),
-    "F23": Fault(members.f23_rebalance_storm, times=8, slow=True),
+    "F23": Fault(members.f23_rebalance_storm, times=4, slow=True),
     "F24": Fault(transactions.f24_open_transactions, slow=True),
     "F26": Fault(clients.f26_rotation, slow=True),
     "F29": Fault(brokers.f29_power_cut, kind=ClusterPlant, slow=True),

@@ -84,11 +84,11 @@ def f23_rebalance_storm(run: Round) -> None:
 
 def lost_offsets(run: Round) -> None:
     """The offsets of a stage and of a desk with two processes each are gone: every process stops and names the command
-    that restores them; after it, all goes on where it was."""
+    that restores them; after it, all goes on where it was. Recovery counts from the end of that command."""
     plant, services = run.plant, ("routing", "egress")
     names = [name for service in services for name in (service, f"{service}-1")]
     with plant.load(run.prefix, run.rng, rate=STORM_RATE) as load:
-        _join(run, services)
+        _second_ones(plant, services)
         run.pause(1.0, 2.0)
         for service in services:
             for slot in (0, 1):
@@ -96,7 +96,6 @@ def lost_offsets(run: Round) -> None:
                 run.expect(plant.terminate(name) == 0, f"{name} did not end in order")
                 _take_out(plant, service, slot)
             Cluster(Connection(plant.bootstrap)).delete_group(service)
-            run.injured(time.time())
         for service in services:
             for slot in (0, 1):
                 plant.start(service, slot)
@@ -111,13 +110,15 @@ def lost_offsets(run: Round) -> None:
                 _take_out(plant, service, slot)
             code = _andon(plant, "offsets", service, "--restore", "--yes", "--data", str(plant.home))
             run.expect(code == 0, f"the offsets of {service} were not restored: exit {code}")
+            run.injured(time.time())
         for service in services:
             for slot in (0, 1):
                 plant.start(service, slot)
         for name in names:
             plant.wait_ready(name)
         run.pause(0.5, 1.0)
-        _leave(run, services)
+        for service in services:
+            _gone(run, service)
     run.judge(load.sent, 120)
 
 
@@ -141,10 +142,15 @@ def _in_force(plant: Plant, version: int) -> bool:
 
 
 def _join(run: Round, services: Sequence[str]) -> None:
-    names = [run.plant.start(service, slot=1) for service in services]
     run.injured(time.time())
+    _second_ones(run.plant, services)
+
+
+def _second_ones(plant: Plant, services: Sequence[str]) -> None:
+    """Starts a second process of each service."""
+    names = [plant.start(service, slot=1) for service in services]
     for name in names:
-        run.plant.wait_ready(name)
+        plant.wait_ready(name)
 
 
 def _restart(run: Round, service: str, slot: int) -> None:
@@ -162,9 +168,13 @@ def _leave(run: Round, services: Sequence[str]) -> None:
 
 
 def _end(run: Round, service: str, *, kill: bool = False) -> None:
+    run.injured(time.time())
+    _gone(run, service, kill=kill)
+
+
+def _gone(run: Round, service: str, *, kill: bool = False) -> None:
     """Ends the second process of a service and takes it out of its group, as an operator does."""
     name = f"{service}-1"
-    run.injured(time.time())
     if kill:
         run.plant.kill(name)
     else:

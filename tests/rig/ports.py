@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 
 # Below the range from which the system takes ports for outgoing connections (32768 and up on Linux): such a port may go
@@ -26,7 +28,7 @@ def free_ports(ports: range) -> Iterator[int]:
     """Each of them that is free when its turn comes, once. The start is random: two runs on one machine hardly meet."""
     start = random.SystemRandom().randrange(len(ports))
     for port in (*ports[start:], *ports[:start]):
-        if _is_free(port):
+        if _is_free(port) and _reserve(port):
             yield port
 
 
@@ -39,11 +41,29 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _reserve(port: int) -> bool:
+    """Takes the port for as long as this process lives, also from another test run whose turn comes before ours has
+    bound it: by the name of a socket that is in no file system (Linux; elsewhere chance must do)."""
+    if sys.platform != "linux":
+        return True
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0andon-test-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _RESERVED.append(name)
+    return True
+
+
+_RESERVED: list[socket.socket] = []
 _PORTS = free_ports(own_range(os.environ))
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def free_port() -> int:
-    """A port that this process was not given before, and that nobody else listens on."""
-    for port in _PORTS:
-        return port
+    """A port that this process was not given before, and that nobody else listens on. Safe to use from any thread."""
+    with _ONE_AT_A_TIME:
+        for port in _PORTS:
+            return port
     raise RuntimeError("this test process has used up its ports")

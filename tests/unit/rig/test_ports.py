@@ -1,8 +1,15 @@
 """Ports that nobody takes between the look and the bind."""
 
+import json
 import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.rig.ports import FIRST, free_port, free_ports, own_range
+
+ROOT = Path(__file__).parents[3]
 
 WORKERS = [{}, *({"PYTEST_XDIST_WORKER": f"gw{n}"} for n in range(7))]
 EPHEMERAL, CONTROLLER = 32_768, 1_200  # a node looks for its controller's port up to so far above its own
@@ -35,3 +42,25 @@ def test_a_free_port_can_be_bound() -> None:
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", free_port()))
         other.bind(("127.0.0.1", free_port()))
+
+
+def test_another_run_on_this_machine_gets_other_ports() -> None:
+    few = range(9_000, 9_040)
+    code = (
+        f"from tests.rig.ports import free_ports; p = free_ports({few}); print([next(p) for _ in range(15)]); input()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        theirs = set(json.loads(other.stdout.readline()))
+        ours = set(free_ports(few))
+        other.communicate("\n")
+    assert len(theirs) == 15
+    assert ours
+    assert not theirs & ours
+
+
+def test_threads_may_ask_at_once() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: free_port(), range(64)))
+    assert len(set(found)) == 64
