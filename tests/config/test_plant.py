@@ -8,7 +8,7 @@ import pytest
 
 from andon.config.load import load
 from andon.config.mistakes import Invalid
-from andon.config.settings import Plug
+from andon.config.settings import ChannelPlug
 from andon.config.templates import candidates
 from andon.core.policy import Limit
 from andon.egress import render
@@ -22,7 +22,7 @@ def test_whole_plant(tmp_path: Path) -> None:
     assert settings.kafka.retention == 14 * 86_400
     assert settings.limits.body == 512 << 10
     assert settings.calendar.time_intervals["night"][0].times == ("20:00-24:00", "00:00-08:00")
-    assert settings.channels["printer"] == Plug(kind="paper", options={"keys": ["env:PRINTER"]})
+    assert settings.channels["printer"] == ChannelPlug(kind="paper", options={"keys": ["env:PRINTER"]})
     merge = settings.receivers["shift"].merge
     assert merge is not None
     assert merge != "none"

@@ -35,6 +35,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _proxy(text: str) -> str:
+    scheme, mark, rest = text.partition("://")
+    account, _, place = rest.removesuffix("/").rpartition("@")
+    try:
+        host_port(place)
+    except ValueError:
+        mark = ""
+    # A password in an address is a mistake of its own, and said as one (config.rules).
+    if not mark or scheme.lower() != "http" or (account and ":" not in account):
+        raise ValueError("a proxy is written as http://host:port, its account as `user` and `password` beside `url`")
+    return text
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -62,5 +75,6 @@ def _bootstrap(text: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
+ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 Address = Annotated[str, AfterValidator(_address)]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]

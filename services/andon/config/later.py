@@ -15,7 +15,7 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     ("calendar",): frozenset({"holidays", "overrides"}),
     ("sources", "*"): frozenset({"map", "labels", "expect", "rate", "login", "allow", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
-    ("channels", "*"): frozenset({"limits", "reserve_urgent", "proxy"}),
+    ("channels", "*"): frozenset({"limits", "reserve_urgent"}),
     ("ticket_systems", "*"): frozenset({"login", "preset", "reconcile", "proxy"}),
     ("receivers", "*"): frozenset({"actions", "fallback", "if_nobody"}),
     ("route",): frozenset({"group_by", "group_wait", "group_interval", "repeat_interval", "escalation"}),

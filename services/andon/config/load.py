@@ -16,7 +16,7 @@ from andon.config.plugs import GROUPS, PlugChecker, PlugUnusable
 from andon.config.published import MAX_BUNDLE, content_size
 from andon.config.references import entries, reference_mistakes, template_mistakes
 from andon.config.rules import rule_mistakes
-from andon.config.settings import Settings, Templates
+from andon.config.settings import ChannelPlug, Plug, Settings, Templates
 from andon.config.shapes import Found, shape_mistakes
 from andon.config.templates import read_templates
 
@@ -118,15 +118,21 @@ def _plugs_apart(data: Any) -> Any:
     apart = dict(data)
     for section in GROUPS.keys() & data.keys():
         if isinstance(data[section], dict):
-            apart[section] = {name: _plug_apart(plug) for name, plug in data[section].items()}
+            ours = _own_keys(section)
+            apart[section] = {name: _plug_apart(plug, ours) for name, plug in data[section].items()}
     return apart
 
 
-def _plug_apart(plug: Any) -> Any:
+def _own_keys(section: str) -> frozenset[str]:
+    """The keys of a plug-in that are not its own."""
+    return (ChannelPlug if section == "channels" else Plug).own_keys()
+
+
+def _plug_apart(plug: Any, ours: frozenset[str]) -> Any:
     if not isinstance(plug, dict):
         return plug
-    options = {key: value for key, value in plug.items() if key != "kind"}
-    return {"options": options} | ({"kind": plug["kind"]} if "kind" in plug else {})
+    options = {key: value for key, value in plug.items() if key not in ours}
+    return {"options": options} | {key: value for key, value in plug.items() if key in ours}
 
 
 def _plug_mistakes(data: Any, plugs: PlugChecker) -> Iterator[Found]:
@@ -144,7 +150,7 @@ def _plug(section: str, group: str, name: str, plug: dict[str, Any], plugs: Plug
         text = f"kind `{kind}` is not in this version" if later else f"there is no kind `{kind}`{hint(kind, known)}"
         yield Found((section, name, "kind"), text)
         return
-    options = {key: value for key, value in plug.items() if key != "kind"}
+    options = {key: value for key, value in plug.items() if key not in _own_keys(section)}
     try:
         model: type[BaseModel] = plugs.config_type(group, kind)
         model.model_validate(options)

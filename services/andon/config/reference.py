@@ -70,10 +70,10 @@ def _section(path: str, model: type[Section]) -> str:
     rows = [
         f"| `{key}` | {_type_of(field)} | {_default_of(field)} | {' '.join((field.description or '').split())} |"
         for key, field in fields_of(model).items()
-        if not (model is Plug and key == "options")
+        if not (issubclass(model, Plug) and key == "options")
     ]
     table = ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
-    own = ["", "The other keys are the plug-in's own."] if model is Plug else []
+    own = ["", "The other keys are the plug-in's own."] if issubclass(model, Plug) else []
     return "\n".join([title, "", " ".join((model.__doc__ or "").split()), "", *table, *own, ""])
 
 

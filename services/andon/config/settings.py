@@ -21,9 +21,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from andon.config.addresses import Address, Bootstrap, Zone
+from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
 from andon.config.secrets import SecretRef
 from andon.config.units import Bytes, Rate, Seconds
+from andon.core import ports
 from andon.core.policy import Merge, OnAmbiguous
 
 
@@ -50,6 +51,31 @@ CodecTopic = Literal[
 ]
 
 
+class Proxy(Section):
+    """An HTTP proxy that wants an account; without one its address alone is written."""
+
+    url: ProxyUrl
+    """Its address, `http://host:port`."""
+    user: SecretRef
+    """The account's name."""
+    password: SecretRef
+    """Its password."""
+
+
+def proxy_of(written: ProxyUrl | Proxy | None) -> ports.Proxy | None:
+    """The proxy as the wire wants it."""
+    if written is None:
+        return None
+    if isinstance(written, str):
+        return ports.Proxy(*_proxy_place(written))
+    user, password = written.user, written.password
+    return ports.Proxy(*_proxy_place(written.url), lambda: (user.reveal(), password.reveal()))
+
+
+def _proxy_place(url: ProxyUrl) -> tuple[str, int]:
+    return host_port(url.partition("://")[2].removesuffix("/").rpartition("@")[2])
+
+
 class Site(Section):
     """The plant, and how it is reached from the network."""
 
@@ -59,8 +85,8 @@ class Site(Section):
     """The IANA time zone of every time of day in this file."""
     language: str = "zh"
     """The language of built-in texts."""
-    proxy: str | None = None
-    """The HTTP proxy of calls to the outside, `http://host:port`."""
+    proxy: ProxyUrl | Proxy | None = None
+    """The HTTP proxy of calls to the outside, `http://host:port`; this machine itself is called without it."""
 
 
 class Sasl(Section):
@@ -196,18 +222,35 @@ class Plug(Section):
     """Which plug-in it is."""
     options: dict[str, Any] = {}
 
+    @classmethod
+    def own_keys(cls) -> frozenset[str]:
+        """The keys that are ours; every other is the plug-in's."""
+        return frozenset(cls.model_fields) - {"options"}
+
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, value: Any) -> Any:
         if isinstance(value, dict) and "kind" in value and "options" not in value:
-            return {"kind": value["kind"], "options": {key: v for key, v in value.items() if key != "kind"}}
+            ours = cls.own_keys()
+            options = {key: inner for key, inner in value.items() if key not in ours}
+            return {key: inner for key, inner in value.items() if key in ours} | {"options": options}
         return value
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        # As it is written, not as it is kept: the plug-in's keys stand beside `kind`.
-        kind = {"type": "string", "description": cls.model_fields["kind"].description}
-        return {"type": "object", "description": getdoc(cls), "properties": {"kind": kind}, "required": ["kind"]}
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # As it is written, not as it is kept: the plug-in's keys stand beside ours.
+        written = handler.resolve_ref_schema(handler(schema))
+        ours = {key: inner for key, inner in written["properties"].items() if key != "options"}
+        for inner in ours.values():
+            inner.pop("title", None)
+        return {"type": "object", "description": getdoc(cls), "properties": ours, "required": ["kind"]}
+
+
+class ChannelPlug(Plug):
+    """A configured channel: its kind, the keys that all channels have, and those that are its own."""
+
+    proxy: Literal["none"] | ProxyUrl | Proxy | None = None
+    """The HTTP proxy of this channel in place of `site.proxy`; `none`: it goes out directly."""
 
 
 class EnrichRule(Section):
@@ -345,7 +388,7 @@ class Settings(Section):
     """What can be asked for facts."""
     enrich: tuple[EnrichRule, ...] = ()
     """Who is asked about what, in this order."""
-    channels: dict[str, Plug] = {}
+    channels: dict[str, ChannelPlug] = {}
     """Accounts at vendors."""
     receivers: dict[str, Receiver] = {}
     """Named destinations."""

@@ -75,7 +75,7 @@ def _of_union(place: Path, arms: dict[str, list[Found]]) -> list[Found]:
     if any(len(one.path) > len(place) for one in meant):
         return meant
     name = named(place)
-    texts = [one.text.removeprefix(name).strip() for found in arms.values() for one in found]
+    texts = [one.text.removeprefix(name).removeprefix(":").strip() for found in arms.values() for one in found]
     return [Found(place, f"{name} " + " or ".join(texts))]
 
 

@@ -6,8 +6,9 @@ entry-point line. They raise `Retryable` or `Rejected` (core.failure) and nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from socket import socket
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
@@ -39,8 +40,36 @@ class Reply(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
+class Proxy(msgspec.Struct, frozen=True):
+    """An HTTP proxy. `account` gives user and password each time they are needed; None: it asks for none."""
+
+    host: str
+    port: int
+    account: Callable[[], tuple[str, str]] | None = None
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How connections leave, and where they may go.
+
+    `allow` None is for an address that the operator wrote down himself, such as a vendor's `base_url`: public
+    addresses, this machine and private networks. Otherwise only public addresses are connected to, and what `allow`
+    names: networks (`10.1.0.0/16`), or host names, which count as written down. `ca` replaces the system's
+    authorities; `cert` and `key` are the client's own. All three are PEM files, read again when they change.
+    """
+
+    proxy: Proxy | None = None
+    allow: tuple[str, ...] | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
 class Wire(Protocol):
-    """The one way out over HTTP. Follows no redirect, trusts no proxy environment, never logs an address query."""
+    """The one way out. The address connected to is the address checked (`Way.allow`); follows no redirect, trusts no
+    proxy environment, never logs an address query."""
+
+    @property
+    def way(self) -> Way: ...
 
     async def request(
         self,
@@ -52,11 +81,21 @@ class Wire(Protocol):
         headers: Mapping[str, str] | None = None,
         deadline: float = 15.0,
     ) -> Reply:
-        """One request with one total deadline in seconds.
+        """One HTTP request with one total deadline in seconds.
 
         Raises Retryable(NOT_SENT) when no byte of the request left, and Retryable(TIMEOUT | CONNECTION,
-        ambiguous=True) when a part of it may have been read.
+        ambiguous=True) when a part of it may have been read. Raises Rejected for an address that is none, or that the
+        way does not allow.
         """
+
+    async def connect(self, host: str, port: int, /, *, deadline: float = 15.0) -> socket:
+        """A connected, non-blocking TCP socket for another protocol; who asked closes it. Raises as `request` does
+        before the first byte."""
+
+    def apart(self, way: Way, /) -> Wire:
+        """A wire of one's own with connections of its own; who asked closes it."""
+
+    async def close(self) -> None: ...
 
 
 class Link(Protocol):

@@ -13,7 +13,7 @@ import re
 import secrets
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def names(plug: Plug) -> Sequence[str]:
     return [name for text in _texts(plug.options) for name in _NAMES.findall(text)]
 
 
-def _of_kind(plugs: dict[str, Plug], kind: str) -> Iterator[Plug]:
+def _of_kind(plugs: Mapping[str, Plug], kind: str) -> Iterator[Plug]:
     return (plug for plug in plugs.values() if plug.kind == kind)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from andon.config.published import Published
+from andon.config.settings import proxy_of
+from andon.core.ports import Way
 from andon.egress.desk import EgressWork
 from andon.egress.receivers import Receivers
 from andon.kafka.topics import DELIVERIES
@@ -17,7 +19,7 @@ from andon.web.wire import HttpWire
 async def run(host: Host) -> None:
     """Runs egress until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = HttpWire(proxy=settings.site.proxy)
+    wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
     work = EgressWork(Receivers(host.published, registry, wire, host.clock, host.connection), host.metrics)
 
     async def changed(published: Published) -> None:

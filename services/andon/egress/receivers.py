@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from andon.config.published import Published
-from andon.config.settings import Receiver
+from andon.config.settings import ChannelPlug, Receiver, proxy_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
 from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, Link, Wire
 from andon.egress.render import Renderer
@@ -41,10 +41,11 @@ class Receivers(Mapping[str, Served]):
             published.files, settings.templates.missing, settings.site.zone, settings.templates.mask
         )
         self._channels: dict[str, Channel] = {}
+        self._wires: list[Wire] = []
         self._served: dict[str, Served] = {}
         configs: dict[str, ChannelConfig] = {}
         for name, plug in settings.channels.items():
-            context = Context(name, Path(published.directory), clock, wire, kafka)
+            context = Context(name, Path(published.directory), clock, self._wire(plug, wire), kafka)
             configs[name] = cast("ChannelConfig", registry.config(GROUP, plug))
             self._channels[name] = registry.build(GROUP, plug, context)
         for name, receiver in settings.receivers.items():
@@ -59,6 +60,14 @@ class Receivers(Mapping[str, Served]):
                 events,
             )
 
+    def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
+        """The channel's way out: everybody's, unless it has a proxy of its own or goes without."""
+        if plug.proxy is None:
+            return wire
+        proxy = None if plug.proxy == "none" else proxy_of(plug.proxy)
+        self._wires.append(wire.apart(msgspec.structs.replace(wire.way, proxy=proxy)))
+        return self._wires[-1]
+
     def __getitem__(self, name: str) -> Served:
         return self._served[name]
 
@@ -71,6 +80,8 @@ class Receivers(Mapping[str, Served]):
     async def close(self) -> None:
         for channel in self._channels.values():
             await channel.close()
+        for wire in self._wires:
+            await wire.close()
 
 
 def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePolicy:

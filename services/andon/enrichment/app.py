@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import cast
 
 from andon.config.published import Published
+from andon.config.settings import proxy_of
 from andon.core.event import Event
-from andon.core.ports import Context, Wire
+from andon.core.ports import Context, Way, Wire
 from andon.enrichment.cache import CachedConnector
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.stage import EnrichmentStage
@@ -51,7 +52,7 @@ class Enrichment:
 async def run(host: Host) -> None:
     """Runs enrichment until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = HttpWire(proxy=settings.site.proxy)
+    wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
     current = Enrichment(host.published, registry, wire, host)
 
     async def changed(published: Published) -> None:

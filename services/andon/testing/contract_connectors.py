@@ -12,13 +12,14 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 
 from andon.core.failure import Rejected, Retryable
-from andon.core.ports import Connector, Context, Facts, Reply, Wire
+from andon.core.ports import Connector, Context, Facts, Reply, Way, Wire
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.mapping import RESERVED
 from andon.testing.clock import ManualClock
@@ -61,6 +62,19 @@ class NoWire:
         deadline: float = 15.0,
     ) -> Reply:
         raise AssertionError(f"an unexpected {method} request")
+
+    async def connect(self, host: str, port: int, /, *, deadline: float = 15.0) -> socket:
+        raise AssertionError("an unexpected connection")
+
+    @property
+    def way(self) -> Way:
+        return Way()
+
+    def apart(self, way: Way, /) -> Wire:
+        return self
+
+    async def close(self) -> None:
+        """Nothing to release."""
 
 
 class ConnectorCase(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from andon.config.published import Published
-from andon.core.ports import Context, Wire
+from andon.config.settings import proxy_of
+from andon.core.ports import Context, Way, Wire
 from andon.kafka.topics import ENRICHED
 from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.host import Host
@@ -31,7 +32,7 @@ def systems_of(published: Published, host: Host, registry: Registry, wire: Wire)
 async def run(host: Host) -> None:
     """Runs ticketing until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = HttpWire(proxy=settings.site.proxy)
+    wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
     work = TicketWork(systems_of(host.published, host, registry, wire), host.metrics, host.clock)
 
     async def changed(published: Published) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 from urllib.parse import quote
+
+from andon.web.guard import is_name
 
 _PORTS = {"http": 80, "https": 443}
 # All that may stand in a path and query as it is (RFC 3986), and the sign of what is encoded already.
@@ -52,9 +55,34 @@ def _origin(scheme: str, authority: str) -> tuple[Origin, str]:
     host, colon, port = authority.rpartition(":")
     if not colon or "]" in port:
         host, port = authority, ""
-    literal = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not literal or not literal.isprintable() or any(character in " /\\?#%" for character in literal):
-        raise ValueError("no host")
+    literal = checked_host(host)
     if (colon and port) and not (port.isdigit() and 0 < int(port) < 65_536):
         raise ValueError("a port is a number from 1 to 65535")
     return Origin(scheme == "https", literal, int(port) if port else _PORTS[scheme]), authority
+
+
+def checked_host(host: str) -> str:
+    """The host without brackets, if it is a name or a number in its one usual form. Raises ValueError.
+
+    `2130706433`, `0x7f.1` and `127.1` are 127.0.0.1 to the system: whoever looks at them sees something else than what
+    is connected to.
+    """
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            IPv6Address(host[1:-1])
+        except ValueError:
+            raise ValueError("no host") from None
+        if "%" in host:
+            raise ValueError("no host")
+        return host[1:-1]
+    last = host.removesuffix(".").rpartition(".")[2].lower()
+    if last.isdecimal() or (last.startswith("0x") and not last[2:].strip("0123456789abcdef")):
+        try:
+            usual = str(IPv4Address(host)) == host
+        except ValueError:
+            usual = False
+        if not usual:
+            raise ValueError("a number for a host; an IPv4 address is written as four decimal numbers, 192.168.1.10")
+    elif not is_name(host):
+        raise ValueError("no host")
+    return host

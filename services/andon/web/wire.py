@@ -1,4 +1,4 @@
-"""The one way out over HTTP: what every channel, connector and ticket system calls through."""
+"""The one way out: what every channel, connector and ticket system calls through."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import socket
 import ssl
 from collections.abc import Mapping
 
+from andon.config.secrets import SecretMissing
 from andon.core.failure import Rejected, Retryable
-from andon.core.ports import Reply
+from andon.core.ports import Reply, Way
 from andon.core.reason import Reason
-from andon.web.address import Address, parse
+from andon.web.address import Address, Origin, checked_host, parse
 from andon.web.connection import Connection, Lost, Unreadable
-from andon.web.pool import Pool, Proxy, ProxyRefused
+from andon.web.dial import Forbidden, ProxyRefused, authorization, dial, proxied
+from andon.web.guard import Guard
+from andon.web.pool import CONNECT_SECONDS, Pool
+from andon.web.tls import Tls, Unusable
 
 REPLY_CAP = 64 << 10
 IN_FLIGHT = 256
@@ -22,21 +26,52 @@ _COMMON = "User-Agent: andon\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NO_VALUE = re.compile(r"[\0\r\n]")
+_ANYWHERE = Way()
+# What may happen before a connection is there. A UnicodeError, which is a ValueError, is a host name of odd letters.
+_FAULTS = (OSError, TimeoutError, UnicodeError, SecretMissing, Unusable)
 
 
 class HttpWire:
     """`core.ports.Wire` over a pool of kept-alive HTTP/1.1 connections.
 
     Build and close it on a running event loop. It trusts no environment variable, keeps no cookie, follows no
-    redirect, asks for no compression, verifies TLS against the system's roots, and repeats nothing on its own. `proxy`
-    is an address such as http://10.0.8.3:3128; waiting for a free connection, DNS, TLS and the proxy's CONNECT all
-    count as "not sent". At most `in_flight` requests at one time.
+    redirect, asks for no compression, verifies TLS against the host's name, and repeats nothing on its own. Waiting for
+    a free connection, DNS, TLS and the proxy's CONNECT all count as "not sent". At most `in_flight` requests at one
+    time. This machine is never reached through the proxy.
     """
 
-    def __init__(self, *, proxy: str | None = None, in_flight: int = IN_FLIGHT, reply_cap: int = REPLY_CAP) -> None:
+    def __init__(self, way: Way = _ANYWHERE, *, in_flight: int = IN_FLIGHT, reply_cap: int = REPLY_CAP) -> None:
         self._loop = asyncio.get_running_loop()
-        self._proxy = Proxy(proxy) if proxy else None
-        self._pool = Pool(in_flight, reply_cap, self._proxy)
+        self._way = way
+        self._guard = Guard(way.allow)
+        self._in_flight = in_flight
+        self._cap = reply_cap
+        self._pool = Pool(in_flight, reply_cap, self._dialled, Tls(way.ca, way.cert, way.key).context)
+
+    @property
+    def way(self) -> Way:
+        """How its connections leave."""
+        return self._way
+
+    def apart(self, way: Way, /) -> HttpWire:
+        """A wire with the same bounds and connections of its own."""
+        return HttpWire(way, in_flight=self._in_flight, reply_cap=self._cap)
+
+    async def connect(self, host: str, port: int, /, *, deadline: float = 15.0) -> socket.socket:
+        """A connected, non-blocking socket for another protocol, TCP to the host itself or through the proxy's tunnel.
+
+        Raises Retryable NOT_SENT, and Rejected when the host is none or is not allowed.
+        """
+        place = f"{host}:{port}"
+        try:
+            checked = checked_host(f"[{host}]" if ":" in host else host)
+            async with asyncio.timeout(min(deadline, CONNECT_SECONDS)):
+                return await dial(checked, port, self._guard, self._way.proxy)
+        except (ValueError, Forbidden) as error:
+            raise Rejected(Reason.REJECTED, f"no connection to {place}: {_said(error)}") from None
+        except _FAULTS as error:
+            cause = _cause(error)
+        raise Retryable(Reason.NOT_SENT, f"no connection to {place} ({cause})")
 
     async def request(
         self,
@@ -52,13 +87,15 @@ class HttpWire:
 
         Raises Retryable: NOT_SENT when no byte of the request left; TIMEOUT or CONNECTION, ambiguous, when one may
         have; BAD_REPLY, ambiguous, when the answer is longer than the cap or breaks HTTP, because an answer that
-        cannot be read says no more about the effect than none. Raises Rejected when the address is not one. No text
-        names more of the address than its host.
+        cannot be read says no more about the effect than none. Raises Rejected when the address is not one, or not one
+        that the way allows. No text names more of the address than its host.
         """
         ends = self._loop.time() + deadline
         try:
             address = parse(url)
             request = self._written(method, address, headers or {}, body)
+        except SecretMissing as missing:
+            raise Retryable(Reason.NOT_SENT, str(missing)) from None
         except ValueError as error:
             raise Rejected(Reason.REJECTED, f"no request to {_host(url)}: {_said(error)}") from None
         connection = self._pool.kept(address.origin) or await self._connection(address, ends)
@@ -86,9 +123,12 @@ class HttpWire:
             raise ValueError("a method that is not spoken here")
         target = address.target
         more = ""
-        if self._proxy is not None and not address.origin.tls:
+        proxy = None if address.origin.tls else proxied(address.origin.host, self._way.proxy)
+        if proxy is not None:
+            if not self._guard.trusts(address.origin.host):
+                raise ValueError("without TLS the proxy would choose where it goes; write https, or allow the host")
             target = f"http://{address.authority}{target}"
-            more = self._proxy.authorization
+            more = authorization(proxy)
         for name, value in headers.items():
             if not _NAME.fullmatch(name) or _NO_VALUE.search(value):
                 raise ValueError("a header that is none")
@@ -99,13 +139,18 @@ class HttpWire:
         return head.encode("latin-1") + body
 
     async def _connection(self, address: Address, ends: float) -> Connection:
-        """A connection that may be asked. Raises Retryable NOT_SENT."""
+        """A connection that may be asked. Raises Retryable NOT_SENT, and Rejected where none is allowed."""
         try:
             async with asyncio.timeout_at(ends):
                 return await self._pool.connected(address)
-        except (OSError, TimeoutError, UnicodeError) as error:
+        except Forbidden as error:
+            raise Rejected(Reason.REJECTED, f"no connection to {address.authority}: {error}") from None
+        except _FAULTS as error:
             cause = _cause(error)
         raise Retryable(Reason.NOT_SENT, f"no connection to {address.authority} ({cause})")
+
+    async def _dialled(self, origin: Origin) -> socket.socket:
+        return await dial(origin.host, origin.port, self._guard, self._way.proxy, tunnel=origin.tls)
 
     def _leave(self, address: Address, connection: Connection, answer: asyncio.Future[Reply]) -> None:
         if not answer.done() or answer.cancelled() or answer.exception() is not None:
@@ -123,15 +168,17 @@ def _late(answer: asyncio.Future[Reply]) -> None:
         answer.set_exception(TimeoutError())
 
 
-def _said(error: ValueError) -> str:
+def _said(error: Exception) -> str:
     """Our own words; those of a codec would quote what it could not encode."""
     return type(error).__name__ if isinstance(error, UnicodeError) else str(error)
 
 
 def _cause(error: Exception) -> str:
     """Why there is no connection, in words that hold no address."""
+    if isinstance(error, SecretMissing | Unusable):
+        return str(error)
     if isinstance(error, ProxyRefused):
-        return f"the proxy said {error.status}"
+        return f"the proxy said {error.status}" if error.status else "the proxy does not speak HTTP"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate is not trusted"
     if isinstance(error, socket.gaierror):

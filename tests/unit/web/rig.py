@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from andon.core.failure import Failure, Retryable
-from andon.core.ports import Reply
+from andon.core.ports import Proxy, Reply, Way
 from andon.core.reason import Reason
 from andon.testing.vendor import Behaviour, FakeVendor
 from andon.web.wire import HttpWire
@@ -26,15 +27,40 @@ def post(wire: HttpWire, base: str, *, deadline: float = 5.0, body: bytes = BODY
     return wire.request("POST", base + PATH, body=body, headers={"Content-Type": "application/json"}, deadline=deadline)
 
 
-def scenario(play: Callable[[HttpWire], Awaitable[T]], *, proxy: str | None = None, in_flight: int = 64) -> T:
+def scenario(play: Callable[[HttpWire], Awaitable[T]], *, way: Way | None = None, in_flight: int = 64) -> T:
     async def scene() -> T:
-        wire = HttpWire(proxy=proxy, in_flight=in_flight)
+        wire = HttpWire(way or Way(), in_flight=in_flight)
         try:
             return await play(wire)
         finally:
             await wire.close()
 
     return asyncio.run(scene())
+
+
+def through(port: int, account: tuple[str, str] | None = None) -> Way:
+    """The way through a proxy on loopback."""
+    return Way(proxy=Proxy("127.0.0.1", port, (lambda: account) if account else None))
+
+
+class Names:
+    """Name servers of a test: `given` maps a name to its addresses, one after the other for each time it is asked.
+    Numbers are themselves; any other name is not known."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, given: dict[str, list[list[str]]]) -> None:
+        self.asked: list[str] = []
+        self._given = given
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
+
+    def _look_up(self, host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        if host not in self._given:
+            options["flags"] = socket.AI_NUMERICHOST
+            return self._real(host, port, *arguments[:3], **options)
+        self.asked.append(host)
+        answers = self._given[host]
+        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [one for address in addresses for one in self._real(address, port, type=socket.SOCK_STREAM)]
 
 
 def failure_of(behave: Behaviour, *, deadline: float = 5.0, body: bytes = BODY) -> Failure:

@@ -1,0 +1,152 @@
+"""Opening a TCP connection: to the very address that was checked, or through a proxy's tunnel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from base64 import b64encode
+from ipaddress import ip_address
+from typing import Any
+
+from andon.core.ports import Proxy
+from andon.web.guard import Guard, is_loopback
+
+_HEAD_CAP = 8 << 10
+_BEHIND_PROXY = Guard(None)
+
+
+class Forbidden(Exception):  # noqa: N818 - what the way says of an address, named by it
+    """The way does not allow this address; the text says why."""
+
+
+class ProxyRefused(OSError):  # noqa: N818 - what the proxy did, named by it
+    """The proxy opens no tunnel; `status` is None when its answer was no HTTP."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__()
+        self.status = status
+
+
+def proxied(host: str, proxy: Proxy | None) -> Proxy | None:
+    """The proxy for a host: none for this machine, which on a proxy would be the proxy."""
+    return None if is_loopback(host) else proxy
+
+
+def authorization(proxy: Proxy) -> str:
+    """The header line for the proxy, with its line break; empty without an account. Raises SecretMissing."""
+    if proxy.account is None:
+        return ""
+    user, password = proxy.account()
+    return f"Proxy-Authorization: Basic {b64encode(f'{user}:{password}'.encode()).decode()}\r\n"
+
+
+async def dial(host: str, port: int, guard: Guard, proxy: Proxy | None, *, tunnel: bool = True) -> socket.socket:
+    """A connected, non-blocking socket to the host, or to the proxy where `tunnel` is false and there is one.
+
+    Has no deadline of its own. Raises Forbidden, OSError, and SecretMissing when the proxy's account is not there.
+    """
+    way = proxied(host, proxy)
+    if way is None:
+        return await _connected(await _addresses(host, port, guard))
+    place = await _place(host, port, guard) if tunnel else ""
+    sock = await _connected(await _addresses(way.host, way.port, _BEHIND_PROXY))
+    try:
+        if tunnel:
+            await _open_tunnel(sock, place, authorization(way))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _addresses(host: str, port: int, guard: Guard) -> list[tuple[socket.AddressFamily, Any]]:
+    """Every address of the host, each of them allowed. One that is not forbids the host: what is connected to must not
+    depend on which address answers first."""
+    found: dict[Any, socket.AddressFamily] = {}
+    for family, address in _of_number(host, port) or await _resolved(host, port):
+        if family in (socket.AF_INET, socket.AF_INET6):
+            kind = guard.refuses(host, str(address[0]))
+            if kind is not None:
+                raise Forbidden(f"{host} is {kind} address{_shown(host, str(address[0]))}, which is not allowed here")
+            found.setdefault(address, family)
+    if not found:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    return [(family, address) for address, family in found.items()]
+
+
+def _of_number(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    """The one address a number means, found without the threads in which slow name servers are waited for."""
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        return []
+    return [(socket.AF_INET, (host, port)) if version == 4 else (socket.AF_INET6, (host, port, 0, 0))]
+
+
+async def _resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _shown(host: str, address: str) -> str:
+    return "" if host == address else f" ({address})"
+
+
+async def _connected(addresses: list[tuple[socket.AddressFamily, Any]]) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    failure: OSError = ConnectionRefusedError()
+    for family, address in addresses:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            failure = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+async def _place(host: str, port: int, guard: Guard) -> str:
+    """What a proxy is asked for: the name where the operator wrote it down, else the address checked here, so that the
+    proxy has nothing left to look up."""
+    if not guard.trusts(host):
+        host = (await _addresses(host, port, guard))[0][1][0]
+    elif _of_number(host, port):
+        await _addresses(host, port, guard)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _open_tunnel(sock: socket.socket, place: str, account: str) -> None:
+    """CONNECT (RFC 9110, section 9.3.6). Reads not one byte behind the proxy's answer: it is the server's."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{account}\r\n".encode())
+    status = 100
+    while 100 <= status < 200:
+        status = _status(await _head(sock))
+    if not 200 <= status < 300:
+        raise ProxyRefused(status)
+
+
+async def _head(sock: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    head = bytearray()
+    while not head.endswith(b"\r\n\r\n"):
+        byte = await loop.sock_recv(sock, 1)
+        if not byte:
+            raise ConnectionAbortedError
+        head += byte
+        if len(head) > _HEAD_CAP:
+            raise ProxyRefused(None)
+    return bytes(head)
+
+
+def _status(head: bytes) -> int:
+    words = head.split(None, 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise ProxyRefused(None)
+    return int(words[1])

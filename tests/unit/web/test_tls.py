@@ -1,0 +1,111 @@
+"""TLS: whom the wire believes, what it shows, and files that change or are no certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from andon.core.failure import Failure
+from andon.core.ports import Way
+from andon.web.wire import HttpWire
+from tests.rig.serving import served
+from tests.rig.tls import Authority
+from tests.unit.web.rig import assert_not_sent, failing, post, scenario
+
+
+def status_of(context: ssl.SSLContext, way: Way, name: str = "localhost") -> tuple[int | Failure, list[object]]:
+    """The status or the failure of a request over TLS, and the client's certificates as the server saw them."""
+    shown: list[object] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        shown.append(writer.get_extra_info("peercert"))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    async def play(wire: HttpWire) -> int | Failure:
+        async with served(serve, context) as port:
+            request = post(wire, f"https://{name}:{port}")
+            try:
+                return (await request).status
+            except Failure as failure:
+                return failure
+
+    return scenario(play, way=way), shown
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def test_an_authority_of_ones_own_is_believed(authority: Authority) -> None:
+    assert status_of(authority.server("localhost"), Way(ca=str(authority.ca)))[0] == 200
+    assert status_of(authority.server("127.0.0.1"), Way(ca=str(authority.ca)), "127.0.0.1")[0] == 200
+
+
+def test_nobody_else_is(authority: Authority, tmp_path: Path) -> None:
+    other = Authority(tmp_path, "another authority")
+    for way in (Way(), Way(ca=str(other.ca))):
+        failure, shown = status_of(authority.server("localhost"), way)
+        assert isinstance(failure, Failure)
+        assert_not_sent(failure)
+        assert "certificate is not trusted" in failure.detail
+        assert shown == []
+
+
+def test_another_hosts_certificate_is_refused(authority: Authority) -> None:
+    failure, _ = status_of(authority.server("elsewhere.test"), Way(ca=str(authority.ca)))
+    assert isinstance(failure, Failure)
+    assert_not_sent(failure)
+
+
+def test_a_certificate_of_ones_own_is_shown_to_who_asks(authority: Authority) -> None:
+    server = authority.server("localhost")
+    server.load_verify_locations(authority.ca)
+    server.verify_mode = ssl.CERT_REQUIRED
+    cert, key = authority.issue("andon")
+    status, shown = status_of(server, Way(ca=str(authority.ca), cert=str(cert), key=str(key)))
+    assert status == 200
+    assert "andon" in str(shown)
+    together = cert.with_name("together.pem")
+    together.write_bytes(cert.read_bytes() + key.read_bytes())
+    assert status_of(server, Way(ca=str(authority.ca), cert=str(together)))[0] == 200
+    assert isinstance(status_of(server, Way(ca=str(authority.ca)))[0], Failure)
+
+
+def test_a_changed_authority_holds_for_the_next_connection(authority: Authority, tmp_path: Path) -> None:
+    other = Authority(tmp_path, "another authority")
+    mine = tmp_path / "mine.pem"
+    mine.write_bytes(other.ca.read_bytes())
+
+    async def play(wire: HttpWire) -> int:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        async with served(serve, authority.server("localhost")) as port:
+            base = f"https://localhost:{port}"
+            assert_not_sent(await failing(post(wire, base)))
+            mine.write_bytes(authority.ca.read_bytes())
+            return (await post(wire, base)).status
+
+    assert scenario(play, way=Way(ca=str(mine))) == 200
+
+
+@pytest.mark.parametrize("which", ["ca", "cert"])
+@pytest.mark.parametrize("content", [None, "nonsense"])
+def test_a_file_that_is_none_is_named_and_nothing_is_sent(
+    which: str, content: str | None, authority: Authority, tmp_path: Path
+) -> None:
+    file = tmp_path / "broken.pem"
+    if content:
+        file.write_text(content)
+    ways = {"ca": Way(ca=str(file)), "cert": Way(ca=str(authority.ca), cert=str(file))}
+    failure, shown = status_of(authority.server("localhost"), ways[which])
+    assert isinstance(failure, Failure)
+    assert_not_sent(failure)
+    assert str(file) in failure.detail
+    assert shown == []
