@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
+from msgspec.structs import replace
+
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.core.failure import Failure, Rejected, Retryable
@@ -17,6 +19,7 @@ from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
+from andon.egress.channels.webhook import Webhook
 from andon.egress.channels.wecom_robot import WecomRobot
 
 BYTES = 8192
@@ -89,6 +92,19 @@ class Hook:
     def _check(self, content: Content) -> None:
         if content.kind != "text":
             raise Rejected(Reason.REJECTED, content.kind)
+
+
+class BodyDecides(Webhook):
+    """The webhook to a system that answers 200 and says in the body what became of it."""
+
+    specimen: ClassVar = replace(
+        Webhook.specimen,
+        options={**Webhook.specimen.options, "accept": {"body": {"path": "$.code", "equals": 0, "later": [429]}}},
+        accepted=b'{"code":0,"msg":"ok"}',
+        refused=(b'{"code":500,"msg":"no such room"}', b'{"code":"0","msg":"x"}', b'{"code":false,"msg":"x"}'),
+        throttled=(b'{"code":429,"msg":"slow down"}',),
+        by_status=False,
+    )
 
 
 class HttpStatusIsSuccess(Hook):

@@ -61,6 +61,16 @@ def test_channel_of_events_keeps_the_law(kind: str, name: str, kafka: Kafka) -> 
     contract_topics.run(name, REGISTRY.plug_in(GROUP, kind), kafka.bootstrap, kafka.topic("contract"))
 
 
+def test_only_the_channel_to_any_system_is_judged_by_its_status() -> None:
+    kind_of_status = [kind for kind in kinds(ChannelSpecimen) if REGISTRY.plug_in(GROUP, kind).specimen.by_status]
+    assert kind_of_status == ["webhook"]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_webhook_judged_by_its_body_keeps_the_law_as_a_vendors_channel_does(name: str) -> None:
+    run(name, hook.BodyDecides)
+
+
 def test_every_channel_has_a_contract() -> None:
     assert sorted(kinds(ChannelSpecimen) + kinds(TopicSpecimen)) == sorted(REGISTRY.kinds(GROUP))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, SecretStr
+from pydantic import AfterValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -73,3 +73,15 @@ class SecretRef:
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": "^(env|file):.+"}
+
+
+def _pem(text: str) -> str:
+    if text.startswith("env:"):
+        raise ValueError("a certificate or a key is a file; write file:/path")
+    if "-----BEGIN" in text:
+        raise ValueError("a certificate or a key is named, never written; write file:/path")
+    return text.removeprefix("file:")
+
+
+PemFile = Annotated[str, AfterValidator(_pem)]
+"""The path of a file in PEM form, written with or without `file:`."""

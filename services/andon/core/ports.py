@@ -221,6 +221,13 @@ class ChannelConfig(Protocol):
     def lines(self) -> int: ...
 
 
+@runtime_checkable
+class KnowsRepeats(Protocol):
+    """The `Config` of a channel whose other side can know a repeat by a key, so that what is unknown is sent again."""
+
+    def repeats_are_known(self) -> bool: ...
+
+
 class Ticket(msgspec.Struct, frozen=True):
     """A ticket as its system shows it. `state` is the system's own word."""
 

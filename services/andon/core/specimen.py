@@ -10,6 +10,7 @@ import msgspec
 BASE = "{base}"
 TOPIC = "{topic}"
 REFERENCE = "env:ANDON_CONTRACT_SECRET"
+SECRET = "Zx9-hidden/3f9a+key"  # noqa: S105 - no secret, but what must never be shown
 
 
 class TopicSpecimen(msgspec.Struct, frozen=True):
@@ -28,6 +29,10 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     secret. `kinds` maps every content kind the channel takes to the vendor's limit in UTF-8 bytes of one part.
     `accepted` is the body of a good answer; under HTTP 200, every body of `refused` means that nobody will see the
     notice and every body of `throttled` that it may be tried later.
+
+    `secret` is what the reference leads to, for a channel that takes no other form. `by_status` is for a channel to
+    systems without a word of their own, where any 2xx is a good answer: there the laws about bodies have no object.
+    `whole` is for one that never sends in parts: it rejects what is longer than the limit as TOO_LONG.
     """
 
     options: Mapping[str, Any]
@@ -35,3 +40,6 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     accepted: bytes
     refused: tuple[bytes, ...]
     throttled: tuple[bytes, ...]
+    secret: str = SECRET
+    by_status: bool = False
+    whole: bool = False

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import httptools
@@ -22,16 +23,21 @@ _READ = 64 * 1024
 _GRACE = 0.1  # seconds
 _BLANK = b"\r\n\r\n"
 _STATUS = {status.value: status.phrase for status in HTTPStatus}
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
-    """A request that has arrived whole; `target` is as on its first line, `keep_alive` what the client wants."""
+    """A request that has arrived whole; `target` is as on its first line, `keep_alive` what the client wants.
+
+    `headers` have lower-case names, and are there for a server that asked for them.
+    """
 
     method: bytes
     target: bytes
     body: bytes
     keep_alive: bool
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 Script = Callable[[asyncio.Transport], Awaitable[None]]
@@ -58,9 +64,12 @@ class Server:
     when its client has left. A request whose answer raises OSError gets a 500; any other error closes the connection.
     """
 
-    def __init__(self, answer: Callable[[Request], Answer], *, body_cap: int = _BODY_CAP) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Answer], *, body_cap: int = _BODY_CAP, headers: bool = False
+    ) -> None:
         self.answer = answer
         self.body_cap = body_cap
+        self.headers = headers
         self.buffer = memoryview(bytearray(_READ))
         self.connections: set[_Connection] = set()
         self.scripts: set[asyncio.Task[None]] = set()
@@ -106,7 +115,11 @@ class _Connection(asyncio.BufferedProtocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        # Headers are not taken: the parser itself knows where a body ends and whether the connection is kept.
+        # Headers are taken only where they are wanted: the parser itself knows where a body ends and whether the
+        # connection is kept.
+        self._headers: dict[str, str] = {}
+        if server.headers:
+            self.on_header = self._on_header
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._parts: list[bytes] = []
@@ -153,6 +166,9 @@ class _Connection(asyncio.BufferedProtocol):
         if len(self._target) > _TARGET_CAP:
             raise ValueError("a target this long")
 
+    def _on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
     def on_body(self, part: bytes) -> None:
         self._parts.append(part)
         self._size += len(part)
@@ -162,8 +178,9 @@ class _Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         parser = self._parser
         body = b"".join(self._parts)
-        self._arrived.append(Request(parser.get_method(), self._target, body, parser.should_keep_alive()))
-        self._target = b""
+        method, keep_alive = parser.get_method(), parser.should_keep_alive()
+        self._arrived.append(Request(method, self._target, body, keep_alive, self._headers or _NO_HEADERS))
+        self._target, self._headers = b"", {}
         self._parts.clear()
         self._size = 0
 

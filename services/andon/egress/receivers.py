@@ -11,7 +11,7 @@ import msgspec
 from andon.config.published import Published
 from andon.config.settings import ChannelPlug, Receiver, proxy_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
-from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, Link, Wire
+from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KnowsRepeats, Link, Wire
 from andon.egress.render import Renderer
 from andon.runtime.registry import Registry
 
@@ -100,8 +100,16 @@ def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePoli
         lines=channel.lines(),
         merge=merge,
         cap=cap,
-        on_ambiguous=receiver.on_ambiguous,
+        on_ambiguous=_on_ambiguous(receiver, channel),
     )
+
+
+def _on_ambiguous(receiver: Receiver, channel: ChannelConfig) -> OnAmbiguous:
+    """A mark is for a person who cannot know better; a program with a key does."""
+    knows = isinstance(channel, KnowsRepeats) and channel.repeats_are_known()
+    if knows and receiver.on_ambiguous is OnAmbiguous.RESEND_MARKED:
+        return OnAmbiguous.RESEND_KEYED
+    return receiver.on_ambiguous
 
 
 def _of_events(policy: QueuePolicy) -> QueuePolicy:

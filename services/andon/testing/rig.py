@@ -20,7 +20,6 @@ from andon.testing.clock import ManualClock
 from andon.testing.vendor import FakeVendor, answers
 from andon.web.wire import HttpWire
 
-SECRET = "Zx9-hidden/3f9a+key"  # noqa: S105 - no secret, but what must never be shown
 SECONDS = 3.0
 
 
@@ -89,7 +88,7 @@ async def channel_rig(channel_type: type[Any]) -> AsyncIterator[ChannelRig]:
     """A rig whose vendor answers well; closes the channel at the end."""
     name = REFERENCE.removeprefix("env:")
     before = os.environ.get(name)
-    os.environ[name] = SECRET
+    os.environ[name] = channel_type.specimen.secret
     wire = HttpWire()
     try:
         async with FakeVendor(answers(200, channel_type.specimen.accepted)) as vendor:

@@ -1,0 +1,353 @@
+"""Any system with an HTTP address: the event as a CloudEvent, or a rendered text, signed by Standard Webhooks 1.0.
+
+Specification: https://www.standardwebhooks.com. CloudEvents over HTTP, structured:
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from andon.config.secrets import PemFile, SecretMissing, SecretRef
+from andon.config.settings import Section
+from andon.config.units import Rate
+from andon.core import cloudevents
+from andon.core.event import Event
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Receipt, Reply, Wire
+from andon.core.reason import Reason
+from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
+from andon.core.translation import cloud_event_of
+from andon.web import webhooks
+from andon.web.address import parse
+from andon.web.guard import Guard, is_loopback, require_entry
+from andon.web.shown import beginning
+
+EVENT = "cloudevent"
+TYPES = {"text": "text/plain; charset=utf-8", "markdown": "text/markdown; charset=utf-8"}
+BYTES = 384 << 10  # more than a template can render
+WAIT_MOST = 3_600.0
+_OURS = frozenset({"host", "content-length", "content-type", "connection", "transfer-encoding", "user-agent", "accept"})
+_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\x20-\x7e\t]+")
+_PATH = re.compile(r"\$(?:\.[A-Za-z_][A-Za-z0-9_-]*)+")
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:; ?[a-z]+=[A-Za-z0-9._-]+)*")
+_ABSENT = object()
+Scalar = bool | int | float | str | None
+Status = Annotated[int, Field(ge=200, le=299)]
+
+
+class Body(Section):
+    """Where the answer says whether it went well."""
+
+    path: str
+    """The place of the code in the answer's JSON, `$.code` or `$.data.status`."""
+    equals: Scalar
+    """The value that means success, of exactly this type: 0 is not "0"."""
+    later: tuple[Scalar, ...] = ()
+    """The values that mean: not now, try again."""
+
+    @field_validator("path")
+    @classmethod
+    def _readable(cls, path: str) -> str:
+        if not _PATH.fullmatch(path):
+            raise ValueError("write a path like $.code or $.data.status")
+        return path
+
+
+class Accept(Section):
+    """Which answer is a success."""
+
+    status: tuple[Status, ...] = ()
+    """These statuses; every 2xx when empty."""
+    body: Body | None = None
+    """For a system that answers 200 and says in the body what became of it: then the body decides."""
+
+
+class Webhook:
+    """One address. `send` makes one POST; a repeat has the same `webhook-id`, so the other side can know it.
+
+    With `body: event` it takes events (core.ports.EventChannel), with `body: template` texts.
+    """
+
+    class Config(Section):
+        """The address, its secrets, and what it answers when all went well."""
+
+        url: SecretRef | str
+        """`https://…`, plain http to this machine only; with a key in it a secret, `env:NAME` or `file:/path`."""
+        secrets: tuple[SecretRef, ...] = ()
+        """What it is signed with, `whsec_…` or `whsk_…`: one signature by each, so that two overlap in a rotation."""
+        allow: tuple[Annotated[str, AfterValidator(require_entry)], ...] = ()
+        """Networks and host names it may lead to beside public addresses, `10.1.0.0/16`: docs/outbound.md."""
+        body: Literal["event", "template"] = "event"
+        """The event itself as a CloudEvent in JSON, or what the receiver's template renders."""
+        content_type: str | None = None
+        """Of a rendered body; by default that of plain text or markdown. Of JSON it must be JSON."""
+        accept: Accept = Accept()
+        """Which answer is a success."""
+        headers: Annotated[dict[str, SecretRef | str], Field(default_factory=dict)]
+        """More headers; `Authorization` as `env:NAME` or `file:/path`."""
+        limit: Rate | None = None
+        """No more calls than this; none by default."""
+        ca: PemFile | None = None
+        """The authority of its certificate, `file:/path`; by default the machine's own."""
+        cert: PemFile | None = None
+        """Our certificate, where it asks for one."""
+        key: PemFile | None = None
+        """Its key, unless it is in the same file."""
+
+        @field_validator("url", mode="before")
+        @classmethod
+        def _address(cls, url: Any) -> Any:
+            if not isinstance(url, str) or url.startswith(("env:", "file:")):
+                return url if isinstance(url, SecretRef) else SecretRef(url) if isinstance(url, str) else url
+            return _checked(url)
+
+        @field_validator("content_type")
+        @classmethod
+        def _media(cls, text: str | None) -> str | None:
+            if text is not None and not _TYPE.fullmatch(text):
+                raise ValueError("write a media type like application/json")
+            return text
+
+        @field_validator("headers", mode="before")
+        @classmethod
+        def _more(cls, headers: Any) -> Any:
+            if not isinstance(headers, dict):
+                return headers
+            return {name: _header(name, value) for name, value in headers.items()}
+
+        @model_validator(mode="after")
+        def _together(self) -> Webhook.Config:
+            if self.body == "event" and self.content_type is not None:
+                raise ValueError("`content_type` is for `body: template`; an event is application/cloudevents+json")
+            if self.key is not None and self.cert is None:
+                raise ValueError("`cert` is missing: a certificate and its key go together")
+            if isinstance(self.url, str):
+                host = parse(self.url).origin.host
+                kind = None if not _is_number(host) else Guard(self.allow).refuses(host, host)
+                if kind:
+                    raise ValueError(f"{host} is {kind} address; name it or its network in `allow`")
+            return self
+
+        def limit_domain(self) -> str:
+            """The host, or the reference of an address that is a secret."""
+            where = self.url.reference if isinstance(self.url, SecretRef) else parse(self.url).authority.lower()
+            return f"webhook:{where}"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return (self.limit,) if self.limit else ()
+
+        def lines(self) -> int:
+            return 1
+
+        def repeats_are_known(self) -> bool:
+            """Whether the other side can tell a repeat: the id is the delivery's."""
+            return True
+
+    specimen: ClassVar = ChannelSpecimen(
+        options={"url": f"{BASE}/hook", "secrets": [REFERENCE], "allow": ["127.0.0.1"], "body": "template"},
+        kinds=dict.fromkeys(TYPES, BYTES),
+        accepted=b"",
+        refused=(),
+        throttled=(),
+        secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # noqa: S106 - published with the specification
+        by_status=True,
+        whole=True,
+    )
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._config = config
+        self._clock = context.clock
+        self._shared = context.wire
+        self._directory = context.directory
+        self._wire: Wire | None = None
+        if config.body == "event":
+            self.content = _content
+
+    def __repr__(self) -> str:
+        return f"Webhook({self._config.limit_domain()!r})"
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        """The whole. Raises Rejected for another kind, and for what is longer than any template renders."""
+        self._require(content)
+        if len(content.text.encode()) > BYTES:
+            raise Rejected(Reason.TOO_LONG, f"a webhook's body has at most {BYTES:,} bytes")
+        return (content,)
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        """Posts one body and judges the answer as `accept` says."""
+        body, headers = self._form(call.content)
+        secrets: list[str] = []
+        try:
+            url = self._url(secrets)
+            headers |= {name: self._value(value, secrets) for name, value in self._config.headers.items()}
+            keys = [one.get_secret_value() for reference in self._config.secrets for one in reference.values()]
+            secrets += keys
+            headers |= webhooks.headers(keys, str(call.delivery), int(self._clock.now()), body)
+        except (SecretMissing, webhooks.NoSecret) as missing:
+            raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        reply = await self._way().request("POST", url, body=body, headers=headers, deadline=call.deadline)
+        failure = self._judge(reply, secrets)
+        if failure:
+            raise failure
+        return [Receipt(recipient) for recipient in call.recipients]
+
+    async def close(self) -> None:
+        """Closes its connections; may be called twice."""
+        if self._wire is not None:
+            await self._wire.close()
+
+    def _require(self, content: Content) -> None:
+        known = (EVENT,) if self._config.body == "event" else tuple(TYPES)
+        if content.kind not in known:
+            raise Rejected(Reason.REJECTED, f"this webhook takes {' or '.join(known)}, not {content.kind}")
+
+    def _form(self, content: Content) -> tuple[bytes, dict[str, str]]:
+        """Body and headers."""
+        self._require(content)
+        if content.kind == EVENT:
+            body, _, trace = content.text.partition("\n")
+            return body.encode(), {"Content-Type": cloudevents.STRUCTURED} | ({"traceparent": trace} if trace else {})
+        media = self._config.content_type or TYPES[content.kind]
+        if cloudevents.is_json(media):
+            try:
+                msgspec.json.decode(content.text)
+            except msgspec.DecodeError as error:
+                raise Rejected(Reason.TEMPLATE_BROKEN, f"the template renders no JSON: {error}") from None
+        return content.text.encode(), {"Content-Type": media}
+
+    def _url(self, secrets: list[str]) -> str:
+        """The address. One that is a secret is checked now; what it holds beside the host is never shown."""
+        if isinstance(self._config.url, str):
+            return self._config.url
+        url = self._config.url.reveal()
+        secrets.append(url)
+        parts = urlsplit(url)
+        secrets += [part for part in (parts.path, parts.query) if len(part) > 1]
+        try:
+            return _checked(url)
+        except ValueError as error:
+            raise Rejected(Reason.CREDENTIALS, f"what {self._config.url.reference} holds: {error}") from None
+
+    @staticmethod
+    def _value(value: SecretRef | str, secrets: list[str]) -> str:
+        if isinstance(value, str):
+            return value
+        secrets.append(value.reveal())
+        return secrets[-1]
+
+    def _way(self) -> Wire:
+        """Connections of its own: where they may lead, and whom they believe, is this channel's."""
+        if self._wire is None:
+            files = {name: _resolved(self._directory, getattr(self._config, name)) for name in ("ca", "cert", "key")}
+            way = msgspec.structs.replace(self._shared.way, allow=self._config.allow, **files)
+            self._wire = self._shared.apart(way)
+        return self._wire
+
+    def _judge(self, reply: Reply, secrets: Sequence[str]) -> Failure | None:
+        """What went wrong, or None. A 3xx or 4xx turned the request away, so nothing happened; after a 5xx it may have
+        had its effect."""
+        status, accept = reply.status, self._config.accept
+        said = f"HTTP {status}: {beginning(reply.body.decode(errors='replace'), secrets)}".removesuffix(": ")
+        if 200 <= status < 300:
+            if accept.status and status not in accept.status:
+                return Retryable(Reason.BAD_REPLY, f"{said}: a status that `accept` does not name", ambiguous=True)
+            return _judge_body(reply.body, accept.body, said) if accept.body else None
+        if status == 410:
+            return Rejected(Reason.GONE, f"{said}: it wants no more; take it out of the routes, or correct its `url`")
+        after = self._after(reply)
+        if status in (408, 425, 429):
+            return Retryable(Reason.THROTTLED if status == 429 else Reason.BUSY, said, after=after)
+        if 400 <= status < 500:
+            return Rejected(Reason.REJECTED, said)
+        if status < 400:
+            return Retryable(Reason.BAD_REPLY, f"HTTP {status}: redirects are not followed; correct its `url`")
+        return Retryable(Reason.BUSY if after else Reason.SERVER_ERROR, said, after=after, ambiguous=True)
+
+    def _after(self, reply: Reply) -> float | None:
+        """What Retry-After asks for, in seconds (RFC 9110, section 10.2.3), but no more than an hour."""
+        text = reply.headers.get("retry-after", "").strip()
+        if text.isdecimal():
+            return min(float(text[:9]), WAIT_MOST)
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        then = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return min(max(then.timestamp() - self._clock.now(), 0.0), WAIT_MOST)
+
+
+def _content(event: Event) -> Content:
+    """The event as a CloudEvent in the JSON event format; its trace, which is no part of it, behind it."""
+    body = cloudevents.to_json(cloud_event_of(event)).decode()
+    return Content(EVENT, body if event.traceparent is None else f"{body}\n{event.traceparent}")
+
+
+def _judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
+    """By the value at the rule's place. Without one the answer is not that system's, and silence is no success."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = _ABSENT
+    for step in rule.path.split(".")[1:]:
+        value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
+    if value is _ABSENT:
+        return Retryable(Reason.BAD_REPLY, f"{said}: there is no {rule.path} in it", ambiguous=True)
+    if _same(value, rule.equals):
+        return None
+    if any(_same(value, one) for one in rule.later):
+        return Retryable(Reason.THROTTLED, said)
+    return Rejected(Reason.REJECTED, said)
+
+
+def _same(value: Any, wanted: Scalar) -> bool:
+    return type(value) is type(wanted) and value == wanted
+
+
+def _checked(url: str) -> str:
+    """The address. Raises ValueError."""
+    try:
+        address = parse(url)
+    except UnicodeError:
+        raise ValueError("no host") from None
+    if not address.origin.tls and not is_loopback(address.origin.host):
+        raise ValueError("write https://host/path; plain http is for this machine only")
+    return url
+
+
+def _header(name: Any, value: Any) -> Any:
+    if not isinstance(name, str) or not _HEADER.fullmatch(name):
+        raise ValueError("the name of a header has letters, digits and hyphens")
+    if name.lower() in _OURS or name.lower().startswith("webhook-"):
+        raise ValueError(f"{name} is set by Andon")
+    if not isinstance(value, str) or value.startswith(("env:", "file:")):
+        return SecretRef(value) if isinstance(value, str) else value
+    if name.lower() in ("authorization", "proxy-authorization", "cookie"):
+        raise ValueError(f"{name} is a secret; write it as env:NAME or file:/path")
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"the value of {name} is one line of ASCII")
+    return value
+
+
+def _resolved(directory: Path, file: str | None) -> str | None:
+    return str(directory / file) if file else None
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""Signatures of Standard Webhooks 1.0.0 (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md)."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+SYMMETRIC = "whsec_"
+ASYMMETRIC = "whsk_"
+_LEAST, _MOST = 24, 64  # bytes of a symmetric secret, as the specification has them
+_SEED = 32
+
+
+class NoSecret(ValueError):  # noqa: N818 - what was given is none, named by it
+    """A secret is not in the form of the specification; the text shows nothing of it."""
+
+
+def headers(secrets: Iterable[str], identity: str, timestamp: int, body: bytes) -> Mapping[str, str]:
+    """The three headers of an attempt: `identity` stays the same over repeats, `timestamp` is this attempt's, in
+    seconds since 1970. One signature for each secret, in order; without a secret there is no signature.
+
+    Raises NoSecret, and ValueError for an identity with a full stop, which would let the signed parts shift.
+    """
+    if "." in identity:
+        raise ValueError("the identity of a webhook has no full stop")
+    signed = b"%s.%d.%s" % (identity.encode(), timestamp, body)
+    found = {"webhook-id": identity, "webhook-timestamp": str(timestamp)}
+    signatures = [_signature(secret, signed) for secret in secrets]
+    return found | {"webhook-signature": " ".join(signatures)} if signatures else found
+
+
+def _signature(secret: str, signed: bytes) -> str:
+    if secret.startswith(ASYMMETRIC):
+        # The seed alone, or with the public key behind it, as libsodium keeps a pair.
+        key = _bytes(secret, ASYMMETRIC)
+        if len(key) not in (_SEED, 2 * _SEED):
+            raise NoSecret(f"a secret of {ASYMMETRIC} has 32 or 64 bytes")
+        return "v1a," + b64encode(Ed25519PrivateKey.from_private_bytes(key[:_SEED]).sign(signed)).decode()
+    key = _bytes(secret, SYMMETRIC)
+    if not _LEAST <= len(key) <= _MOST:
+        raise NoSecret(f"a secret of {SYMMETRIC} has {_LEAST} to {_MOST} bytes")
+    return "v1," + b64encode(hmac.digest(key, signed, "sha256")).decode()
+
+
+def _bytes(secret: str, prefix: str) -> bytes:
+    if not secret.startswith(prefix):
+        raise NoSecret(f"a secret begins with {SYMMETRIC} or {ASYMMETRIC} and goes on in base64")
+    try:
+        return b64decode(secret.removeprefix(prefix), validate=True)
+    except binascii.Error:
+        raise NoSecret(f"a secret is {prefix} and base64") from None
