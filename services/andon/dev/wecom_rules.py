@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from andon.dev.standin import Refusal, Shown
+
 _BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 _OPTIONAL = {"text": {"mentioned_list", "mentioned_mobile_list"}}
 _ELSEWHERE = {"image", "news", "file", "voice", "template_card"}
@@ -14,17 +16,8 @@ _USER = re.compile(r"[\w@.\-]{1,64}")
 _decode = msgspec.json.Decoder().decode
 
 
-class Refusal(Exception):  # noqa: N818 - the vendor's answer, not an error of ours
-    """The vendor says no."""
-
-    def __init__(self, errcode: int, errmsg: str) -> None:
-        super().__init__(errcode)
-        self.errcode = errcode
-        self.errmsg = errmsg
-
-
-def checked(body: bytes) -> tuple[str, str]:
-    """msgtype and content of a request body. Raises Refusal with the errcode the vendor uses."""
+def checked(body: bytes) -> Shown:
+    """What people see of a request body. Raises Refusal with the errcode the vendor uses."""
     try:
         value = _decode(body)
     except msgspec.DecodeError:
@@ -41,16 +34,18 @@ def checked(body: bytes) -> tuple[str, str]:
     content = part.get("content")
     if not isinstance(content, str) or not content.strip():
         raise Refusal(44004, f"empty content: {msgtype}.content")
-    for name in set(part) - {"content"}:
-        _check_people(msgtype, name, part[name])
+    called: list[str] = []
+    for name in sorted(set(part) - {"content"}):
+        called += _people(msgtype, name, part[name])
     if len(content.encode()) > _BYTES[msgtype]:
         text = f"{msgtype}.content exceed max length {_BYTES[msgtype]}. Invalid input invalid Request Parameter"
         raise Refusal(40058, text)
-    return msgtype, content
+    return Shown(msgtype, content, tuple(called))
 
 
-def _check_people(msgtype: str, name: str, people: Any) -> None:
+def _people(msgtype: str, name: str, people: Any) -> list[str]:
     if name not in _OPTIONAL.get(msgtype, ()):
         raise Refusal(40058, f"invalid Request Parameter: {msgtype}.{name}")
     if not isinstance(people, list) or not all(isinstance(one, str) and _USER.fullmatch(one) for one in people):
         raise Refusal(40058, f"invalid Request Parameter: {msgtype}.{name}")
+    return people
