@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from socket import socket
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -169,7 +169,10 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call to a vendor: one part of one delivery. `line` picks the account of a pool, `deadline` is in seconds."""
+    """One call to a vendor: one part of one delivery. `line` picks the account of a pool, `deadline` is in seconds.
+
+    `part` counts from 0; `redrive` says how often the delivery was taken up again.
+    """
 
     delivery: UUID
     receiver: str
@@ -177,6 +180,15 @@ class Call(msgspec.Struct, frozen=True):
     content: Content
     line: int = 0
     deadline: float = 15.0
+    part: int = 0
+    redrive: int = 0
+
+    @property
+    def key(self) -> UUID:
+        """Names what is sent: the same for every attempt at this part, another after a redrive, for then a person
+        wants it sent again. That of a first part is the delivery's own id."""
+        again = self.redrive or self.part
+        return uuid5(self.delivery, f"{self.redrive}/{self.part}") if again else self.delivery
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -200,11 +212,19 @@ class Channel(Protocol):
 
 
 @runtime_checkable
-class EventChannel(Protocol):
-    """A channel to programs: it takes the event itself instead of a text, never several as one.
+class KeyedChannel(Protocol):
+    """A channel whose other side knows a repeat: what is unknown is sent again as it was, and shown once.
 
-    Its other side knows a repeat by the id of the delivery, so what is unknown is sent again.
+    It says so by having `key`, and tells the other side that key in every call.
     """
+
+    def key(self, call: Call, /) -> str:
+        """By what the other side knows this call again: the same for every attempt at it. Pure."""
+
+
+@runtime_checkable
+class EventChannel(KeyedChannel, Protocol):
+    """A channel to programs: it takes the event itself instead of a text, never several as one."""
 
     def content(self, event: Event, /) -> Content:
         """What `send` is given for this event. Pure. Raises `Rejected`."""
@@ -219,13 +239,6 @@ class ChannelConfig(Protocol):
     def limits(self) -> tuple[Limit, ...]: ...
 
     def lines(self) -> int: ...
-
-
-@runtime_checkable
-class KnowsRepeats(Protocol):
-    """The `Config` of a channel whose other side can know a repeat by a key, so that what is unknown is sent again."""
-
-    def repeats_are_known(self) -> bool: ...
 
 
 class Ticket(msgspec.Struct, frozen=True):

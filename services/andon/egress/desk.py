@@ -123,7 +123,10 @@ class EgressWork:
             raise Rejected(Reason.UNKNOWN_RECEIVER, f"there is no receiver {item.queue}; redrive when there is")
         delivery = self._delivery(item.body)
         sending = self._sending(item, delivery, receiver)
-        call = Call(item.id, item.queue, delivery.recipients, sending.parts[item.part], line, deadline)
+        content = sending.parts[item.part]
+        call = Call(
+            item.id, item.queue, delivery.recipients, content, line, deadline, part=item.part, redrive=item.redrive
+        )
         states = _states(delivery.recipients, await receiver.channel.send(call), sending.failed)
         if item.part + 1 == len(sending.parts):
             return Success(states)

@@ -11,7 +11,7 @@ import msgspec
 from andon.config.published import Published
 from andon.config.settings import ChannelPlug, Receiver, proxy_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
-from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KnowsRepeats, Link, Wire
+from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KeyedChannel, Link, Wire
 from andon.egress.render import Renderer
 from andon.runtime.registry import Registry
 
@@ -52,6 +52,8 @@ class Receivers(Mapping[str, Served]):
             channel = self._channels[receiver.channel]
             policy = policy_of(receiver, configs[receiver.channel], settings.limits.queue)
             events = channel if isinstance(channel, EventChannel) else None
+            if isinstance(channel, KeyedChannel):
+                policy = _keyed(policy)
             self._served[name] = Served(
                 channel,
                 settings.channels[receiver.channel].kind,
@@ -100,27 +102,19 @@ def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePoli
         lines=channel.lines(),
         merge=merge,
         cap=cap,
-        on_ambiguous=_on_ambiguous(receiver, channel),
+        on_ambiguous=receiver.on_ambiguous,
     )
 
 
-def _on_ambiguous(receiver: Receiver, channel: ChannelConfig) -> OnAmbiguous:
-    """A mark is for a person who cannot know better; a program with a key does."""
-    knows = isinstance(channel, KnowsRepeats) and channel.repeats_are_known()
-    if knows and receiver.on_ambiguous is OnAmbiguous.RESEND_MARKED:
-        return OnAmbiguous.RESEND_KEYED
-    return receiver.on_ambiguous
+def _keyed(policy: QueuePolicy) -> QueuePolicy:
+    """The same for a channel whose other side knows a repeat: nothing need be marked."""
+    again = policy.on_ambiguous is not OnAmbiguous.PARK_UNKNOWN
+    return msgspec.structs.replace(policy, on_ambiguous=OnAmbiguous.RESEND_KEYED) if again else policy
 
 
 def _of_events(policy: QueuePolicy) -> QueuePolicy:
-    """The same for a channel that wants events: none becomes part of another, and the other side knows a repeat."""
-    again = policy.on_ambiguous is not OnAmbiguous.PARK_UNKNOWN
-    return msgspec.structs.replace(
-        policy,
-        merge=None,
-        in_flight=_IN_FLIGHT,
-        on_ambiguous=OnAmbiguous.RESEND_KEYED if again else policy.on_ambiguous,
-    )
+    """The same for a channel that wants events: none becomes part of another."""
+    return msgspec.structs.replace(policy, merge=None, in_flight=_IN_FLIGHT)
 
 
 def _half_of(limits: tuple[Limit, ...], lines: int) -> Merge | None:

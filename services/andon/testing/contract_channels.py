@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.ports import Content, Receipt
+from andon.core.ports import Content, KeyedChannel, Receipt
 from andon.core.reason import Reason
 from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_refused
 from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
@@ -211,7 +211,9 @@ async def calls_at_the_same_time_do_not_mix(rig: ChannelRig) -> None:
     for name, result in zip(names, results, strict=True):
         mine = not isinstance(result, Failure) and [receipt.recipient for receipt in result] == [name]
         expect(mine, "a call's receipts are its own")
-    said = sorted(text for heard in rig.vendor.heard for text in _strings(heard.body) if text.startswith("text of "))
+    texts = [text for heard in rig.vendor.heard for text in _strings(heard.body) if text.startswith("text of ")]
+    # Whoever calls people by name has their names behind it.
+    said = sorted(next(iter(text.splitlines())) for text in texts)
     expect(said == sorted(f"text of {name}" for name in names), "each text is sent once")
 
 
@@ -232,6 +234,22 @@ async def secret_is_never_shown(rig: ChannelRig) -> None:
     shown += rig.logged
     for form in (secret, quote(secret, safe="")):
         expect(not any(form in text for text in shown), "a secret is in no repr, no exception and no log")
+
+
+@law
+async def repeat_is_known_by_its_key(rig: ChannelRig) -> None:
+    if not isinstance(rig.channel, KeyedChannel):
+        return
+    keys = []
+    for changes in ({}, {"line": 0, "deadline": 3.0}, {"part": 1}, {"redrive": 1}):
+        one = rig.call(**changes)
+        await rig.send(one)
+        keys.append(rig.channel.key(one))
+        heard = rig.vendor.heard[-1]
+        told = (*heard.headers.values(), *_strings(heard.body))
+        expect(keys[-1] in told, "the vendor is told the key")
+    expect(keys[0] == keys[1], "two attempts at a part have one key")
+    expect(len(set(keys)) == 3, "another part, or one a person wants sent again, has another key")
 
 
 @law

@@ -298,6 +298,44 @@ def test_the_same_end_has_the_same_bytes(work: EgressWork) -> None:
     assert ends[0] == ends[1]
 
 
+# ---- a channel that knows a repeat
+
+
+def test_what_is_unknown_is_sent_again_unmarked_where_the_other_side_knows_a_repeat(group: Group) -> None:
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "channels": {"ding": {"kind": "dingtalk_robot", "robots": [{"token": "env:T"}]}},
+            "receivers": {
+                "l3-group": {"channel": "ding"},
+                "careful": {"channel": "ding", "on_ambiguous": "park_unknown"},
+            },
+            "route": {"receiver": "l3-group"},
+        }
+    )
+    published = Published(1, NOW, "test", "/", settings, {})
+    work = EgressWork(Receivers(published, Registry(), group, ManualClock()), Metrics())
+    assert work.policy("l3-group").on_ambiguous is OnAmbiguous.RESEND_KEYED
+    assert work.policy("l3-group").merge is not None
+    assert work.policy("careful").on_ambiguous is OnAmbiguous.PARK_UNKNOWN
+
+
+def test_channel_is_told_which_part_it_sends_and_after_how_many_redrives(work: EgressWork) -> None:
+    calls: list[Call] = []
+
+    async def send(call: Call) -> list[Receipt]:
+        calls.append(call)
+        return [Receipt(name) for name in call.recipients]
+
+    work.receivers["l3-group"].channel.send = send  # type: ignore[method-assign]
+    one = item(work, delivery(event(data={"text": "汉" * 2_000})))
+    one.redrive = 2
+    for one.part in range(2):
+        one.parts = asyncio.run(work.call(one, 0, 15.0)).parts
+    assert [(call.part, call.redrive) for call in calls] == [(0, 2), (1, 2)]
+    assert calls[0].key != calls[1].key
+
+
 # ---- a channel of events
 
 

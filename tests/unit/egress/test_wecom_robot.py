@@ -135,7 +135,7 @@ def test_refusals_are_final(errcode: int, errmsg: str, reason: Reason) -> None:
     error = refused(errcode, errmsg)
     assert isinstance(error, Rejected)
     assert error.reason is reason
-    assert error.detail.startswith(f"errcode {errcode}: {errmsg[:40]}")
+    assert error.detail.startswith(f"code {errcode}: {errmsg[:40]}")
 
 
 @pytest.mark.parametrize(

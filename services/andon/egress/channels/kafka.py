@@ -74,6 +74,10 @@ class KafkaTopic:
         body = cloudevents.to_json(cloud_event_of(event)).decode()
         return Content(KIND, body if event.traceparent is None else f"{body}\n{event.traceparent}")
 
+    def key(self, call: Call, /) -> str:
+        """The delivery's id, also after a redrive: who reads a topic has it only once."""
+        return str(call.delivery)
+
     def split(self, content: Content, /) -> Sequence[Content]:
         """The whole: half an event is none. Raises Rejected for anything but an event."""
         _require_event(content)
@@ -103,7 +107,7 @@ class KafkaTopic:
         body, _, trace = call.content.text.partition("\n")
         event = cloudevents.from_json(msgspec.json.decode(body))
         key = event.attributes.get(_PARTITION_KEY) or event.attributes.get("subject") or event.attributes["source"]
-        headers = [(DELIVERY, str(call.delivery).encode())]
+        headers = [(DELIVERY, self.key(call).encode())]
         if trace:
             headers.append(("traceparent", trace.encode()))
         return Outgoing(self._config.topic, key.encode(), *self._form(event, body.encode(), headers))

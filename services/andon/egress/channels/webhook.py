@@ -152,10 +152,6 @@ class Webhook:
         def lines(self) -> int:
             return 1
 
-        def repeats_are_known(self) -> bool:
-            """Whether the other side can tell a repeat: the id is the delivery's."""
-            return True
-
     specimen: ClassVar = ChannelSpecimen(
         options={"url": f"{BASE}/hook", "secrets": [REFERENCE], "allow": ["127.0.0.1"], "body": "template"},
         kinds=dict.fromkeys(TYPES, BYTES),
@@ -179,6 +175,10 @@ class Webhook:
     def __repr__(self) -> str:
         return f"Webhook({self._config.limit_domain()!r})"
 
+    def key(self, call: Call, /) -> str:
+        """The `webhook-id`."""
+        return str(call.key)
+
     def split(self, content: Content, /) -> Sequence[Content]:
         """The whole. Raises Rejected for another kind, and for what is longer than any template renders."""
         self._require(content)
@@ -195,7 +195,7 @@ class Webhook:
             headers |= {name: self._value(value, secrets) for name, value in self._config.headers.items()}
             keys = [one.get_secret_value() for reference in self._config.secrets for one in reference.values()]
             secrets += keys
-            headers |= webhooks.headers(keys, str(call.delivery), int(self._clock.now()), body)
+            headers |= webhooks.headers(keys, self.key(call), int(self._clock.now()), body)
         except (SecretMissing, webhooks.NoSecret) as missing:
             raise Retryable(Reason.NOT_SENT, str(missing)) from None
         reply = await self._way().request("POST", url, body=body, headers=headers, deadline=call.deadline)

@@ -6,50 +6,41 @@ The reply's errcode decides, never the HTTP status: the vendor answers its own r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
-from urllib.parse import quote, urlsplit
+from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
 
 import msgspec
 from pydantic import Field, field_validator
 
-from andon.config.secrets import SecretMissing, SecretRef
+from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import Failure, Rejected
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
+from andon.egress.robots import JSON, OTHER, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)
 BYTES = {"text": 2048, "markdown": 4096}
 THROTTLED_SECONDS = 60.0
-_JSON = {"Content-Type": "application/json"}
-_ERRMSG = 160
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _encode = msgspec.json.Encoder().encode
 
 
-class _Meaning(NamedTuple):
-    retry: bool
-    reason: Reason
-    after: float | None = None
-
-
 _MEANING = {
-    -1: _Meaning(True, Reason.BUSY),
-    45033: _Meaning(True, Reason.BUSY),
-    45009: _Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS),
-    93000: _Meaning(False, Reason.CREDENTIALS),  # unknown key, or the robot was removed
-    93004: _Meaning(False, Reason.GONE),  # the robot is disabled
-    93008: _Meaning(False, Reason.GONE),  # the robot is not in the group
-    44004: _Meaning(False, Reason.EMPTY),
-    45002: _Meaning(False, Reason.TOO_LONG),
+    -1: Meaning(True, Reason.BUSY),
+    45033: Meaning(True, Reason.BUSY),
+    45009: Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS),
+    93000: Meaning(False, Reason.CREDENTIALS),  # unknown key, or the robot was removed
+    93004: Meaning(False, Reason.GONE),  # the robot is disabled
+    93008: Meaning(False, Reason.GONE),  # the robot is not in the group
+    44004: Meaning(False, Reason.EMPTY),
+    45002: Meaning(False, Reason.TOO_LONG),
 }
-_OTHER = _Meaning(False, Reason.REJECTED)
-_TOO_LONG = _Meaning(False, Reason.TOO_LONG)
+_TOO_LONG = Meaning(False, Reason.TOO_LONG)
 
 
 class _Answer(msgspec.Struct):
@@ -71,7 +62,7 @@ class WecomRobot:
         for a private deployment whose limit differs."""
 
         keys: Annotated[tuple[SecretRef, ...], Field(min_length=1)]
-        base_url: str = "https://qyapi.weixin.qq.com"
+        base_url: BaseUrl = "https://qyapi.weixin.qq.com"
         limit: Rate = LIMIT
 
         @field_validator("keys")
@@ -80,15 +71,6 @@ class WecomRobot:
             if len(set(keys)) < len(keys):
                 raise ValueError("the same key stands twice; each robot has its own limit and its own key")
             return keys
-
-        @field_validator("base_url")
-        @classmethod
-        def _safe(cls, url: str) -> str:
-            parts = urlsplit(url)
-            plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
-            if not parts.hostname or parts.query or not (plain or parts.scheme == "https"):
-                raise ValueError("write https://host; plain http would show the key to the network")
-            return url.rstrip("/")
 
         def limit_domain(self) -> str:
             """The pool of robots, by the references of their keys."""
@@ -133,14 +115,11 @@ class WecomRobot:
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""
         _limit(call.content)
-        try:
-            key = self._keys[call.line].reveal()
-        except SecretMissing as missing:
-            raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        key = revealed(self._keys[call.line])
         kind = call.content.kind
         body = _encode({"msgtype": kind, kind: {"content": call.content.text}})
         address = self._address + quote(key, safe="")
-        reply = await self._wire.request("POST", address, body=body, headers=_JSON, deadline=call.deadline)
+        reply = await self._wire.request("POST", address, body=body, headers=JSON, deadline=call.deadline)
         failure = _judge(reply, key)
         if failure:
             raise failure
@@ -162,30 +141,10 @@ def _judge(reply: Reply, key: str) -> Failure | None:
     try:
         answer = _decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _foreign(reply)
+        return foreign(reply, THROTTLED_SECONDS)
     if answer.errcode == 0:
-        return None if reply.status == 200 else _foreign(reply)
-    errmsg = str(answer.errmsg)
-    meaning = _MEANING.get(answer.errcode, _OTHER)
-    if not meaning.retry and "max length" in errmsg:
+        return None if reply.status == 200 else foreign(reply, THROTTLED_SECONDS)
+    meaning = _MEANING.get(answer.errcode, OTHER)
+    if not meaning.retry and "max length" in str(answer.errmsg):
         meaning = _TOO_LONG  # 40058 today; servers of 2019 said 93000 to it
-    shown = errmsg.replace(key, "***").replace(quote(key, safe=""), "***")[:_ERRMSG]
-    detail = f"errcode {answer.errcode}: {shown}"
-    if not meaning.retry:
-        return Rejected(meaning.reason, detail)
-    return Retryable(meaning.reason, detail, after=meaning.after)
-
-
-def _foreign(reply: Reply) -> Retryable:
-    """An answer that is not the vendor's: a proxy, a gateway or a login page stands between.
-
-    A 3xx or 4xx turned the request away, so nothing happened; after anything else the vendor may have had it.
-    """
-    detail = f"HTTP {reply.status} without an errcode"
-    if reply.status == 429:
-        after = reply.headers.get("retry-after", "")
-        return Retryable(Reason.THROTTLED, detail, after=float(after) if after.isdecimal() else THROTTLED_SECONDS)
-    if 300 <= reply.status < 500:
-        return Retryable(Reason.BAD_REPLY, detail)
-    reason = Reason.SERVER_ERROR if reply.status >= 500 else Reason.BAD_REPLY
-    return Retryable(reason, detail, ambiguous=True)
+    return meaning.failure(detail(answer.errcode, answer.errmsg, key))

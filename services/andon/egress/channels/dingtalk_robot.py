@@ -1,0 +1,274 @@
+"""The DingTalk custom robot (钉钉自定义机器人): a signed webhook that posts into one group.
+
+https://open.dingtalk.com/document/robots/custom-robot-access
+
+The reply's errcode decides, never the HTTP status: the vendor answers its own refusals with HTTP 200.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+from pydantic import Field, field_validator
+
+from andon.config.secrets import SecretRef
+from andon.config.settings import Section
+from andon.config.units import Rate
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Receipt, Reply
+from andon.core.reason import Reason
+from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
+from andon.core.text import split_bytes
+from andon.egress.robots import JSON, OTHER, BaseUrl, Called, Meaning, called, detail, foreign, revealed
+
+# The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
+LIMIT = Limit(20, 62.0)
+BODY = 20_000
+# Of the body's 20,000 bytes the rest is for the title, the signature's neighbours and fifty people called by name.
+BYTES = {"text": 17_000, "markdown": 17_000}
+PEOPLE = 50
+THROTTLED_SECONDS = 600.0
+_BUSY_SECONDS = 60.0
+_TITLE = 60
+_IP_THROTTLED = 1111
+_OLD_AUTH = 88
+_SECURITY = 310000
+_MARKUP = re.compile(r"^[#>\-\s]+|[*`_~]|!?\[([^\]]*)\]\([^)]*\)")
+_encode = msgspec.json.Encoder().encode
+
+
+_THROTTLED = Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS)
+_NO_TOKEN = Meaning(False, Reason.CREDENTIALS, advice="take the robot's token anew from the group's settings")
+_GONE = Meaning(False, Reason.GONE, advice="the robot was stopped, or taken out of the group")
+_MEANING = {
+    -1: Meaning(True, Reason.BUSY),
+    # The documents, logs and the real server each say another code to a robot that was called too often.
+    410100: _THROTTLED,
+    130101: _THROTTLED,
+    660026: _THROTTLED,
+    300001: _NO_TOKEN,
+    300005: _NO_TOKEN,
+    400101: _NO_TOKEN,
+    400013: _GONE,
+    400102: _GONE,
+    400106: _GONE,
+    460101: Meaning(False, Reason.TOO_LONG),
+}
+# All of them are errcode 310000; only the text tells them apart.
+_SECURITY_MEANING = (
+    ("keyword", Meaning(False, Reason.REJECTED, advice="the template must say one of the robot's keywords")),
+    ("timestamp", Meaning(True, Reason.CREDENTIALS, advice="this machine's clock is wrong by more than an hour")),
+    ("sign", Meaning(False, Reason.CREDENTIALS, advice="`secret` is not the robot's")),
+    ("whitelist", Meaning(False, Reason.CREDENTIALS, advice="enter this address in the robot's list of addresses")),
+)
+_REFUSED = Meaning(False, Reason.CREDENTIALS)
+# The gateway before the old interface has codes of its own for an address that calls too often.
+_GATEWAY_LIMITS = range(90_001, 90_019)
+
+
+class _Answer(msgspec.Struct):
+    errcode: int | str | None = None
+    errmsg: Any = ""
+    sub_code: Any = ""
+    sub_msg: Any = ""
+    status: Any = None
+    wait: Any = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class _Access(NamedTuple):
+    token: str
+    secret: str | None
+
+
+class Robot(Section):
+    """A robot of the group."""
+
+    token: SecretRef
+    """The `access_token` of its webhook address."""
+    secret: SecretRef | None = None
+    """Its signing secret (SEC…), when signatures are switched on."""
+
+
+class DingtalkRobot:
+    """One group's robot, or several robots of the same group as equal lines.
+
+    `send` makes one POST. Accepted means errcode 0 under HTTP 200: the vendor has no receipts. It knows a repeated call
+    by `msgUuid`, so what is unknown is sent again.
+    """
+
+    class Config(Section):
+        """`limit` replaces 20 calls a minute and robot; set it only for a private deployment whose limit differs."""
+
+        robots: Annotated[tuple[Robot, ...], Field(min_length=1)]
+        """Robots of the same group; several share the load."""
+        base_url: BaseUrl = "https://oapi.dingtalk.com"
+        limit: Rate = LIMIT
+
+        @field_validator("robots")
+        @classmethod
+        def _distinct(cls, robots: tuple[Robot, ...]) -> tuple[Robot, ...]:
+            if len({robot.token for robot in robots}) < len(robots):
+                raise ValueError("the same token stands twice; each robot has its own limit and its own token")
+            return robots
+
+        def limit_domain(self) -> str:
+            """The pool of robots, by the references of their tokens."""
+            return "dingtalk_robot:" + ",".join(sorted(robot.token.reference for robot in self.robots))
+
+        def limits(self) -> tuple[Limit, ...]:
+            return (self.limit,)
+
+        def lines(self) -> int:
+            return len(self.robots)
+
+    specimen: ClassVar = ChannelSpecimen(
+        options={"robots": [{"token": REFERENCE, "secret": REFERENCE}], "base_url": BASE},
+        kinds=BYTES,
+        accepted=b'{"errcode":0,"errmsg":"ok"}',
+        refused=(
+            b'{"errcode":310000,"errmsg":"sign not match"}',
+            b'{"errcode":310000,"errmsg":"keywords not in content"}',
+            b'{"errcode":310000,"errmsg":"ip 1.2.3.4 not in whitelist"}',
+            b'{"errcode":300005,"errmsg":"token is not exist"}',
+            b'{"errcode":"400102","errmsg":"robot stopped"}',
+            b'{"errcode":88,"sub_code":"40014","sub_msg":"invalid access_token"}',
+        ),
+        throttled=(
+            b'{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}',
+            b'{"errcode":410100,"errmsg":"send too fast"}',
+            b'{"errcode":660026,"errmsg":"sending too many messages per minute"}',
+            b'{"errcode":-1,"errmsg":"system busy"}',
+            b'{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"0"}',
+        ),
+    )
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._robots = config.robots
+        self._address = f"{config.base_url}/robot/send?"
+        self._wire = context.wire
+        self._clock = context.clock
+
+    def __repr__(self) -> str:
+        return f"DingtalkRobot({', '.join(robot.token.reference for robot in self._robots)})"
+
+    @staticmethod
+    def unfit(to: Sequence[str]) -> str:
+        """What is wrong with a receiver's `to`, "" when nothing is."""
+        people = len(set(to) - {"all", "@all"})
+        return f"{people} people; a DingTalk robot calls {PEOPLE} by name at most" if people > PEOPLE else ""
+
+    def key(self, call: Call, /) -> str:
+        """The `msgUuid`."""
+        return str(call.key)
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        """Parts that leave room for the rest of a body of 20,000 bytes. Raises Rejected for another kind."""
+        parts = split_bytes(content.text, _limit(content), in_json=True)
+        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""
+        _limit(call.content)
+        body = _encode(_said(call, self.key(call)))
+        if len(body) > BODY:
+            raise Rejected(Reason.TOO_LONG, f"{len(body):,} bytes; DingTalk takes {BODY:,}: shorten it, or call fewer")
+        robot = self._robots[call.line]
+        access = _Access(revealed(robot.token), revealed(robot.secret) if robot.secret else None)
+        address = self._address + urlencode(_query(access, self._clock.now()))
+        reply = await self._wire.request("POST", address, body=body, headers=JSON, deadline=call.deadline)
+        failure = _judge(reply, access)
+        if failure:
+            raise failure
+        return [Receipt(recipient) for recipient in call.recipients]
+
+    async def close(self) -> None:
+        """Nothing to release: the wire belongs to the service."""
+
+
+def signature(secret: str, milliseconds: int) -> str:
+    """The robot's signature of a time, not yet encoded for an address."""
+    said = f"{milliseconds}\n{secret}".encode()
+    return base64.b64encode(hmac.new(secret.encode(), said, hashlib.sha256).digest()).decode()
+
+
+def _query(access: _Access, now: float) -> dict[str, str]:
+    query = {"access_token": access.token}
+    if access.secret is not None:
+        milliseconds = int(now * 1000)
+        query |= {"timestamp": str(milliseconds), "sign": signature(access.secret, milliseconds)}
+    return query
+
+
+def _limit(content: Content) -> int:
+    limit = BYTES.get(content.kind)
+    if limit is None:
+        raise Rejected(Reason.REJECTED, f"a DingTalk robot takes text or markdown, not {content.kind}")
+    return limit
+
+
+def _said(call: Call, key: str) -> dict[str, Any]:
+    """The body. Whom it calls by name must also stand in the text, or nobody is called."""
+    names, kind, text = called(call), call.content.kind, call.content.text
+    body: dict[str, Any] = {"msgtype": kind, "msgUuid": key}
+    if names != Called():
+        body["at"] = {"atMobiles": names.mobiles, "atUserIds": names.users, "isAtAll": names.everybody}
+        missing = [f"@{name}" for name in names.people if f"@{name}" not in text]
+        text = "\n\n".join([text, " ".join(missing)]) if missing else text
+    body[kind] = {"content": text} if kind == "text" else {"title": _title(text), "text": text}
+    return body
+
+
+def _title(text: str) -> str:
+    """What the list of chats shows of a markdown notice: its first line without markup."""
+    first = next((line for line in text.splitlines() if line.strip()), text)
+    return (_MARKUP.sub(r"\1", first).strip() or first)[:_TITLE]
+
+
+def _judge(reply: Reply, access: _Access) -> Failure | None:
+    """What went wrong, or None."""
+    try:
+        answer = _decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return foreign(reply, _BUSY_SECONDS)
+    code = _number(answer.errcode)
+    if code is None:
+        return _of_gateway(answer) or foreign(reply, _BUSY_SECONDS)
+    if code == 0:
+        return None if reply.status == 200 else foreign(reply, _BUSY_SECONDS)
+    secrets = [secret for secret in access if secret]
+    if code == _OLD_AUTH:
+        limited = _number(answer.sub_code) in _GATEWAY_LIMITS
+        meaning = Meaning(True, Reason.THROTTLED, _BUSY_SECONDS) if limited else _REFUSED
+        return meaning.failure(detail(code, f"{answer.sub_code} {answer.sub_msg}", *secrets))
+    meaning = _security(str(answer.errmsg)) if code == _SECURITY else _MEANING.get(code, OTHER)
+    return meaning.failure(detail(code, answer.errmsg, *secrets))
+
+
+def _security(text: str) -> Meaning:
+    return next((meaning for word, meaning in _SECURITY_MEANING if word in text), _REFUSED)
+
+
+def _of_gateway(answer: _Answer) -> Retryable | None:
+    """What an address hears that calls too often: {"status": 1111, "wait": 5, …}, seconds and no errcode."""
+    if answer.status != _IP_THROTTLED:
+        return None
+    wait = _number(answer.wait)
+    return Retryable(Reason.THROTTLED, "the gateway limits this address", after=float(wait or _BUSY_SECONDS))
+
+
+def _number(code: Any) -> int | None:
+    """A code as a number; the vendor's pages also show it as text."""
+    if isinstance(code, str) and code.removeprefix("-").isdecimal():
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
