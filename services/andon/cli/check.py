@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -43,17 +42,21 @@ def checked(path: Path, registry: Registry | None = None) -> Loaded:
     loaded = load(path, registry or Registry())
     if loaded.draft is None:
         return loaded
-    more = [loaded.mistake(path, text) for path, text in _of_services(loaded.draft, loaded.files)]
+    more = [loaded.mistake(path, text) for path, text in _of_services(loaded, loaded.draft, registry or Registry())]
     return replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *more})))
 
 
-def _of_services(settings: Settings, files: Mapping[str, str]) -> list[tuple[Way, str]]:
+def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list[tuple[Way, str]]:
     """What each service says of its own part: matchers, times and keys; templates. Only `cli` may import them all."""
-    from andon.egress import render
+    from andon.egress import mistakes as egress
     from andon.enrichment import mistakes as enrichment
     from andon.routing import mistakes as routing
 
-    return [*enrichment.check(settings), *routing.check(settings), *render.check(settings, files)]
+    return [
+        *enrichment.check(settings),
+        *routing.check(settings),
+        *egress.check(settings, loaded.files, registry, loaded.directory),
+    ]
 
 
 def _answer(loaded: Loaded) -> dict[str, Any]:

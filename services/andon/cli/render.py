@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from socket import socket
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from andon.config.published import Published
     from andon.core.delivery import Delivery
     from andon.core.event import Event
-    from andon.core.ports import Reply
+    from andon.core.ports import Reply, Way
     from andon.egress.receivers import Receivers
 
 
@@ -100,6 +101,21 @@ class _NoWire:
     ) -> Reply:
         raise AssertionError("a preview sends nothing")
 
+    async def connect(self, _host: str, _port: int, /, *, deadline: float = 15.0) -> socket:
+        raise AssertionError("a preview sends nothing")
+
+    @property
+    def way(self) -> Way:
+        from andon.core.ports import Way
+
+        return Way()
+
+    def apart(self, _way: Way, /) -> Self:
+        return self
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
 
 class _Preview:
     """Routes and renders with the parts the services use. Secrets are not looked at."""
@@ -146,6 +162,7 @@ class _Preview:
 
     def _shown(self, delivery: Delivery, digest: Any, repeat: bool) -> dict[str, Any]:
         from andon.core.failure import Rejected
+        from andon.egress.desk import parts
 
         served = self._receivers[delivery.receiver]
         told: dict[str, Any] = {"channel": served.policy.channel, "kind": served.kind}
@@ -157,10 +174,10 @@ class _Preview:
                 rendered = self._receivers.renderer.render(delivery, served.kind, served.template, digest, repeat)
                 content = rendered.content
                 told |= {"template": rendered.file, "missing": rendered.missing}
-            parts = served.channel.split(content)
+            sent = parts(served, content, marked=repeat and not served.events)
         except Rejected as rejected:
             return told | {"parked": rejected.reason, "detail": rejected.detail}
-        shown = [{"kind": part.kind, "bytes": len(part.text.encode()), "text": part.text} for part in parts]
+        shown = [{"kind": part.kind, "bytes": len(part.text.encode()), "text": part.text} for part in sent]
         return told | {"parts": shown}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path, hint
 from andon.config.shapes import Found
-from andon.config.templates import candidates, name_of
+from andon.config.templates import candidates, name_of, structured
 
 BUILT_IN_TEMPLATE = "plain"
 
@@ -89,7 +89,7 @@ def template_mistakes(data: Any, files: Collection[str]) -> Iterator[Found]:
         kind = entries(channels, channel).get("kind") if isinstance(channel, str) else None
         if not isinstance(template, str) or not isinstance(kind, str) or template == BUILT_IN_TEMPLATE:
             continue
-        if not any(file in files for file in candidates(template, kind)):
+        if not any(file in files for file in candidates(template, kind)) and not structured(template, kind, files):
             known = {BUILT_IN_TEMPLATE} | {name_of(file, kind) for file in files}
             wanted = f"{template}.{kind}.j2 or {template}.j2"
             yield Found(path, f"there is no template `{template}` ({wanted}){hint(template, known)}")

@@ -29,6 +29,7 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     secret. `kinds` maps every content kind the channel takes to the vendor's limit in UTF-8 bytes of one part.
     `accepted` is the body of a good answer; under HTTP 200, every body of `refused` means that nobody will see the
     notice and every body of `throttled` that it may be tried later.
+    `structured` shows the JSON of each structured kind that needs no file.
 
     `secret` is what the reference leads to, for a channel that takes no other form. `by_status` is for a channel to
     systems without a word of their own, where any 2xx is a good answer: there the laws about bodies have no object.
@@ -40,6 +41,7 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     accepted: bytes
     refused: tuple[bytes, ...]
     throttled: tuple[bytes, ...]
+    structured: Mapping[str, str] = {}
     secret: str = SECRET
     by_status: bool = False
     whole: bool = False

@@ -139,7 +139,7 @@ class StandIn:
         self._record = record
         self._file: int | None = None
         self._port = port
-        self._server = http.Server(self._answer, body_cap=8 << 20)
+        self._server = http.Server(self._answer, body_cap=32 << 20)
         self.url = ""
 
     def account(self, request: http.Request) -> str | None:

@@ -20,11 +20,13 @@ import msgspec
 
 from andon.dev import http, standin
 from andon.dev.standin import Fault, Refusal, Shown, StandIn, Window
-from andon.dev.wecom_rules import checked
+from andon.dev.wecom_rules import checked, upload
 
 __all__ = ["Fault", "WecomStandIn"]
 
 _SEND = "/cgi-bin/webhook/send"
+_UPLOAD = "/cgi-bin/webhook/upload_media"
+_KEPT_S = 3 * 86_400.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,12 +48,16 @@ class WecomStandIn(StandIn):
         super().__init__(keys, record=record, port=port, now=now)
         self._windows = {key: Window(limit, period) for key in self.counts}
         # Nearly every call has one of these targets to the byte; the others are parsed.
-        self._targets = {f"{_SEND}?key={quote(key)}".encode(): (_SEND, key) for key in self.counts}
+        self._targets = {f"{_SEND}?key={quote(key)}".encode(): (_SEND, key, "") for key in self.counts}
+        self.media: dict[tuple[str, str, str], tuple[str, float]] = {}
+        """Name and time of every upload, by key, kind and media_id."""
 
     def account(self, request: http.Request) -> str | None:
-        path, key = self._targets.get(request.target) or _parsed(request.target)
-        if path != _SEND:
+        path, key, _ = self._targets.get(request.target) or _parsed(request.target)
+        if path not in (_SEND, _UPLOAD):
             return None
+        if path == _UPLOAD and not request.body:
+            raise Refusal(44001, "empty media data")  # said before the key is looked at
         if request.method != b"POST":
             raise Refusal(43002, "require POST method")
         if key not in self.counts:
@@ -59,9 +65,23 @@ class WecomStandIn(StandIn):
         return key
 
     def shown(self, account: str, request: http.Request, now: float) -> Shown | bytes:
+        path, _, kind = self._targets.get(request.target) or _parsed(request.target)
+        if path == _UPLOAD:
+            return self._uploaded(account, kind, request.body, now)
         if not self._windows[account].admits(now):
             raise Refusal(45009, "api freq out of limit")
-        return checked(request.body)
+        return checked(request.body, lambda media_id, kind: self._name(account, kind, media_id, now))
+
+    def _uploaded(self, key: str, kind: str, body: bytes, now: float) -> bytes:
+        name = upload(body, kind)
+        media_id = f"media-{len(self.media) + 1}"
+        self.media[key, kind, media_id] = (name, now)
+        answer = {"errcode": 0, "errmsg": "ok", "type": kind, "media_id": media_id, "created_at": str(int(now))}
+        return http.response(_encode(answer), standin.JSON)
+
+    def _name(self, key: str, kind: str, media_id: str, now: float) -> str | None:
+        name, at = self.media.get((key, kind, media_id), ("", 0.0))
+        return name if name and now - at < _KEPT_S else None
 
     def refused(self, errcode: int, errmsg: str) -> bytes:
         hint = f"{errmsg}, hint: [1732240000000000001], from ip: 127.0.0.1, more info at "
@@ -69,13 +89,14 @@ class WecomStandIn(StandIn):
         return http.response(_encode({"errcode": errcode, "errmsg": hint + link}), standin.JSON)
 
 
-def _parsed(target: bytes) -> tuple[str, str]:
-    """Path and key of a request's target; both are empty when it is none."""
+def _parsed(target: bytes) -> tuple[str, str, str]:
+    """Path, key and type of a request's target; all are empty when it is none."""
     try:
         parts = urlsplit(target.decode())
     except ValueError:
-        return "", ""
-    return unquote(parts.path), parse_qs(parts.query).get("key", [""])[0]
+        return "", "", ""
+    query = parse_qs(parts.query)
+    return unquote(parts.path), query.get("key", [""])[0], query.get("type", [""])[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

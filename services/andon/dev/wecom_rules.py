@@ -2,35 +2,114 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
-from andon.dev.standin import Refusal, Shown
+from andon.dev.shapes import Check, Wrong, by, fields, hidden, items, number, one_of, text, url
+from andon.dev.standin import Refusal, Shown, json_of
 
 _BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 _OPTIONAL = {"text": {"mentioned_list", "mentioned_mobile_list"}}
-_ELSEWHERE = {"image", "news", "file", "voice", "template_card"}
-_USER = re.compile(r"[\w@.\-]{1,64}")
-_decode = msgspec.json.Decoder().decode
+_USER = re.compile(r"[\w@.\-+]{1,64}")
+_IMAGE = 2 << 20
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_ARTICLES = 8
+
+Media = Callable[[str, str], str | None]
+"""The name of an uploaded file, by its media_id and its kind; None when the vendor has no such file."""
 
 
-def checked(body: bytes) -> Shown:
+def _typed(needs: Mapping[Any, str]) -> Check:
+    def rule(value: Any, where: str) -> list[str]:
+        key = needs.get(value.get("type"))
+        if key and key not in value:
+            raise Wrong(f"{where}.{key}", "is missing")
+        return []
+
+    return rule
+
+
+_LINK: dict[str, Check] = {"url": url, "appid": hidden, "pagepath": hidden}
+_LINKED: dict[str, Check] = {"type": one_of(0, 1, 2), **_LINK}
+_OPENS = _typed({1: "url", 2: "appid"})
+_TITLE = fields({}, {"title": text, "desc": text})
+_COMMON: dict[str, Check] = {
+    "source": fields({}, {"icon_url": url, "desc": text, "desc_color": one_of(0, 1, 2, 3)}),
+    "quote_area": fields({}, {**_LINKED, "title": text, "quote_text": text}, _OPENS),
+    "horizontal_content_list": items(
+        fields(
+            {"keyname": text},
+            {"value": text, "type": one_of(0, 1, 2, 3), "url": url, "media_id": hidden, "userid": hidden},
+            _typed({1: "url", 2: "media_id", 3: "userid"}),
+        ),
+        0,
+        6,
+    ),
+    "jump_list": items(fields({"title": text}, _LINKED, _OPENS), 0, 3),
+    "card_action": fields({"type": one_of(1, 2)}, _LINK, _OPENS),
+}
+
+
+def _has_words(value: Any, where: str) -> list[str]:
+    if "title" not in value.get("main_title", {}) and "sub_title_text" not in value:
+        raise Wrong(f"{where}.main_title.title", "or sub_title_text is missing")
+    if "card_action" not in value:
+        raise Wrong(f"{where}.card_action", "is missing")
+    return []
+
+
+def _has_action(value: Any, where: str) -> list[str]:
+    if "card_action" not in value:
+        raise Wrong(f"{where}.card_action", "is missing")
+    return []
+
+
+_CARDS: dict[str, Check] = {
+    "text_notice": fields(
+        {"card_type": hidden},
+        {**_COMMON, "main_title": _TITLE, "emphasis_content": _TITLE, "sub_title_text": text},
+        _has_words,
+    ),
+    "news_notice": fields(
+        {
+            "card_type": hidden,
+            "main_title": fields({"title": text}, {"desc": text}),
+            "card_image": fields({"url": url}, {"aspect_ratio": number(1.3, 2.25)}),
+        },
+        {
+            **_COMMON,
+            "image_text_area": fields({"image_url": url}, {**_LINKED, "title": text, "desc": text}, _OPENS),
+            "vertical_content_list": items(fields({"title": text}, {"desc": text}), 0, 4),
+        },
+        _has_action,
+    ),
+}
+_ARTICLE = fields({"title": text, "url": url}, {"description": text, "picurl": url})
+
+
+def checked(body: bytes, media: Media) -> Shown:
     """What people see of a request body. Raises Refusal with the errcode the vendor uses."""
-    try:
-        value = _decode(body)
-    except msgspec.DecodeError:
-        raise Refusal(40058, "invalid Request Parameter Warning: wrong json format.") from None
-    if not isinstance(value, dict):
-        raise Refusal(40058, "invalid Request Parameter")
+    value = json_of(body, 40058, "invalid Request Parameter Warning: wrong json format.")
     msgtype = value.get("msgtype")
-    if not isinstance(msgtype, str) or msgtype not in _BYTES:
-        known = isinstance(msgtype, str) and msgtype in _ELSEWHERE
-        raise Refusal(40008, "not spoken by this stand-in" if known else "invalid message type")
+    if not isinstance(msgtype, str) or not (msgtype in _BYTES or msgtype in _OTHERS):
+        raise Refusal(40008, "invalid message type")
     part = value.get(msgtype)
     if not isinstance(part, dict) or set(value) != {"msgtype", msgtype}:
         raise Refusal(40063, f"some parameters are empty or unknown: {msgtype}")
+    if msgtype in _BYTES:
+        return _words(msgtype, part)
+    try:
+        return Shown(msgtype, "\n".join(_OTHERS[msgtype](part, msgtype, media)))
+    except Wrong as wrong:
+        code = 45034 if "scheme" in wrong.what else 40058
+        raise Refusal(code, f"invalid Request Parameter: {wrong.where} {wrong.what}") from None
+
+
+def _words(msgtype: str, part: dict[str, Any]) -> Shown:
     content = part.get("content")
     if not isinstance(content, str) or not content.strip():
         raise Refusal(44004, f"empty content: {msgtype}.content")
@@ -38,8 +117,8 @@ def checked(body: bytes) -> Shown:
     for name in sorted(set(part) - {"content"}):
         called += _people(msgtype, name, part[name])
     if len(content.encode()) > _BYTES[msgtype]:
-        text = f"{msgtype}.content exceed max length {_BYTES[msgtype]}. Invalid input invalid Request Parameter"
-        raise Refusal(40058, text)
+        said = f"{msgtype}.content exceed max length {_BYTES[msgtype]}. Invalid input invalid Request Parameter"
+        raise Refusal(40058, said)
     return Shown(msgtype, content, tuple(called))
 
 
@@ -49,3 +128,60 @@ def _people(msgtype: str, name: str, people: Any) -> list[str]:
     if not isinstance(people, list) or not all(isinstance(one, str) and _USER.fullmatch(one) for one in people):
         raise Refusal(40058, f"invalid Request Parameter: {msgtype}.{name}")
     return people
+
+
+def _news(part: dict[str, Any], where: str, _media: Media) -> list[str]:
+    articles = part.get("articles")
+    if isinstance(articles, list) and len(articles) > _ARTICLES:
+        raise Refusal(45008, "articles exceed max count 8")
+    return fields({"articles": items(_ARTICLE, 1, _ARTICLES)})(part, where)
+
+
+def _card(part: dict[str, Any], where: str, _media: Media) -> list[str]:
+    return by("card_type", _CARDS)(part, where)
+
+
+def _image(part: dict[str, Any], where: str, _media: Media) -> list[str]:
+    fields({"base64": hidden, "md5": hidden})(part, where)
+    try:
+        raw = base64.b64decode(part["base64"], validate=True)
+    except binascii.Error:
+        raise Wrong(f"{where}.base64", "is not base64") from None
+    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if digest != part["md5"]:
+        raise Wrong(f"{where}.md5", "is not of these bytes")
+    if len(raw) > _IMAGE or not raw.startswith(_PICTURES):
+        raise Wrong(where, "is no JPG or PNG of 2 MB at most")
+    return [digest]
+
+
+def _uploaded(part: dict[str, Any], where: str, media: Media) -> list[str]:
+    fields({"media_id": hidden})(part, where)
+    name = media(part["media_id"], where)
+    if name is None:
+        raise Refusal(40007, "invalid media_id")
+    return [name]
+
+
+_OTHERS = {"news": _news, "template_card": _card, "image": _image, "file": _uploaded, "voice": _uploaded}
+
+
+_DISPOSITION = re.compile(rb'Content-Disposition: form-data; name="media"; filename="([^"]+)"', re.IGNORECASE)
+_MOST = {"file": 20 << 20, "voice": 2 << 20}
+
+
+def upload(body: bytes, kind: str) -> str:
+    """The name of the file in the body of an upload. Raises Refusal."""
+    if kind not in _MOST:
+        raise Refusal(40004, "invalid media type")
+    boundary = body.partition(b"\r\n")[0]
+    head, blank, rest = body.partition(b"\r\n\r\n")
+    raw, end, _ = rest.rpartition(b"\r\n" + boundary + b"--")
+    found = _DISPOSITION.search(head)
+    if not boundary.startswith(b"--") or not blank or not end or found is None:
+        raise Refusal(44001, "empty media data")
+    if len(raw) <= 5 or len(raw) > _MOST[kind]:
+        raise Refusal(40006, "invalid media size")
+    if kind == "voice" and not raw.startswith(b"#!AMR"):
+        raise Refusal(40005, "invalid file type")
+    return found[1].decode()

@@ -142,12 +142,18 @@ class EgressWork:
             rendered = self.receivers.renderer.render(
                 delivery, receiver.kind, receiver.template, item.carried, repeat=item.marked
             )
-            return Sending(tuple(receiver.channel.split(rendered.content)))
+            return Sending(parts(receiver, rendered.content, marked=item.marked))
         sending = self._sendings.decode(item.parts)
         if not item.marked:
             return sending
-        again = receiver.channel.split(repeated(sending.parts[item.part]))
+        again = parts(receiver, sending.parts[item.part], marked=True)
         return Sending((*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :]), sending.failed)
+
+
+def parts(receiver: Served, content: Content, *, marked: bool) -> tuple[Content, ...]:
+    """The content as the channel wants it, with the mark of a possible repeat if wanted; a card is one part."""
+    wholes = repeated(content, receiver.structures) if marked else (content,)
+    return tuple(part for whole in wholes for part in receiver.channel.split(whole))
 
 
 def _outcome_id(item: Item) -> UUID:

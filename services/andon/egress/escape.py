@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_MENTION = re.compile(r"<(?=@)|@(?=all\b|所有人)", re.IGNORECASE)
+_MENTION = re.compile(r"<(?=@|/?at\b)|@(?=all\b|所有人)", re.IGNORECASE)
 _MARKUP = re.compile(
     r"<(?=[@/!A-Za-z])|@(?=all\b|所有人)|\*|`|~~|\](?=[(\[])|^[ \t]*(?:#+|>+|-{3,})", re.MULTILINE | re.IGNORECASE
 )
@@ -30,6 +30,11 @@ def plain(text: str) -> str:
 def markdown(text: str) -> str:
     """`text` without anything a chat tool takes for markup or for a mention of people."""
     return _MARKUP.sub(_widen, text)
+
+
+def markdown_v2(text: str) -> str:
+    """`text` as `markdown` has it, without anything that ends or begins a table's cell."""
+    return markdown(text).replace("|", "｜")
 
 
 def sendable(text: str) -> str:

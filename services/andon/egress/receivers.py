@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
+from andon.config.plugs import PlugUnusable
 from andon.config.published import Published
-from andon.config.settings import ChannelPlug, Receiver, proxy_of
+from andon.config.settings import ChannelPlug, Receiver, Settings, proxy_of
+from andon.config.templates import is_structured, parts_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
 from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KeyedChannel, Link, Wire
+from andon.core.specimen import ChannelSpecimen
 from andon.egress.render import Renderer
+from andon.egress.structure import Structure
 from andon.runtime.registry import Registry
 
 GROUP = "andon.channels"
@@ -21,13 +26,15 @@ _IN_FLIGHT = 32
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts."""
+    """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
+    `structures` are the channel's structured kinds."""
 
     channel: Channel
     kind: str
     template: str
     policy: QueuePolicy
     events: EventChannel | None = None
+    structures: Mapping[str, Structure] = {}
 
 
 class Receivers(Mapping[str, Served]):
@@ -37,9 +44,8 @@ class Receivers(Mapping[str, Served]):
         self, published: Published, registry: Registry, wire: Wire, clock: Clock, kafka: Link | None = None
     ) -> None:
         settings = published.settings
-        self.renderer = Renderer(
-            published.files, settings.templates.missing, settings.site.zone, settings.templates.mask
-        )
+        look, kinds = settings.templates, structures(settings, published.files, registry)
+        self.renderer = Renderer(published.files, look.missing, settings.site.zone, kinds, look.mask)
         self._channels: dict[str, Channel] = {}
         self._wires: list[Wire] = []
         self._served: dict[str, Served] = {}
@@ -60,6 +66,7 @@ class Receivers(Mapping[str, Served]):
                 receiver.template,
                 _of_events(policy) if events else policy,
                 events,
+                structures_of(type(channel)),
             )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
@@ -84,6 +91,31 @@ class Receivers(Mapping[str, Served]):
             await channel.close()
         for wire in self._wires:
             await wire.close()
+
+
+def structures(settings: Settings, files: Iterable[str], registry: Registry) -> dict[str, Mapping[str, Structure]]:
+    """The structured kinds of every kind of channel that is used or that a file is for."""
+    return {kind: structures_of(channel) for kind, channel in _used(settings, files, registry)}
+
+
+def taken(settings: Settings, registry: Registry) -> dict[str, frozenset[str]]:
+    """The kinds of content that every kind of channel in use takes, where it says so."""
+    used = [(kind, getattr(channel, "specimen", None)) for kind, channel in _used(settings, (), registry)]
+    return {kind: frozenset(shown.kinds) for kind, shown in used if isinstance(shown, ChannelSpecimen)}
+
+
+def _used(settings: Settings, files: Iterable[str], registry: Registry) -> Iterator[tuple[str, type]]:
+    """Classes of channels by kind. One that cannot be loaded is left out: whoever builds it says so."""
+    named = {parts_of(file)[1] for file in files if is_structured(file)} & set(registry.kinds(GROUP))
+    for kind in sorted({plug.kind for plug in settings.channels.values()} | named):
+        with suppress(PlugUnusable):
+            yield kind, registry.plug_in(GROUP, kind)
+
+
+def structures_of(channel: type) -> Mapping[str, Structure]:
+    """The structured kinds a channel declares."""
+    declared: Mapping[str, Structure] = getattr(channel, "structures", {})
+    return declared
 
 
 def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePolicy:

@@ -22,6 +22,9 @@ _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
 _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 
 
+_HARMLESS = {"text": escape.plain, "markdown": escape.markdown, "markdown_v2": escape.markdown_v2}
+
+
 class Tally:
     """What one render used: fields that were missing, and steps of `range`."""
 
@@ -33,7 +36,7 @@ class Tally:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Templates of one kind ("text", "markdown"); every value they show is made harmless for it.
+    """Templates of one kind ("text", "markdown", "markdown_v2"); every value they show is made harmless for it.
 
     A field that is not there, or is null, shows as `missing` and is counted; calculating with it gives a missing
     field again, comparing with it is false. `range` is limited over the whole render, so nested loops end. It does
@@ -51,7 +54,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tally: Tally,
         mask: Mask,
     ) -> None:
-        self._escaped = escape.markdown if kind == "markdown" else escape.plain
+        self._escaped = _HARMLESS[kind]
         self._mask = mask
         self._zone = zone
         self._tally = tally

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Content, KeyedChannel, Receipt
 from andon.core.reason import Reason
+from andon.egress.structure import Structure, needs_file, problems
 from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_refused
 from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
 
@@ -250,6 +251,21 @@ async def repeat_is_known_by_its_key(rig: ChannelRig) -> None:
         expect(keys[-1] in told, "the vendor is told the key")
     expect(keys[0] == keys[1], "two attempts at a part have one key")
     expect(len(set(keys)) == 3, "another part, or one a person wants sent again, has another key")
+
+
+@law
+async def card_is_sent_whole(rig: ChannelRig) -> None:
+    declared: Mapping[str, Structure] = getattr(rig.channel, "structures", {})
+    without_file = {kind for kind, structure in declared.items() if not needs_file(structure.shape)}
+    expect(set(rig.specimen.structured) == without_file, "the specimen shows every structured kind that needs no file")
+    for kind, text in rig.specimen.structured.items():
+        found = list(problems(declared[kind].shape, json.loads(text)))
+        expect(not found, f"the specimen of {kind} is one: {found}")
+        expect(tuple(rig.channel.split(Content(kind, text))) == (Content(kind, text),), f"a {kind} is never split")
+        result = await rig.send(rig.call(text, kind))
+        expect(not isinstance(result, Failure), f"a {kind} is sent: {result}")
+        said = _strings(rig.vendor.heard[-1].body)
+        expect(all(one in said for one in _leaves(json.loads(text))), f"everything in a {kind} is sent")
 
 
 @law

@@ -50,6 +50,19 @@ def test_parts_arrive_byte_for_byte(kind: str, said: str) -> None:
     assert scene(kind, play, limit=0, **({} if kind == "dingtalk" else {"burst": 0})) == whole
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_card_of_the_specimen_is_one_the_vendor_takes(kind: str) -> None:
+    async def play(place: Place) -> None:
+        channel = place.channel()
+        shown = type(channel).specimen.structured  # type: ignore[attr-defined]
+        for number, (content, text) in enumerate(shown.items()):
+            await channel.send(call(text, content, part=number))
+        assert [one.msgtype for one in place.standin.seen] == list(shown)
+        assert all("冲压机 7" in one.content or "停机" in one.content for one in place.standin.seen)
+
+    scene(kind, play)
+
+
 async def _refused(place: Place, **of: Any) -> Failure:
     with pytest.raises(Failure) as caught:
         await place.channel(**of).send(call())

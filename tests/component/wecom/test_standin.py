@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 import socket
@@ -30,6 +31,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(autouse=True)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROBOT_A", "a")
+    monkeypatch.setenv("ROBOT_B", "b")
     monkeypatch.setenv("ROBOT_X", "unknown")
 
 
@@ -102,6 +104,106 @@ def test_unknown_key_is_rejected_as_credentials() -> None:
     assert scene(play).reason is Reason.CREDENTIALS
 
 
+# Cards and files
+
+CARD = {"card_type": "text_notice", "main_title": {"title": "停机"}, "card_action": {"type": 1, "url": "https://x.cn"}}
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 100
+
+
+def in_folder(standin: WecomStandIn, wire: HttpWire, folder: Path, clock: ManualClock | None = None) -> WecomRobot:
+    place = context(wire, directory=folder, clock=clock)
+    return WecomRobot(WecomRobot.Config(keys=["env:ROBOT_A", "env:ROBOT_B"], base_url=standin.url), place)
+
+
+def test_cards_and_a_picture_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "plan.png").write_bytes(PICTURE)
+
+    async def play(standin: WecomStandIn, wire: HttpWire) -> list[tuple[str, str]]:
+        channel = in_folder(standin, wire, tmp_path)
+        for kind, text in WecomRobot.specimen.structured.items():
+            await channel.send(call(text, kind))
+        await channel.send(call('{"file":"plan.png"}', "image"))
+        await channel.send(call("|a|b|\n|-|-|\n|1|2|", "markdown_v2"))
+        return [(seen.msgtype, seen.content) for seen in standin.seen]
+
+    assert scene(play) == [
+        ("news", "停机\n冲压机 7"),
+        ("template_card", "停机\n冲压机 7"),
+        ("image", hashlib.md5(PICTURE).hexdigest()),
+        ("markdown_v2", "|a|b|\n|-|-|\n|1|2|"),
+    ]
+
+
+def test_file_is_uploaded_once_per_robot_and_again_when_it_has_changed_or_aged(tmp_path: Path) -> None:
+    file = tmp_path / "报表.pdf"
+    file.write_bytes(b"%PDF-1.7 first")
+    clock = ManualClock()
+
+    async def play(standin: WecomStandIn, wire: HttpWire) -> list[int]:
+        channel = in_folder(standin, wire, tmp_path, clock)
+        uploads = []
+
+        async def send(line: int = 0) -> None:
+            await channel.send(call('{"file":"报表.pdf"}', "file", line=line))
+            uploads.append(len(standin.media))
+
+        await send()
+        await send()
+        await send(line=1)
+        file.write_bytes(b"%PDF-1.7 second version")
+        await send()
+        clock.advance(3 * 86_400 - 1_800)
+        await send()
+        assert {one.content for one in standin.seen} == {"报表.pdf"}
+        return uploads
+
+    assert scene(play, now=clock.now) == [1, 1, 2, 3, 4]
+
+
+def test_file_the_vendor_lost_is_uploaded_again_at_the_next_attempt(tmp_path: Path) -> None:
+    (tmp_path / "a.amr").write_bytes(b"#!AMR\n12345")
+
+    async def play(standin: WecomStandIn, wire: HttpWire) -> Retryable:
+        channel = in_folder(standin, wire, tmp_path)
+        await channel.send(call('{"file":"a.amr"}', "voice"))
+        standin.media.clear()
+        with pytest.raises(Retryable) as caught:
+            await channel.send(call('{"file":"a.amr"}', "voice"))
+        await channel.send(call('{"file":"a.amr"}', "voice"))
+        assert len(standin.seen) == 2
+        return caught.value
+
+    error = scene(play)
+    assert (error.reason, error.ambiguous) == (Reason.CHANGED, False)
+
+
+def test_upload_that_breaks_off_is_never_ambiguous(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+
+    async def play(standin: WecomStandIn, wire: HttpWire) -> Retryable:
+        standin.fail(Fault("reset", times=1))
+        with pytest.raises(Retryable) as caught:
+            await in_folder(standin, wire, tmp_path).send(call('{"file":"a.pdf"}', "file"))
+        return caught.value
+
+    error = scene(play)
+    assert (error.reason, error.ambiguous) == (Reason.CONNECTION, False)
+
+
+def test_file_that_is_not_there_is_parked_with_what_to_do(tmp_path: Path) -> None:
+    async def play(standin: WecomStandIn, wire: HttpWire) -> list[Failure]:
+        found: list[Failure] = []
+        for kind in ("file", "image"):
+            with pytest.raises(Rejected) as caught:
+                await in_folder(standin, wire, tmp_path).send(call('{"file":"gone.png"}', kind))
+            found.append(caught.value)
+        return found
+
+    for error in scene(play):
+        assert "gone.png cannot be read" in error.detail
+        assert "beside andon.yaml" in error.detail
+
+
 FAULTS = [
     (Fault("reset"), Reason.CONNECTION, True),
     (Fault("close"), Reason.CONNECTION, True),
@@ -152,7 +254,22 @@ def test_fault_is_told_apart_and_the_next_call_works(fault: Fault, reason: Reaso
         ({"msgtype": "markdown", "markdown": {"content": "x", "mentioned_list": []}}, 40058),
         ({"msgtype": "text", "markdown": {"content": "x"}}, 40063),
         ({"msgtype": "text", "text": {"content": "x"}, "agentid": 1}, 40063),
-        ({"msgtype": "image", "image": {}}, 40008),
+        ({"msgtype": "image", "image": {}}, 40058),
+        ({"msgtype": "image", "image": {"base64": "eA==", "md5": "9dd4e461268c8034f5c8564e155c67a6"}}, 40058),
+        ({"msgtype": "image", "image": {"base64": "eA==", "md5": "0"}}, 40058),
+        ({"msgtype": "file", "file": {"media_id": "nobody's"}}, 40007),
+        ({"msgtype": "news", "news": {"articles": [{"title": "x", "url": "https://x.cn"}]}}, 0),
+        ({"msgtype": "news", "news": {"articles": [{"title": "x", "url": "https://x.cn"}] * 9}}, 45008),
+        ({"msgtype": "news", "news": {"articles": [{"title": "x", "url": "x.cn"}]}}, 45034),
+        ({"msgtype": "news", "news": {"articles": [{"title": "x"}]}}, 40058),
+        ({"msgtype": "template_card", "template_card": CARD}, 0),
+        ({"msgtype": "template_card", "template_card": {**CARD, "card_type": "button_interaction"}}, 40058),
+        ({"msgtype": "template_card", "template_card": {**CARD, "main_title": {"desc": "x"}}}, 40058),
+        ({"msgtype": "template_card", "template_card": {**CARD, "card_action": {"type": 0}}}, 40058),
+        ({"msgtype": "template_card", "template_card": {**CARD, "card_action": {"type": 2}}}, 40058),
+        ({"msgtype": "template_card", "template_card": {**CARD, "jump_list": [{"title": "x"}] * 4}}, 40058),
+        ({"msgtype": "template_card", "template_card": {**CARD, "card_type": "news_notice"}}, 40058),
+        ({"msgtype": "mpnews", "mpnews": {}}, 40008),
         ({"msgtype": ["text"]}, 40008),
         ({}, 40008),
         ([], 40058),

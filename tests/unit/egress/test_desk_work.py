@@ -336,6 +336,56 @@ def test_channel_is_told_which_part_it_sends_and_after_how_many_redrives(work: E
     assert calls[0].key != calls[1].key
 
 
+# ---- cards
+
+
+class Cards(Group):
+    """The same, of cards."""
+
+    async def request(
+        self, method: str, url: str, /, *, body: bytes = b"", headers: Mapping[str, str] | None = None, deadline: float
+    ) -> Reply:
+        said = json.loads(body)
+        self.seen.append(f"{said['msgtype']} {json.dumps(said[said['msgtype']], ensure_ascii=False)[:60]}")
+        return Reply(200, b'{"errcode":0,"errmsg":"ok"}', {})
+
+
+@pytest.mark.parametrize(("marked", "seen"), [(False, 'news {"articles": [{"title": "停机"'), (True, REPEAT)])
+def test_card_goes_out_whole_and_a_repeat_is_marked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, marked: bool, seen: str
+) -> None:
+    monkeypatch.setenv("ROBOT", "key")
+    (tmp_path / "plan.png").write_bytes(b"\x89PNG")
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "channels": {"robot": {"kind": "wecom_robot", "keys": ["env:ROBOT"]}},
+            "receivers": {
+                "l3-group": {"channel": "robot", "template": "fault"},
+                "plan": {"channel": "robot", "template": "plan"},
+            },
+            "route": {"receiver": "l3-group"},
+        }
+    )
+    files = {
+        "fault.wecom_robot.news.yaml": 'articles: [{title: "{{ data.text }}", url: "https://x.cn"}]',
+        "plan.wecom_robot.image.yaml": "file: plan.png",
+    }
+    wire = Cards()
+    published = Published(1, NOW, "test", str(tmp_path), settings, files)
+    work = EgressWork(Receivers(published, Registry(), wire, ManualClock()), Metrics())
+    one = item(work)
+    one.marked = marked
+    send(work, one)
+    assert len(wire.seen) == 1
+    assert seen in wire.seen[0]
+    plan = item(work, delivery(event(), receiver="plan"))
+    plan.marked = marked
+    send(work, plan)
+    kinds = [text.split()[0] for text in wire.seen[1:]]
+    assert kinds == (["text", "image"] if marked else ["image"])
+
+
 # ---- a channel of events
 
 

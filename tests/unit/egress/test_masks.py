@@ -69,7 +69,7 @@ def test_nothing_but_digits_is_ever_hidden(text: str) -> None:
 
 
 def shown_by(source: str, name: str = "fault.j2", **of: Any) -> str:
-    renderer = Renderer({name: source}, MARK, "UTC", ALL)
+    renderer = Renderer({name: source}, MARK, "UTC", mask=ALL)
     return renderer.render(delivery(event(**of)), "wecom_robot", "fault").content.text
 
 

@@ -13,7 +13,7 @@ from andon.core.digest import Digest, merged
 from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
-from andon.egress.render import MAX_CHARACTERS, REPEAT, Rendered, Renderer, check
+from andon.egress.render import MAX_CHARACTERS, REPEAT, Rendered, Renderer, check, repeated
 from andon.testing.builders import delivery, event
 
 MARK = "【缺】"
@@ -24,7 +24,8 @@ def rendered(
 ) -> Rendered:
     name = "fault.md.j2" if md else "fault.j2"
     renderer = Renderer({name: source}, MARK, "Asia/Shanghai")
-    return renderer.render(delivery(event(**of)), "wecom_robot", "fault", digest, repeat)
+    found = renderer.render(delivery(event(**of)), "wecom_robot", "fault", digest, repeat)
+    return Rendered(repeated(found.content)[0], found.file, found.missing) if repeat else found
 
 
 def text(source: str, **options: Any) -> str:
@@ -64,7 +65,7 @@ def test_the_best_name_decides_file_and_kind(files: dict[str, str], content: Con
 
 
 def test_candidates_are_the_names_a_check_may_accept() -> None:
-    assert candidates("fault", "smtp")[2:4] == ("fault.smtp.j2", "fault.md.j2")
+    assert candidates("fault", "smtp")[3:5] == ("fault.smtp.j2", "fault.md.j2")
 
 
 def test_built_in_plain_shows_everything_a_reader_needs() -> None:

@@ -74,7 +74,8 @@ def test_request_is_the_vendors(kind: str) -> None:
     ((method, url, body, deadline),) = wire.asked
     assert (method, deadline) == ("POST", 7.5)
     assert url == "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx-4bc4-97a0%2F%2B"
-    assert json.loads(body) == {"msgtype": kind, kind: {"content": '停机 "3"\n'}}
+    called = {"mentioned_list": ["a", "b"]} if kind == "text" else {}
+    assert json.loads(body) == {"msgtype": kind, kind: {"content": '停机 "3"\n', **called}}
     assert [receipt.recipient for receipt in receipts] == ["a", "b"]
 
 
@@ -110,7 +111,18 @@ def test_limits_of_one_part() -> None:
         assert [part.kind for part in parts] == [kind] * len(parts)
         assert max(len(part.text.encode()) for part in parts) == limit - limit % 3
     with pytest.raises(Rejected):
-        channel.split(Content("image", "x"))
+        channel.split(Content("mpnews", "x"))
+
+
+def test_people_are_called_in_the_first_part_of_a_text() -> None:
+    wire = Recorder()
+    to = ("zhang", "@13800001111", "all")
+    for part in range(2):
+        asyncio.run(robot(wire).send(call("x", recipients=to, part=part)))
+    asyncio.run(robot(wire).send(call("x")))
+    said = [json.loads(body)["text"] for _, _, body, _ in wire.asked]
+    called = {"mentioned_list": ["zhang", "@all"], "mentioned_mobile_list": ["13800001111"]}
+    assert said == [{"content": "x", **called}, {"content": "x"}, {"content": "x"}]
 
 
 # The answer

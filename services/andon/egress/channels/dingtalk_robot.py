@@ -27,6 +27,7 @@ from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
+from andon.egress.cards.dingtalk import ROBOT
 from andon.egress.robots import JSON, OTHER, BaseUrl, Called, Meaning, called, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
@@ -132,6 +133,7 @@ class DingtalkRobot:
         def lines(self) -> int:
             return len(self.robots)
 
+    structures: ClassVar = ROBOT
     specimen: ClassVar = ChannelSpecimen(
         options={"robots": [{"token": REFERENCE, "secret": REFERENCE}], "base_url": BASE},
         kinds=BYTES,
@@ -151,6 +153,11 @@ class DingtalkRobot:
             b'{"errcode":-1,"errmsg":"system busy"}',
             b'{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"0"}',
         ),
+        structured={
+            "link": '{"title":"停机","text":"冲压机 7","messageUrl":"https://mes.corp/1","picUrl":"https://mes.corp/p"}',
+            "actionCard": '{"title":"停机","text":"**冲压机 7**","singleTitle":"看","singleURL":"https://mes.corp/1"}',
+            "feedCard": '{"links":[{"title":"停机","messageURL":"https://mes.corp/1","picURL":"https://mes.corp/p"}]}',
+        },
     )
 
     def __init__(self, config: Config, context: Context) -> None:
@@ -173,13 +180,16 @@ class DingtalkRobot:
         return str(call.key)
 
     def split(self, content: Content, /) -> Sequence[Content]:
-        """Parts that leave room for the rest of a body of 20,000 bytes. Raises Rejected for another kind."""
+        """Parts that leave room for the rest of the body; a card is one part. Raises Rejected for another kind."""
+        if content.kind in ROBOT:
+            return (content,)
         parts = split_bytes(content.text, _limit(content), in_json=True)
         return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""
-        _limit(call.content)
+        if call.content.kind not in ROBOT:
+            _limit(call.content)
         body = _encode(_said(call, self.key(call)))
         if len(body) > BODY:
             raise Rejected(Reason.TOO_LONG, f"{len(body):,} bytes; DingTalk takes {BODY:,}: shorten it, or call fewer")
@@ -213,7 +223,9 @@ def _query(access: _Access, now: float) -> dict[str, str]:
 def _limit(content: Content) -> int:
     limit = BYTES.get(content.kind)
     if limit is None:
-        raise Rejected(Reason.REJECTED, f"a DingTalk robot takes text or markdown, not {content.kind}")
+        raise Rejected(
+            Reason.REJECTED, f"a DingTalk robot takes text, markdown, {', '.join(ROBOT)}, not {content.kind}"
+        )
     return limit
 
 
@@ -221,6 +233,8 @@ def _said(call: Call, key: str) -> dict[str, Any]:
     """The body. Whom it calls by name must also stand in the text, or nobody is called."""
     names, kind, text = called(call), call.content.kind, call.content.text
     body: dict[str, Any] = {"msgtype": kind, "msgUuid": key}
+    if kind in ROBOT:
+        return body | {kind: msgspec.Raw(text.encode())}
     if names != Called():
         body["at"] = {"atMobiles": names.mobiles, "atUserIds": names.users, "isAtAll": names.everybody}
         missing = [f"@{name}" for name in names.people if f"@{name}" not in text]

@@ -26,6 +26,7 @@ from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
+from andon.egress.cards.feishu import ROBOT
 from andon.egress.robots import JSON, OTHER, BaseUrl, Meaning, called, detail, foreign, revealed
 
 # The vendor's 100 calls a minute and 5 a second, each with a margin for clocks and ways that differ.
@@ -103,6 +104,7 @@ class FeishuRobot:
         def lines(self) -> int:
             return len(self.robots)
 
+    structures: ClassVar = ROBOT
     specimen: ClassVar = ChannelSpecimen(
         options={"robots": [{"hook": REFERENCE, "secret": REFERENCE}], "base_url": BASE},
         kinds=BYTES,
@@ -116,6 +118,10 @@ class FeishuRobot:
             b'{"StatusCode":19001,"StatusMessage":"param invalid"}',
         ),
         throttled=(b'{"code":11232,"msg":"frequency limited","data":{}}',),
+        structured={
+            "post": '{"zh_cn":{"title":"停机","content":[[{"tag":"text","text":"冲压机 7"}]]}}',
+            "interactive": '{"schema":"2.0","body":{"elements":[{"tag":"markdown","content":"**冲压机 7**"}]}}',
+        },
     )
 
     def __init__(self, config: Config, context: Context) -> None:
@@ -128,13 +134,16 @@ class FeishuRobot:
         return f"FeishuRobot({', '.join(robot.hook.reference for robot in self._robots)})"
 
     def split(self, content: Content, /) -> Sequence[Content]:
-        """Parts that leave room for the rest of a body of 20 KB. Raises Rejected for another kind."""
+        """Parts that leave room for the rest of a body of 20 KB; a card is one. Raises Rejected for another kind."""
+        if content.kind in ROBOT:
+            return (content,)
         parts = split_bytes(content.text, _limit(content), in_json=True)
         return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the bot `call.line`. An answer that is not the vendor's is never a success."""
-        _limit(call.content)
+        if call.content.kind not in ROBOT:
+            _limit(call.content)
         robot = self._robots[call.line]
         hook = revealed(robot.hook)
         secret = revealed(robot.secret) if robot.secret else None
@@ -165,13 +174,16 @@ def signature(secret: str, seconds: int) -> str:
 def _limit(content: Content) -> int:
     limit = BYTES.get(content.kind)
     if limit is None:
-        raise Rejected(Reason.REJECTED, f"a Feishu bot takes text or markdown, not {content.kind}")
+        raise Rejected(Reason.REJECTED, f"a Feishu bot takes text, markdown, {', '.join(ROBOT)}, not {content.kind}")
     return limit
 
 
 def _said(call: Call) -> dict[str, Any]:
     """The body without its signature. A bot has no message of markdown; a card of one piece of it looks the same."""
     names, kind, text = called(call), call.content.kind, call.content.text
+    if kind in ROBOT:
+        raw = msgspec.Raw(text.encode())
+        return {"msg_type": kind} | ({"card": raw} if kind == "interactive" else {"content": {"post": raw}})
     people = (*names.people, *(("all",) if names.everybody else ()))
     if kind == "markdown":
         tags = " ".join(f"<at id={one}></at>" for one in people)

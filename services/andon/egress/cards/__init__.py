@@ -1,0 +1,1 @@
+"""The shapes of structured kinds, one file per vendor."""

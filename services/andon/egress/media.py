@@ -1,0 +1,89 @@
+"""Files of WeCom's group robots: uploaded once per robot, sent by the id the vendor gave them (page 91770)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from andon.core.failure import Rejected
+from andon.core.ports import Clock
+from andon.core.reason import Reason
+
+# The vendor keeps a file for three days; an hour less, because an upload and its use lie apart.
+KEPT_SECONDS = 3 * 86_400.0 - 3_600.0
+
+
+class Upload(NamedTuple):
+    """A file to upload to the robot `line`; equal only while the file is."""
+
+    line: int
+    kind: str
+    path: Path
+    size: int
+    changed: int
+
+
+class Media:
+    """The vendor's ids of files. An id is of one robot."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ids: dict[Upload, tuple[str, float]] = {}
+
+    def known(self, upload: Upload) -> str | None:
+        """The id of a file, while the vendor keeps it."""
+        media_id, at = self._ids.get(upload, ("", 0.0))
+        return media_id if media_id and self._clock.now() - at < KEPT_SECONDS else None
+
+    def keep(self, upload: Upload, media_id: str) -> None:
+        # What a changed file was before is of no use any more.
+        stale = [one for one in self._ids if one[:3] == upload[:3]]
+        for one in stale:
+            del self._ids[one]
+        self._ids[upload] = (media_id, self._clock.now())
+
+    def forget(self, upload: Upload) -> None:
+        """The vendor no longer has it."""
+        self._ids.pop(upload, None)
+
+
+def upload_of(folder: Path, name: str, line: int, kind: str) -> Upload:
+    """A file beside andon.yaml as it is now. Raises Rejected when it is not there."""
+    path = folder / name
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    return Upload(line, kind, path, stat.st_size, stat.st_mtime_ns)
+
+
+def bytes_of(path: Path, most: int) -> bytes:
+    """A file's bytes. Raises Rejected when it cannot be read or has more than `most`."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(most + 1)
+    except OSError as error:
+        raise _unreadable(path.name, error) from None
+    if len(raw) > most:
+        raise Rejected(Reason.TOO_LARGE, f"{path.name} has more than {most:,} bytes, which is what the vendor takes")
+    return raw
+
+
+def multipart(name: str, raw: bytes) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an upload in the field `media` (RFC 7578)."""
+    boundary = f"andon-{hashlib.sha256(raw).hexdigest()[:32]}"
+    safe = name.replace("\\", "_").replace('"', "_").replace("\r", "_").replace("\n", "_")
+    head = (
+        f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="media"; filename="{safe}"; filelength={len(raw)}\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    body = head.encode() + raw + f"\r\n--{boundary}--\r\n".encode()
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def _unreadable(name: str, error: OSError) -> Rejected:
+    return Rejected(
+        Reason.REJECTED, f"the file {name} cannot be read ({error.strerror}); put it beside andon.yaml and redrive"
+    )
