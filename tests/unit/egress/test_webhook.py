@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from andon.config.settings import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.policy import Limit, OnAmbiguous
-from andon.core.ports import Call, Content, EventChannel, Receipt, Reply, Way
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, EventChannel, KeyedChannel, Receipt, Reply, Way
 from andon.core.reason import Reason
 from andon.egress.channels.webhook import BYTES, Webhook
-from andon.egress.receivers import policy_of
 from andon.testing.builders import call, context, event
 from andon.testing.clock import ManualClock
 
@@ -331,8 +329,5 @@ def test_what_the_desk_is_told() -> None:
     assert Webhook.Config.model_validate(secret.model_dump(mode="json")) == secret
 
 
-def test_what_is_unknown_is_sent_again_by_its_key_unless_the_receiver_says_no() -> None:
-    config = Webhook.Config.model_validate({"url": URL, "body": "template"})
-    assert policy_of(Receiver(channel="x"), config, 500).on_ambiguous is OnAmbiguous.RESEND_KEYED
-    park = Receiver(channel="x", on_ambiguous=OnAmbiguous.PARK_UNKNOWN)
-    assert policy_of(park, config, 500).on_ambiguous is OnAmbiguous.PARK_UNKNOWN
+def test_the_other_side_knows_a_repeat() -> None:
+    assert issubclass(Webhook, KeyedChannel)
