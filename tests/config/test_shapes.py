@@ -106,6 +106,17 @@ TABLE: dict[str, tuple[str, str, str]] = {
         "queue: ‹1001",
         f"`queue`: must be 500 to 1000, not 1001: a shorter one merges what would be delivered, {DEEP}",
     ),
+    # recipients
+    "too many recipients": (
+        "office: {channel: printer}",
+        f"office: {{channel: printer, ‹to: [{', '.join(f'u{n}' for n in range(1_001))}]}}",
+        "`to`: 1001 names; a delivery has at most 1000 recipients: make several receivers",
+    ),
+    "recipient without a name": (
+        "office: {channel: printer}",
+        'office: {channel: printer, ‹to: [wang, " li"]}',
+        "`to`: entry 2 is no name: it is empty or has blanks around it",
+    ),
     # missing keys
     "no channel": ("office: {channel: printer}", "‹office: {template: head}", "`channel` is missing"),
     "no rate in merge": ("merge: {over: 10/m, by: [line, code]}", "‹merge: {by: [line]}", "`over` is missing"),
@@ -241,3 +252,10 @@ def test_no_value_of_a_secret_is_ever_shown(tmp_path: Path) -> None:
     loaded = read(tmp_path, text)
     assert len(loaded.mistakes) == 11
     assert not [str(mistake) for mistake in loaded.mistakes if secret in str(mistake)]
+
+
+def test_a_thousand_recipients_are_taken(tmp_path: Path) -> None:
+    names = [f"u{number}" for number in range(1_000)]
+    office = f"office: {{channel: printer, to: [{', '.join(names)}]}}"
+    loaded = read(tmp_path, changed("office: {channel: printer}", office))
+    assert loaded.settings.receivers["office"].to == tuple(names)

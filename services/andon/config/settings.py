@@ -25,6 +25,7 @@ from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
 from andon.config.secrets import SecretRef
 from andon.config.units import Bytes, Rate, Seconds
 from andon.core import ports
+from andon.core.delivery import MAX_RECIPIENTS
 from andon.core.policy import Merge, OnAmbiguous
 
 
@@ -280,13 +281,25 @@ class MergeRule(Section):
         return Merge(self.over, self.by)
 
 
+def _people(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > MAX_RECIPIENTS:
+        raise ValueError(
+            f"{len(value)} names; a delivery has at most {MAX_RECIPIENTS} recipients: make several receivers"
+        )
+    for number, name in enumerate(value):
+        if not name or name != name.strip() or not name.isprintable():
+            raise ValueError(f"entry {number + 1} is no name: it is empty or has blanks around it")
+    return value
+
+
 class Receiver(Section):
     """A named destination: the channel, who, how it looks, and what happens when it cannot be known if it arrived."""
 
     channel: str
     """The channel's name."""
-    to: tuple[str, ...] = ()
-    """Who, in the channel's own words; not needed by a group robot."""
+    to: Annotated[tuple[str, ...], AfterValidator(_people), Field(json_schema_extra={"maxItems": MAX_RECIPIENTS})] = ()
+    """Who, in the channel's own words, at most 1,000; not needed by a group robot. `fact:machine.leader` is the name,
+    or the list of names, that enrichment found there."""
     template: str = "plain"
     """`<template>.<channel kind>.j2`, else `<template>.j2`, in `templates.dir`; `plain` is built in."""
     merge: MergeRule | Literal["none"] | None = None
