@@ -256,7 +256,6 @@ sources:
 logins: {sap: {url: "https://sap.example"}}
 connectors: {spare: {kind: odata}, people: {kind: wecom_contacts}}
 channels:
-  app: {kind: wecom_app}
   phone: {kind: aliyun_voice}
   mail: {kind: smtp}
   p: {kind: paper, keys: [], limits: {}}

@@ -39,15 +39,17 @@ def checked(path: Path, registry: Registry | None = None) -> Loaded:
 
     A file that has not the shape of settings is not shown to the services.
     """
-    loaded = load(path, registry or Registry())
+    registry = registry or Registry()
+    loaded = load(path, registry)
     if loaded.draft is None:
         return loaded
-    more = [loaded.mistake(path, text) for path, text in _of_services(loaded, loaded.draft, registry or Registry())]
+    more = [loaded.mistake(path, text) for path, text in _of_services(loaded, loaded.draft, registry)]
     return replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *more})))
 
 
 def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list[tuple[Way, str]]:
-    """What each service says of its own part: matchers, times and keys; templates. Only `cli` may import them all."""
+    """What each service says of its own part: matchers, times and keys; recipients, templates. Only `cli` may import
+    them all."""
     from andon.egress import mistakes as egress
     from andon.enrichment import mistakes as enrichment
     from andon.routing import mistakes as routing

@@ -105,11 +105,31 @@ class Link(Protocol):
         """The settings of a client of it; secrets are among them."""
 
 
+class Vault(Protocol):
+    """Where the processes of a service share what a vendor gave them for a secret: access tokens.
+
+    A value is sealed with a key derived from that secret, so who has the store alone learns nothing, and with another
+    secret nothing is found. Every method raises StoreFailure.
+    """
+
+    async def find(self, name: str, secret: str, /) -> bytes | None:
+        """The value kept under this name and this secret."""
+
+    async def keep(self, name: str, secret: str, value: bytes, /) -> None:
+        """Replaces the value; whoever held the name holds it no more."""
+
+    async def claim(self, name: str, holder: str, now: float, until: float, /) -> bool:
+        """Whether the name is the holder's until then. Of all who ask at one time, one is told so."""
+
+    async def release(self, name: str, holder: str, /) -> None:
+        """Ends a claim before its time."""
+
+
 class Context(msgspec.Struct, frozen=True):
     """What every plug-in is given beside its `Config`: plug-ins are built as `cls(config, context)`.
 
     `name` is the name it has in andon.yaml, `directory` the folder relative file names start from. `kafka` is Andon's
-    own cluster, for a plug-in that uses it.
+    own cluster, for a plug-in that uses it. Without a `vault` nothing is shared with other processes.
     """
 
     name: str
@@ -117,6 +137,7 @@ class Context(msgspec.Struct, frozen=True):
     clock: Clock
     wire: Wire
     kafka: Link | None = None
+    vault: Vault | None = None
 
 
 class Result(msgspec.Struct, Generic[Out], frozen=True):
@@ -239,6 +260,15 @@ class ChannelConfig(Protocol):
     def limits(self) -> tuple[Limit, ...]: ...
 
     def lines(self) -> int: ...
+
+
+@runtime_checkable
+class NamesPeople(Protocol):
+    """The `Config` of a channel whose receivers say in `to` whom they mean."""
+
+    def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
+        """What is wrong with a `to`: the number of the entry, or None for the whole, and a sentence. Entries that name
+        a fact are left out of it."""
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 
 BASE = "{base}"
 TOPIC = "{topic}"
+HIDDEN = b"{secret}"
 REFERENCE = "env:ANDON_CONTRACT_SECRET"
 SECRET = "Zx9-hidden/3f9a+key"  # noqa: S105 - no secret, but what must never be shown
 
@@ -28,7 +29,8 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     In `options`, the text `{base}` stands for the address of the fake vendor and `REFERENCE` for a reference to a
     secret. `kinds` maps every content kind the channel takes to the vendor's limit in UTF-8 bytes of one part.
     `accepted` is the body of a good answer; under HTTP 200, every body of `refused` means that nobody will see the
-    notice and every body of `throttled` that it may be tried later.
+    notice and every body of `throttled` that it may be tried later. `aside` are calls the channel makes beside that of
+    a notice, to fetch a token: by path the good answer, in which `HIDDEN` stands for what must never be shown.
     `structured` shows the JSON of each structured kind that needs no file.
 
     `secret` is what the reference leads to, for a channel that takes no other form. `by_status` is for a channel to
@@ -41,6 +43,7 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     accepted: bytes
     refused: tuple[bytes, ...]
     throttled: tuple[bytes, ...]
+    aside: Mapping[str, bytes] = {}
     structured: Mapping[str, str] = {}
     secret: str = SECRET
     by_status: bool = False

@@ -20,10 +20,12 @@ async def run(host: Host) -> None:
     """Runs egress until the host stops."""
     registry, settings = Registry(), host.published.settings
     wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
-    work = EgressWork(Receivers(host.published, registry, wire, host.clock, host.connection), host.metrics)
+    store = SqlDeskStore(host.store_url, "egress")
+    given = (registry, wire, host.clock, host.connection, store.vault())
+    work = EgressWork(Receivers(host.published, *given), host.metrics)
 
     async def changed(published: Published) -> None:
-        old, work.receivers = work.receivers, Receivers(published, registry, wire, host.clock, host.connection)
+        old, work.receivers = work.receivers, Receivers(published, *given)
         await old.close()
 
     bounds = DeskSettings(
@@ -34,7 +36,6 @@ async def run(host: Host) -> None:
         backlog=settings.limits.backlog,
         room=settings.limits.in_flight,
     )
-    store = SqlDeskStore(host.store_url, "egress")
     told = traced_work(work, host.spans, host.clock, "egress")
     runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics)
     host.ready_when(lambda: runner.assigned)

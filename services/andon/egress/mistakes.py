@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path as Way
 from andon.config.plugs import PlugUnusable
-from andon.config.settings import Settings
+from andon.config.settings import Receiver, Settings
 from andon.core.policy import OnAmbiguous
+from andon.core.ports import NamesPeople
 from andon.egress import render
 from andon.egress.receivers import GROUP, structures, taken
 from andon.runtime.registry import Registry
 
+_NO_NAMES = (*RECIPIENTS, "fact")
+
 
 def check(settings: Settings, files: Mapping[str, str], registry: Registry, folder: Path) -> list[tuple[Way, str]]:
-    """Pairs of a place in andon.yaml and a sentence. `folder` is where files that cards name are looked for."""
+    """Pairs of a place in andon.yaml and a sentence. `folder` is where files that cards name are looked for. What is
+    wrong with a channel itself is said elsewhere (config.load)."""
     kinds = structures(settings, files, registry)
     found = render.check(settings, files, kinds, taken(settings, registry), folder)
     return [*found, *_receivers(settings, registry)]
@@ -25,14 +32,24 @@ def _receivers(settings: Settings, registry: Registry) -> Iterator[tuple[Way, st
     for name, receiver in settings.receivers.items():
         if receiver.channel not in settings.channels:
             continue
-        kind = settings.channels[receiver.channel].kind
+        plug = settings.channels[receiver.channel]
         try:
-            channel = registry.plug_in(GROUP, kind)
-        except PlugUnusable:
+            channel, config = registry.plug_in(GROUP, plug.kind), registry.config(GROUP, plug)
+        except (PlugUnusable, ValidationError):
             continue
-        unfit = getattr(channel, "unfit", None)
-        if unfit is not None and (text := unfit(receiver.to)):
-            yield ("receivers", name, "to"), text
+        if isinstance(config, NamesPeople):
+            yield from _people(name, receiver, config)
         if receiver.on_ambiguous is OnAmbiguous.RESEND_KEYED and not hasattr(channel, "key"):
-            text = f"`resend_keyed` needs a channel whose other side knows a repeat; nobody behind a {kind} does"
+            text = f"`resend_keyed` needs a channel whose other side knows a repeat; nobody behind a {plug.kind} does"
             yield ("receivers", name, "on_ambiguous"), f"{text}: write resend_marked or park_unknown"
+
+
+def _people(name: str, receiver: Receiver, config: NamesPeople) -> Iterator[tuple[Way, str]]:
+    """What is wrong with whom a receiver names, in the words of its channel. What names a fact is not known yet."""
+    literal = {number: one for number, one in enumerate(receiver.to) if one.partition(":")[0] not in _NO_NAMES}
+    if receiver.to and not literal:
+        return
+    place: Way = ("receivers", name, "to") if receiver.to else ("receivers", name)
+    numbers = list(literal)
+    for number, text in config.recipient_mistakes(tuple(literal.values())):
+        yield (place if number is None else (*place, numbers[number])), text

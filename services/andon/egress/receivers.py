@@ -14,13 +14,14 @@ from andon.config.published import Published
 from andon.config.settings import ChannelPlug, Receiver, Settings, proxy_of
 from andon.config.templates import is_structured, parts_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
-from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KeyedChannel, Link, Wire
+from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KeyedChannel, Link, Vault, Wire
 from andon.core.specimen import ChannelSpecimen
 from andon.egress.render import Renderer
 from andon.egress.structure import Structure
 from andon.runtime.registry import Registry
 
 GROUP = "andon.channels"
+# What is written so names people through facts, or through a part that does not exist yet.
 # A broker answers many at once, and a subject's own stay in order anyway.
 _IN_FLIGHT = 32
 
@@ -41,7 +42,13 @@ class Receivers(Mapping[str, Served]):
     """Receivers by name. Builds every channel once; raises what a plug-in raises when it cannot be built."""
 
     def __init__(
-        self, published: Published, registry: Registry, wire: Wire, clock: Clock, kafka: Link | None = None
+        self,
+        published: Published,
+        registry: Registry,
+        wire: Wire,
+        clock: Clock,
+        kafka: Link | None = None,
+        vault: Vault | None = None,
     ) -> None:
         settings = published.settings
         look, kinds = settings.templates, structures(settings, published.files, registry)
@@ -51,7 +58,7 @@ class Receivers(Mapping[str, Served]):
         self._served: dict[str, Served] = {}
         configs: dict[str, ChannelConfig] = {}
         for name, plug in settings.channels.items():
-            context = Context(name, Path(published.directory), clock, self._wire(plug, wire), kafka)
+            context = Context(name, Path(published.directory), clock, self._wire(plug, wire), kafka, vault)
             configs[name] = cast("ChannelConfig", registry.config(GROUP, plug))
             self._channels[name] = registry.build(GROUP, plug, context)
         for name, receiver in settings.receivers.items():

@@ -17,6 +17,7 @@ from andon.store import ledger, moved
 from andon.store.database import Database
 from andon.store.rows import Rows
 from andon.store.tables import attempt, item, lease, memo, outbox
+from andon.store.vault import SqlVault
 
 _CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
 _REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
@@ -37,6 +38,10 @@ class SqlDeskStore:
 
     def __init__(self, url: str, name: str) -> None:
         self._database = Database(url, name)
+
+    def vault(self) -> SqlVault:
+        """What the desk's processes share beside its work; it ends with the store."""
+        return SqlVault(self._database)
 
     def acquire(self, home: Home, owner: str, since: float) -> Holding:
         # What it holds is read once the lease is ours: from then on nobody else changes it, and a busy home has so many

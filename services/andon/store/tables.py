@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Words(TypeDecorator[str]):
@@ -150,4 +150,14 @@ about = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# What a vendor gave for a secret, sealed with that secret, and who is fetching a new one until when.
+vault = Table(
+    "vault",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary),
+    Column("holder", Text, nullable=False),
+    Column("held_until", Float, nullable=False),
 )

@@ -188,6 +188,14 @@ async def deadline_is_kept(rig: ChannelRig) -> None:
 
 
 @law
+async def token_is_fetched_once_for_many_calls(rig: ChannelRig) -> None:
+    for _ in range(3):
+        await asyncio.gather(*(rig.send() for _ in range(4)))
+    fetched = len(rig.vendor.beside)
+    expect(fetched == len(rig.specimen.aside), f"what is asked beside the notice is asked once, not {fetched} times")
+
+
+@law
 async def cancellation_ends_the_call(rig: ChannelRig) -> None:
     rig.vendor.behave = hangs()
     task = asyncio.ensure_future(rig.channel.send(rig.call()))

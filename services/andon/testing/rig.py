@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Call, Channel, ChannelConfig, Context, Receipt
-from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
+from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
 from andon.testing.vendor import FakeVendor, answers
@@ -91,7 +91,9 @@ async def channel_rig(channel_type: type[Any]) -> AsyncIterator[ChannelRig]:
     os.environ[name] = channel_type.specimen.secret
     wire = HttpWire()
     try:
-        async with FakeVendor(answers(200, channel_type.specimen.accepted)) as vendor:
+        specimen: ChannelSpecimen = channel_type.specimen
+        aside = {path: answer.replace(HIDDEN, specimen.secret.encode()) for path, answer in specimen.aside.items()}
+        async with FakeVendor(answers(200, specimen.accepted), aside) as vendor:
             with _Log() as logged:
                 rig = ChannelRig(channel_type, vendor, wire, logged)
                 try:

@@ -90,13 +90,16 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 class FakeVendor:
     """A loopback server, as an async context manager; `url` is its address, `heard` every request so far.
 
-    `behave` decides what follows a request and may be replaced at any time. `called` is set by the first request,
-    `gone` when a client has left an unfinished exchange.
+    `behave` decides what follows a request and may be replaced at any time. Requests to a path of `aside` are answered
+    with what stands there and not counted as heard: they are kept in `beside`. `called` is set by the first request
+    heard, `gone` when a client has left an unfinished exchange.
     """
 
-    def __init__(self, behave: Behaviour) -> None:
+    def __init__(self, behave: Behaviour, aside: Mapping[str, bytes] | None = None) -> None:
         self.behave = behave
+        self.aside = dict(aside or {})
         self.heard: list[Heard] = []
+        self.beside: list[Heard] = []
         self.connections = 0
         self.called = asyncio.Event()
         self.gone = asyncio.Event()
@@ -131,6 +134,10 @@ class FakeVendor:
         try:
             while not writer.is_closing():
                 heard = await _hear(reader)
+                if (answer := self.aside.get(heard.target.partition("?")[0])) is not None:
+                    self.beside.append(heard)
+                    await answers(200, answer)(heard, writer)
+                    continue
                 self.heard.append(heard)
                 self.called.set()
                 await self._exchange(heard, reader, writer)

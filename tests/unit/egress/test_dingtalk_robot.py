@@ -215,8 +215,9 @@ def test_bad_configuration_is_refused(options: dict[str, Any]) -> None:
 
 
 def test_more_than_fifty_people_are_refused() -> None:
-    assert DingtalkRobot.unfit([str(n) for n in range(51)]).startswith("51 people")
-    assert DingtalkRobot.unfit(["all", *(str(n) for n in range(50))]) == ""
+    config = DingtalkRobot.Config.model_validate({"robots": [{"token": "env:A"}]})
+    assert config.recipient_mistakes([str(n) for n in range(51)])[0][1].startswith("51 people")
+    assert config.recipient_mistakes(["all", *(str(n) for n in range(50))]) == []
 
 
 def test_body_is_json_with_utf8() -> None:

@@ -133,6 +133,12 @@ class DingtalkRobot:
         def lines(self) -> int:
             return len(self.robots)
 
+        def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
+            """More people than a robot calls by name."""
+            people = len(set(to) - {"all", "@all"})
+            many = f"{people} people; a DingTalk robot calls {PEOPLE} by name at most"
+            return [(None, many)] if people > PEOPLE else []
+
     structures: ClassVar = ROBOT
     specimen: ClassVar = ChannelSpecimen(
         options={"robots": [{"token": REFERENCE, "secret": REFERENCE}], "base_url": BASE},
@@ -168,12 +174,6 @@ class DingtalkRobot:
 
     def __repr__(self) -> str:
         return f"DingtalkRobot({', '.join(robot.token.reference for robot in self._robots)})"
-
-    @staticmethod
-    def unfit(to: Sequence[str]) -> str:
-        """What is wrong with a receiver's `to`, "" when nothing is."""
-        people = len(set(to) - {"all", "@all"})
-        return f"{people} people; a DingTalk robot calls {PEOPLE} by name at most" if people > PEOPLE else ""
 
     def key(self, call: Call, /) -> str:
         """The `msgUuid`."""
