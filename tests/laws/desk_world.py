@@ -10,9 +10,9 @@ from uuid import UUID
 import msgspec
 
 from andon.core.event import Home
-from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy, Retry
+from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy, Retry
 from andon.core.reason import Reason
-from andon.core.work import Note, Write
+from andon.core.work import Item, Note, Write
 from andon.kafka.records import Record
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.intake import Intake, ids
@@ -21,13 +21,19 @@ from andon.runtime.desk.work import Success
 from andon.runtime.failures import Failed
 from andon.runtime.metrics import Metrics
 from andon.testing.desk_store import MemoryDeskStore
-from tests.unit.desk.items import START, Ended, Said, ScriptedWork, record
+from tests.unit.desk.items import START, WIDE, Ended, Said, ScriptedWork, record
 
 DEADLINE = 15.0
 HOMES = (Home("deliveries", 0), Home("deliveries", 1))
 QUEUES = ("a", "b", "c")
+# Receivers of one app, which reach members: one by one, several, or everybody.
+APPS = ("m", "n")
+MEMBERS = ("p", "q", "r")
+EVERYBODY = "everybody"
 LANES = ("x", "y", "z")
 VENDOR = Limit(3, 60.0)
+MEMBER = Limit(2, 60.0)
+A_DAY = Limit(40, 300.0, Per.PERSON, begins=100.0)
 CAP = 4
 TIMED_OUT = Failed(Reason.TIMEOUT, "", True, ambiguous=True)
 
@@ -37,6 +43,44 @@ POLICIES = (
     QueuePolicy("robot", (Limit(2, 62.0),), merge=Merge(Limit(1, 30.0)), in_flight=3, cap=CAP, retry=_RETRY),
     QueuePolicy("robot", (Limit(3, 90.0), Limit(1, 2.0)), lines=2, in_flight=4, cap=CAP - 1, retry=_RETRY),
 )
+_A_DAY = msgspec.structs.replace(A_DAY, margin=2.0)
+APP_POLICIES = (
+    QueuePolicy(
+        "app",
+        (Limit(3, 62.0),),
+        people=(Limit(2, 62.0, Per.RECIPIENT), _A_DAY),
+        sender="app",
+        in_flight=3,
+        cap=CAP,
+        retry=_RETRY,
+    ),
+    QueuePolicy(
+        "app",
+        (Limit(3, 62.0), Limit(2, 10.0)),
+        people=(Limit(2, 90.0, Per.RECIPIENT), Limit(1, 5.0, Per.RECIPIENT), _A_DAY),
+        sender="app",
+        merge=Merge(Limit(1, 30.0)),
+        in_flight=2,
+        cap=CAP,
+        retry=_RETRY,
+    ),
+)
+
+
+def said_of(item: Item) -> Said:
+    return msgspec.json.decode(item.body, type=Said)
+
+
+def success(call: Call, *, several: bool) -> Success:
+    """The result of a call that did what it should: more is to do when some recipients were left over, or for a
+    second part of `several`."""
+    reach, to = call.entry.reach, said_of(call.item).to
+    if reach is not None:
+        wanted = tuple(call.item.parts.decode().split(",")) if call.item.parts else to
+        left = [name for name in wanted if name not in reach.recipients]
+        if left:
+            return Success(more=True, same=True, parts=",".join(left).encode())
+    return Success(more=several, parts=(",".join(to) or "parts").encode() if several else None)
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -55,19 +99,24 @@ class Flight(msgspec.Struct, eq=False):
 
 
 class Vendor:
-    """Counts what arrives. `effects` lists (item, part, marked) in the order people saw them."""
+    """Counts what arrives. `effects` lists (item, part, recipient, marked) in the order people saw them, `told` whom
+    each call of an app was for."""
 
     def __init__(self) -> None:
         self.calls: dict[tuple[Home, str, int], list[float]] = {}
-        self.effects: list[tuple[UUID, int, bool]] = []
+        self.effects: list[tuple[UUID, int, str, bool]] = []
+        self.told: dict[tuple[Home, str], list[tuple[float, tuple[str, ...]]]] = {}
         self.first: dict[tuple[Home, str, str], list[int]] = {}
         self._had: set[UUID] = set()
 
     def sees(self, flight: Flight, at: float) -> None:
         entry, item = flight.call.entry, flight.call.item
         self.calls.setdefault((entry.home, entry.domain, entry.line), []).append(at)
+        to = entry.reach.recipients if entry.reach else ()
+        if to:
+            self.told.setdefault((entry.home, entry.domain), []).append((at, to))
         if flight.reach.effect:
-            self.effects.append((entry.item, entry.part, entry.marked))
+            self.effects += [(entry.item, entry.part, name, entry.marked) for name in to or ("",)]
             if item.id not in self._had:
                 self._had.add(item.id)
                 self.first.setdefault((item.home, item.queue, item.lane), []).append(item.offset)
@@ -77,8 +126,20 @@ class Vendor:
             times.sort()
             for first, beyond in zip(times, times[VENDOR.count :], strict=False):
                 assert beyond - first >= VENDOR.period, f"{VENDOR.count + 1} calls within {beyond - first} s"
+        for calls in self.told.values():
+            self._check_members(sorted(calls))
         for offsets in self.first.values():
             assert all(one < two for one, two in pairwise(offsets)), f"out of order: {offsets}"
+
+    def _check_members(self, calls: list[tuple[float, tuple[str, ...]]]) -> None:
+        for member in MEMBERS:
+            times = [at for at, to in calls if member in to or EVERYBODY in to]
+            for first, beyond in zip(times, times[MEMBER.count :], strict=False):
+                assert beyond - first >= MEMBER.period, f"{member}: one too many in {beyond - first} s"
+        days: dict[float, int] = {}
+        for at, to in calls:
+            days[A_DAY.block(at)] = days.get(A_DAY.block(at), 0) + sum(WIDE.get(name, 1) for name in to)
+        assert all(people <= A_DAY.count for people in days.values()), f"more people than a day may have: {days}"
 
 
 class Owner:
@@ -96,8 +157,8 @@ class Owner:
         self.alive = True
 
     def acquire(self, home: Home) -> None:
-        since = self.world.now - self.work.looks_back() - 3_600
-        holding = self.world.store.acquire(home, "model", since)
+        since, people = self.work.looks_back() + 3_600, self.work.looks_back_on_people() + 3_600
+        holding = self.world.store.acquire(home, "model", self.world.now - since, self.world.now - people)
         self.desk.adopt(holding, self.world.now)
         self.positions[home] = holding.offset or 0
         self.outbox.extend((home, holding.epoch, number, note) for number, note in holding.notes)
@@ -122,7 +183,7 @@ class Owner:
     def decide(self) -> float:
         hurried, urgent = self._before()
         decision = self.desk.decide(self.world.now)
-        self._check_urgency(decision.calls, hurried, urgent)
+        self._check_urgency(decision.calls, hurried, self._still(urgent))
         self._check_pace([call for call in decision.calls if (call.item.queue, call.item.lane) not in hurried])
         for home, write in decision.writes.items():
             self.pending.append((write, [call for call in decision.calls if call.entry.home == home]))
@@ -139,6 +200,20 @@ class Owner:
                     if lane[0].urgent and name not in queue.busy and lane[0].due <= self.world.now:
                         urgent.setdefault(address, set()).add(lane[0].id)
         return hurried, urgent
+
+    def _still(self, urgent: dict[tuple[Home, str], set[UUID]]) -> dict[tuple[Home, str], set[UUID]]:
+        """Those whose recipients have room also after what was decided; the others had to wait."""
+        kept: dict[tuple[Home, str], set[UUID]] = {}
+        for address, waiting in urgent.items():
+            for one in waiting:
+                item = self.desk.items.get(one)
+                policy = self.work.policy(item.queue) if item else None
+                if item and policy and policy.people and one not in self.desk.calls:
+                    meter = self.desk._domains[address].meter(policy.sender)
+                    if not meter.open(self.work.reach(item), policy.people, self.world.now)[0]:
+                        continue
+                kept.setdefault(address, set()).add(one)
+        return kept
 
     def _check_urgency(
         self, calls: list[Call], hurried: set[tuple[str, str]], urgent: dict[tuple[Home, str], set[UUID]]
@@ -209,6 +284,7 @@ class World:
         self.policies = {}
         self.configured = START
         self.configure(POLICIES[0])
+        self.configure_app(APP_POLICIES[0])
         self.flights: list[Flight] = []
         self.owners: list[Owner] = []
         self.zombies: list[Owner] = []
@@ -217,6 +293,10 @@ class World:
         self.policies.update(dict.fromkeys(QUEUES, policy))
         self.configured = self.now
         self.policies["c"] = msgspec.structs.replace(policy, on_ambiguous=OnAmbiguous.PARK_UNKNOWN)
+
+    def configure_app(self, policy: QueuePolicy) -> None:
+        self.policies.update(dict.fromkeys(APPS, policy))
+        self.configured = self.now
 
     def append(self, home: Home, said: Said) -> None:
         log = self.logs[home]
@@ -267,9 +347,10 @@ class World:
     def drain(self) -> None:
         """Everything answers well now: nothing may remain open."""
         self.configure(POLICIES[0])
+        self.configure_app(APP_POLICIES[0])
         for flight in list(self.flights):
             self.end(flight, TIMED_OUT)
-        for _ in range(600):
+        for _ in range(1_500):
             wakes = []
             for owner in self.owners:
                 owner.take(2)
@@ -278,7 +359,7 @@ class World:
                 while owner.ready:
                     owner.begin(Reach(seen=True, effect=True))
                 for flight in list(self.flights):
-                    self.end(flight, Success())
+                    self.end(flight, success(flight.call, several=False))
                 owner.publish(len(owner.outbox))
                 owner.commit(len(owner.pending))
             if not any(owner.desk.items or owner.outbox for owner in self.owners) and self._all_read():

@@ -20,9 +20,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from andon.core.event import Home
 from andon.core.reason import Reason
 from andon.core.work import Item
-from andon.runtime.desk.work import Success
 from andon.runtime.failures import Failed
-from tests.laws.desk_world import CAP, HOMES, LANES, POLICIES, QUEUES, TIMED_OUT, Owner, Reach, World
+from tests.laws.desk_world import (
+    APP_POLICIES,
+    APPS,
+    CAP,
+    EVERYBODY,
+    HOMES,
+    LANES,
+    MEMBERS,
+    POLICIES,
+    QUEUES,
+    TIMED_OUT,
+    Owner,
+    Reach,
+    World,
+    said_of,
+    success,
+)
 from tests.unit.desk.items import NAMESPACE, Said
 
 EXAMPLES = 500
@@ -83,6 +98,21 @@ class DeskMachine(RuleBasedStateMachine):
             self.said.append((home, said))
             self.world.append(home, said)
 
+    @rule(
+        home=homes,
+        queue=st.sampled_from(APPS),
+        lane=st.sampled_from(LANES),
+        urgent=st.booleans(),
+        to=st.lists(st.sampled_from((*MEMBERS, EVERYBODY)), min_size=1, max_size=3, unique=True),
+        many=st.sampled_from([1, 2, 6]),
+    )
+    def arrive_for_members(self, home: Home, queue: str, lane: str, urgent: bool, to: list[str], many: int) -> None:
+        for _ in range(many):
+            number = len(self.said)
+            said = Said(number, queue, f"app:{home.partition}", lane, urgent, f"t{number}", to=tuple(to))
+            self.said.append((home, said))
+            self.world.append(home, said)
+
     @precondition(lambda self: self.said)
     @rule(data=st.data(), conflict=st.booleans())
     def repeat(self, data: st.DataObject, conflict: bool) -> None:
@@ -121,8 +151,7 @@ class DeskMachine(RuleBasedStateMachine):
         if not flight.reach.seen:
             self.world.end(flight, Failed(Reason.NOT_SENT, "", True))
         elif flight.reach.effect and not failed.ambiguous:
-            several = more and flight.call.item.part == 0
-            self.world.end(flight, Success(more=several, parts=b"parts" if several else None))
+            self.world.end(flight, success(flight.call, several=more and flight.call.item.part == 0))
         elif flight.reach.effect == failed.ambiguous or not flight.reach.effect:
             self.world.end(flight, failed)
         if store:
@@ -179,6 +208,10 @@ class DeskMachine(RuleBasedStateMachine):
     def configure(self, policy: Any) -> None:
         self.world.configure(policy)
 
+    @rule(policy=st.sampled_from(APP_POLICIES))
+    def configure_app(self, policy: Any) -> None:
+        self.world.configure_app(policy)
+
     @rule(seconds=st.sampled_from([0.4, 1.5, 6.0, 16.0, 33.0, 61.0]))
     def advance(self, seconds: float) -> None:
         self.world.advance(seconds)
@@ -207,7 +240,7 @@ class DeskMachine(RuleBasedStateMachine):
             self._check_memos()
 
     def _check_conservation(self) -> None:
-        ended = self.world.outcomes()
+        ended = self.ended = self.world.outcomes()
         items: dict[UUID, Item] = self.world.store.items
         assert self.world.store.closed.keys() == items.keys(), "an item stayed open"
         texts: dict[int, set[str]] = {}
@@ -231,11 +264,14 @@ class DeskMachine(RuleBasedStateMachine):
             carried = items[which].carried
             assert carried is not None
             assert carried.count == count + 1, "a digest that counts wrong"
-        arrived = {item for item, _, _ in self.world.vendor.effects}
+        arrived = {item for item, _, _, _ in self.world.vendor.effects}
         unclear = {entry.item for entry in self.world.store.entries.values() if entry.ambiguous}
         for one in ended.values():
             assert not one.outcome.startswith("delivered") or one.id in arrived
             assert one.into is None or one.id not in arrived | unclear, "merged although it may have arrived"
+
+            if one.into is not None:
+                assert said_of(items[one.id]).to == said_of(items[one.into]).to, "merged into what others hear"
 
     def _carrier(self, which: UUID, ended: Any) -> UUID:
         while (into := ended[which].into) is not None:
@@ -255,15 +291,29 @@ class DeskMachine(RuleBasedStateMachine):
             assert all(one.part <= two.part for one, two in pairwise(entries))
             for part in {entry.part for entry in entries}:
                 tried = [entry for entry in entries if entry.part == part]
-                effects = [marked for item, of, marked in self.world.vendor.effects if (item, of) == (which, part)]
-                assert len(effects) <= 1 + sum(entry.ambiguous for entry in tried), "an effect too many"
-                assert all(effects[1:]), "a repeat without its mark"
+                for name in {name for entry in tried for name in (entry.reach.recipients if entry.reach else ("",))}:
+                    effects = [
+                        marked
+                        for item, of, to, marked in self.world.vendor.effects
+                        if (item, of, to) == (which, part, name)
+                    ]
+                    for_it = [entry for entry in tried if entry.reach is None or name in entry.reach.recipients]
+                    assert len(effects) <= 1 + sum(entry.ambiguous for entry in for_it), "an effect too many"
+                    assert all(effects[1:]), "a repeat without its mark"
+                self._check_everyone_was_told(which, part, tried)
                 for index, entry in enumerate(tried):
                     assert entry.marked == any(before.ambiguous for before in tried[:index])
         for entries in by_line.values():
             for asked in [entry for entry in entries if entry.until]:
                 early = [one for one in entries if asked.ended < one.started < asked.until]
                 assert not early, "a call before the time the vendor asked for"
+
+    def _check_everyone_was_told(self, which: UUID, part: int, tried: list[Any]) -> None:
+        """Whatever was left over was sent on, to nobody twice."""
+        told = [name for e in tried if e.reach and e.reason is Reason.DELIVERED for name in e.reach.recipients]
+        assert len(told) == len(set(told)), "told twice without need"
+        if told and self.ended[which].outcome.startswith("delivered"):
+            assert set(told) == set(said_of(self.world.store.items[which]).to), "somebody was never told"
 
     def _check_memos(self) -> None:
         for home, log in self.world.logs.items():

@@ -31,9 +31,9 @@ class Twin(MemoryDeskStore):
         super().__init__()
         self._real = real
 
-    def acquire(self, home: Home, owner: str, since: float) -> Holding:
-        told = super().acquire(home, owner, since)
-        assert comparable(told) == comparable(self._real.acquire(home, owner, since))
+    def acquire(self, home: Home, owner: str, since: float, people: float | None = None) -> Holding:
+        told = super().acquire(home, owner, since, people)
+        assert comparable(told) == comparable(self._real.acquire(home, owner, since, people))
         return told
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:

@@ -15,11 +15,30 @@ class OnAmbiguous(StrEnum):
     RESEND_KEYED = "resend_keyed"  # the other side deduplicates by key, so sending again is safe
 
 
+class Per(StrEnum):
+    """What a limit counts."""
+
+    CALL = "call"  # calls of one line of the limit domain
+    RECIPIENT = "recipient"  # calls of a sender that reach one recipient, whichever it is
+    PERSON = "person"  # people reached by all calls of a sender
+
+
 class Limit(msgspec.Struct, frozen=True):
-    """No more than `count` calls begin in any `period`; a vendor's figure, or a stricter one."""
+    """No more than `count` in any `period`; a vendor's figure, or a stricter one.
+
+    What is counted `per` PERSON has blocks instead: the next one begins `begins` seconds after a multiple of `period`,
+    and within `margin` of that moment a call counts in both, for the vendor's clock is not ours.
+    """
 
     count: int
     period: float
+    per: Per = Per.CALL
+    begins: float = 0.0
+    margin: float = 0.0
+
+    def block(self, at: float) -> float:
+        """When the block began that `at` is in."""
+        return (at - self.begins) // self.period * self.period + self.begins
 
 
 class Merge(msgspec.Struct, frozen=True):
@@ -45,11 +64,14 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     """How one queue of a desk is served.
 
     `lines` is the number of equal accounts behind the limit domain (a pool of robots); `limits` holds for each of
-    them. `in_flight` bounds the calls of the whole domain at one time; `cap` the open items of this queue.
+    them. `in_flight` bounds the calls of the whole domain at one time; `cap` the open items of this queue. `people` are
+    the limits per recipient and per person of the `sender` (an app of the account), each counted over all its queues.
     """
 
     channel: str
     limits: tuple[Limit, ...] = ()
+    people: tuple[Limit, ...] = ()
+    sender: str = ""
     lines: int = 1
     in_flight: int = 4
     merge: Merge | None = None
@@ -61,3 +83,7 @@ class QueuePolicy(msgspec.Struct, frozen=True):
         """How far its limits and its merge rule look back, in seconds."""
         rules = (*self.limits, *((self.merge.over,) if self.merge else ()))
         return max((rule.period for rule in rules), default=0.0)
+
+    def looks_back_on_people(self) -> float:
+        """How far its limits per recipient and per person look back, in seconds."""
+        return max((limit.period + limit.margin for limit in self.people), default=0.0)

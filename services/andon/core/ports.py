@@ -263,6 +263,17 @@ class ChannelConfig(Protocol):
 
 
 @runtime_checkable
+class CountsPeople(Protocol):
+    """The `Config` of a channel whose vendor limits what one recipient gets. Its limits say `per` what they count."""
+
+    def sender(self) -> str:
+        """Who sends, among all that share the limit domain; names no secret."""
+
+    def behind(self, name: str, /) -> int | None:
+        """How many people a name may stand for; None for the name of one person."""
+
+
+@runtime_checkable
 class NamesPeople(Protocol):
     """The `Config` of a channel whose receivers say in `to` whom they mean."""
 

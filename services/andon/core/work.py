@@ -17,12 +17,33 @@ from andon.core.digest import Digest
 from andon.core.event import Home
 from andon.core.reason import Reason
 
+AUDIENCE = "\x1f"
+
+
+class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whom one call is to reach. Names of `wide` (a department, everybody) may stand for anyone, and are so many people
+    at most; all others are one person each. `sender` is what the vendor's limits per person belong to."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    wide: dict[str, int] = {}
+
+    def people(self) -> int:
+        """How many people it may reach."""
+        return sum(self.wide.get(name, 1) for name in self.recipients) if self.wide else len(self.recipients)
+
+    def only(self, recipients: tuple[str, ...]) -> Reach:
+        """The same for some of its recipients."""
+        if len(recipients) == len(self.recipients):
+            return self
+        return Reach(self.sender, recipients, {name: self.wide[name] for name in recipients if name in self.wide})
+
 
 class Entry(msgspec.Struct, frozen=True):
     """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number).
 
     `queue` is the item's; a store need not keep it twice. `until` is set when the other side asked to be left alone: no
-    call on this line begins before.
+    call on this line begins before. `reach` says who is told, where the vendor counts that.
     """
 
     item: UUID
@@ -41,6 +62,7 @@ class Entry(msgspec.Struct, frozen=True):
     reason: Reason = Reason.INTERRUPTED
     ambiguous: bool = False
     until: float = 0.0
+    reach: Reach | None = None
 
 
 class Item(msgspec.Struct):
@@ -49,7 +71,8 @@ class Item(msgspec.Struct):
     `offset` is where its record stands and gives the order, unless a repartition has given it another home: then
     `moved` says where that is (partition, offset), and `offset` is below 0, before all that came since.
     `content` is a hash that tells a repeat from a conflict.
-    `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it.
+    `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it. A key
+    `AUDIENCE + audience + AUDIENCE + group` is that of an item whose recipients are not simply its queue's.
     `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
     sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.
     """
@@ -79,6 +102,12 @@ class Item(msgspec.Struct):
     def record(self) -> tuple[int, int]:
         """Partition and offset of its record."""
         return self.moved or (self.home.partition, self.offset)
+
+    @property
+    def audience(self) -> str:
+        """Who hears of it: only items of one audience may become one."""
+        group = self.group or ""
+        return group[1:].partition(AUDIENCE)[0] if group.startswith(AUDIENCE) else ""
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -151,11 +180,12 @@ class StoreFailure(Exception):  # noqa: N818 - law L4: the service stops and tel
 class DeskStore(Protocol):
     """Where a desk's open work lives. Every write is one transaction. Every method blocks and raises StoreFailure."""
 
-    def acquire(self, home: Home, owner: str, since: float) -> Holding:
+    def acquire(self, home: Home, owner: str, since: float, people: float | None = None) -> Holding:
         """Takes the lease (epoch + 1) and returns what is open, items in the order of their offsets. Others may go on
         writing for their homes meanwhile.
 
-        `recent` holds the entries of open items and every other one that began after `since`, oldest first.
+        `recent` holds the entries of open items and every other one that began after `since`, or after `people` if it
+        has a reach, oldest first.
         """
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import blake2b
 from sys import intern
 from uuid import UUID, uuid5
 
@@ -14,11 +15,11 @@ from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
 from andon.core.event import Home, Position, accepted_at
 from andon.core.failure import Rejected
-from andon.core.outcome import Attempt, Delivered, Outcome, OutcomeRecord, Parked, RecipientState, name_of
+from andon.core.outcome import Attempt, Delivered, Evidence, Outcome, OutcomeRecord, Parked, RecipientState, name_of
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Call, Content, EventChannel, Receipt
 from andon.core.reason import Reason
-from andon.core.work import Entry, Item, Note
+from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.receivers import Receivers, Served
 from andon.egress.render import repeated
 from andon.kafka.codecs import Json, encode
@@ -32,10 +33,15 @@ _UNSERVED = QueuePolicy(channel="unknown")
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """A delivery of several parts while it is under way: all of them, and whom an earlier part did not reach."""
+    """A delivery of several calls while it is under way: all parts, and whom an earlier call did not reach.
+
+    `left` are those who have still to get the present part, and `told` those who have it, where not all could at once.
+    """
 
     parts: tuple[Content, ...]
     failed: dict[str, Parked] = {}
+    left: tuple[str, ...] = ()
+    told: dict[str, Evidence] = {}
 
 
 class EgressWork:
@@ -65,7 +71,7 @@ class EgressWork:
             body=record.value,
             urgent=delivery.urgent,
             # A receiver that refuses merging by rate still merges what its queue cannot hold; one of events never does.
-            group=None if self._events(delivery.receiver) else delivery.group or "",
+            group=None if self._events(delivery.receiver) else _group(delivery),
         )
         return Taken(item)
 
@@ -79,6 +85,16 @@ class EgressWork:
 
     def looks_back(self) -> float:
         return max((served.policy.looks_back() for served in self.receivers.values()), default=0.0)
+
+    def looks_back_on_people(self) -> float:
+        return max((served.policy.looks_back_on_people() for served in self.receivers.values()), default=0.0)
+
+    def reach(self, item: Item) -> Reach:
+        delivery, receiver = self._delivery(item.body), self.receivers[item.queue]
+        names = _to(delivery, self._sendings.decode(item.parts)) if item.parts else delivery.recipients
+        behind = receiver.counts.behind if receiver.counts else lambda _name: None
+        wide = {name: people for name in names if (people := behind(name)) is not None}
+        return Reach(receiver.policy.sender, names, wide)
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The egress desk keeps no memos."""
@@ -96,6 +112,7 @@ class EgressWork:
         self._metrics.record("egress", name_of(outcome), outcome.reason)
         if isinstance(outcome, Delivered):
             self._metrics.delivered_after(channel, max(0.0, now - item.born))
+        recipients = recipients or self._so_far(item, delivery, outcome)
         record = OutcomeRecord(
             id=_outcome_id(item),
             event=delivery.event.id,
@@ -123,15 +140,31 @@ class EgressWork:
             raise Rejected(Reason.UNKNOWN_RECEIVER, f"there is no receiver {item.queue}; redrive when there is")
         delivery = self._delivery(item.body)
         sending = self._sending(item, delivery, receiver)
+        wanted = _to(delivery, sending)
+        reach = item.entries[-1].reach if item.entries else None
+        to = wanted if reach is None else reach.recipients
         content = sending.parts[item.part]
-        call = Call(
-            item.id, item.queue, delivery.recipients, content, line, deadline, part=item.part, redrive=item.redrive
-        )
-        states = _states(delivery.recipients, await receiver.channel.send(call), sending.failed)
-        if item.part + 1 == len(sending.parts):
-            return Success(states)
-        failed = {state.recipient: state.outcome for state in states if isinstance(state.outcome, Parked)}
-        return Success(states, encode(Sending(sending.parts, failed)), more=True)
+        call = Call(item.id, item.queue, to, content, line, deadline, part=item.part, redrive=item.redrive)
+        receipts = await receiver.channel.send(call)
+        states = _states(to, receipts, sending.failed)
+        failed = sending.failed | {one.recipient: one.outcome for one in states if isinstance(one.outcome, Parked)}
+        told = sending.told | {
+            one.recipient: one.outcome.evidence for one in states if isinstance(one.outcome, Delivered)
+        }
+        if len(to) < len(wanted) and (left := _without(wanted, to)):
+            return Success(parts=encode(Sending(sending.parts, failed, left, told)), more=True, same=True)
+        if item.part + 1 == len(sending.parts) or len(failed) == len(delivery.recipients):
+            return Success(_known(delivery.recipients, failed, told))
+        return Success(parts=encode(Sending(sending.parts, failed)), more=True)
+
+    def _so_far(self, item: Item, delivery: Delivery, outcome: Outcome) -> Sequence[RecipientState]:
+        """The recipients of a delivery that ended between two of its calls: some may have it."""
+        sending = self._sendings.decode(item.parts) if item.parts and isinstance(outcome, Parked) else None
+        if sending is None or not (sending.told or sending.failed):
+            return ()
+        known = {state.recipient: state for state in _known(delivery.recipients, sending.failed, sending.told)}
+        waiting = {one: RecipientState(one, outcome) for one in _to(delivery, sending)}
+        return tuple((known | waiting)[one] for one in delivery.recipients)
 
     def _sending(self, item: Item, delivery: Delivery, receiver: Served) -> Sending:
         """The parts as the next call wants them. Once one was sent they stay as they were rendered then; only what is
@@ -147,7 +180,8 @@ class EgressWork:
         if not item.marked:
             return sending
         again = parts(receiver, sending.parts[item.part], marked=True)
-        return Sending((*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :]), sending.failed)
+        whole = (*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :])
+        return msgspec.structs.replace(sending, parts=whole)
 
 
 def parts(receiver: Served, content: Content, *, marked: bool) -> tuple[Content, ...]:
@@ -174,6 +208,35 @@ def _attempt(entry: Entry) -> Attempt:
         part=entry.part,
         ambiguous=entry.ambiguous,
         marked=entry.marked,
+    )
+
+
+def _group(delivery: Delivery) -> str:
+    """The merge key. What is for other people than another must never become part of it."""
+    group = delivery.group or ""
+    if delivery.recipients == (delivery.receiver,):
+        return group
+    audience = blake2b("\n".join(delivery.recipients).encode(), digest_size=8).hexdigest()
+    return f"{AUDIENCE}{audience}{AUDIENCE}{group}"
+
+
+def _to(delivery: Delivery, sending: Sending) -> tuple[str, ...]:
+    """Who is to get the present part: who an earlier one did not reach has no use for it."""
+    return sending.left or _without(delivery.recipients, sending.failed)
+
+
+def _without(names: tuple[str, ...], others: Iterable[str]) -> tuple[str, ...]:
+    gone = set(others)
+    return tuple(name for name in names if name not in gone) if gone else names
+
+
+def _known(
+    recipients: Sequence[str], failed: Mapping[str, Parked], told: Mapping[str, Evidence]
+) -> tuple[RecipientState, ...]:
+    """What became of each recipient over all calls. No receipt is no success."""
+    silence = Parked(Reason.NO_RESULT, "the channel gave no receipt")
+    return tuple(
+        RecipientState(one, failed.get(one) or (Delivered(told[one]) if one in told else silence)) for one in recipients
     )
 
 

@@ -13,22 +13,33 @@ from andon.config.plugs import PlugUnusable
 from andon.config.published import Published
 from andon.config.settings import ChannelPlug, Receiver, Settings, proxy_of
 from andon.config.templates import is_structured, parts_of
-from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy
-from andon.core.ports import Channel, ChannelConfig, Clock, Context, EventChannel, KeyedChannel, Link, Vault, Wire
+from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy
+from andon.core.ports import (
+    Channel,
+    ChannelConfig,
+    Clock,
+    Context,
+    CountsPeople,
+    EventChannel,
+    KeyedChannel,
+    Link,
+    Vault,
+    Wire,
+)
 from andon.core.specimen import ChannelSpecimen
 from andon.egress.render import Renderer
 from andon.egress.structure import Structure
 from andon.runtime.registry import Registry
 
 GROUP = "andon.channels"
-# What is written so names people through facts, or through a part that does not exist yet.
+_FACT = "fact:"
 # A broker answers many at once, and a subject's own stay in order anyway.
 _IN_FLIGHT = 32
 
 
 class Served(msgspec.Struct, frozen=True):
     """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
-    `structures` are the channel's structured kinds."""
+    `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person."""
 
     channel: Channel
     kind: str
@@ -36,6 +47,7 @@ class Served(msgspec.Struct, frozen=True):
     policy: QueuePolicy
     events: EventChannel | None = None
     structures: Mapping[str, Structure] = {}
+    counts: CountsPeople | None = None
 
 
 class Receivers(Mapping[str, Served]):
@@ -74,6 +86,7 @@ class Receivers(Mapping[str, Served]):
                 _of_events(policy) if events else policy,
                 events,
                 structures_of(type(channel)),
+                counts if isinstance(counts := configs[receiver.channel], CountsPeople) else None,
             )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
@@ -127,17 +140,21 @@ def structures_of(channel: type) -> Mapping[str, Structure]:
 
 def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePolicy:
     """How a receiver's queue is served: its own rules, and its channel's limits."""
-    limits = channel.limits()
+    limits = tuple(limit for limit in channel.limits() if limit.per is Per.CALL)
+    people = tuple(limit for limit in channel.limits() if limit.per is not Per.CALL)
     merge: Merge | None
     if receiver.merge == "none":
         merge = None
     elif receiver.merge is None:
-        merge = _half_of(limits, channel.lines())
+        merge = _half_of_people(people, receiver) if people else _half_of(limits, channel.lines())
     else:
         merge = receiver.merge.policy()
     return QueuePolicy(
         channel=receiver.channel,
         limits=limits,
+        people=people,
+        sender=channel.sender() if isinstance(channel, CountsPeople) else "",
+        in_flight=_IN_FLIGHT if people else QueuePolicy.in_flight,
         lines=channel.lines(),
         merge=merge,
         cap=cap,
@@ -154,6 +171,16 @@ def _keyed(policy: QueuePolicy) -> QueuePolicy:
 def _of_events(policy: QueuePolicy) -> QueuePolicy:
     """The same for a channel that wants events: none becomes part of another."""
     return msgspec.structs.replace(policy, merge=None, in_flight=_IN_FLIGHT)
+
+
+def _half_of_people(people: tuple[Limit, ...], receiver: Receiver) -> Merge | None:
+    """Without a rule of its own a receiver of always the same people merges above half of what each of them may get in
+    the shortest time. One whose people are facts has a rate for none of them, so it has to be given a rule."""
+    each = [limit for limit in people if limit.per is Per.RECIPIENT]
+    if not each or any(name.startswith(_FACT) for name in receiver.to):
+        return None
+    shortest = min(each, key=lambda limit: limit.period)
+    return Merge(Limit(max(1, shortest.count // 2), shortest.period))
 
 
 def _half_of(limits: tuple[Limit, ...], lines: int) -> Merge | None:

@@ -23,7 +23,7 @@ from andon.core.failure import Failure, Retryable
 from andon.core.outcome import Outcome, Parked, RecipientState, name_of
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
-from andon.core.work import Item
+from andon.core.work import Item, Reach
 from andon.kafka.records import Record
 from andon.runtime.desk.work import Success, Taken, Told, Work
 
@@ -189,6 +189,12 @@ class TracedWork:
 
     def looks_back(self) -> float:
         return self._inner.looks_back()
+
+    def looks_back_on_people(self) -> float:
+        return self._inner.looks_back_on_people()
+
+    def reach(self, item: Item) -> Reach:
+        return self._inner.reach(item)
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._inner.keep(home, memos)

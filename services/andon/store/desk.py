@@ -43,18 +43,20 @@ class SqlDeskStore:
         """What the desk's processes share beside its work; it ends with the store."""
         return SqlVault(self._database)
 
-    def acquire(self, home: Home, owner: str, since: float) -> Holding:
+    def acquire(self, home: Home, owner: str, since: float, people: float | None = None) -> Holding:
         # What it holds is read once the lease is ours: from then on nobody else changes it, and a busy home has so many
         # attempts that every process of the desk would stand still behind one that read them under the write lock.
         epoch, offset = self._database.run(partial(self._lease, home, owner))
-        return self._database.look(partial(self._held, home, epoch, offset, since))
+        return self._database.look(partial(self._held, home, epoch, offset, since, people))
 
-    def _held(self, home: Home, epoch: int, offset: int | None, since: float, connection: Connection) -> Holding:
+    def _held(
+        self, home: Home, epoch: int, offset: int | None, since: float, people: float | None, connection: Connection
+    ) -> Holding:
         items = {found.id: found for found in self._open(connection, home)}
         elsewhere = moved.records(connection, (one.id.bytes for one in items.values() if one.offset < 0))
         for id_, record in elsewhere.items():
             items[UUID(bytes=id_)].moved = record
-        recent = list(self._entries(connection, home, since))
+        recent = list(self._entries(connection, home, since, people))
         for entry in recent:
             found = items.get(entry.item)
             if found is not None and found.redrive == entry.redrive:
@@ -102,9 +104,12 @@ class SqlDeskStore:
                 marked=bool(row.marked),
             )
 
-    def _entries(self, connection: Connection, home: Home, since: float) -> Iterator[Entry]:
+    def _entries(self, connection: Connection, home: Home, since: float, people: float | None) -> Iterator[Entry]:
         still_open = select(item.c.id).where(_of(item, home) & item.c.closed_at.is_(None)).correlate(None)
-        wanted = _of(attempt, home) & ((attempt.c.started > since) | attempt.c.item.in_(still_open))
+        late = (attempt.c.started > since) | attempt.c.item.in_(still_open)
+        if people is not None and people < since:
+            late |= attempt.c.reach.is_not(None) & (attempt.c.started > people)
+        wanted = _of(attempt, home) & late
         return ledger.read(connection, wanted, (attempt.c.started, attempt.c.number))
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
@@ -229,6 +234,7 @@ def _entry_row(one: Entry) -> tuple[Any, ...]:
         str(one.reason),
         one.ambiguous,
         one.until,
+        None if one.reach is None else _encode(one.reach),
     )
 
 

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, select
 
 from andon.core.event import Home
 from andon.core.reason import Reason
-from andon.core.work import Entry
+from andon.core.work import Entry, Reach
 from andon.store.tables import attempt, item
+
+_reach = msgspec.json.Decoder(Reach).decode
 
 
 def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Column[Any]]) -> Iterator[Entry]:
@@ -35,4 +38,5 @@ def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Co
             reason=Reason(row.reason),
             ambiguous=bool(row.ambiguous),
             until=row.until,
+            reach=None if row.reach is None else _reach(row.reach),
         )

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Words(TypeDecorator[str]):
@@ -116,10 +116,21 @@ attempt = Table(
     Column("reason", Text, nullable=False),
     Column("ambiguous", Boolean, nullable=False),
     Column("until", Float, nullable=False),
+    Column("reach", LargeBinary),
     PrimaryKeyConstraint("item", "redrive", "hop", "number"),
 )
-# The limiter's log is read by partition and time when a new owner takes over, and at no other time.
+# The limiter's log is read by partition and time when a new owner takes over, and at no other time. What is counted by
+# people is looked for a day back, and has an index of its own, so that a day of other calls is not gone through.
 Index("attempt_recent", attempt.c.topic, attempt.c.partition, attempt.c.started)
+_COUNTED = text("reach IS NOT NULL")
+Index(
+    "attempt_people",
+    attempt.c.topic,
+    attempt.c.partition,
+    attempt.c.started,
+    sqlite_where=_COUNTED,
+    postgresql_where=_COUNTED,
+)
 
 memo = Table(
     "memo",

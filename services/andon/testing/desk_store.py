@@ -40,13 +40,18 @@ class MemoryDeskStore:
         self.commits = 0
         self.failure: StoreFailure | None = None
 
-    def acquire(self, home: Home, owner: str, since: float) -> Holding:
+    def acquire(self, home: Home, owner: str, since: float, people: float | None = None) -> Holding:
         self.check()
         lease = self.leases.setdefault(home, Lease(0, owner))
         lease.epoch, lease.owner = lease.epoch + 1, owner
         items = {one.id: _copied(one) for one in self._open(home)}
         entries = sorted(self.entries.values(), key=lambda entry: (entry.started, entry.number))
-        recent = [e for e in entries if e.home == home and (e.started > since or e.item in items)]
+        back = since if people is None else min(since, people)
+        recent = [
+            e
+            for e in entries
+            if e.home == home and (e.started > (since if e.reach is None else back) or e.item in items)
+        ]
         for entry in recent:
             item = items.get(entry.item)
             if item is not None and item.redrive == entry.redrive:

@@ -18,7 +18,7 @@ from andon.core.outcome import Outcome, Parked, RecipientState, name_of
 from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
-from andon.core.work import Item, Note
+from andon.core.work import Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
@@ -147,6 +147,12 @@ class TicketWork:
 
     def looks_back(self) -> float:
         return 0.0  # no ticket system has a limit of its own
+
+    def looks_back_on_people(self) -> float:
+        return 0.0
+
+    def reach(self, item: Item) -> Reach:
+        return Reach(item.queue, ())
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._episodes[home] = {key: self._memos.decode(body) for key, body in memos.items()}

@@ -13,7 +13,7 @@ from andon.core.digest import Digest, Line
 from andon.core.event import Home
 from andon.core.outcome import Outcome, RecipientState, name_of
 from andon.core.policy import Limit, QueuePolicy
-from andon.core.work import Item, Note
+from andon.core.work import AUDIENCE, Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.runtime.desk.work import Success, Taken, Told
@@ -22,6 +22,7 @@ NAMESPACE = UUID("5f0f52a8-3e4d-5f0a-8a51-64b0f2f7c9d3")
 HOME = Home("deliveries", 0)
 OTHER = Home("deliveries", 1)
 START = 1_700_000_000.0
+WIDE = {"everybody": 5}
 
 
 def item(number: int = 1, *, lane: str = "M-07", **changes: Any) -> Item:
@@ -51,6 +52,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     urgent: bool = False
     text: str = ""
     memo: str = ""
+    to: tuple[str, ...] = ()
 
 
 def record(offset: int, said: Said, *, home: Home = HOME, headers: tuple[tuple[str, bytes], ...] = ()) -> Record:
@@ -92,6 +94,7 @@ class ScriptedWork:
             content=said.text.encode(),
             urgent=said.urgent,
             body=record.value,
+            group=f"{AUDIENCE}{','.join(said.to)}{AUDIENCE}" if said.to else "",
         )
         return Taken(made, (said.memo,) if said.memo else (), notes)
 
@@ -103,6 +106,15 @@ class ScriptedWork:
 
     def looks_back(self) -> float:
         return max(one.looks_back() for one in (self.standard, *self.policies.values()))
+
+    def looks_back_on_people(self) -> float:
+        return max(one.looks_back_on_people() for one in (self.standard, *self.policies.values()))
+
+    def reach(self, item: Item) -> Reach:
+        """Those who are left over in `parts`, else all that the record names."""
+        names = self._codec.decode(item.body).to
+        left = tuple(item.parts.decode().split(",")) if item.parts else names
+        return Reach("app", left, {name: people for name, people in WIDE.items() if name in left})
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self.memos[home] = dict(memos)

@@ -36,7 +36,8 @@ class Rig:
 
     def restart(self, home: Home = HOME) -> None:
         self.desk = Desk(self.work, room=self.room, deadline=DEADLINE)
-        self.desk.adopt(self.store.acquire(home, "rig", self.now - self.work.looks_back() - 3_600), self.now)
+        since, people = self.work.looks_back() + 3_600, self.work.looks_back_on_people() + 3_600
+        self.desk.adopt(self.store.acquire(home, "rig", self.now - since, self.now - people), self.now)
 
     def admit(self, *items: Item) -> list[bool]:
         write = Write(HOME, self.desk.epochs[HOME])

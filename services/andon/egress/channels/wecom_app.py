@@ -16,9 +16,10 @@ from pydantic import Field, field_validator
 
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.settings import Section
+from andon.config.units import Rate
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Parked
-from andon.core.policy import Limit
+from andon.core.policy import Limit, Per
 from andon.core.ports import Call, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
@@ -29,6 +30,10 @@ from andon.egress.channels.wecom_app_codes import Answer
 from andon.egress.tokens import Granted, Tokens
 
 BYTES = {"text": 2048, "markdown": 2048}
+# The vendor counts by 60 s and 60 min; two seconds more keep its windows covered when our clocks or the way differ.
+MEMBER = (Limit(30, 62.0), Limit(1_000, 3_602.0))
+CORP = (Limit(10_000, 62.0), Limit(150_000, 3_602.0))
+_DAY_S, _MIDNIGHT_S, _MARGIN_S = 86_400.0, 57_600.0, 2.0  # midnight in China is 16:00 UTC, all the year
 _TOKEN_PATH, _SEND_PATH = "/cgi-bin/gettoken", "/cgi-bin/message/send"
 _JSON = {"Content-Type": "application/json"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -47,6 +52,18 @@ class WecomApp:
         base_url: str = "https://qyapi.weixin.qq.com"
         safe: bool = False
         """Whether messages are marked confidential: they cannot be forwarded, and bear a watermark."""
+        accounts: Annotated[int, Field(ge=1)] | None = None
+        """How many accounts the corp has: an app reaches `accounts` x `per_account` members a day, each counted as
+        often as it is written to. Without it nothing is counted by the day."""
+        sizes: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+        """How many members `party:ID`, `tag:ID` or `@all` stands for; all `accounts` where it is not said."""
+        per_account: Annotated[int, Field(ge=1)] = 200
+        """Times `accounts` is what the app may send in a calendar day of China."""
+        per_member: Annotated[tuple[Rate, ...], Field(min_length=1)] = MEMBER
+        """What one member gets of this app; the vendor discards without a word what is beyond 30 a minute and 1,000 an
+        hour. Two seconds more than that keep its windows covered."""
+        per_corp: Annotated[tuple[Rate, ...], Field(min_length=1)] = CORP
+        """Calls of all apps of the corp: 10,000 a minute and 150,000 an hour."""
 
         @field_validator("base_url")
         @classmethod
@@ -61,8 +78,26 @@ class WecomApp:
             """The corp, with all of its apps, by the reference of its id."""
             return f"wecom_app:{self.corp_id.reference}"
 
+        @field_validator("sizes")
+        @classmethod
+        def _wide(cls, sizes: dict[str, int]) -> dict[str, int]:
+            for name in sizes:
+                if not people.wide(name) or people.mistake(name):
+                    raise ValueError(f"'{name}' is no party:ID, tag:ID or @all")
+            return sizes
+
         def limits(self) -> tuple[Limit, ...]:
-            return ()
+            each = (Limit(limit.count, limit.period, Per.RECIPIENT) for limit in self.per_member)
+            count = self.per_account * (self.accounts or 0)
+            a_day = (Limit(count, _DAY_S, Per.PERSON, _MIDNIGHT_S, _MARGIN_S),) if count else ()
+            return (*self.per_corp, *each, *a_day)
+
+        def sender(self) -> str:
+            """The app: each has its own count of each member."""
+            return str(self.agent_id)
+
+        def behind(self, name: str, /) -> int | None:
+            return self.sizes.get(name, self.accounts or 1) if people.wide(name) else None
 
         def lines(self) -> int:
             return 1

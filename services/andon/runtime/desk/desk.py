@@ -21,9 +21,9 @@ from andon.core.outcome import Merged, Outcome, RecipientState
 from andon.core.policy import OnAmbiguous
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, Write
-from andon.runtime.desk.domain import Domain
+from andon.runtime.desk.domain import Choice, Domain
 from andon.runtime.desk.open_work import Call, OpenWork
-from andon.runtime.desk.queue import Queue, full, mergeable, whole
+from andon.runtime.desk.queue import Queue, crowd, full, mergeable, whole
 from andon.runtime.desk.verdict import backoff, given_up, left_alone, reached
 from andon.runtime.desk.work import Success, Work
 from andon.runtime.failures import Failed
@@ -64,7 +64,7 @@ class Desk(OpenWork):
         return True
 
     def _squeeze(self, queue: Queue, now: float, write: Write) -> bool:
-        joined = mergeable(queue, None, same_group=False)
+        joined = mergeable(queue, None, same_group=False, audience=crowd(queue))
         if len(joined) < 2:
             return False
         into = joined[0]
@@ -105,10 +105,10 @@ class Desk(OpenWork):
         return domain is not None and domain.suspect
 
     def _next(self, domain: Domain, home: Home, now: float, decision: Decision) -> bool:
-        found = domain.next(self._work.policy, now)
+        found = domain.next(self._work.policy, self._work.reach, now)
         if found is None:
             return False
-        queue, item, policy = found
+        queue, item, policy, _ = found
         line, free = domain.freest(policy, now)
         if not free:
             return False
@@ -119,12 +119,11 @@ class Desk(OpenWork):
             joined = mergeable(queue, item, same_group=True) if crowded else []
             self._merge(queue, item, joined, Reason.OVER_RATE, now, write)
         queue.left(merge, now)
-        self._begin(domain, queue, item, line, now, write, decision)
+        self._begin(domain, found, line, now, write, decision)
         return True
 
-    def _begin(
-        self, domain: Domain, queue: Queue, item: Item, line: int, now: float, write: Write, decision: Decision
-    ) -> None:
+    def _begin(self, domain: Domain, chosen: Choice, line: int, now: float, write: Write, decision: Decision) -> None:
+        queue, item, _, reach = chosen
         entry = Entry(
             item=item.id,
             redrive=item.redrive,
@@ -138,8 +137,11 @@ class Desk(OpenWork):
             started=now,
             queue=item.queue,
             marked=item.marked,
+            reach=reach,
         )
         item.entries.append(entry)
+        if reach is not None:
+            domain.meter(reach.sender).begin(reach)
         queue.start(item)
         domain.line(line).begin()
         domain.in_flight += 1
@@ -190,6 +192,8 @@ class Desk(OpenWork):
         queue = self._queue(item)
         line = domain.line(entry.line)
         domain.in_flight -= 1
+        sent = isinstance(result, Success) or result.reason is not Reason.NOT_SENT
+        domain.reached(entry.reach, now, counts=sent)
         if isinstance(result, Success):
             line.end(now, counts=True)
             domain.told(None, now)
@@ -197,7 +201,7 @@ class Desk(OpenWork):
             write.ended.append(done)
             self._succeeded(queue, item, result, now, write)
         else:
-            line.end(now, counts=result.reason is not Reason.NOT_SENT)
+            line.end(now, counts=sent)
             domain.told(result.reason, now)
             policy = self._work.policy(item.queue)
             wait = backoff(item, policy)
@@ -217,10 +221,11 @@ class Desk(OpenWork):
         if not result.more:
             self._close(queue, item, reached(result.recipients), result.recipients, now, write)
             return
-        item.part += 1
         item.parts = result.parts or item.parts
         item.due = 0.0
-        item.marked = False
+        if not result.same:
+            item.part += 1
+            item.marked = False
         write.changed.append(copy(item))
         queue.again(item)
 

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import NamedTuple
 
 from andon.core.policy import QueuePolicy
 from andon.core.reason import Reason
-from andon.core.work import Item
+from andon.core.work import Item, Reach
 from andon.runtime.desk.limiter import Line
+from andon.runtime.desk.meter import Meter
 from andon.runtime.desk.queue import Queue, Rank
 
 # Failures that speak about the other side's health, not about one item.
 _SICK = frozenset({Reason.NOT_SENT, Reason.TIMEOUT, Reason.CONNECTION, Reason.SERVER_ERROR, Reason.BAD_REPLY})
 _TRIES = 3
 _LONGEST_S = 30.0
+# A moment that was reached by addition can lie a rounding before itself.
+_AT_LEAST_S = 0.001
+
+
+class Choice(NamedTuple):
+    """What may be called now, and for whom, where people are counted."""
+
+    queue: Queue
+    item: Item
+    policy: QueuePolicy
+    reach: Reach | None
 
 
 class Domain:
     """Knows which of its items may be called next, if any, and when to ask again."""
 
-    __slots__ = ("_lines", "failures", "in_flight", "queues", "resting_until")
+    __slots__ = ("_lines", "_meters", "_stuck", "failures", "in_flight", "queues", "resting_until")
 
     def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
         self._lines: list[Line] = []
+        self._meters: dict[str, Meter] = {}
+        self._stuck: set[Queue] = set()
         self.in_flight = 0
         self.failures = 0
         self.resting_until = 0.0
@@ -41,6 +56,22 @@ class Domain:
         while len(self._lines) <= number:
             self._lines.append(Line())
         return self._lines[number]
+
+    def meter(self, sender: str) -> Meter:
+        """What this sender's limits per recipient and per person have counted."""
+        meter = self._meters.get(sender)
+        if meter is None:
+            meter = self._meters[sender] = Meter()
+        return meter
+
+    def reached(self, reach: Reach | None, now: float, *, counts: bool) -> None:
+        """A call ended. Who waited for its result looks again."""
+        if reach is None:
+            return
+        self.meter(reach.sender).end(reach, now, counts=counts)
+        for queue in self._stuck:
+            queue.release()
+        self._stuck.clear()
 
     @property
     def suspect(self) -> bool:
@@ -63,20 +94,36 @@ class Domain:
     def _allowed(self, policy: QueuePolicy) -> bool:
         return self.in_flight < (1 if self.suspect else policy.in_flight)
 
-    def next(self, policy_of: Callable[[str], QueuePolicy], now: float) -> tuple[Queue, Item, QueuePolicy] | None:
-        """The most urgent, then oldest item that health, pace and the bound on calls at one time let go now."""
+    def next(
+        self, policy_of: Callable[[str], QueuePolicy], reach_of: Callable[[Item], Reach], now: float
+    ) -> Choice | None:
+        """The most urgent, then oldest item that health, pace, the bound on calls at one time and the limits of its
+        recipients let go now."""
         if now < self.resting_until:
             return None
-        best: tuple[Queue, Item, QueuePolicy] | None = None
+        best: Choice | None = None
         best_rank: Rank = (True, 1 << 63)
         for queue in self.queues.values():
-            item = queue.head(now) if queue.size else None
-            if item is None or (rank := queue.rank(item)) > best_rank:
-                continue
-            policy = policy_of(queue.name)
-            if self._allowed(policy) and (not rank[0] or queue.paced(policy.merge, now) <= now):
-                best, best_rank = (queue, item, policy), rank
+            while (item := queue.head(now) if queue.size else None) and (rank := queue.rank(item)) <= best_rank:
+                policy = policy_of(queue.name)
+                if not self._allowed(policy) or (rank[0] and queue.paced(policy.merge, now) > now):
+                    break
+                reach = None
+                if policy.people and not (reach := self._open(queue, item, policy, reach_of(item), now)):
+                    continue
+                best, best_rank = Choice(queue, item, policy, reach), rank
+                break
         return best
+
+    def _open(self, queue: Queue, item: Item, policy: QueuePolicy, whole: Reach, now: float) -> Reach | None:
+        """The recipients the item may reach now. When there are none it steps aside, and None is returned."""
+        told, when = self.meter(whole.sender).open(whole, policy.people, now)
+        if told:
+            return whole.only(told)
+        queue.hold(item, max(when, now + _AT_LEAST_S))
+        if when == inf:
+            self._stuck.add(queue)
+        return None
 
     def wake(self, policy_of: Callable[[str], QueuePolicy], now: float) -> float:
         """When to look again if nothing happens before: a retry falls due, a slot, a pace or a rest ends."""

@@ -45,6 +45,22 @@ class Line:
         """The vendor asked to be left alone until then."""
         self.blocked_until = max(self.blocked_until, until)
 
+    def over(self, before: float) -> bool:
+        """Whether nothing is under way and the last call ended before then."""
+        return not self.in_flight and (not self._ended or self._ended[-1] < before)
+
+    def taken(self, limits: Sequence[Limit], now: float) -> int:
+        """How many places are taken in the limit that looks back furthest."""
+        self._forget(limits, now)
+        return self.in_flight + max((self._within(limit, now) for limit in limits), default=0)
+
+    def with_(self, other: Line) -> Line:
+        """A line that has had the calls of both."""
+        both = Line()
+        both._ended = sorted([*self._ended, *other._ended])
+        both.in_flight = self.in_flight + other.in_flight
+        return both
+
     def _within(self, limit: Limit, now: float) -> int:
         return len(self._ended) - bisect_right(self._ended, now - limit.period)
 

@@ -60,11 +60,16 @@ class OpenWork:
             line.block(entry.until)
             if merge := self._work.policy(entry.queue).merge:
                 domain.queue(entry.queue).left(merge, entry.started)
+            reach = entry.reach
             if entry.ended is None:
                 line.begin()
                 domain.in_flight += 1
+                if reach is not None:
+                    domain.meter(reach.sender).begin(reach)
             elif entry.reason is not Reason.NOT_SENT:
                 line.past(entry.ended)
+                if reach is not None:
+                    domain.meter(reach.sender).past(reach, entry.ended)
         for item in holding.items:
             self._place(item)
             if item.entries and item.entries[-1].ended is None:

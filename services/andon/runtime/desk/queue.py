@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from math import inf
 
@@ -19,7 +19,7 @@ _ROOM_AGAIN = 0.9
 class Queue:
     """Open items of one receiver. Only the first item of a lane can be called, and no other until it has ended."""
 
-    __slots__ = ("_ranks", "_ready", "_sent", "_waiting", "busy", "lanes", "name", "size")
+    __slots__ = ("_held", "_ranks", "_ready", "_sent", "_waiting", "busy", "lanes", "name", "size")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,6 +27,8 @@ class Queue:
         self.busy: set[str] = set()
         self.size = 0
         self._sent: deque[float] = deque()
+        # Lanes whose first item may not be called before then, whatever else may be.
+        self._held: dict[str, float] = {}
         self._ranks: dict[str, Rank] = {}
         # Heaps with stale entries: a lane may stand in them more than once, and only with its present rank counts.
         self._ready: list[tuple[Rank, str]] = []
@@ -42,6 +44,7 @@ class Queue:
 
     def _offer(self, lane: str) -> None:
         items = self.lanes[lane]
+        self._held.pop(lane, None)
         self._ranks[lane] = rank = (not any(item.urgent for item in items), items[0].offset)
         if items[0].due > 0:
             heapq.heappush(self._waiting, (items[0].due, lane))
@@ -52,7 +55,8 @@ class Queue:
         while self._waiting and self._waiting[0][0] <= now:
             _, lane = heapq.heappop(self._waiting)
             items = self.lanes.get(lane)
-            if items and lane not in self.busy and items[0].due <= now:
+            if items and lane not in self.busy and items[0].due <= now and self._held.get(lane, 0.0) <= now:
+                self._held.pop(lane, None)
                 heapq.heappush(self._ready, (self._ranks[lane], lane))
 
     def head(self, now: float) -> Item | None:
@@ -60,13 +64,25 @@ class Queue:
         self._ripen(now)
         while self._ready:
             rank, lane = self._ready[0]
-            if lane not in self.busy and self._ranks.get(lane) == rank:
+            if lane not in self.busy and self._ranks.get(lane) == rank and lane not in self._held:
                 item = self.lanes[lane][0]
                 if item.due <= now:
                     return item
                 heapq.heappush(self._waiting, (item.due, lane))  # the clock was set back
             heapq.heappop(self._ready)
         return None
+
+    def hold(self, item: Item, until: float) -> None:
+        """The item whose turn it was steps aside until then (inf: until `release`), and lets the other lanes by."""
+        heapq.heappop(self._ready)
+        self._held[item.lane] = until
+        if until < inf:
+            heapq.heappush(self._waiting, (until, item.lane))
+
+    def release(self) -> None:
+        """Those that were to step aside until a result came are asked again."""
+        for lane in [lane for lane, until in self._held.items() if until == inf]:
+            self._offer(lane)
 
     def rank(self, item: Item) -> Rank:
         """The place of the lane whose first item this is."""
@@ -91,6 +107,7 @@ class Queue:
         if not lane:
             del self.lanes[item.lane]
             del self._ranks[item.lane]
+            self._held.pop(item.lane, None)
         elif item.lane not in self.busy:
             self._offer(item.lane)
 
@@ -137,19 +154,27 @@ def whole(item: Item) -> bool:
     return item.part == 0 and item.parts is None and not any(e.ambiguous or e.ended is None for e in item.entries)
 
 
-def mergeable(queue: Queue, into: Item | None, *, same_group: bool) -> list[Item]:
+def crowd(queue: Queue) -> str:
+    """The audience for which most routine items wait."""
+    waiting = Counter(item.audience for item in queue if not item.urgent and item.group is not None)
+    return waiting.most_common(1)[0][0] if waiting else ""
+
+
+def mergeable(queue: Queue, into: Item | None, *, same_group: bool, audience: str = "") -> list[Item]:
     """The waiting routine items that may become part of `into` (or of the oldest of them), oldest first.
 
     An item can join only if every older item of its lane joins too; what may have arrived in part, is being called,
-    is urgent or has no group stays. Items that stay keep their order among themselves.
+    is urgent, has no group or another audience stays. Items that stay keep their order among themselves.
     """
+    audience = into.audience if into is not None else audience
     stopped = set(queue.busy)
     joined: list[Item] = []
     for item in queue:
         if item is into:
             continue
         other = same_group and into is not None and item.group != into.group
-        if item.lane in stopped or item.urgent or item.group is None or other or not whole(item):
+        apart = item.group is None or item.audience != audience
+        if item.lane in stopped or item.urgent or apart or other or not whole(item):
             stopped.add(item.lane)
         else:
             joined.append(item)

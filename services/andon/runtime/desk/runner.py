@@ -209,9 +209,10 @@ class DeskRunner:
         """On the poll thread, for partitions that come in: takes their leases and says where to read on."""
         starts = {}
         try:
-            since = self._clock.now() - self._work.looks_back() - _MORE_S
+            now = self._clock.now() - _MORE_S
+            since, people = now - self._work.looks_back(), now - self._work.looks_back_on_people()
             for home in homes:
-                holding = self._store.acquire(home, self._owner, since)
+                holding = self._store.acquire(home, self._owner, since, people)
                 self._loop.call_soon_threadsafe(self._adopt, holding)
                 if holding.offset is not None:
                     starts[home] = holding.offset

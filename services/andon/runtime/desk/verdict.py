@@ -17,7 +17,7 @@ _BLOCKING = (Reason.THROTTLED, Reason.BUSY)
 def backoff(item: Item, policy: QueuePolicy) -> float:
     """Seconds until the next attempt: doubled each time, ± 20 % by the item's own id, so that it can be repeated."""
     retry = policy.retry
-    failures = sum(1 for entry in item.entries if entry.part == item.part)
+    failures = sum(1 for e in item.entries if e.part == item.part and e.reason is not Reason.DELIVERED)
     wait = min(retry.most, retry.first * 2.0 ** min(max(failures - 1, 0), 30))
     return wait * (0.8 + 0.4 * (crc32(item.id.bytes + bytes([failures & 0xFF])) / 0xFFFFFFFF))
 

@@ -12,7 +12,7 @@ from andon.core.digest import Digest
 from andon.core.event import Event, Home
 from andon.core.outcome import Outcome, RecipientState
 from andon.core.policy import QueuePolicy
-from andon.core.work import Item, Note
+from andon.core.work import Item, Note, Reach
 from andon.kafka.records import Record
 
 _canonical = msgspec.json.Encoder(order="deterministic")
@@ -29,11 +29,13 @@ class Taken(msgspec.Struct, frozen=True):
 
 class Success(msgspec.Struct, frozen=True):
     """A call that did what it should. With `more` there are further parts to send; `parts`, if set, is then kept as the
-    item's, for the calls that follow. Memos and notes are stored with the result."""
+    item's, for the calls that follow. With `same` it is the same part that goes on, to other recipients. Memos and
+    notes are stored with the result."""
 
     recipients: tuple[RecipientState, ...] = ()
     parts: bytes | None = None
     more: bool = False
+    same: bool = False
     memos: Mapping[str, bytes] = {}
     notes: tuple[Note, ...] = ()
 
@@ -63,6 +65,13 @@ class Work(Protocol):
 
     def looks_back(self) -> float:
         """How far any limit or merge rule of the present configuration looks back, in seconds."""
+
+    def looks_back_on_people(self) -> float:
+        """How far any limit per recipient or per person looks back, in seconds."""
+
+    def reach(self, item: Item) -> Reach:
+        """Whom the next call of an item is to reach; asked where its policy counts people. The call that follows may
+        be for some of them only: the reach of its entry says for whom."""
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The memos of a home this process has just taken over; they replace whatever it knew of it."""

@@ -1,0 +1,149 @@
+"""Limits that count people: what one sender has sent to each recipient, and how many people it has reached in a day.
+
+The same sliding log as that of a line (limiter), one for each recipient, rebuilt from the ledger after a restart or by
+a new owner. A vendor that discards in silence what exceeds such a limit must never be given it. Names that may stand
+for anyone (a department, everybody) share one log more, which counts for every recipient: nobody knows whom they meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf
+
+from andon.core.policy import Limit, Per
+from andon.core.work import Reach
+from andon.runtime.desk.limiter import Line
+
+_MINUTE_S = 60.0
+_NEVER = Line()
+_SWEEP = 1_024
+
+
+class Meter:
+    """The calls of one sender. Limits are given at each question, as to a `Line`."""
+
+    __slots__ = ("_lines", "_longest", "_minutes", "_people", "_sweep", "_wide")
+
+    def __init__(self) -> None:
+        self._lines: dict[str, Line] = {}
+        self._wide = Line()
+        self._minutes: dict[float, int] = {}
+        self._people = 0
+        self._longest = 0.0
+        self._sweep = _SWEEP
+
+    # ---- what happens
+
+    def begin(self, reach: Reach) -> None:
+        """An intent was written."""
+        for line in self._touched(reach):
+            line.begin()
+        self._people += reach.people()
+
+    def end(self, reach: Reach, at: float, *, counts: bool) -> None:
+        """Its result came; `counts` is False when no byte had left."""
+        for line in self._touched(reach):
+            line.end(at, counts=counts)
+        self._people -= reach.people()
+        if counts:
+            self._count(reach, at)
+        if len(self._lines) > self._sweep:
+            self._forget(at)
+
+    def past(self, reach: Reach, at: float) -> None:
+        """A call ended at `at`, as the ledger remembers it."""
+        for line in self._touched(reach):
+            line.past(at)
+        self._count(reach, at)
+
+    def _touched(self, reach: Reach) -> Iterator[Line]:
+        for name in reach.recipients:
+            if name not in reach.wide:
+                line = self._lines.get(name)
+                if line is None:
+                    line = self._lines[name] = Line()
+                yield line
+        if reach.wide:
+            yield self._wide
+
+    def _count(self, reach: Reach, at: float) -> None:
+        minute = at // _MINUTE_S
+        self._minutes[minute] = self._minutes.get(minute, 0) + reach.people()
+
+    # ---- what may happen
+
+    def open(self, reach: Reach, limits: Sequence[Limit], now: float) -> tuple[tuple[str, ...], float]:
+        """Those recipients that may be told now; if there are none, when the first may be: inf when only a result can
+        tell."""
+        each = [limit for limit in limits if limit.per is Per.RECIPIENT]
+        self._longest = max(self._longest, max((limit.period for limit in each), default=0.0))
+        room, again = self._room([limit for limit in limits if limit.per is Per.PERSON], now)
+        told: list[str] = []
+        soonest = inf
+        for name in reach.recipients:
+            when = self._next(name, reach, each, now)
+            # More people than a whole day may reach go as soon as that day has nobody yet.
+            weight = min(reach.wide.get(name, 1), max(again[1], 1))
+            if when > now:
+                soonest = min(soonest, max(when, again[0] if weight > room else now))
+            elif weight > room:
+                soonest = min(soonest, again[0])
+            else:
+                told.append(name)
+                room -= weight
+        return tuple(told), now if told else soonest
+
+    def _next(self, name: str, reach: Reach, limits: Sequence[Limit], now: float) -> float:
+        """When this recipient may be told."""
+        wide = self._wide.taken(limits, now)
+        if name in reach.wide:
+            return max(self._of_both(line, wide, limits, now) for line in (_NEVER, *self._lines.values()))
+        return self._of_both(self._lines.get(name, _NEVER), wide, limits, now)
+
+    def _of_both(self, line: Line, wide: int, limits: Sequence[Limit], now: float) -> float:
+        """When one call more fits on top of a recipient's own and of those that were for anyone."""
+        if line.free(limits, now) > wide:
+            return now
+        return (line.with_(self._wide) if wide else line).next_free(limits, now)
+
+    def _room(self, limits: Sequence[Limit], now: float) -> tuple[int, tuple[float, int]]:
+        """How many people may be reached now; when there is room again, and how much at most."""
+        room, again, most = 1 << 30, now, 1 << 30
+        for limit in limits:
+            most = min(most, limit.count)
+            room = min(room, limit.count - self._used(limit, now) - self._people)
+            when = now
+            # The blocks on both sides of midnight count while it passes; a third is never met.
+            for _ in range(3):
+                if self._used(limit, when) + self._people < limit.count:
+                    break
+                when = limit.block(when - limit.margin) + limit.period + limit.margin
+            else:
+                when = inf
+            again = max(again, when if when > now else limit.block(now - limit.margin) + limit.period + limit.margin)
+        return max(room, 0), (again, most)
+
+    def _used(self, limit: Limit, at: float) -> int:
+        """The people of the fuller of the blocks that `at` may be in; a minute that a block begins in counts whole."""
+        self._drop(at - 2 * limit.period)
+        starts = {limit.block(at - limit.margin), limit.block(at + limit.margin)}
+        return max(
+            sum(
+                people
+                for minute, people in self._minutes.items()
+                if (minute + 1) * _MINUTE_S > start - limit.margin
+                and minute * _MINUTE_S < start + limit.period + limit.margin
+            )
+            for start in starts
+        )
+
+    # ---- forgetting
+
+    def _drop(self, before: float) -> None:
+        for minute in [one for one in self._minutes if (one + 1) * _MINUTE_S < before]:
+            del self._minutes[minute]
+
+    def _forget(self, now: float) -> None:
+        """Lets go of the logs that say nothing more."""
+        self._lines = {name: line for name, line in self._lines.items() if not line.over(now - self._longest)}
+        self._sweep = max(_SWEEP, 2 * len(self._lines))

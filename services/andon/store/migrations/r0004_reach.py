@@ -1,0 +1,21 @@
+"""Whom an attempt was to reach, where the vendor counts that."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "4"
+down_revision = "3"
+
+
+def upgrade() -> None:
+    op.add_column("attempt", sa.Column("reach", sa.LargeBinary))
+    counted = sa.text("reach IS NOT NULL")
+    op.create_index(
+        "attempt_people",
+        "attempt",
+        ["topic", "partition", "started"],
+        sqlite_where=counted,
+        postgresql_where=counted,
+    )
