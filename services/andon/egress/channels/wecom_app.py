@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
+from andon.core.delivery import MAX_RECIPIENTS
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Parked
 from andon.core.policy import Limit, Per
@@ -146,6 +147,8 @@ class WecomApp:
         to = people.addressed(call.recipients)
         if max(len(to.parties), len(to.tags)) > people.MOST_GROUPS:
             raise Rejected(Reason.TOO_LARGE, f"one call takes at most {people.MOST_GROUPS} parties, and as many tags")
+        if len(call.recipients) > MAX_RECIPIENTS:
+            raise Rejected(Reason.TOO_LARGE, f"one call takes at most {MAX_RECIPIENTS} recipients")
         wrong = dict.fromkeys(to.wrong, Parked(Reason.INVALID, "it is no userid, party:ID or tag:ID"))
         if len(wrong) == len(call.recipients):
             return [Receipt(name, failed=wrong[name]) for name in call.recipients]

@@ -1,0 +1,168 @@
+"""What the channel of WeCom applications must do against the strict stand-in, as laws a channel keeps or breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.ports import Channel, Content, Context, Receipt
+from andon.dev.wecom_app import Fault, WecomAppStandIn
+from andon.testing.builders import call
+from andon.testing.clock import ManualClock
+from andon.testing.rig import expect
+from andon.testing.vault import MemoryVault
+from andon.web.wire import HttpWire
+
+CORP, SECRET, AGENT = "ww0123", "s3cret/+of-the-app", 1000002
+MEMBERS = ("wang", "Li", "00123", "zhao")
+
+
+class Stand:
+    """The stand-in and what a process needs to write to it; `app()` is the channel in another process."""
+
+    def __init__(self, channel_type: type[Any], vendor: WecomAppStandIn, wire: HttpWire, clock: ManualClock) -> None:
+        self._type = channel_type
+        self.vendor = vendor
+        self.wire = wire
+        self.clock = clock
+        self._vault = MemoryVault()
+
+    def app(self) -> Channel:
+        options = {"corp_id": "env:APP_CORP", "agent_id": AGENT, "secret": "env:APP_SECRET"}
+        config = self._type.Config.model_validate({**options, "base_url": self.vendor.url})
+        built: Channel = self._type(config, Context("app", Path(), self.clock, self.wire, None, self._vault))
+        return built
+
+    async def send(self, app: Channel, *to: str, text: str = "停机", kind: str = "text") -> Sequence[Receipt] | Failure:
+        try:
+            return await app.send(call(text, kind, recipients=to))
+        except Failure as failure:
+            return failure
+
+
+Law = Callable[[Stand], Awaitable[None]]
+LAWS: dict[str, Law] = {}
+
+
+def law(function: Law) -> Law:
+    LAWS[function.__name__] = function
+    return function
+
+
+@asynccontextmanager
+async def stand(channel_type: type[Any], **more: Any) -> AsyncIterator[Stand]:
+    clock, wire = ManualClock(), HttpWire()
+    told = {"corp_id": CORP, "secret": SECRET, "agent": AGENT, "now": clock.now, "unlicensed": ["zhao"], **more}
+    members = told.pop("members", MEMBERS)
+    async with WecomAppStandIn(members, **told) as vendor:
+        yield Stand(channel_type, vendor, wire, clock)
+    await wire.close()
+
+
+def run(name: str, channel_type: type[Any]) -> None:
+    async def scene() -> None:
+        async with asyncio.timeout(20), stand(channel_type) as one:
+            await LAWS[name](one)
+
+    asyncio.run(scene())
+
+
+def reached(result: Sequence[Receipt] | Failure) -> list[str]:
+    expect(not isinstance(result, Failure), f"it is taken: {result}")
+    return [one.recipient for one in result if one.failed is None]  # type: ignore[union-attr]
+
+
+@law
+async def good_message_is_taken(one: Stand) -> None:
+    for kind in ("text", "markdown"):
+        expect(reached(await one.send(one.app(), "wang", "LI", kind=kind)) == ["wang", "LI"], "both are told")
+    seen = [(each.member, each.msgtype, each.content) for each in one.vendor.seen]
+    expect(seen == [(m, k, "停机") for k in ("text", "markdown") for m in ("wang", "Li")], f"both have seen it: {seen}")
+
+
+@law
+async def token_is_fetched_once_by_all_processes(one: Stand) -> None:
+    apps = [one.app(), one.app()]
+    await asyncio.gather(*(one.send(app, "wang") for app in apps for _ in range(5)))
+    expect(one.vendor.counts.asked == 1, f"one token serves all, and {one.vendor.counts.asked} were asked for")
+    expect(len(one.vendor.seen) == 10, "every call was made")
+
+
+@law
+async def stale_token_is_renewed_once(one: Stand) -> None:
+    app = one.app()
+    await one.send(app, "wang")
+    one.clock.advance(600)
+    one.vendor.corp.revoke()
+    expect(reached(await one.send(app, "wang")) == ["wang"], "a token taken back early is renewed")
+    expect(one.vendor.counts.asked == 2, "once")
+    one.clock.advance(7_200)
+    expect(reached(await one.send(app, "wang")) == ["wang"], "a token that has ended is renewed")
+    one.clock.advance(600)
+    one.vendor.fail(Fault("errcode", code=42001))
+    before = one.vendor.counts.faults
+    for _ in range(3):
+        expect(isinstance(await one.send(app, "wang"), Retryable), "it may be tried later")
+    asked, called = one.vendor.counts.asked, one.vendor.counts.faults - before
+    expect(asked <= 4 and called <= 6, f"a vendor that refuses every token is not asked in a loop: {asked}, {called}")
+
+
+@law
+async def wrong_secret_is_not_tried_again(one: Stand) -> None:
+    one.vendor.corp._secret = "another"
+    app = one.app()
+    for _ in range(12):
+        expect(isinstance(await one.send(app, "wang"), Rejected), "a wrong secret is Rejected")
+    expect(one.vendor.counts.asked == 1, f"asked {one.vendor.counts.asked} times: the vendor bans the address")
+    expect("45009" not in one.vendor.counts.refused, "no ban")
+
+
+@law
+async def invalid_members_are_not_told(one: Stand) -> None:
+    result = await one.send(one.app(), "wang", "Nobody", "ZHAO", "party:9")
+    expect(reached(result) == ["wang"], "who is named beside errcode 0 was not told")
+    expect([each.member for each in one.vendor.seen] == ["wang"], "one has seen it")
+    result = await one.send(one.app(), "Nobody")
+    expect(reached(result) == [], "nobody was told")
+
+
+@law
+async def refusal_is_no_success(one: Stand) -> None:
+    for code in (60020, 48002, 301002, 45009, -1):
+        one.vendor.fail(Fault("errcode", code=code, times=1))
+        expect(isinstance(await one.send(one.app(), "wang"), Failure), f"errcode {code} is no success")
+
+
+@law
+async def nothing_is_cut(one: Stand) -> None:
+    app, text = one.app(), "冲压机 7 停机。请检查！\n" * 200
+    for part in app.split(Content("text", text)):
+        await one.send(app, "wang", text=part.text)
+    expect("".join(each.content for each in one.vendor.seen) == text, "every byte was seen")
+    await one.send(app, "wang", text="汉" * 700)
+    expect(one.vendor.counts.cut == 0, "nothing is cut in silence")
+
+
+@law
+async def more_than_a_thousand_are_refused(one: Stand) -> None:
+    result = await one.send(one.app(), *(f"u{n}" for n in range(1_000)), "wang")
+    expect(isinstance(result, Rejected) and not one.vendor.seen, "1,001 are refused whole")
+    expect(one.vendor.counts.asked + one.vendor.counts.accepted <= 1, "before the call")
+
+
+@law
+async def two_equal_notices_are_both_seen(one: Stand) -> None:
+    for _ in range(2):
+        await one.send(one.app(), "wang")
+    expect(len(one.vendor.seen) == 2, "equal is not the same")
+
+
+@law
+async def name_with_a_separator_reaches_nobody_else(one: Stand) -> None:
+    result = await one.send(one.app(), "wang|Li", "00123")
+    expect(reached(result) == ["00123"], "a name that is none is not told")
+    expect([each.member for each in one.vendor.seen] == ["00123"], "and nobody else is")
