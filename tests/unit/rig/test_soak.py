@@ -53,7 +53,7 @@ class FakePlants:
     def of(self, _limits: object) -> SimpleNamespace:
         return SimpleNamespace(peak_mb=lambda: {"egress": 90.0})
 
-    def keep(self, _limits: object) -> None:
+    def keep(self, *_needs: object) -> None:
         return
 
     def drop(self, _limits: object) -> None:
