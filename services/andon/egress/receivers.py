@@ -33,7 +33,7 @@ from andon.runtime.registry import Registry
 
 GROUP = "andon.channels"
 _FACT = "fact:"
-# A broker answers many at once, and a subject's own stay in order anyway.
+# A broker, or an application, answers many at once, and a subject's own stay in order anyway.
 _IN_FLIGHT = 32
 
 
@@ -149,17 +149,17 @@ def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePoli
         merge = _half_of_people(people, receiver) if people else _half_of(limits, channel.lines())
     else:
         merge = receiver.merge.policy()
-    return QueuePolicy(
+    policy = QueuePolicy(
         channel=receiver.channel,
         limits=limits,
         people=people,
         sender=channel.sender() if isinstance(channel, CountsPeople) else "",
-        in_flight=_IN_FLIGHT if people else QueuePolicy.in_flight,
         lines=channel.lines(),
         merge=merge,
         cap=cap,
         on_ambiguous=receiver.on_ambiguous,
     )
+    return msgspec.structs.replace(policy, in_flight=_IN_FLIGHT) if people else policy
 
 
 def _keyed(policy: QueuePolicy) -> QueuePolicy:
