@@ -28,8 +28,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from andon.dev import http
+from andon.dev.standin import Refusal
 from andon.dev.wecom_app_corp import Corp, Rules, Seen
-from andon.dev.wecom_rules import Refusal
 
 _TOKEN, _SEND = "/cgi-bin/gettoken", "/cgi-bin/message/send"
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from andon.dev.standin import Refusal
 from andon.dev.wecom_app_rules import Message, checked
-from andon.dev.wecom_rules import Refusal
 
 _CHINA_S, _DAY_S, _HOUR_S = 28_800.0, 86_400.0, 3_600.0
 _WRONG_SECRETS = 5

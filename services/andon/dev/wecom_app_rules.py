@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from andon.dev.wecom_rules import Refusal
+from andon.dev.standin import Refusal
 
 _KINDS = ("text", "markdown")
 _ELSEWHERE = frozenset(
