@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
@@ -145,6 +146,26 @@ class SplitsInsideCharacters(Hook):
         data = content.text.encode()
         blocks = [data[start : start + BYTES - 1] for start in range(0, len(data) or 1, BYTES - 1)]
         return [Content(content.kind, block.decode(errors="ignore")) for block in blocks]
+
+
+class NumbersAndLoses(Hook):
+    """Numbers its parts, and trims the blanks between them."""
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        parts = split_bytes(content.text, BYTES - 16)
+        if len(parts) == 1:
+            return [content]
+        return [
+            Content(content.kind, f"({number}/{len(parts)})\n{part.strip()}") for number, part in enumerate(parts, 1)
+        ]
+
+
+class RepairsByLeavingOut(Hook):
+    """Leaves out of a part what it does not know how to close."""
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        parts = [re.sub(r"`[^`]*$", "", part) for part in split_bytes(content.text, BYTES)]
+        return [Content(content.kind, part) for part in parts]
 
 
 class MarkdownSentAsText(WecomRobot):

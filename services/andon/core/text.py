@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Callable
 
 import msgspec
 
 # Best first: after a blank line, after a line, after a sentence, after a word.
-_BREAKS = (
+BREAKS = (
     re.compile(r"\n[ \t\r]*\n"),
     re.compile(r"\n"),
     re.compile(r"[。！？；…]+[”’」』）】》]*|[.!?;]+[\"')\]]*(?=\s)"),
@@ -20,6 +21,8 @@ _REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff]+$")
 _EXTENDING = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 _LONGEST_CODE_POINT = 4
 _LONGEST_ESCAPE = 6
+_LEAST_NUMBERED = 64
+_MARK_ROOM = 24
 # A break in the first half of a part would cost more parts, hence more of the vendor's rate, than it helps a reader.
 _FILLED = 0.5
 
@@ -40,7 +43,7 @@ def split_bytes(text: str, limit: int, *, in_json: bool = False) -> list[str]:
     parts: list[str] = []
     start = 0
     while True:
-        fits = _fitting(text[start : start + limit], limit, in_json)
+        fits = fitting(text[start : start + limit], limit, in_json)
         if start + fits == len(text):
             return [*parts, text[start:]]
         end = _break(text, start, start + fits)
@@ -48,32 +51,56 @@ def split_bytes(text: str, limit: int, *, in_json: bool = False) -> list[str]:
         start = end
 
 
-def size_in_json(text: str) -> int:
-    """The bytes of `text` within a string of JSON, quotes around it not counted."""
-    return len(msgspec.json.encode(text)) - 2
+def split_numbered(text: str, limit: int, *, in_json: bool = False) -> list[str]:
+    """`text` as one part, or as several with (1/3), (2/3), … and a line end before each; every part has at most
+    `limit` bytes, and without their numbers they equal the text when joined. Raises ValueError as `split_bytes`."""
+    if size_of(text, in_json) <= limit:
+        return [text]
+    return numbered(lambda room: split_bytes(text, room, in_json=in_json), limit, in_json)
 
 
-def _fitting(text: str, limit: int, in_json: bool) -> int:
+def numbered(pieces: Callable[[int], list[str]], limit: int, in_json: bool) -> list[str]:
+    """The pieces with their numbers before them. `pieces` makes them of at most the bytes it is given.
+
+    24 bytes are left in each for a mark before it, so that one that is sent again need not be split.
+    Raises ValueError when `limit` is below 64: most of a part would be its number.
+    """
+    if limit < _LEAST_NUMBERED:
+        raise ValueError(f"a limit below {_LEAST_NUMBERED} bytes leaves no room for numbers of parts")
+    digits = 1
+    while True:
+        parts = pieces(limit - size_of("({0}/{0})\n".format("9" * digits), in_json) - _MARK_ROOM)
+        if len(str(len(parts))) <= digits:
+            return [f"({number}/{len(parts)})\n{part}" for number, part in enumerate(parts, 1)]
+        digits += 1
+
+
+def size_of(text: str, in_json: bool) -> int:
+    """The UTF-8 bytes of `text`, or those it has within a string of JSON, quotes around it not counted."""
+    return len(msgspec.json.encode(text)) - 2 if in_json else len(text.encode())
+
+
+def fitting(text: str, limit: int, in_json: bool) -> int:
     """How many code points of `text` have at most `limit` bytes together."""
     fits = len(text.encode()[:limit].decode(errors="ignore"))
-    if not in_json or size_in_json(text[:fits]) <= limit:
+    if not in_json or size_of(text[:fits], in_json) <= limit:
         return fits
-    return bisect_right(range(1, fits + 1), limit, key=lambda count: size_in_json(text[:count]))
+    return bisect_right(range(1, fits + 1), limit, key=lambda count: size_of(text[:count], in_json))
 
 
 def _break(text: str, start: int, most: int) -> int:
     least = start + int((most - start) * _FILLED)
-    for pattern in _BREAKS:
+    for pattern in BREAKS:
         ends = [match.end() for match in pattern.finditer(text, start, most)]
         for end in reversed(ends):
             if end < least:
                 break
-            if not _joined(text, end):
+            if not is_joined(text, end):
                 return end
-    return next((end for end in range(most, start, -1) if not _joined(text, end)), most)
+    return next((end for end in range(most, start, -1) if not is_joined(text, end)), most)
 
 
-def _joined(text: str, index: int) -> bool:
+def is_joined(text: str, index: int) -> bool:
     """Whether the code points on both sides of `index` make one visible character."""
     before, after = text[index - 1], text[index]
     if before == _JOINER or _EXTENDING.match(after) or unicodedata.category(after).startswith("M"):

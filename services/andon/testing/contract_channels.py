@@ -9,9 +9,11 @@ channel against a vendor faked on the level of bytes and raises ContractBroken.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import re
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +28,7 @@ Law = Callable[[ChannelRig], Awaitable[None]]
 LAWS: dict[str, Law] = {}
 
 _SECONDS = 30.0
+_WORD = re.compile(r"\bw\d{5}\b")
 _HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 _NOTHING_SAID = (b"", _HTML, b"null", b"[]", b'"ok"', b"{}", b'{"', b"\xff\xfe", b"0")
 _STATUSES = (301, 302, 400, 401, 403, 404, 407, 408, 413, 429, 500, 502, 503, 504)
@@ -82,12 +85,23 @@ async def parts_joined_equal_the_text(rig: ChannelRig) -> None:
                 too_long = rig.specimen.whole and len(text.encode()) > limit and refusal.reason is Reason.TOO_LONG
                 expect(too_long, f"only a text longer than {limit} bytes is refused, and only where none is split")
                 continue
-            expect("".join(part.text for part in parts) == text, f"the parts of {kind} joined equal it byte for byte")
+            joined = "".join(unnumbered([part.text for part in parts]))
+            expect(joined == text, f"the parts of {kind}, without their numbers, joined equal it byte for byte")
             expect(parts and (not text or all(part.text for part in parts)), "there is a part, and none is empty")
             expect(all(part.kind == kind for part in parts), "a part has the kind of the whole")
             expect(
                 all(len(part.text.encode()) <= limit for part in parts), f"a part of {kind} has {limit} bytes at most"
             )
+
+
+@law
+async def marked_up_text_loses_nothing_in_parts(rig: ChannelRig) -> None:
+    for kind, limit in rig.specimen.kinds.items():
+        text = _marked_up(limit)
+        parts = rig.channel.split(Content(kind, text))
+        said = _WORD.findall(" ".join(unnumbered([part.text for part in parts])))
+        expect(said == _WORD.findall(text), f"every word of a {kind} is in its parts, once and in order")
+        expect(all(len(part.text.encode()) <= limit for part in parts), f"a part of {kind} has {limit} bytes at most")
 
 
 @law
@@ -281,6 +295,29 @@ async def close_may_be_called_twice(rig: ChannelRig) -> None:
     await rig.send()
     await rig.channel.close()
     await rig.channel.close()
+
+
+def unnumbered(parts: Sequence[str]) -> list[str]:
+    """The parts without (1/3), (2/3), … and the line end behind it, where every part has its own."""
+    numbers = [f"({number}/{len(parts)})\n" for number in range(1, len(parts) + 1)]
+    if len(parts) == 1 or not all(part.startswith(own) for part, own in zip(parts, numbers, strict=True)):
+        return list(parts)
+    return [part.removeprefix(own) for part, own in zip(parts, numbers, strict=True)]
+
+
+def _marked_up(limit: int) -> str:
+    """A text of about three parts with every construct that a cut may go through; each word stands once."""
+    words = (f"w{number:05}" for number in itertools.count())
+
+    def run(count: int) -> str:
+        return " ".join(itertools.islice(words, count))
+
+    text = ""
+    while len(text) < 3 * limit:
+        text += f"# {run(3)}\n**{run(30)}** 停机。`{run(4)}` [{run(9)}](https://mes.corp/x)\n\n> {run(20)}\n\n"
+        text += f'```\n{run(9)}\n{run(9)}\n```\n<font color="info">{run(20)}</font>\n\n'
+        text += f"| 甲 | 乙 |\n|---|---|\n| {run(5)} | **{run(5)}** |\n| {run(5)} | {run(5)} |\n\n"
+    return text
 
 
 async def _fails(rig: ChannelRig, behave: Behaviour, sentence: str) -> Failure:

@@ -141,7 +141,7 @@ BY_CONTRACT = [
     (FEI, feishu, "_judge", _by_status),
     (FEI, feishu, "_MEANING", {11232: OTHER}),
     (FEI, feishu, "detail", lambda code, text, *_secrets: f"{code} {text}"),
-    (FEI, feishu, "split_bytes", lambda text, limit, in_json: [text.encode()[:limit].decode(errors="ignore")]),
+    (FEI, feishu, "split_numbered", lambda text, limit, in_json: [text.encode()[:limit].decode(errors="ignore")]),
 ]
 
 

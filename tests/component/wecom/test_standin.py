@@ -22,6 +22,7 @@ from andon.dev.wecom import Fault, WecomStandIn
 from andon.egress.channels.wecom_robot import WecomRobot
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
+from andon.testing.contract_channels import unnumbered
 from andon.web.wire import HttpWire
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def text(content: Any = "x", **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["text", "markdown"])
-def test_split_parts_arrive_byte_for_byte(kind: str) -> None:
+def test_numbered_parts_arrive_byte_for_byte(kind: str) -> None:
     whole = "冲压机 7 停机。\n" * 1_000
 
     async def play(standin: WecomStandIn, wire: HttpWire) -> list[tuple[str, str]]:
@@ -78,7 +79,7 @@ def test_split_parts_arrive_byte_for_byte(kind: str) -> None:
 
     seen = scene(play, limit=0)
     assert {msgtype for msgtype, _ in seen} == {kind}
-    assert "".join(content for _, content in seen) == whole
+    assert "".join(unnumbered([content for _, content in seen])) == whole
 
 
 @pytest.mark.parametrize(

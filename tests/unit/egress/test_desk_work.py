@@ -35,6 +35,7 @@ from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from andon.testing.builders import delivery, event
 from andon.testing.clock import ManualClock
+from andon.testing.contract_channels import unnumbered
 
 HOME = Home(DELIVERIES, 3)
 NOW = datetime(2026, 11, 22, 6, 4, tzinfo=UTC)
@@ -147,11 +148,11 @@ def test_a_receiver_that_is_gone_is_parked_by_name_and_asks_for_a_redrive(work: 
 
 
 @pytest.mark.parametrize("size", [10, 2_048, 2_049, 9_000])
-def test_parts_joined_equal_the_text_byte_for_byte(work: EgressWork, group: Group, size: int) -> None:
+def test_numbered_parts_joined_equal_the_text_byte_for_byte(work: EgressWork, group: Group, size: int) -> None:
     text = ("冲压机 7 停机，主轴过热。" * size).encode()[:size].decode(errors="ignore").strip()
     one = item(work, text=text)
     ended = send(work, one)
-    assert "".join(group.seen) == text
+    assert "".join(unnumbered(group.seen)) == text
     assert all(len(part.encode()) <= 2_048 for part in group.seen)
     assert len(ended) == len(group.seen)
     assert [one.more for one in ended] == [True] * (len(ended) - 1) + [False]
@@ -167,7 +168,7 @@ def test_what_is_sent_first_decides_what_follows_whatever_is_published_meanwhile
     one.part, one.parts = 1, first.parts
     while asyncio.run(work.call(one, 0, 15.0)).more:
         one.part += 1
-    assert "".join(group.seen) == text.strip()
+    assert "".join(unnumbered(group.seen)) == text.strip()
 
 
 def test_a_repeat_is_marked_and_one_of_a_later_part_too(work: EgressWork, group: Group) -> None:
@@ -186,9 +187,9 @@ def test_a_repeated_later_part_keeps_the_limit_and_every_byte(work: EgressWork, 
     one.part, one.parts, one.marked = 2, again.parts, False
     while asyncio.run(work.call(one, 0, 15.0)).more:
         one.part += 1
-    assert group.seen[1].startswith(REPEAT)
+    assert group.seen[1].startswith(f"{REPEAT}(2/4)\n")
     assert all(len(part.encode()) <= 2_048 for part in group.seen)
-    assert "".join(group.seen).replace(REPEAT, "") == text
+    assert "".join(unnumbered([part.removeprefix(REPEAT) for part in group.seen])) == text
 
 
 def test_what_was_merged_in_shows(work: EgressWork, group: Group) -> None:

@@ -22,11 +22,12 @@ from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.markdown import split_markdown
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
-from andon.core.text import split_bytes
+from andon.core.text import split_numbered
 from andon.egress.cards.dingtalk import ROBOT
 from andon.egress.robots import JSON, OTHER, BaseUrl, Called, Meaning, called, detail, foreign, revealed
 
@@ -183,7 +184,8 @@ class DingtalkRobot:
         """Parts that leave room for the rest of the body; a card is one part. Raises Rejected for another kind."""
         if content.kind in ROBOT:
             return (content,)
-        parts = split_bytes(content.text, _limit(content), in_json=True)
+        split = split_markdown if content.kind == "markdown" else split_numbered
+        parts = split(content.text, _limit(content), in_json=True)
         return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:

@@ -19,11 +19,12 @@ from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.markdown import split_markdown
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
-from andon.core.text import split_bytes
+from andon.core.text import split_numbered
 from andon.egress.cards.wecom import FILE_BYTES, IMAGE_BYTES, ROBOT
 from andon.egress.media import Media, Upload, bytes_of, multipart, upload_of
 from andon.egress.robots import JSON, OTHER, BaseUrl, Called, Meaning, called, detail, foreign, revealed
@@ -132,7 +133,8 @@ class WecomRobot:
         """Parts of at most 2048 bytes of text or 4096 of markdown; a card is one. Raises Rejected for another kind."""
         if content.kind in ROBOT:
             return (content,)
-        parts = split_bytes(content.text, _limit(content))
+        split = split_numbered if content.kind == "text" else split_markdown
+        parts = split(content.text, _limit(content))
         return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
