@@ -192,7 +192,8 @@ class Content(msgspec.Struct, frozen=True):
 class Call(msgspec.Struct, frozen=True):
     """One call to a vendor: one part of one delivery. `line` picks the account of a pool, `deadline` is in seconds.
 
-    `part` counts from 0; `redrive` says how often the delivery was taken up again.
+    `part` counts from 0; `redrive` says how often the delivery was taken up again, `refused` how many attempts at this
+    part certainly had no effect before the first of which that is not known.
     """
 
     delivery: UUID
@@ -203,6 +204,7 @@ class Call(msgspec.Struct, frozen=True):
     deadline: float = 15.0
     part: int = 0
     redrive: int = 0
+    refused: int = 0
 
     @property
     def key(self) -> UUID:
@@ -210,6 +212,12 @@ class Call(msgspec.Struct, frozen=True):
         wants it sent again. That of a first part is the delivery's own id."""
         again = self.redrive or self.part
         return uuid5(self.delivery, f"{self.redrive}/{self.part}") if again else self.delivery
+
+    @property
+    def fresh_key(self) -> UUID:
+        """As `key` as long as an earlier attempt may have had its effect, another after each refusal: for a vendor that
+        might know a key also from what it refused, and take what was never shown for a repeat."""
+        return uuid5(self.key, str(self.refused)) if self.refused else self.key
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -240,7 +248,7 @@ class KeyedChannel(Protocol):
     """
 
     def key(self, call: Call, /) -> str:
-        """By what the other side knows this call again: the same for every attempt at it. Pure."""
+        """By what the other side knows this call again: the same for what may have arrived before. Pure."""
 
 
 @runtime_checkable

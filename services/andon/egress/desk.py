@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import takewhile
 from sys import intern
 from uuid import UUID, uuid5
 
@@ -144,7 +145,9 @@ class EgressWork:
         reach = item.entries[-1].reach if item.entries else None
         to = wanted if reach is None else reach.recipients
         content = sending.parts[item.part]
-        call = Call(item.id, item.queue, to, content, line, deadline, part=item.part, redrive=item.redrive)
+        call = Call(
+            item.id, item.queue, to, content, line, deadline, item.part, redrive=item.redrive, refused=_refused(item)
+        )
         receipts = await receiver.channel.send(call)
         states = _states(to, receipts, sending.failed)
         failed = sending.failed | {one.recipient: one.outcome for one in states if isinstance(one.outcome, Parked)}
@@ -182,6 +185,12 @@ class EgressWork:
         again = parts(receiver, sending.parts[item.part], marked=True)
         whole = (*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :])
         return msgspec.structs.replace(sending, parts=whole)
+
+
+def _refused(item: Item) -> int:
+    """Attempts at the present part that certainly had no effect, before the first that may have had it."""
+    ended = [entry for entry in item.entries if entry.part == item.part and entry.ended is not None]
+    return sum(1 for _ in takewhile(lambda entry: not entry.ambiguous, ended))
 
 
 def parts(receiver: Served, content: Content, *, marked: bool) -> tuple[Content, ...]:

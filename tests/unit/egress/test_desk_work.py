@@ -337,6 +337,25 @@ def test_channel_is_told_which_part_it_sends_and_after_how_many_redrives(work: E
     assert calls[0].key != calls[1].key
 
 
+def test_key_stays_while_an_attempt_may_have_arrived_and_is_new_after_a_refusal(work: EgressWork) -> None:
+    keys: list[str] = []
+
+    async def send(call: Call) -> list[Receipt]:
+        keys.append(str(call.fresh_key))
+        return [Receipt(name) for name in call.recipients]
+
+    work.receivers["l3-group"].channel.send = send  # type: ignore[method-assign]
+    one = item(work)
+    for ambiguous in (False, True, False, None):
+        asyncio.run(work.call(one, 0, 15.0))
+        if ambiguous is not None:
+            number = len(one.entries) + 1
+            entry = Entry(one.id, 0, 0, number, HOME, one.domain, 0, 0, 1, 1.0, one.queue, ended=2.0)
+            one.entries.append(replace(entry, reason=Reason.TIMEOUT, ambiguous=ambiguous))
+    assert keys[0] != keys[1]
+    assert keys[1] == keys[2] == keys[3]
+
+
 # ---- cards
 
 

@@ -95,9 +95,11 @@ def test_only_the_first_part_calls_people() -> None:
 def test_key_is_of_the_part_and_not_of_the_attempt() -> None:
     channel = robot(Recorder())
     assert isinstance(channel, KeyedChannel)
-    keys = [channel.key(call(**changes)) for changes in ({}, {"deadline": 1.0}, {"part": 1}, {"redrive": 1})]
+    keys = [
+        channel.key(call(**changes)) for changes in ({}, {"deadline": 1.0}, {"part": 1}, {"redrive": 1}, {"refused": 1})
+    ]
     assert keys[0] == keys[1]
-    assert len(set(keys)) == 3
+    assert len(set(keys)) == 4
 
 
 def test_body_over_the_limit_is_never_sent() -> None:

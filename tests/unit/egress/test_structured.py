@@ -351,6 +351,40 @@ def test_check_refuses_people_and_repeats_a_robot_cannot_serve(tmp_path: Path) -
     )
 
 
+CONFIGURATIONS = [
+    ("robots: [{token: env:B}]", "robots: [{token: 3f9a}]", "4:", "`token`: a secret is written as env:NAME"),
+    ("robots: [{token: env:B}]", "robots: [{tokn: env:B}]", "4:", "unknown key `tokn`; did you mean `token`?"),
+    ("robots: [{token: env:B}]", "robots: []", "4:", "`robots`: needs at least one entry"),
+    ("robots: [{token: env:B}]", "robots: [{token: env:B}, {token: env:B}]", "4:", "the same token stands twice"),
+    (
+        "robots: [{hook: env:C}]",
+        "robots: [{hook: env:C}], base_url: 'http://x.cn'",
+        "5:",
+        "plain http would show the key",
+    ),
+    ("robots: [{hook: env:C}]", "robots: [{hook: env:C}], burst: 5", "5:", "is not a rate"),
+    ("robots: [{hook: env:C}]", "keys: [env:C]", "5:", "unknown key `keys`"),
+    ("kind: feishu_robot", "kind: feishu_bot", "5:", "there is no kind `feishu_bot`; did you mean `feishu_robot`?"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "line", "wanted"), CONFIGURATIONS)
+def test_check_refuses_a_bad_robot_with_its_line(
+    tmp_path: Path, right: str, wrong: str, line: str, wanted: str
+) -> None:
+    found = said(tmp_path, {}, PLANT.replace(right, wrong))
+    assert any(one.startswith(line) and wanted in one for one in found), found
+
+
+def test_card_of_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "channels" / "cards.md").read_text(encoding="utf-8")
+    block = page.split("```yaml\n")[1].split("```")[0]
+    name = block.split("\n")[0].removeprefix("# ")
+    assert said(tmp_path, {name: block}) == []
+    card = json.loads(rendered(block, name, code="E-104").text)
+    assert card["main_title"] == {"title": "line-3/M-07 停机", "desc": "冲压机 7"}
+
+
 @pytest.mark.parametrize("kinds", KINDS.values())
 def test_nothing_at_all_breaks_the_judge(kinds: dict[str, Structure]) -> None:
     for structure in kinds.values():

@@ -12,11 +12,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
@@ -112,7 +112,7 @@ class DingtalkRobot:
     class Config(Section):
         """`limit` replaces 20 calls a minute and robot; set it only for a private deployment whose limit differs."""
 
-        robots: Annotated[tuple[Robot, ...], Field(min_length=1)]
+        robots: tuple[Robot, ...]
         """Robots of the same group; several share the load."""
         base_url: BaseUrl = "https://oapi.dingtalk.com"
         limit: Rate = LIMIT
@@ -120,6 +120,8 @@ class DingtalkRobot:
         @field_validator("robots")
         @classmethod
         def _distinct(cls, robots: tuple[Robot, ...]) -> tuple[Robot, ...]:
+            if not robots:
+                raise ValueError("needs at least one entry")
             if len({robot.token for robot in robots}) < len(robots):
                 raise ValueError("the same token stands twice; each robot has its own limit and its own token")
             return robots
@@ -178,7 +180,7 @@ class DingtalkRobot:
 
     def key(self, call: Call, /) -> str:
         """The `msgUuid`."""
-        return str(call.key)
+        return str(call.fresh_key)
 
     def split(self, content: Content, /) -> Sequence[Content]:
         """Parts that leave room for the rest of the body; a card is one part. Raises Rejected for another kind."""

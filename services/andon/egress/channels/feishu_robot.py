@@ -11,11 +11,11 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
@@ -80,7 +80,7 @@ class FeishuRobot:
     class Config(Section):
         """`limit` replaces 100 calls a minute and bot; set it only for a private deployment whose limit differs."""
 
-        robots: Annotated[tuple[Robot, ...], Field(min_length=1)]
+        robots: tuple[Robot, ...]
         """Bots of the same group; several share the load."""
         base_url: BaseUrl = "https://open.feishu.cn"
         """Lark: `https://open.larksuite.com`."""
@@ -91,6 +91,8 @@ class FeishuRobot:
         @field_validator("robots")
         @classmethod
         def _distinct(cls, robots: tuple[Robot, ...]) -> tuple[Robot, ...]:
+            if not robots:
+                raise ValueError("needs at least one entry")
             if len({robot.hook for robot in robots}) < len(robots):
                 raise ValueError("the same hook stands twice; each bot has its own limit and its own hook")
             return robots

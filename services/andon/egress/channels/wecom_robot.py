@@ -34,6 +34,7 @@ LIMIT = Limit(20, 62.0)
 BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 THROTTLED_SECONDS = 60.0
 _UPLOADED = ("file", "voice")
+_LEAST_S = 0.1
 _encode = msgspec.json.Encoder().encode
 
 
@@ -180,8 +181,10 @@ class WecomRobot:
         upload = await asyncio.to_thread(upload_of, self._folder, _file_of(call.content.text), call.line, kind)
         known = self._media.known(upload)
         media_id = known or await self._upload(upload, key, call.deadline)
+        if ends - loop.time() < _LEAST_S:
+            raise Retryable(Reason.NOT_SENT, "the upload took all the time of the call; the next one needs none")
         try:
-            await self._post(kind, {"media_id": media_id}, key, max(0.0, ends - loop.time()))
+            await self._post(kind, {"media_id": media_id}, key, ends - loop.time())
         except _FileGone as gone:
             self._media.forget(upload)
             if known is None:
