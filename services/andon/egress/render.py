@@ -20,9 +20,10 @@ from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.escape import sendable
+from andon.egress.judge import fits
 from andon.egress.masks import masker
 from andon.egress.sandbox import Sandbox, Tally
-from andon.egress.structure import Structure, fits, marked
+from andon.egress.structure import Structure, marked
 from andon.egress.structured import Broken, Card, Kinds, compiled, file_problems
 
 REPEAT = "【可能重复】"

@@ -14,8 +14,9 @@ from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.escape import sendable
+from andon.egress.judge import problems
 from andon.egress.sandbox import Sandbox
-from andon.egress.structure import Leaf, Person, Problem, Structure, Text, Way, leaves, problems, read
+from andon.egress.structure import Leaf, Person, Problem, Structure, Text, Way, leaves, read
 
 Kinds = Mapping[str, Mapping[str, Structure]]
 """The structured kinds of every kind of channel."""

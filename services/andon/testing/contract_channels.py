@@ -20,7 +20,8 @@ from urllib.parse import quote
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Content, KeyedChannel, Receipt
 from andon.core.reason import Reason
-from andon.egress.structure import Structure, needs_file, problems
+from andon.egress.judge import problems
+from andon.egress.structure import Structure, needs_file
 from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_refused
 from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
 

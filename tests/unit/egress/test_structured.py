@@ -17,8 +17,9 @@ from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.cards import dingtalk, feishu, wecom
+from andon.egress.judge import fits, problems
 from andon.egress.render import REPEAT, Renderer, repeated
-from andon.egress.structure import Structure, fits, problems
+from andon.egress.structure import Structure
 from andon.testing.builders import delivery, event
 
 KINDS = {"wecom_robot": wecom.ROBOT, "dingtalk_robot": dingtalk.ROBOT, "feishu_robot": feishu.ROBOT}
