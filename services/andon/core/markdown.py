@@ -20,6 +20,8 @@ _DELIMITER = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|
 _PREFIX = re.compile(r"(?:[ \t]*>)+[ \t]?|#{1,6}[ \t]+")
 _TOKEN = re.compile(
     r"(?P<code>(?P<ticks>`+)(?!`)(?P<inside>[^`\n]+)(?P=ticks)(?!`))"
+    # Pictures, addresses and calls by name: half of one is none.
+    r"|(?P<whole>!\[[^\[\]\n]*\]\([^()\s]+\)|https?://(?:(?![<>()\[\]`*])[!-~])+|<@[^<>\n]+>|<at [^<>\n]*></at>)"
     r"|(?P<link>\[(?=[^\[\]\n]+(?P<target>\]\([^()\s]+\))))"
     r"|(?P<font><font[^<>\n]*>)|(?P<end></font>)|(?P<pair>\*\*|~~|(?<![*\w])\*(?=[^\s*])|(?<=[^\s*])\*(?![*\w]))"
 )
@@ -237,6 +239,8 @@ def _inline(text: str, begin: int, end: int, spans: list[_Span], barred: bytearr
         if found["code"]:
             ticks = found["ticks"]
             spans.append(_between(first, first + len(ticks), found.end("inside"), at, ticks, ticks, barred))
+        elif found["whole"]:
+            _bar(barred, first, at - 1)
         elif found["link"]:
             target = found["target"]
             closing = found.start("target")

@@ -138,6 +138,14 @@ def test_table_is_cut_between_rows() -> None:
         assert all(re.fullmatch(r"\| (a|\d+) \| (b|x) \||\|---\|---\|", line) for line in part.splitlines())
 
 
+@pytest.mark.parametrize("whole", ["https://mes.corp/faults/1234?line=L3", "<@zhang-wei>", "![图](https://x.cn/p.png)"])
+def test_what_is_nothing_by_halves_is_never_cut(whole: str) -> None:
+    text = f"汉字{whole}汉" * 60
+    parts = bodies(split_markdown(text, 128))
+    assert "".join(parts) == text
+    assert sum(part.count(whole) for part in parts) == 60
+
+
 def test_address_longer_than_a_part_is_not_repeated() -> None:
     text = "看 [这里](https://mes.corp/" + "x" * 300 + ") 和后面的字"
     parts = split_markdown(text, 128)
