@@ -257,7 +257,6 @@ logins: {sap: {url: "https://sap.example"}}
 connectors: {spare: {kind: odata}, people: {kind: wecom_contacts}}
 channels:
   phone: {kind: aliyun_voice}
-  mail: {kind: smtp}
   p: {kind: paper, keys: [], limits: {}}
 receivers:
   it: {channel: p, to: ["role:班长", "department:采购部", "rota:x"], actions: [take], fallback: [], if_nobody: it}

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from andon.core.specimen import ChannelSpecimen, TopicSpecimen
+from andon.core.specimen import ChannelSpecimen, MailSpecimen, TopicSpecimen
 from andon.runtime.registry import Registry
-from andon.testing import contract_topics
+from andon.testing import contract_mail, contract_topics
 from andon.testing.contract_channels import LAWS, run
 from andon.testing.rig import ContractBroken
 from tests.contract import hook_channel as hook
+from tests.contract import mail_mistakes as mail
 from tests.rig.kafka import Kafka
 
 GROUP = "andon.channels"
@@ -56,6 +57,12 @@ def test_channel_keeps_the_law(kind: str, name: str) -> None:
     run(name, REGISTRY.plug_in(GROUP, kind))
 
 
+@pytest.mark.parametrize("name", contract_mail.LAWS)
+@pytest.mark.parametrize("kind", kinds(MailSpecimen))
+def test_channel_of_mail_keeps_the_law(kind: str, name: str) -> None:
+    contract_mail.run(name, REGISTRY.plug_in(GROUP, kind))
+
+
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", contract_topics.LAWS)
 @pytest.mark.parametrize("kind", kinds(TopicSpecimen))
@@ -74,7 +81,32 @@ def test_webhook_judged_by_its_body_keeps_the_law_as_a_vendors_channel_does(name
 
 
 def test_every_channel_has_a_contract() -> None:
-    assert sorted(kinds(ChannelSpecimen) + kinds(TopicSpecimen)) == sorted(REGISTRY.kinds(GROUP))
+    assert sorted(kinds(ChannelSpecimen) + kinds(MailSpecimen) + kinds(TopicSpecimen)) == sorted(REGISTRY.kinds(GROUP))
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"),
+    [
+        (mail.RefusedRecipientCounts, "refused_recipient_is_parked_and_the_others_have_it"),
+        (mail.OneRefusalRefusesAll, "refused_recipient_is_parked_and_the_others_have_it"),
+        (mail.OneWaitsSoAllWait, "recipient_that_is_to_wait_waits_alone"),
+        (mail.WaitingIsForgotten, "recipient_that_is_to_wait_waits_alone"),
+        (mail.LostIsNeverAmbiguous, "lost_after_the_end_is_ambiguous"),
+        (mail.LostIsNeverAmbiguous, "deadline_is_kept_and_tells_the_two_apart"),
+        (mail.LostIsAlwaysAmbiguous, "lost_before_the_end_is_not_sent"),
+        (mail.LostIsAlwaysAmbiguous, "call_that_never_left_is_not_ambiguous"),
+        (mail.NewMessageIdEachTime, "repeat_has_the_same_message_id"),
+        (mail.SubjectAsItIs, "lines_of_the_text_become_no_headers"),
+        (mail.RecipientAsItIs, "recipient_that_is_no_address_is_parked"),
+        (mail.ForgetsTheDots, "each_kind_is_one_whole_mail"),
+        (mail.SaysNothingOfMachines, "machines_are_told_that_a_machine_sends"),
+        (mail.EveryRefusalLasts, "passing_refusal_is_retryable"),
+        (mail.ShowsWhatTheServerSaid, "secret_is_never_shown"),
+    ],
+)
+def test_broken_channel_of_mail_is_caught(channel: type[Any], name: str) -> None:
+    with pytest.raises(ContractBroken):
+        contract_mail.run(name, channel)
 
 
 @pytest.mark.parametrize(("channel", "name"), BROKEN)

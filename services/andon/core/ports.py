@@ -221,11 +221,15 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What the vendor's reply proves for one recipient."""
+    """What the vendor's reply proves for one recipient.
+
+    `later`: this one alone got nothing and is to be tried again, for the reason in `failed`; the others have it.
+    """
 
     recipient: str
     evidence: Evidence = Evidence.VENDOR_ACCEPTED
     failed: Parked | None = None
+    later: bool = False
 
 
 class Channel(Protocol):

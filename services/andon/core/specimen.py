@@ -9,6 +9,8 @@ import msgspec
 
 BASE = "{base}"
 TOPIC = "{topic}"
+HOST = "{host}"
+PORT = "{port}"
 HIDDEN = b"{secret}"
 REFERENCE = "env:ANDON_CONTRACT_SECRET"
 SECRET = "Zx9-hidden/3f9a+key"  # noqa: S105 - no secret, but what must never be shown
@@ -21,6 +23,18 @@ class TopicSpecimen(msgspec.Struct, frozen=True):
     """
 
     options: Mapping[str, Any]
+
+
+class MailSpecimen(msgspec.Struct, frozen=True):
+    """The class attribute `specimen` of a channel that speaks SMTP.
+
+    In `options`, `{host}` and `{port}` stand for the address of a server on this machine, and `REFERENCE` for a
+    reference to a password; it must need no TLS. `kinds` are the content kinds it takes, with the longest text of
+    each in bytes.
+    """
+
+    options: Mapping[str, Any]
+    kinds: Mapping[str, int]
 
 
 class ChannelSpecimen(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
 from andon.core.event import Home, Position, accepted_at
-from andon.core.failure import Rejected
+from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Attempt, Delivered, Evidence, Outcome, OutcomeRecord, Parked, RecipientState, name_of
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Call, Content, EventChannel, Receipt
@@ -36,7 +36,8 @@ _UNSERVED = QueuePolicy(channel="unknown")
 class Sending(msgspec.Struct, frozen=True):
     """A delivery of several calls while it is under way: all parts, and whom an earlier call did not reach.
 
-    `left` are those who have still to get the present part, and `told` those who have it, where not all could at once.
+    `left` are those who have still to get the present part, and `told` those who have it, where not all could at once:
+    some were over their limit, or their side asked to be tried later.
     """
 
     parts: tuple[Content, ...]
@@ -149,12 +150,15 @@ class EgressWork:
             item.id, item.queue, to, content, line, deadline, item.part, redrive=item.redrive, refused=_refused(item)
         )
         receipts = await receiver.channel.send(call)
-        states = _states(to, receipts, sending.failed)
+        later = _later(receipts)
+        if len(later) == len(to):
+            raise Retryable(later[to[0]].reason, later[to[0]].detail)
+        states = [one for one in _states(to, receipts, sending.failed) if one.recipient not in later]
         failed = sending.failed | {one.recipient: one.outcome for one in states if isinstance(one.outcome, Parked)}
         told = sending.told | {
             one.recipient: one.outcome.evidence for one in states if isinstance(one.outcome, Delivered)
         }
-        if len(to) < len(wanted) and (left := _without(wanted, to)):
+        if left := _without(wanted, [one for one in to if one not in later]):
             return Success(parts=encode(Sending(sending.parts, failed, left, told)), more=True, same=True)
         if item.part + 1 == len(sending.parts) or len(failed) == len(delivery.recipients):
             return Success(_known(delivery.recipients, failed, told))
@@ -247,6 +251,12 @@ def _known(
     return tuple(
         RecipientState(one, failed.get(one) or (Delivered(told[one]) if one in told else silence)) for one in recipients
     )
+
+
+def _later(receipts: Sequence[Receipt]) -> dict[str, Parked]:
+    """Who got nothing and is to be tried again, and why."""
+    why = Parked(Reason.BUSY, "to be tried again")
+    return {one.recipient: one.failed or why for one in receipts if one.later}
 
 
 def _states(

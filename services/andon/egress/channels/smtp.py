@@ -1,0 +1,335 @@
+"""E-mail by SMTP (RFC 5321): the fallback everyone has.
+
+One mail per delivery, one connection per mail. What each recipient's RCPT was answered is that recipient's outcome; the
+answer to the end of the mail is the evidence, and it means that the next server took it, not that a person has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as POLICY
+from email.utils import parseaddr
+from typing import Annotated, ClassVar, Literal
+
+from markdown_it import MarkdownIt
+from pydantic import Field, field_validator, model_validator
+
+from andon.config.secrets import PemFile, SecretMissing, SecretRef
+from andon.config.settings import Section
+from andon.config.units import Rate
+from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.outcome import Parked
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Receipt
+from andon.core.reason import Reason
+from andon.core.specimen import HOST, PORT, REFERENCE, MailSpecimen
+from andon.web.address import checked_host
+from andon.web.guard import is_loopback, is_name
+from andon.web.shown import beginning
+from andon.web.smtp import Answer, Lost, Refused, Session, Unreadable, name_of_us, said_forms
+from andon.web.tls import Tls, Unusable
+
+BYTES = 384 << 10  # more than a template can render
+KINDS = ("text", "markdown")
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_SUBJECT = 200  # characters; the mail itself has the whole line
+_SHOWN_TO = 20  # recipients
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_PLACES = re.compile(r"\{(line|receiver)\}")
+_MARKUP = re.compile(r"\*\*|~~|`|^[#>\s]+")
+_PAGE = '<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>\n{}</body></html>\n'
+
+
+class Smtp:
+    """An account at a mail server. `send` hands one mail over, with a receipt for each recipient."""
+
+    class Config(Section):
+        """The server, the account and the sender."""
+
+        model_config: ClassVar = {"populate_by_name": True}
+
+        host: str
+        """The mail server."""
+        port: Annotated[int | None, Field(ge=1, le=65_535)] = None
+        """By default 587, with `tls: tls` 465, with `tls: none` 25."""
+        tls: Literal["starttls", "tls", "none"] | None = None
+        """`starttls` (default) and `tls` (from the first byte on; default for port 465) are verified; `none` is for a
+        server on this machine only."""
+        user: SecretRef | None = None
+        """The account's name, with `password`."""
+        password: SecretRef | None = None
+        """Its password."""
+        from_: Annotated[str, Field(alias="from")]
+        """The sender, `andon@corp.cn` or `Andon <andon@corp.cn>`."""
+        subject: str = "{line}"
+        """`{line}` is the first line of the text, `{receiver}` the receiver's name."""
+        limit: Rate | None = None
+        """No more mails than this; none by default."""
+        ca: PemFile | None = None
+        """The authority of its certificate, `file:/path`; by default the machine's own."""
+        cert: PemFile | None = None
+        """Our certificate, where it asks for one."""
+        key: PemFile | None = None
+        """Its key, unless it is in the same file."""
+
+        @field_validator("host")
+        @classmethod
+        def _place(cls, host: str) -> str:
+            try:
+                checked_host(f"[{host}]" if ":" in host else host)
+            except ValueError as error:
+                raise ValueError(f"{error}: write a name or an address, the port as `port`") from None
+            return host
+
+        @field_validator("from_")
+        @classmethod
+        def _sender(cls, text: str) -> str:
+            _, address = parseaddr(text)
+            if text != text.strip() or not text.isprintable() or (fault := recipient_fault(address)):
+                raise ValueError(fault if text.isprintable() and address else "write andon@corp.cn")
+            return text
+
+        @field_validator("subject")
+        @classmethod
+        def _places(cls, subject: str) -> str:
+            if not subject.strip() or not subject.isprintable() or {"{", "}"} & set(_PLACES.sub("", subject)):
+                raise ValueError("one line of text, in which {line} and {receiver} may stand")
+            return subject
+
+        @model_validator(mode="after")
+        def _together(self) -> Smtp.Config:
+            if (self.user is None) != (self.password is None):
+                missing = "password" if self.password is None else "user"
+                raise ValueError(f"`{missing}` is missing: name and password go together")
+            if self.way() == "none" and not is_loopback(self.host):
+                raise ValueError(f"without TLS every mail to {self.host} could be read on its way; use starttls or tls")
+            if self.key is not None and self.cert is None:
+                raise ValueError("`cert` is missing: a certificate and its key go together")
+            return self
+
+        def way(self) -> str:
+            """How TLS is used."""
+            return self.tls or ("tls" if self.port == _PORTS["tls"] else "starttls")
+
+        def at(self) -> int:
+            """The port."""
+            return self.port or _PORTS[self.way()]
+
+        def limit_domain(self) -> str:
+            """The account, by the reference of its name."""
+            account = f"{self.user.reference}@" if self.user else ""
+            return f"smtp:{account}{self.host.lower()}:{self.at()}"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return (self.limit,) if self.limit else ()
+
+        def lines(self) -> int:
+            return 1
+
+        def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
+            """Nobody, or what is no address."""
+            if not to:
+                return [(None, "`to` is missing: a channel of kind `smtp` must know whom to write to")]
+            return [(number, fault) for number, one in enumerate(to) if (fault := recipient_fault(one))]
+
+    specimen: ClassVar = MailSpecimen(
+        options={
+            "host": HOST,
+            "port": PORT,
+            "tls": "none",
+            "user": REFERENCE,
+            "password": REFERENCE,
+            "from": "andon@corp.cn",
+        },
+        kinds=dict.fromkeys(KINDS, BYTES),
+    )
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._config = config
+        self._wire = context.wire
+        self._clock = context.clock
+        files = [str(context.directory / file) if file else None for file in (config.ca, config.cert, config.key)]
+        self._tls = Tls(*files)
+        name, address = parseaddr(config.from_)
+        self._sender = _ascii(address)
+        self._from = Address(name, addr_spec=self._sender)
+        self._html = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
+
+    def __repr__(self) -> str:
+        return f"Smtp({self._config.limit_domain()!r})"
+
+    @staticmethod
+    def _fault(name: str) -> str | None:
+        return recipient_fault(name)
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        """The whole. Raises Rejected for another kind, and for what is longer than any template renders."""
+        if content.kind not in KINDS:
+            raise Rejected(Reason.REJECTED, f"a mail takes text or markdown, not {content.kind}")
+        if len(content.text.encode()) > BYTES:
+            raise Rejected(Reason.TOO_LONG, f"a mail has at most {BYTES:,} bytes of text")
+        return (content,)
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        """Sends one mail. Raises Retryable and Rejected where it reached nobody."""
+        self.split(call.content)
+        receipts: dict[str, Receipt] = {}
+        known: dict[str, str] = {}
+        for one in call.recipients:
+            if fault := self._fault(one):
+                receipts[one] = Receipt(one, failed=Parked(Reason.REJECTED, fault))
+            else:
+                known[one] = _ascii(one)
+        if known:
+            try:
+                mail = self._mail(call, list(known.values()))
+                receipts |= await self._handed_over(call, known, mail, self._account())
+            except (SecretMissing, Unusable) as missing:
+                raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        return [receipts[one] for one in call.recipients]
+
+    async def close(self) -> None:
+        """Nothing to release: each mail has a connection of its own."""
+
+    def _account(self) -> tuple[str, ...]:
+        """Name and password, or nothing. Raises SecretMissing."""
+        return tuple(one.reveal() for one in (self._config.user, self._config.password) if one)
+
+    # ---- the session
+
+    async def _handed_over(
+        self, call: Call, known: dict[str, str], mail: bytes, account: Sequence[str]
+    ) -> dict[str, Receipt]:
+        session, failure = Session(), None
+        # A little earlier than the desk, which cannot know whether the mail had ended and would call it ambiguous.
+        seconds = max(call.deadline * 0.95, call.deadline - 0.5)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(session, known, mail, account, seconds)
+        except Refused as refused:
+            failure = _refusal(refused, said_forms(account))
+        except TimeoutError:
+            failure = _broken(session, Reason.TIMEOUT, f"no answer within {call.deadline:g} s")
+        except Unreadable as error:
+            failure = _broken(session, Reason.BAD_REPLY, f"its answer cannot be used: {error}")
+        except (Lost, OSError) as error:
+            text = "its certificate is not trusted" if "CERTIFICATE" in str(error) else "the connection was lost"
+            failure = _broken(session, Reason.CONNECTION, text)
+        finally:
+            session.close()
+        raise failure
+
+    async def _exchange(
+        self, session: Session, known: dict[str, str], mail: bytes, account: Sequence[str], seconds: float
+    ) -> dict[str, Receipt]:
+        host, way = self._config.host, self._config.way()
+        context = self._tls.context() if way != "none" else None
+        sock = await self._wire.connect(host, self._config.at(), deadline=seconds)
+        name = name_of_us(sock)
+        await session.begin(sock, name, (context, host) if context and way == "tls" else None)
+        if context and way == "starttls":
+            await session.secure(context, host, name)
+        if account:
+            await session.sign_in(account[0], account[1])
+        await session.sender(self._sender, len(mail))
+        answers = {one: await session.recipient(address) for one, address in known.items()}
+        if not any(answer.good for answer in answers.values()):
+            return _nobody(answers, said_forms(account))
+        last = await session.mail(mail)
+        if not last.good:
+            raise Refused("the mail", last)
+        return {one: _receipt(one, answer, said_forms(account)) for one, answer in answers.items()}
+
+    # ---- the mail
+
+    def _mail(self, call: Call, to: Sequence[str]) -> bytes:
+        text = call.content.text
+        mail = EmailMessage(policy=POLICY)
+        mail["From"] = self._from
+        # The others' addresses are nobody's business in a long list.
+        mail["To"] = ", ".join(to) if len(to) <= _SHOWN_TO else "undisclosed-recipients:;"
+        mail["Subject"] = self._subject(call)
+        mail["Date"] = datetime.fromtimestamp(int(self._clock.now()), UTC)
+        mail["Message-ID"] = f"<{call.delivery}@{self._sender.rpartition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notices, please
+        mail["X-Auto-Response-Suppress"] = "All"
+        mail.set_content(text, cte="base64")
+        if call.content.kind == "markdown":
+            mail.add_alternative(_PAGE.format(self._html.render(text)), subtype="html", cte="base64")
+        return mail.as_bytes()
+
+    def _subject(self, call: Call) -> str:
+        line = next((line for line in call.content.text.splitlines() if line.strip()), "")
+        if call.content.kind == "markdown":
+            line = _MARKUP.sub("", line)
+        values = {"line": line, "receiver": call.receiver}
+        whole = _PLACES.sub(lambda place: values[place[1]], self._config.subject)
+        whole = " ".join("".join(letter if letter.isprintable() else " " for letter in whole).split())
+        return whole if len(whole) <= _SUBJECT else whole[: _SUBJECT - 1] + "…"
+
+
+def recipient_fault(name: str) -> str | None:
+    """What is wrong with a recipient; None when it is an address."""
+    try:
+        _ascii(name)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _ascii(address: str) -> str:
+    """The address as SMTP without extensions takes it: its domain in ASCII. Raises ValueError."""
+    local, at, domain = address.rpartition("@")
+    if not at or not domain or len(local) > 64 or not _LOCAL.fullmatch(local):
+        raise ValueError(f"{address!r} is no mail address; write for example it@corp.cn")
+    try:
+        host = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        host = ""
+    if not is_name(host) or "_" in host or host.endswith("."):
+        raise ValueError(f"{address!r} is no mail address: its domain is none")
+    return f"{local}@{host}"
+
+
+def _receipt(one: str, answer: Answer, secrets: Sequence[str]) -> Receipt:
+    if answer.good:
+        return Receipt(one)
+    said = beginning(str(answer), secrets)
+    if answer.passing:
+        return Receipt(one, failed=Parked(Reason.BUSY, said), later=True)
+    return Receipt(one, failed=Parked(Reason.REJECTED, said))
+
+
+def _nobody(answers: dict[str, Answer], secrets: Sequence[str]) -> dict[str, Receipt]:
+    """No recipient was taken: tried again where one may be later, else each is parked with what was said of it."""
+    later = next((answer for answer in answers.values() if answer.passing), None)
+    if later is not None:
+        raise Refused("RCPT", later)
+    return {one: _receipt(one, answer, secrets) for one, answer in answers.items()}
+
+
+def _refusal(refused: Refused, secrets: Sequence[str]) -> Failure:
+    """What a refused step means. Nobody has the mail."""
+    answer, step = refused.answer, refused.step
+    if answer is None:
+        return Retryable(Reason.NOT_SENT, f"the server does not offer {step}, so nothing was sent")
+    said = beginning(f"{step}: {answer}", secrets)
+    if step in ("greeting", "EHLO", "STARTTLS"):
+        return Retryable(Reason.BUSY, said)  # the server speaks of itself, not of this mail
+    if answer.passing:
+        return Retryable(Reason.BUSY, said)
+    if step == "AUTH":
+        return Rejected(Reason.CREDENTIALS, said)
+    return Rejected(Reason.TOO_LARGE if answer.code == 552 and step != "RCPT" else Reason.REJECTED, said)
+
+
+def _broken(session: Session, reason: Reason, text: str) -> Retryable:
+    """Before the end of the mail nothing can have happened; after it anything."""
+    if session.ended:
+        return Retryable(reason, f"{text}, after the end of the mail", ambiguous=True)
+    return Retryable(Reason.NOT_SENT, text)

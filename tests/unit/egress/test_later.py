@@ -1,0 +1,149 @@
+"""Recipients whom the other side asked to try later: they alone are tried again, and each has an outcome of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from andon.config.plugs import CHANNELS
+from andon.config.published import Published
+from andon.config.settings import Section, Settings
+from andon.core.event import Home
+from andon.core.failure import Retryable
+from andon.core.outcome import Delivered, Evidence, OutcomeRecord, Parked, RecipientState
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Receipt, Wire
+from andon.core.reason import Reason
+from andon.core.work import Item
+from andon.egress.desk import EgressWork
+from andon.egress.receivers import Receivers
+from andon.kafka.codecs import encode
+from andon.kafka.records import Record
+from andon.kafka.topics import DELIVERIES
+from andon.runtime.desk.work import Success
+from andon.runtime.metrics import Metrics
+from andon.runtime.registry import Registry
+from andon.testing.builders import delivery, event
+from andon.testing.clock import ManualClock
+
+HOME = Home(DELIVERIES, 3)
+NOW = datetime(2026, 11, 22, 6, 4, tzinfo=UTC)
+A, B, C = "a@corp.cn", "b@corp.cn", "c@corp.cn"
+BUSY = Parked(Reason.BUSY, "451 greylisted")
+REFUSED = Parked(Reason.REJECTED, "550 no such user")
+GOOD = Delivered(Evidence.VENDOR_ACCEPTED)
+
+
+class Post:
+    """A channel that says of each call what a test wants."""
+
+    said: list[dict[str, Parked] | Exception]
+    asked: list[tuple[str, ...]]
+
+    class Config(Section):
+        def limit_domain(self) -> str:
+            return "post"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return ()
+
+        def lines(self) -> int:
+            return 1
+
+    def __init__(self, config: Config, context: Any) -> None:
+        pass
+
+    def split(self, content: Content, /) -> Sequence[Content]:
+        return (content,)
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        self.asked.append(call.recipients)
+        failed = self.said.pop(0)
+        if isinstance(failed, Exception):
+            raise failed
+        return [Receipt(one, failed=failed.get(one), later=failed.get(one) is BUSY) for one in call.recipients]
+
+
+@pytest.fixture
+def work() -> EgressWork:
+    Post.said, Post.asked = [], []
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "channels": {"post": {"kind": "post"}},
+            "receivers": {"it": {"channel": "post", "to": [A, B, C]}},
+            "route": {"receiver": "it"},
+        }
+    )
+    published = Published(1, NOW, "test", "/", settings, {})
+    registry = Registry({CHANNELS: {"post": Post}})
+    return EgressWork(Receivers(published, registry, cast("Wire", None), ManualClock()), Metrics())
+
+
+def item(work: EgressWork) -> Item:
+    of = delivery(event(), receiver="it", recipients=(A, B, C), domain="post")
+    taken = work.read(Record(HOME.topic, HOME.partition, 1, 0, b"post", encode(of))).item
+    assert taken
+    return taken
+
+
+def call(work: EgressWork, of: Item) -> Success:
+    """A call, with the item carried on as the desk does."""
+    result = asyncio.run(work.call(of, 0, 15.0))
+    if result.more:
+        of.part, of.parts = of.part + (not result.same), result.parts
+    return result
+
+
+def outcomes(states: Sequence[RecipientState]) -> dict[str, object]:
+    return {state.recipient: state.outcome for state in states}
+
+
+def test_only_who_was_to_wait_is_tried_again(work: EgressWork) -> None:
+    Post.said = [{B: BUSY, C: REFUSED}, {B: BUSY}, {}]
+    of = item(work)
+    assert call(work, of).more
+    with pytest.raises(Retryable) as again:
+        call(work, of)
+    assert again.value.reason is Reason.BUSY, "when all are to wait, the desk waits"
+    last = call(work, of)
+    assert not last.more
+    assert Post.asked == [(A, B, C), (B,), (B,)]
+    assert outcomes(last.recipients) == {A: GOOD, B: GOOD, C: REFUSED}
+
+
+def test_who_is_refused_in_the_end_is_parked_and_the_others_have_it(work: EgressWork) -> None:
+    Post.said = [{B: BUSY}, {B: REFUSED}]
+    of = item(work)
+    call(work, of)
+    last = call(work, of)
+    assert not last.more
+    assert outcomes(last.recipients) == {A: GOOD, B: REFUSED, C: GOOD}
+
+
+def test_a_repeat_is_for_them_alone_too(work: EgressWork) -> None:
+    Post.said = [{B: BUSY}, Retryable(Reason.CONNECTION, ambiguous=True), {}]
+    of = item(work)
+    call(work, of)
+    with pytest.raises(Retryable):
+        call(work, of)
+    of.marked = True
+    last = call(work, of)
+    assert Post.asked == [(A, B, C), (B,), (B,)]
+    assert outcomes(last.recipients) == {A: GOOD, B: GOOD, C: GOOD}
+
+
+def test_given_up_tells_who_has_it(work: EgressWork) -> None:
+    Post.said = [{B: BUSY, C: REFUSED}]
+    of = item(work)
+    call(work, of)
+    exhausted = Parked(Reason.RETRIES_EXHAUSTED, "last: busy")
+    note = work.closed(of, exhausted, (), NOW.timestamp()).notes[0]
+    record = msgspec.json.decode(note.value or b"", type=OutcomeRecord)
+    assert record.outcome == exhausted
+    assert outcomes(record.recipients) == {A: GOOD, B: exhausted, C: REFUSED}
