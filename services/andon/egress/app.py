@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from andon.config.published import Published
-from andon.config.settings import proxy_of
-from andon.core.ports import Way
 from andon.egress.desk import EgressWork
 from andon.egress.receivers import Receivers
 from andon.kafka.topics import DELIVERIES
@@ -13,20 +11,28 @@ from andon.runtime.host import Host
 from andon.runtime.registry import Registry
 from andon.runtime.tracing import traced_work
 from andon.store.desk import SqlDeskStore
-from andon.web.wire import HttpWire
+from andon.web.wire import site_wire
 
 
 async def run(host: Host) -> None:
     """Runs egress until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
     store = SqlDeskStore(host.store_url, "egress")
-    given = (registry, wire, host.clock, host.connection, store.vault())
-    work = EgressWork(Receivers(host.published, *given), host.metrics)
+
+    def served(published: Published, wire: HttpWire) -> Receivers:
+        return Receivers(published, registry, wire, host.clock, host.connection, store.vault())
+
+    wire = site_wire(settings)
+    work = EgressWork(served(host.published, wire), host.metrics)
 
     async def changed(published: Published) -> None:
-        old, work.receivers = work.receivers, Receivers(published, *given)
+        nonlocal wire
+        fresh = site_wire(published.settings)
+        receivers = served(published, fresh)
+        old, before = work.receivers, wire
+        work.receivers, wire = receivers, fresh
         await old.close()
+        await before.close()
 
     bounds = DeskSettings(
         service="egress",

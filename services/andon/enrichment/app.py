@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import cast
 
 from andon.config.published import Published
-from andon.config.settings import proxy_of
 from andon.core.event import Event
-from andon.core.ports import Context, Way, Wire
+from andon.core.ports import Context, Wire
 from andon.enrichment.cache import CachedConnector
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.stage import EnrichmentStage
@@ -19,7 +18,7 @@ from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from andon.runtime.stage import StageRunner, StageSettings
 from andon.runtime.tracing import traced_stage
-from andon.web.wire import HttpWire
+from andon.web.wire import HttpWire, site_wire
 
 GROUP = "andon.connectors"
 
@@ -52,14 +51,17 @@ class Enrichment:
 async def run(host: Host) -> None:
     """Runs enrichment until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
+    wire = site_wire(host.published.settings)
     current = Enrichment(host.published, registry, wire, host)
 
     async def changed(published: Published) -> None:
-        nonlocal current
-        old, current = current, Enrichment(published, registry, wire, host)
+        nonlocal current, wire
+        fresh = site_wire(published.settings)
+        new = Enrichment(published, registry, fresh, host)
+        old, before = current, wire
+        current, wire = new, fresh
         # A batch of the old stage may still be asking.
-        retired.add(asyncio.create_task(_retire(old, host)))
+        retired.add(asyncio.create_task(_retire(old, before, host)))
 
     runner: StageRunner[Event] = StageRunner(
         StageSettings("enrichment", EVENTS, ENRICHED, _subject, host.slot, settings.limits.window, consumer=_FETCH),
@@ -82,9 +84,10 @@ async def run(host: Host) -> None:
         await wire.close()
 
 
-async def _retire(old: Enrichment, host: Host) -> None:
+async def _retire(old: Enrichment, wire: HttpWire, host: Host) -> None:
     await host.clock.sleep(30.0)
     await old.close()
+    await wire.close()
 
 
 def _subject(event: Event) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from andon.config.published import Published
-from andon.config.settings import proxy_of
-from andon.core.ports import Context, Way, Wire
+from andon.core.ports import Context, Wire
 from andon.kafka.topics import ENRICHED
 from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.host import Host
@@ -14,7 +13,7 @@ from andon.runtime.registry import Registry
 from andon.runtime.tracing import traced_work
 from andon.store.desk import SqlDeskStore
 from andon.ticketing.desk import Systems, TicketWork, compiled
-from andon.web.wire import HttpWire
+from andon.web.wire import site_wire
 
 GROUP = "andon.ticket_systems"
 
@@ -32,12 +31,17 @@ def systems_of(published: Published, host: Host, registry: Registry, wire: Wire)
 async def run(host: Host) -> None:
     """Runs ticketing until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
+    wire = site_wire(host.published.settings)
     work = TicketWork(systems_of(host.published, host, registry, wire), host.metrics, host.clock)
 
     async def changed(published: Published) -> None:
-        old, work.systems = work.systems, systems_of(published, host, registry, wire)
+        nonlocal wire
+        fresh = site_wire(published.settings)
+        systems = systems_of(published, host, registry, fresh)
+        old, before = work.systems, wire
+        work.systems, wire = systems, fresh
         await old.close()
+        await before.close()
 
     bounds = DeskSettings(
         service="ticketing",

@@ -29,7 +29,7 @@ class ProxyRefused(OSError):  # noqa: N818 - what the proxy did, named by it
 
 def proxied(host: str, proxy: Proxy | None) -> Proxy | None:
     """The proxy for a host: none for this machine, which on a proxy would be the proxy."""
-    return None if is_loopback(host) else proxy
+    return None if proxy is None or is_loopback(host) else proxy
 
 
 def authorization(proxy: Proxy) -> str:

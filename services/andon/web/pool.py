@@ -15,24 +15,25 @@ from andon.web.connection import Connection
 CONNECT_SECONDS = 5.0
 # Servers close idle connections after 15 to 75 s; giving one up earlier keeps requests off half-closed sockets.
 IDLE_SECONDS = 10.0
-_READ = 64 << 10
 
 
 class Pool:
     """At most `most` connections in use at one time; idle ones are kept for 10 s. Belongs to one event loop.
 
-    `dial` gives a connected socket for an origin, `tls` the context of those that want TLS.
+    `buffer` is what its connections read into; pools of one loop may share it. `dial` gives a
+    connected socket for an origin, `tls` the context of those that want TLS.
     """
 
     def __init__(
         self,
         most: int,
         cap: int,
+        buffer: memoryview,
         dial: Callable[[Origin], Awaitable[socket.socket]],
         tls: Callable[[], ssl.SSLContext],
     ) -> None:
         self._most = most
-        self._make = partial(Connection, cap, memoryview(bytearray(_READ)))
+        self._make = partial(Connection, cap, buffer)
         self._dial = dial
         self._tls = tls
         self._loop = asyncio.get_running_loop()

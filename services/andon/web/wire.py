@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping
 
 from andon.config.secrets import SecretMissing
+from andon.config.settings import Settings, proxy_of
 from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Reply, Way
 from andon.core.reason import Reason
@@ -21,6 +22,7 @@ from andon.web.tls import Tls, Unusable
 
 REPLY_CAP = 64 << 10
 IN_FLIGHT = 256
+_READ = 64 << 10
 
 _COMMON = "User-Agent: andon\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -40,13 +42,22 @@ class HttpWire:
     time. This machine is never reached through the proxy.
     """
 
-    def __init__(self, way: Way = _ANYWHERE, *, in_flight: int = IN_FLIGHT, reply_cap: int = REPLY_CAP) -> None:
+    def __init__(
+        self,
+        way: Way = _ANYWHERE,
+        *,
+        in_flight: int = IN_FLIGHT,
+        reply_cap: int = REPLY_CAP,
+        buffer: memoryview | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._way = way
         self._guard = Guard(way.allow)
         self._in_flight = in_flight
         self._cap = reply_cap
-        self._pool = Pool(in_flight, reply_cap, self._dialled, Tls(way.ca, way.cert, way.key).context)
+        self._buffer = buffer or memoryview(bytearray(_READ))
+        tls = Tls(way.ca, way.cert, way.key)
+        self._pool = Pool(in_flight, reply_cap, self._buffer, self._dialled, tls.context)
 
     @property
     def way(self) -> Way:
@@ -55,7 +66,7 @@ class HttpWire:
 
     def apart(self, way: Way, /) -> HttpWire:
         """A wire with the same bounds and connections of its own."""
-        return HttpWire(way, in_flight=self._in_flight, reply_cap=self._cap)
+        return HttpWire(way, in_flight=self._in_flight, reply_cap=self._cap, buffer=self._buffer)
 
     async def connect(self, host: str, port: int, /, *, deadline: float = 15.0) -> socket.socket:
         """A connected, non-blocking socket for another protocol, TCP to the host itself or through the proxy's tunnel.
@@ -161,6 +172,11 @@ class HttpWire:
         """Closes every connection that is not in use, and the others after their answers; may be called twice."""
         self._pool.close()
         await asyncio.sleep(0)  # the loop closes the sockets in its next turn
+
+
+def site_wire(settings: Settings) -> HttpWire:
+    """The wire of a service: through the site's proxy, if it has one."""
+    return HttpWire(Way(proxy=proxy_of(settings.site.proxy)))
 
 
 def _late(answer: asyncio.Future[Reply]) -> None:
