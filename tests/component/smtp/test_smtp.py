@@ -21,6 +21,7 @@ from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
 from andon.testing.builders import call, context
 from andon.testing.mail import FakeMail
+from andon.web import smtp
 from andon.web.wire import HttpWire
 from tests.contract.mail_mistakes import StarttlsIfOffered
 from tests.rig.httpproxy import HttpProxy
@@ -220,12 +221,16 @@ def test_seeded_mistake_of_going_on_in_clear_is_caught(authority: Authority) -> 
     assert [line for line in server.heard if line.startswith("AUTH")], "the test above would see the password"
 
 
-@pytest.mark.parametrize("answer", ["454 not now", "501 what?", "220 ok\r\n250 injected"])
-def test_tls_that_is_refused_or_smuggled_into_ends_the_session(answer: str, authority: Authority) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("454 not now", "454"), ("501 what?", "501"), ("220 ok\r\n250 injected", "more before TLS than was asked for")],
+)
+def test_tls_that_is_refused_or_smuggled_into_ends_the_session(answer: str, said: str, authority: Authority) -> None:
     server = FakeMail({"STARTTLS": answer}, tls=authority.server("mail.test"))
     failure = against(server, authority)
     assert isinstance(failure, Retryable)
     assert not failure.ambiguous
+    assert said in failure.detail
     assert not [line for line in server.heard if line.startswith(("AUTH", "MAIL"))]
 
 
@@ -236,6 +241,23 @@ def test_offers_are_asked_for_again_within_tls(authority: Authority) -> None:
     assert not isinstance(receipts, Failure)
     assert server.mails[0].tls
     assert [line.split(" ")[0] for line in server.heard[:4]] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
+
+
+def test_a_command_of_two_lines_is_never_written() -> None:
+    async def scene() -> list[str]:
+        async with FakeMail() as server:
+            wire = HttpWire()
+            session = smtp.Session()
+            await session.begin(await wire.connect("127.0.0.1", server.port), "andon.test")
+            for address in ("a@b.cn>\r\nRCPT TO:<c@d.cn", "a\x00@b.cn"):
+                with pytest.raises(ValueError, match="one line"):
+                    await session.recipient(address)
+            session.close()
+            await wire.close()
+            await asyncio.wait_for(server.gone.wait(), 5)
+            return server.heard
+
+    assert asyncio.run(scene()) == ["EHLO andon.test", "QUIT"]
 
 
 def test_server_without_an_account_gets_no_mail(authority: Authority) -> None:
