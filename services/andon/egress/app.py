@@ -11,16 +11,17 @@ from andon.runtime.host import Host
 from andon.runtime.registry import Registry
 from andon.runtime.tracing import traced_work
 from andon.store.desk import SqlDeskStore
-from andon.web.wire import site_wire
+from andon.web.wire import HttpWire, site_wire
 
 
 async def run(host: Host) -> None:
     """Runs egress until the host stops."""
     registry, settings = Registry(), host.published.settings
     store = SqlDeskStore(host.store_url, "egress")
+    vault = store.vault()
 
     def served(published: Published, wire: HttpWire) -> Receivers:
-        return Receivers(published, registry, wire, host.clock, host.connection, store.vault())
+        return Receivers(published, registry, wire, host.clock, host.connection, vault)
 
     wire = site_wire(settings)
     work = EgressWork(served(host.published, wire), host.metrics)
