@@ -257,17 +257,19 @@ def _routes(router: Router | None, event: Event) -> dict[str, Any] | None:
     return {"version": router.version, **msgspec.to_builtins(explain(router, event))} if router else None
 
 
+_OF_AN_ATTEMPT = ("number", "redrive", "part", "reason", "ambiguous", "marked", "reference")
+
+
 def _attempts(sent: Sent) -> Iterator[dict[str, Any]]:
     if sent.kept:
         for entry in sent.kept.entries:
-            told = {
-                name: getattr(entry, name) for name in ("number", "redrive", "part", "reason", "ambiguous", "marked")
-            }
+            told = {name: getattr(entry, name) for name in _OF_AN_ATTEMPT}
             yield {**told, "started": _moment(entry.started), "ended": _moment(entry.ended) if entry.ended else None}
         return
     for redrive, outcome in enumerate(sent.outcomes):
         for attempt in outcome.attempts:
-            yield {"redrive": redrive, "part": 0, "ambiguous": False, "marked": False, **msgspec.to_builtins(attempt)}
+            left_out = {"part": 0, "ambiguous": False, "marked": False, "reference": ""}
+            yield {"redrive": redrive, **left_out, **msgspec.to_builtins(attempt)}
 
 
 def _outcome(record: OutcomeRecord) -> dict[str, Any]:

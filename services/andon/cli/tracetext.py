@@ -114,6 +114,7 @@ def _attempt(one: Mapping[str, Any], whole: Mapping[str, Any], *, redriven: bool
     )
     marks = [f"part {one['part'] + 1}"] if one["part"] else []
     marks += [word for word in ("ambiguous", "marked") if one[word]]
+    marks += [f"the vendor's {one['reference']}"] if one.get("reference") else []
     reason = str(one["reason"]) if one["ended"] else ""
     return (number, _after(whole, one["started"]), took, "  ".join([reason, *marks]).strip())
 

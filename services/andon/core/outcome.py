@@ -64,7 +64,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """One call to the outside, from the ledger. `ended` is None while no result is known.
 
     `ambiguous` marks an attempt that may have had its effect although no answer came; `marked` one that was sent
-    with the mark "possibly a repeat" because an earlier one was ambiguous.
+    with the mark "possibly a repeat" because an earlier one was ambiguous. `reference` is the vendor's own name for
+    what it accepted.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     part: int = 0
     ambiguous: bool = False
     marked: bool = False
+    reference: str = ""
 
 
 class RecipientState(msgspec.Struct, frozen=True):

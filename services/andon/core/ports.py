@@ -224,12 +224,14 @@ class Receipt(msgspec.Struct, frozen=True):
     """What the vendor's reply proves for one recipient.
 
     `later`: this one alone got nothing and is to be tried again, for the reason in `failed`; the others have it.
+    `reference` is the vendor's own name for what it accepted, by which it can be found or recalled.
     """
 
     recipient: str
     evidence: Evidence = Evidence.VENDOR_ACCEPTED
     failed: Parked | None = None
     later: bool = False
+    reference: str = ""
 
 
 class Channel(Protocol):

@@ -43,7 +43,8 @@ class Entry(msgspec.Struct, frozen=True):
     """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number).
 
     `queue` is the item's; a store need not keep it twice. `until` is set when the other side asked to be left alone: no
-    call on this line begins before. `reach` says who is told, where the vendor counts that.
+    call on this line begins before. `reach` says who is told, where the vendor counts that, `reference` how
+    the vendor calls what it accepted.
     """
 
     item: UUID
@@ -63,6 +64,7 @@ class Entry(msgspec.Struct, frozen=True):
     ambiguous: bool = False
     until: float = 0.0
     reach: Reach | None = None
+    reference: str = ""
 
 
 class Item(msgspec.Struct):

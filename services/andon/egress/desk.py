@@ -158,11 +158,13 @@ class EgressWork:
         told = sending.told | {
             one.recipient: one.outcome.evidence for one in states if isinstance(one.outcome, Delivered)
         }
+        by = next((one.reference for one in receipts if one.reference), "")
         if left := _without(wanted, [one for one in to if one not in later]):
-            return Success(parts=encode(Sending(sending.parts, failed, left, told)), more=True, same=True)
+            parts = encode(Sending(sending.parts, failed, left, told))
+            return Success(parts=parts, more=True, same=True, reference=by)
         if item.part + 1 == len(sending.parts) or len(failed) == len(delivery.recipients):
-            return Success(_known(delivery.recipients, failed, told))
-        return Success(parts=encode(Sending(sending.parts, failed)), more=True)
+            return Success(_known(delivery.recipients, failed, told), reference=by)
+        return Success(parts=encode(Sending(sending.parts, failed)), more=True, reference=by)
 
     def _so_far(self, item: Item, delivery: Delivery, outcome: Outcome) -> Sequence[RecipientState]:
         """The recipients of a delivery that ended between two of its calls: some may have it."""
@@ -221,6 +223,7 @@ def _attempt(entry: Entry) -> Attempt:
         part=entry.part,
         ambiguous=entry.ambiguous,
         marked=entry.marked,
+        reference=entry.reference,
     )
 
 

@@ -21,7 +21,7 @@ from andon.store.vault import SqlVault
 
 _CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
 _REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
-_RESULT = ("ended", "reason", "ambiguous", "until")
+_RESULT = ("ended", "reason", "ambiguous", "until", "reference")
 _headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 _carried = msgspec.json.Decoder(Digest)
 _encode = msgspec.json.encode
@@ -235,6 +235,7 @@ def _entry_row(one: Entry) -> tuple[Any, ...]:
         one.ambiguous,
         one.until,
         None if one.reach is None else _encode(one.reach),
+        one.reference or None,
     )
 
 

@@ -39,4 +39,5 @@ def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Co
             ambiguous=bool(row.ambiguous),
             until=row.until,
             reach=None if row.reach is None else _reach(row.reach),
+            reference=row.reference or "",
         )

@@ -117,6 +117,7 @@ attempt = Table(
     Column("ambiguous", Boolean, nullable=False),
     Column("until", Float, nullable=False),
     Column("reach", LargeBinary),
+    Column("reference", Words),
     PrimaryKeyConstraint("item", "redrive", "hop", "number"),
 )
 # The limiter's log is read by partition and time when a new owner takes over, and at no other time. What is counted by

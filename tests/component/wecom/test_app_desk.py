@@ -167,6 +167,7 @@ def test_who_is_no_member_is_parked_alone(tmp_path: Path) -> None:
         assert isinstance(states["wang"], Delivered)
         assert isinstance(states["nobody"], Parked)
         assert states["nobody"].reason is Reason.GONE
+        assert [one.reference for one in outcome.attempts] == ["m1"], "by which it can be recalled"
 
     play(tmp_path, scene)
 

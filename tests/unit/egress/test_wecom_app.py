@@ -76,7 +76,7 @@ def failed(vendor: Vendor, to: Sequence[str] = ("wang",)) -> Failure:
 
 def test_a_message_is_what_the_vendor_wants() -> None:
     vendor = Vendor()
-    assert sent(vendor) == [Receipt("wang", Evidence.VENDOR_ACCEPTED)]
+    assert sent(vendor) == [Receipt("wang", Evidence.VENDOR_ACCEPTED, reference="m1")]
     body = {
         "touser": "wang",
         "msgtype": "text",
@@ -183,7 +183,7 @@ def test_a_stale_token_is_renewed_once_and_the_call_made_once_more(errcode: int)
         await channel.send(call(recipients=("wang",)))
         clock.advance(600)
         vendor.answers = [{"errcode": errcode, "errmsg": "access_token expired"}]
-        assert await channel.send(call(recipients=("wang",))) == [Receipt("wang")]
+        assert await channel.send(call(recipients=("wang",))) == [Receipt("wang", reference="m1")]
         assert [token for token, _ in vendor.sent] == ["t1/+", "t1/+", "t2/+"]
         clock.advance(600)
         stale = {"errcode": errcode, "errmsg": "access_token expired"}

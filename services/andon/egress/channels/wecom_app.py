@@ -36,6 +36,7 @@ MEMBER = (Limit(30, 62.0), Limit(1_000, 3_602.0))
 CORP = (Limit(10_000, 62.0), Limit(150_000, 3_602.0))
 _DAY_S, _MIDNIGHT_S, _MARGIN_S = 86_400.0, 57_600.0, 2.0  # midnight in China is 16:00 UTC, all the year
 _TOKEN_PATH, _SEND_PATH = "/cgi-bin/gettoken", "/cgi-bin/message/send"
+_MSGID = 512
 _JSON = {"Content-Type": "application/json"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _encode = msgspec.json.Encoder().encode
@@ -154,7 +155,11 @@ class WecomApp:
             return [Receipt(name, failed=wrong[name]) for name in call.recipients]
         answer = await self._sent(self._body(call.content, to), call.deadline)
         failed = wrong | dict(_failed(answer, call.recipients))
-        return [Receipt(name, failed=failed.get(name)) for name in call.recipients]
+        by = str(answer.msgid or "")[:_MSGID]
+        return [
+            Receipt(name, failed=failed[name]) if name in failed else Receipt(name, reference=by)
+            for name in call.recipients
+        ]
 
     def _body(self, content: Content, to: people.Addressed) -> bytes:
         value: dict[str, Any] = {

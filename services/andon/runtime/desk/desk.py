@@ -197,7 +197,9 @@ class Desk(OpenWork):
         if isinstance(result, Success):
             line.end(now, counts=True)
             domain.told(None, now)
-            item.entries[-1] = done = msgspec.structs.replace(entry, ended=now, reason=Reason.DELIVERED)
+            item.entries[-1] = done = msgspec.structs.replace(
+                entry, ended=now, reason=Reason.DELIVERED, reference=result.reference
+            )
             write.ended.append(done)
             self._succeeded(queue, item, result, now, write)
         else:

@@ -29,13 +29,14 @@ class Taken(msgspec.Struct, frozen=True):
 
 class Success(msgspec.Struct, frozen=True):
     """A call that did what it should. With `more` there are further parts to send; `parts`, if set, is then kept as the
-    item's, for the calls that follow. With `same` it is the same part that goes on, to other recipients. Memos and
-    notes are stored with the result."""
+    item's, for the calls that follow. With `same` it is the same part that goes on, to other recipients. `reference` is
+    what the other side calls it. Memos and notes are stored with the result."""
 
     recipients: tuple[RecipientState, ...] = ()
     parts: bytes | None = None
     more: bool = False
     same: bool = False
+    reference: str = ""
     memos: Mapping[str, bytes] = {}
     notes: tuple[Note, ...] = ()
 
