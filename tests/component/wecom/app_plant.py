@@ -44,7 +44,15 @@ class Process:
     """One life of the desk. `kill_after` so many calls the vendor has seen ends it like kill -9: their intents are
     stored and their results are not."""
 
-    def __init__(self, folder: Path, vendor: WecomAppStandIn, wire: HttpWire, clock: ManualClock, **more: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vendor: WecomAppStandIn,
+        wire: HttpWire,
+        clock: ManualClock,
+        deadline: float = 15.0,
+        **more: Any,
+    ) -> None:
         receivers = {"office": {"channel": "app", "to": ["wang"]}, **more.pop("receivers", {})}
         settings = Settings.model_validate(
             {
@@ -68,7 +76,7 @@ class Process:
         self.clock = clock
         self.store = SqlDeskStore(f"sqlite:///{folder}", "egress")
         self.work = EgressWork(Receivers(published, Registry(), wire, clock, None, self.store.vault()), Metrics())
-        self.desk = Desk(self.work)
+        self.desk = Desk(self.work, deadline=deadline)
         self.intake = Intake(self.desk, self.work, Metrics(), "egress")
         now = clock.now() - 3_600
         since, people = now - self.work.looks_back(), now - self.work.looks_back_on_people()

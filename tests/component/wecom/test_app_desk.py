@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from andon.core.outcome import Delivered, Merged, Parked
 from andon.core.reason import Reason
 from andon.dev.wecom_app import WecomAppStandIn
+from andon.dev.wecom_app_corp import Rules
 from andon.testing.clock import ManualClock
 from andon.web.wire import HttpWire
 from tests.component.wecom.app_laws import AGENT, CORP, SECRET
@@ -97,6 +99,33 @@ def test_kill_9_and_a_restart_in_the_middle_keep_the_count(tmp_path: Path, after
         assert before >= after
 
     play(tmp_path, scene)
+
+
+def test_a_process_that_is_killed_again_and_again_discards_nothing(tmp_path: Path) -> None:
+    """kill -9 of a true process on the true clock; the vendor's minute is a second here."""
+
+    async def scene() -> None:
+        rules = Rules(member=((6, 1.0),))
+        async with (
+            asyncio.timeout(120),
+            WecomAppStandIn(["wang"], corp_id=CORP, secret=SECRET, agent=AGENT, rules=rules) as vendor,
+        ):
+            for kill_at in (3, 9, 20, None):
+                command = [sys.executable, "-m", "tests.component.wecom.app_life", str(tmp_path), vendor.url, "40"]
+                life = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[3])
+                while life.returncode is None and (kill_at is None or vendor.counts.seen < kill_at):  # noqa: ASYNC110 - the stand-in tells nobody
+                    await asyncio.sleep(0.005)
+                if kill_at is not None:
+                    life.kill()
+                ended = await life.wait()
+            assert ended == 0
+        said = Counter(one.content.removeprefix("【可能重复】") for one in vendor.seen)
+        assert len(said) == 40, "nothing is lost"
+        assert vendor.counts.discarded == 0
+        unmarked = Counter(one.content for one in vendor.seen if not one.content.startswith("【可能重复】"))
+        assert set(unmarked.values()) == {1}, "a repeat is marked as one"
+
+    asyncio.run(scene())
 
 
 def test_a_thousand_of_whom_three_are_over_their_limit(tmp_path: Path) -> None:
