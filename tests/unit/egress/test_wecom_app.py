@@ -12,11 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
+from andon.config.settings import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.outcome import Evidence, Parked
+from andon.core.policy import Limit, Merge, Per
 from andon.core.ports import Context, NamesPeople, Receipt, Reply
 from andon.core.reason import Reason
 from andon.egress.channels.wecom_app import WecomApp
+from andon.egress.receivers import policy_of
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
 
@@ -275,3 +278,47 @@ def test_all_apps_of_a_corp_share_a_domain_and_nothing_names_a_secret() -> None:
     one, two = (WecomApp.Config.model_validate({**OPTIONS, "agent_id": number}) for number in (1, 2))
     assert one.limit_domain() == two.limit_domain() == "wecom_app:env:APP_CORP"
     assert SECRET not in repr(app(Vendor())) + repr(one)
+
+
+def test_the_limits_are_the_vendors_with_a_margin() -> None:
+    config = WecomApp.Config.model_validate({**OPTIONS, "accounts": 800})
+    found = {(limit.per, limit.count, limit.period) for limit in config.limits()}
+    assert found == {
+        (Per.CALL, 10_000, 62.0),
+        (Per.CALL, 150_000, 3_602.0),
+        (Per.RECIPIENT, 30, 62.0),
+        (Per.RECIPIENT, 1_000, 3_602.0),
+        (Per.PERSON, 160_000, 86_400.0),
+    }
+    without = WecomApp.Config.model_validate(OPTIONS)
+    assert not [limit for limit in without.limits() if limit.per is Per.PERSON]
+    own = WecomApp.Config.model_validate({**OPTIONS, "per_member": ["5/10s"], "per_corp": ["7/m"]})
+    assert [(limit.count, limit.period) for limit in own.limits()] == [(7, 60.0), (5, 10.0)]
+
+
+def test_how_many_people_a_name_stands_for() -> None:
+    config = WecomApp.Config.model_validate({**OPTIONS, "accounts": 800, "sizes": {"party:2": 12}})
+    asked = ("wang", "party:2", "party:3", "tag:1", "@all")
+    assert [config.behind(name) for name in asked] == [None, 12, 800, 800, 800]
+    for sizes in ({"wang": 1}, {"party:x": 1}, {"tag:1": 0}):
+        with pytest.raises(ValidationError, match="sizes"):
+            WecomApp.Config.model_validate({**OPTIONS, "sizes": sizes})
+
+
+@pytest.mark.parametrize(
+    ("receiver", "merge"),
+    [
+        ({"to": ["wang"]}, Merge(Limit(15, 62.0))),
+        ({"to": ["wang", "fact:machine.leader"]}, None),
+        ({"to": ["wang"], "merge": "none"}, None),
+        ({"to": ["fact:machine.leader"], "merge": {"over": "3/m"}}, Merge(Limit(3, 60.0))),
+    ],
+)
+def test_what_waits_for_the_same_people_is_merged(receiver: dict[str, Any], merge: Merge | None) -> None:
+    config = WecomApp.Config.model_validate(OPTIONS)
+    policy = policy_of(Receiver.model_validate({"channel": "app", **receiver}), config, 500)
+    assert policy.merge == merge
+    assert {limit.per for limit in policy.limits} == {Per.CALL}
+    assert {limit.per for limit in policy.people} == {Per.RECIPIENT}
+    assert policy.sender == "1000002"
+    assert (policy.looks_back(), policy.looks_back_on_people()) == (3_602.0, 3_602.0)
