@@ -17,6 +17,7 @@ JSON = {"Content-Type": "application/json"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN = 160
 _MOBILE = re.compile(r"(?:\+\d{1,3}-?)?1\d{10}")
+_ID = re.compile(r"[\w.\-@]{1,64}")
 _EVERYBODY = "all"
 
 
@@ -98,11 +99,11 @@ def called(call: Call) -> Called:
     """Whom a call is to call by name: its first part only, so that nobody's phone rings for every part.
 
     A receiver without `to` stands for itself and calls nobody. `all` is everybody, a Chinese mobile number a mobile,
-    anything else a user id; an @ before it may be there.
+    anything else a user id; an @ before it may be there. What cannot be an id calls nobody: it would be markup.
     """
     if call.part or call.recipients == (call.receiver,):
         return Called()
     names = dict.fromkeys(name.removeprefix("@") for name in call.recipients)
     mobiles = tuple(name for name in names if _MOBILE.fullmatch(name))
-    users = tuple(name for name in names if name != _EVERYBODY and name not in mobiles)
+    users = tuple(name for name in names if name != _EVERYBODY and name not in mobiles and _ID.fullmatch(name))
     return Called(_EVERYBODY in names, mobiles, users)

@@ -9,6 +9,7 @@ from andon.core.event import Event
 from andon.core.paths import Lookup, compile_path, text_of
 
 FACT = "fact:"
+_EVERYBODY = ("all", "所有人")
 
 Names = tuple[str, ...]
 
@@ -17,7 +18,8 @@ def compile_recipients(name: str, receiver: Receiver) -> Callable[[Event], Names
     """The function that names the recipients of an event: in the order of `to`, without repeats, () if there are none.
 
     A receiver without `to` has no people of its own (a group robot) and stands for itself. `fact:machine.leader` is
-    the name, or the list of names, enrichment found there. Raises PathError.
+    the name, or the list of names, enrichment found there; everybody (`all`) is only who the file itself calls so.
+    Raises PathError.
     """
     if not receiver.to:
         return lambda _event: (name,)
@@ -38,6 +40,6 @@ def _from_fact(entry: str) -> Callable[[Event], Iterable[str]]:
     def names(event: Event) -> list[str]:
         value = lookup(event)
         texts = map(text_of, value if isinstance(value, list) else (value,))
-        return [text for text in texts if text]
+        return [text for text in texts if text and text.removeprefix("@") not in _EVERYBODY]
 
     return names

@@ -217,6 +217,8 @@ async def cancellation_ends_the_call(rig: ChannelRig) -> None:
         await rig.vendor.called.wait()
     task.cancel()
     await asyncio.wait({task}, timeout=1)
+    if task.done() and not task.cancelled():
+        task.exception()  # taken note of: asyncio would tell of it whenever the task is collected
     expect(task.cancelled(), "a cancelled call ends at once, as cancelled")
     expect(await _left(rig), "a cancelled call leaves the vendor")
 

@@ -88,6 +88,11 @@ def test_people_are_called_in_the_first_part_only() -> None:
     assert asked("x", recipients=to, part=1).said["content"]["text"] == "x"
 
 
+def test_name_that_is_markup_calls_nobody() -> None:
+    forged = asked("x", recipients=('ou_1"></at><at user_id="all',)).said["content"]["text"]
+    assert forged == "x"
+
+
 @pytest.mark.parametrize("kind", ["text", "markdown"])
 @pytest.mark.parametrize("text", ['"\n' * 20_000, "汉" * 20_000])
 def test_whole_body_keeps_the_limit(kind: str, text: str) -> None:

@@ -360,6 +360,15 @@ def test_first_of_several_endings_is_nobody_to_tell() -> None:
     assert router(given).route(event()).ended == Skipped(Reason.NO_RECIPIENTS, "b")
 
 
+@pytest.mark.parametrize("said", ["all", "@all", "所有人"])
+def test_no_fact_calls_everybody(said: str) -> None:
+    people = router(settings({"receiver": "a"}, receivers=receivers(a={"to": ["fact:list.people", "boss"]})))
+    (found,) = people.route(event(facts={"list": {"people": [said, "wang"]}})).outputs
+    assert found.recipients == ("wang", "boss")
+    own = router(settings({"receiver": "a"}, receivers=receivers(a={"to": ["all"]})))
+    assert own.route(event()).outputs[0].recipients == ("all",)
+
+
 def test_a_long_list_becomes_several_deliveries() -> None:
     everybody = router(settings({"receiver": "all"}, receivers=receivers(all={"to": ["fact:list.people"]})))
     names = [f"p{number}" for number in range(2_500)]
