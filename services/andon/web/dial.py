@@ -16,7 +16,14 @@ _BEHIND_PROXY = Guard(None)
 
 
 class Forbidden(Exception):  # noqa: N818 - what the way says of an address, named by it
-    """The way does not allow this address; the text says why."""
+    """The way does not allow this address; the text says why.
+
+    `passing`: the operator wrote the name down, so that it is the name server that leads astray, and not for ever.
+    """
+
+    def __init__(self, text: str, *, passing: bool = False) -> None:
+        super().__init__(text)
+        self.passing = passing
 
 
 class ProxyRefused(OSError):  # noqa: N818 - what the proxy did, named by it
@@ -67,7 +74,8 @@ async def _addresses(host: str, port: int, guard: Guard) -> list[tuple[socket.Ad
         if family in (socket.AF_INET, socket.AF_INET6):
             kind = guard.refuses(host, str(address[0]))
             if kind is not None:
-                raise Forbidden(f"{host} is {kind} address{_shown(host, str(address[0]))}, which is not allowed here")
+                text = f"{host} is {kind} address{_shown(host, str(address[0]))}, which is not allowed here"
+                raise Forbidden(text, passing=host != address[0] and guard.trusts(host))
             found.setdefault(address, family)
     if not found:
         raise socket.gaierror(socket.EAI_NONAME, "no address")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from andon.config.secrets import SecretMissing
 from andon.config.settings import Settings, proxy_of
-from andon.core.failure import Rejected, Retryable
+from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Reply, Way
 from andon.core.reason import Reason
 from andon.web.address import Address, Origin, checked_host, parse
@@ -78,7 +78,9 @@ class HttpWire:
             checked = checked_host(f"[{host}]" if ":" in host else host)
             async with asyncio.timeout(min(deadline, CONNECT_SECONDS)):
                 return await dial(checked, port, self._guard, self._way.proxy)
-        except (ValueError, Forbidden) as error:
+        except Forbidden as error:
+            raise _forbidden(place, error) from None
+        except ValueError as error:
             raise Rejected(Reason.REJECTED, f"no connection to {place}: {_said(error)}") from None
         except _FAULTS as error:
             cause = _cause(error)
@@ -155,7 +157,7 @@ class HttpWire:
             async with asyncio.timeout_at(ends):
                 return await self._pool.connected(address)
         except Forbidden as error:
-            raise Rejected(Reason.REJECTED, f"no connection to {address.authority}: {error}") from None
+            raise _forbidden(address.authority, error) from None
         except _FAULTS as error:
             cause = _cause(error)
         raise Retryable(Reason.NOT_SENT, f"no connection to {address.authority} ({cause})")
@@ -182,6 +184,11 @@ def site_wire(settings: Settings) -> HttpWire:
 def _late(answer: asyncio.Future[Reply]) -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())
+
+
+def _forbidden(place: str, error: Forbidden) -> Failure:
+    kind, reason = (Retryable, Reason.NOT_SENT) if error.passing else (Rejected, Reason.REJECTED)
+    return kind(reason, f"no connection to {place}: {error}")
 
 
 def _said(error: Exception) -> str:

@@ -127,8 +127,11 @@ def test_host_written_down_is_reached_on_this_machine_and_metadata_is_not(monkey
     Names(monkeypatch, {"robot.corp.cn": [[FIRST]], "meta.corp.cn": [["169.254.169.254"]]})
 
     async def play(wire: HttpWire, vendors: Vendors) -> int:
-        for host in ("meta.corp.cn", "169.254.169.254", "[fd00:ec2::254]"):
+        for host in ("169.254.169.254", "[fd00:ec2::254]"):
             assert isinstance(await failing(post(wire, f"http://{host}:{vendors.port}")), Rejected)
+        astray = await failing(post(wire, f"http://meta.corp.cn:{vendors.port}"))
+        assert_not_sent(astray)  # a name server that is ill today must not park what is for tomorrow
+        assert "a metadata service's address (169.254.169.254)" in astray.detail
         return (await post(wire, f"http://robot.corp.cn:{vendors.port}")).status
 
     assert with_vendors(Way(), play) == (200, [FIRST])
@@ -167,7 +170,9 @@ def test_a_socket_for_another_protocol_is_checked_alike(monkeypatch: pytest.Monk
     async def play(wire: HttpWire, vendors: Vendors) -> tuple[object, str]:
         with await wire.connect("mail.test", vendors.port) as sock:
             peer = sock.getpeername()[0]
-        for host in ("meta.test", "127.1", "2130706433", "no host"):
+        with pytest.raises(Retryable, match="metadata"):
+            await wire.connect("meta.test", vendors.port)
+        for host in ("169.254.169.254", "127.1", "2130706433", "no host"):
             with pytest.raises(Rejected):
                 await wire.connect(host, vendors.port)
         with pytest.raises(Retryable) as caught:
