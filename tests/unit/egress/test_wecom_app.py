@@ -321,4 +321,5 @@ def test_what_waits_for_the_same_people_is_merged(receiver: dict[str, Any], merg
     assert {limit.per for limit in policy.limits} == {Per.CALL}
     assert {limit.per for limit in policy.people} == {Per.RECIPIENT}
     assert policy.sender == "1000002"
+    assert policy.in_flight == 32
     assert (policy.looks_back(), policy.looks_back_on_people()) == (3_602.0, 3_602.0)

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from andon.config.settings import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.policy import Limit
+from andon.core.policy import Limit, Merge, QueuePolicy
 from andon.core.ports import Content, Reply
 from andon.core.reason import Reason
 from andon.egress.channels.wecom_robot import WecomRobot
+from andon.egress.receivers import policy_of
 from andon.testing.builders import call, context
 
 KEY = "693a91f6-7xxx-4bc4-97a0/+"
@@ -255,3 +257,10 @@ def test_wrong_configuration_is_refused_without_showing_a_value(options: dict[st
     with pytest.raises(ValidationError) as caught:
         config(**options)
     assert "693a91f6" not in str(caught.value)
+
+
+def test_its_policy_counts_calls_and_no_people() -> None:
+    config = WecomRobot.Config.model_validate({"keys": ["env:ROBOT_1"]})
+    policy = policy_of(Receiver(channel="robot"), config, 500)
+    assert policy == QueuePolicy("robot", (Limit(20, 62.0),), merge=Merge(Limit(10, 62.0)), cap=500)
+    assert policy.in_flight == 4
