@@ -107,6 +107,8 @@ def test_template_that_renders_no_json_is_not_sent_as_json() -> None:
     wire = Recorder()
     with pytest.raises(Rejected, match="no JSON") as refused:
         asyncio.run(webhook(wire, content_type="application/json").send(call('{"a":1')))
+    with pytest.raises(Rejected, match="no JSON"):
+        asyncio.run(webhook(wire, content_type="application/json").send(call("[" * 60_000)))
     assert refused.value.reason is Reason.TEMPLATE_BROKEN
     assert wire.asked == []
 
@@ -125,6 +127,17 @@ def test_event_goes_out_as_a_cloud_event_with_its_trace_beside_it() -> None:
     said = json.loads(body)
     assert (said["specversion"], said["id"], said["data"]["code"]) == ("1.0", "e-1", "E-104")
     assert "traceparent" not in said
+
+
+@pytest.mark.parametrize("trace", ["x", "a\r\nX-B: c", "", "00-" + "g" * 32])
+def test_trace_that_is_none_is_left_out(trace: str) -> None:
+    wire = Recorder()
+    channel = webhook(wire, body="event")
+    assert isinstance(channel, EventChannel)
+    content = channel.content(event(traceparent=trace))
+    asyncio.run(channel.send(call(content.text, content.kind)))
+    assert "traceparent" not in wire.asked[0][3]
+    assert json.loads(wire.asked[0][2])["id"] == "e-1"
 
 
 def test_each_form_takes_its_own_kind_only() -> None:
@@ -161,15 +174,19 @@ def test_secret_that_is_not_there_or_is_none_leaves_nothing(value: str, monkeypa
 
 def test_headers_and_an_address_that_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK_URL", "https://hook.example.cn/T0/B0/tokentoken?key=abc123abc")
-    monkeypatch.setenv("TOKEN", "Bearer geheim")
-    wire = Recorder(400, b"no /T0/B0/tokentoken for Bearer geheim and key=abc123abc")
-    channel = webhook(wire, url="env:HOOK_URL", headers={"Authorization": "env:TOKEN", "X-Plant": "L3"})
+    monkeypatch.setenv("TOKEN", "geheim")
+    monkeypatch.setenv("PASS", "gleich")
+    wire = Recorder(400, b"no /T0/B0/tokentoken for Bearer geheim, gleich and key=abc123abc")
+    headers = {"Authorization": "Bearer env:TOKEN", "X-Plant": "L3 east", "X-Pass": "env:PASS"}
+    channel = webhook(wire, url="env:HOOK_URL", headers=headers)
     with pytest.raises(Rejected) as refused:
         asyncio.run(channel.send(call()))
     assert wire.asked[0][1] == "https://hook.example.cn/T0/B0/tokentoken?key=abc123abc"
-    assert (wire.asked[0][3]["Authorization"], wire.asked[0][3]["X-Plant"]) == ("Bearer geheim", "L3")
+    assert (
+        wire.asked[0][3].items() >= {"Authorization": "Bearer geheim", "X-Plant": "L3 east", "X-Pass": "gleich"}.items()
+    )
     shown = str(refused.value) + repr(channel)
-    assert not any(secret in shown for secret in ("tokentoken", "geheim", "abc123abc"))
+    assert not any(secret in shown for secret in ("tokentoken", "geheim", "gleich", "abc123abc"))
 
 
 def test_address_that_is_a_secret_is_checked_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +291,7 @@ def test_where_the_body_decides_only_the_body_does() -> None:
     busy = failure(200, b'{"data":{"code":-1}}', RULE)
     assert isinstance(busy, Retryable)
     assert (busy.reason, busy.ambiguous) == (Reason.THROTTLED, False)
-    for silence in (b"", b"{}", b"[]", b"null", b'{"data":[]}', b'{"code":0}', b"\xff", b"<html>"):
+    for silence in (b"", b"{}", b"[]", b"null", b'{"data":[]}', b'{"code":0}', b"\xff", b"<html>", b"[" * 60_000):
         found = failure(200, silence, RULE)
         assert isinstance(found, Retryable), silence
         assert (found.reason, found.ambiguous) == (Reason.BAD_REPLY, True)

@@ -39,10 +39,12 @@ TYPES = {"text": "text/plain; charset=utf-8", "markdown": "text/markdown; charse
 BYTES = 384 << 10  # more than a template can render
 WAIT_MOST = 3_600.0
 _OURS = frozenset({"host", "content-length", "content-type", "connection", "transfer-encoding", "user-agent", "accept"})
+_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
 _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]+")
 _PATH = re.compile(r"\$(?:\.[A-Za-z_][A-Za-z0-9_-]*)+")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:; ?[a-z]+=[A-Za-z0-9._-]+)*")
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 _ABSENT = object()
 Scalar = bool | int | float | str | None
 Status = Annotated[int, Field(ge=200, le=299)]
@@ -96,8 +98,8 @@ class Webhook:
         """Of a rendered body; by default that of plain text or markdown. Of JSON it must be JSON."""
         accept: Accept = Accept()
         """Which answer is a success."""
-        headers: Annotated[dict[str, SecretRef | str], Field(default_factory=dict)]
-        """More headers; `Authorization` as `env:NAME` or `file:/path`."""
+        headers: Annotated[dict[str, str], Field(default_factory=dict)]
+        """More headers; a secret as `env:NAME` or `file:/path`, with a word before it if need be: `Bearer env:NAME`."""
         limit: Rate | None = None
         """No more calls than this; none by default."""
         ca: PemFile | None = None
@@ -110,9 +112,9 @@ class Webhook:
         @field_validator("url", mode="before")
         @classmethod
         def _address(cls, url: Any) -> Any:
-            if not isinstance(url, str) or url.startswith(("env:", "file:")):
-                return url if isinstance(url, SecretRef) else SecretRef(url) if isinstance(url, str) else url
-            return _checked(url)
+            if not isinstance(url, str):
+                return url
+            return SecretRef(url) if url.startswith(("env:", "file:")) else _checked(url)
 
         @field_validator("content_type")
         @classmethod
@@ -121,12 +123,12 @@ class Webhook:
                 raise ValueError("write a media type like application/json")
             return text
 
-        @field_validator("headers", mode="before")
+        @field_validator("headers")
         @classmethod
-        def _more(cls, headers: Any) -> Any:
-            if not isinstance(headers, dict):
-                return headers
-            return {name: _header(name, value) for name, value in headers.items()}
+        def _more(cls, headers: dict[str, str]) -> dict[str, str]:
+            for name, value in headers.items():
+                _require_header(name, value)
+            return headers
 
         @model_validator(mode="after")
         def _together(self) -> Webhook.Config:
@@ -219,12 +221,13 @@ class Webhook:
         self._require(content)
         if content.kind == EVENT:
             body, _, trace = content.text.partition("\n")
-            return body.encode(), {"Content-Type": cloudevents.STRUCTURED} | ({"traceparent": trace} if trace else {})
+            traced = {"traceparent": trace} if _TRACE.fullmatch(trace) else {}
+            return body.encode(), {"Content-Type": cloudevents.STRUCTURED} | traced
         media = self._config.content_type or TYPES[content.kind]
         if cloudevents.is_json(media):
             try:
                 msgspec.json.decode(content.text)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise Rejected(Reason.TEMPLATE_BROKEN, f"the template renders no JSON: {error}") from None
         return content.text.encode(), {"Content-Type": media}
 
@@ -242,11 +245,12 @@ class Webhook:
             raise Rejected(Reason.CREDENTIALS, f"what {self._config.url.reference} holds: {error}") from None
 
     @staticmethod
-    def _value(value: SecretRef | str, secrets: list[str]) -> str:
-        if isinstance(value, str):
+    def _value(value: str, secrets: list[str]) -> str:
+        before, reference = _referred(value)
+        if reference is None:
             return value
-        secrets.append(value.reveal())
-        return secrets[-1]
+        secrets.append(reference.reveal())
+        return before + secrets[-1]
 
     def _way(self) -> Wire:
         """Connections of its own: where they may lead, and whom they believe, is this channel's."""
@@ -299,7 +303,7 @@ def _judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
     """By the value at the rule's place. Without one the answer is not that system's, and silence is no success."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = _ABSENT
     for step in rule.path.split(".")[1:]:
         value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
@@ -327,18 +331,22 @@ def _checked(url: str) -> str:
     return url
 
 
-def _header(name: Any, value: Any) -> Any:
-    if not isinstance(name, str) or not _HEADER.fullmatch(name):
+def _referred(value: str) -> tuple[str, SecretRef | None]:
+    """What stands before the reference in a header's value, and the reference; None when there is none."""
+    word, blank, last = value.rpartition(" ")
+    return (word + blank, SecretRef(last)) if last.startswith(("env:", "file:")) else (value, None)
+
+
+def _require_header(name: str, value: str) -> None:
+    """Raises ValueError unless this may be a header."""
+    if not _HEADER.fullmatch(name):
         raise ValueError("the name of a header has letters, digits and hyphens")
     if name.lower() in _OURS or name.lower().startswith("webhook-"):
         raise ValueError(f"{name} is set by Andon")
-    if not isinstance(value, str) or value.startswith(("env:", "file:")):
-        return SecretRef(value) if isinstance(value, str) else value
-    if name.lower() in ("authorization", "proxy-authorization", "cookie"):
-        raise ValueError(f"{name} is a secret; write it as env:NAME or file:/path")
     if not _VALUE.fullmatch(value):
         raise ValueError(f"the value of {name} is one line of ASCII")
-    return value
+    if name.lower() in _SECRET and _referred(value)[1] is None:
+        raise ValueError(f"{name} is a secret; write it as env:NAME or file:/path")
 
 
 def _resolved(directory: Path, file: str | None) -> str | None:
