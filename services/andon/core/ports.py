@@ -250,10 +250,10 @@ class Channel(Protocol):
 class KeyedChannel(Protocol):
     """A channel whose other side knows a repeat: what is unknown is sent again as it was, and shown once.
 
-    It says so by having `key`, and tells the other side that key in every call.
+    It says so by having `repeat_key`, and tells the other side that key in every call.
     """
 
-    def key(self, call: Call, /) -> str:
+    def repeat_key(self, call: Call, /) -> str:
         """By what the other side knows this call again: the same for what may have arrived before. Pure."""
 
 

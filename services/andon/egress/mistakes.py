@@ -39,7 +39,7 @@ def _receivers(settings: Settings, registry: Registry) -> Iterator[tuple[Way, st
             continue
         if isinstance(config, NamesPeople):
             yield from _people(name, receiver, config)
-        if receiver.on_ambiguous is OnAmbiguous.RESEND_KEYED and not hasattr(channel, "key"):
+        if receiver.on_ambiguous is OnAmbiguous.RESEND_KEYED and not hasattr(channel, "repeat_key"):
             text = f"`resend_keyed` needs a channel whose other side knows a repeat; nobody behind a {plug.kind} does"
             yield ("receivers", name, "on_ambiguous"), f"{text}: write resend_marked or park_unknown"
 

@@ -269,7 +269,7 @@ async def repeat_is_known_by_its_key(rig: ChannelRig) -> None:
     for changes in ({}, {"line": 0, "deadline": 3.0}, {"part": 1}, {"part": 2}):
         one = rig.call(**changes)
         await rig.send(one)
-        keys.append(rig.channel.key(one))
+        keys.append(rig.channel.repeat_key(one))
         heard = rig.vendor.heard[-1]
         told = (*heard.headers.values(), *_strings(heard.body))
         expect(keys[-1] in told, "the vendor is told the key")

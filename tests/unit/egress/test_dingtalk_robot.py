@@ -87,6 +87,13 @@ def test_people_are_called_by_name_in_list_and_text() -> None:
     assert said["text"]["content"] == "停机 @zhang\n\n@13800001111 @li"
 
 
+def test_more_people_than_a_call_may_name_are_parked_and_never_left_out() -> None:
+    wire = Recorder(body=OK)
+    with pytest.raises(Rejected, match="calls 51 people"):
+        asyncio.run(robot(wire).send(call(recipients=tuple(f"u{number}" for number in range(51)))))
+    assert wire.asked == []
+
+
 def test_only_the_first_part_calls_people() -> None:
     assert "at" not in asked(recipients=("zhang",), part=1).said
     assert "at" not in asked(recipients=("l3-group",)).said
@@ -96,7 +103,8 @@ def test_key_is_of_the_part_and_not_of_the_attempt() -> None:
     channel = robot(Recorder())
     assert isinstance(channel, KeyedChannel)
     keys = [
-        channel.key(call(**changes)) for changes in ({}, {"deadline": 1.0}, {"part": 1}, {"redrive": 1}, {"refused": 1})
+        channel.repeat_key(call(**changes))
+        for changes in ({}, {"deadline": 1.0}, {"part": 1}, {"redrive": 1}, {"refused": 1})
     ]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 4

@@ -178,7 +178,7 @@ class DingtalkRobot:
     def __repr__(self) -> str:
         return f"DingtalkRobot({', '.join(robot.token.reference for robot in self._robots)})"
 
-    def key(self, call: Call, /) -> str:
+    def repeat_key(self, call: Call, /) -> str:
         """The `msgUuid`."""
         return str(call.fresh_key)
 
@@ -194,7 +194,7 @@ class DingtalkRobot:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""
         if call.content.kind not in ROBOT:
             _limit(call.content)
-        body = _encode(_said(call, self.key(call)))
+        body = _encode(_said(call, self.repeat_key(call)))
         if len(body) > BODY:
             raise Rejected(Reason.TOO_LONG, f"{len(body):,} bytes; DingTalk takes {BODY:,}: shorten it, or call fewer")
         robot = self._robots[call.line]
@@ -239,6 +239,8 @@ def _said(call: Call, key: str) -> dict[str, Any]:
     body: dict[str, Any] = {"msgtype": kind, "msgUuid": key}
     if kind in ROBOT:
         return body | {kind: msgspec.Raw(text.encode())}
+    if len(names.people) > PEOPLE:
+        raise Rejected(Reason.REJECTED, f"calls {len(names.people)} people by name; a DingTalk robot {PEOPLE} at most")
     if names != Called():
         body["at"] = {"atMobiles": names.mobiles, "atUserIds": names.users, "isAtAll": names.everybody}
         missing = [f"@{name}" for name in names.people if f"@{name}" not in text]

@@ -74,7 +74,7 @@ class KafkaTopic:
         body = cloudevents.to_json(cloud_event_of(event)).decode()
         return Content(KIND, body if event.traceparent is None else f"{body}\n{event.traceparent}")
 
-    def key(self, call: Call, /) -> str:
+    def repeat_key(self, call: Call, /) -> str:
         """The delivery's id, also after a redrive: who reads a topic has it only once."""
         return str(call.delivery)
 
@@ -107,7 +107,7 @@ class KafkaTopic:
         body, _, trace = call.content.text.partition("\n")
         event = cloudevents.from_json(msgspec.json.decode(body))
         key = event.attributes.get(_PARTITION_KEY) or event.attributes.get("subject") or event.attributes["source"]
-        headers = [(DELIVERY, self.key(call).encode())]
+        headers = [(DELIVERY, self.repeat_key(call).encode())]
         if trace:
             headers.append(("traceparent", trace.encode()))
         return Outgoing(self._config.topic, key.encode(), *self._form(event, body.encode(), headers))

@@ -177,7 +177,7 @@ class Webhook:
     def __repr__(self) -> str:
         return f"Webhook({self._config.limit_domain()!r})"
 
-    def key(self, call: Call, /) -> str:
+    def repeat_key(self, call: Call, /) -> str:
         """The `webhook-id`."""
         return str(call.key)
 
@@ -197,7 +197,7 @@ class Webhook:
             headers |= {name: self._value(value, secrets) for name, value in self._config.headers.items()}
             keys = [one.get_secret_value() for reference in self._config.secrets for one in reference.values()]
             secrets += keys
-            headers |= webhooks.headers(keys, self.key(call), int(self._clock.now()), body)
+            headers |= webhooks.headers(keys, self.repeat_key(call), int(self._clock.now()), body)
         except (SecretMissing, webhooks.NoSecret) as missing:
             raise Retryable(Reason.NOT_SENT, str(missing)) from None
         reply = await self._way().request("POST", url, body=body, headers=headers, deadline=call.deadline)
