@@ -121,16 +121,17 @@ class World:
             self._spawn("wecom", [*robot, "--keys", "a,b", "--limit", "0"])
         for service in SERVICES:
             self._ports[service] = free_port()
-            more = ["--slot", "0", "--metrics-port", str(self._ports[service])]
-            self._spawn(
-                service, ["-m", "andon.cli.main", "run", service, *self.common, *more, "--bootstrap", self.bootstrap]
-            )
+            self._spawn_service(service)
         for port in self._ports.values():
             until(lambda port=port: _answers(f"http://127.0.0.1:{port}/readyz"))
 
     @property
     def bootstrap(self) -> str:
         return self.link.bootstrap
+
+    def _spawn_service(self, service: str) -> None:
+        more = ["--slot", "0", "--metrics-port", str(self._ports[service]), "--bootstrap", self.bootstrap]
+        self._spawn(service, ["-m", "andon.cli.main", "run", service, *self.common, *more])
 
     def _spawn(self, name: str, argv: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

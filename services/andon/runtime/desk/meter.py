@@ -17,17 +17,21 @@ from andon.runtime.desk.limiter import Line
 _MINUTE_S = 60.0
 _NEVER = Line()
 _SWEEP = 1_024
+# Two days and more, of which the older half may go; a day's sum is made once and kept up.
+_MINUTES = 4 * 1_440
+_BLOCKS = 8
 
 
 class Meter:
     """The calls of one sender. Limits are given at each question, as to a `Line`."""
 
-    __slots__ = ("_lines", "_longest", "_minutes", "_people", "_sweep", "_wide")
+    __slots__ = ("_blocks", "_lines", "_longest", "_minutes", "_people", "_sweep", "_wide")
 
     def __init__(self) -> None:
         self._lines: dict[str, Line] = {}
         self._wide = Line()
         self._minutes: dict[float, int] = {}
+        self._blocks: dict[tuple[Limit, float], int] = {}
         self._people = 0
         self._longest = 0.0
         self._sweep = _SWEEP
@@ -67,8 +71,14 @@ class Meter:
             yield self._wide
 
     def _count(self, reach: Reach, at: float) -> None:
-        minute = at // _MINUTE_S
-        self._minutes[minute] = self._minutes.get(minute, 0) + reach.people()
+        minute, people = at // _MINUTE_S, reach.people()
+        if minute not in self._minutes and len(self._minutes) >= _MINUTES:
+            for old in sorted(self._minutes)[: _MINUTES // 2]:
+                del self._minutes[old]
+        self._minutes[minute] = self._minutes.get(minute, 0) + people
+        for limit, start in self._blocks:
+            if _meets(limit, start, minute):
+                self._blocks[limit, start] += people
 
     # ---- what may happen
 
@@ -125,25 +135,28 @@ class Meter:
 
     def _used(self, limit: Limit, at: float) -> int:
         """The people of the fuller of the blocks that `at` may be in; a minute that a block begins in counts whole."""
-        self._drop(at - 2 * limit.period)
-        starts = {limit.block(at - limit.margin), limit.block(at + limit.margin)}
         return max(
-            sum(
-                people
-                for minute, people in self._minutes.items()
-                if (minute + 1) * _MINUTE_S > start - limit.margin
-                and minute * _MINUTE_S < start + limit.period + limit.margin
-            )
-            for start in starts
+            self._of_block(limit, start) for start in {limit.block(at - limit.margin), limit.block(at + limit.margin)}
         )
 
-    # ---- forgetting
+    def _of_block(self, limit: Limit, start: float) -> int:
+        people = self._blocks.get((limit, start))
+        if people is None:
+            if len(self._blocks) >= _BLOCKS:
+                self._blocks.clear()
+            within = [minute for minute in self._minutes if _meets(limit, start, minute)]
+            people = self._blocks[limit, start] = sum(self._minutes[minute] for minute in within)
+        return people
 
-    def _drop(self, before: float) -> None:
-        for minute in [one for one in self._minutes if (one + 1) * _MINUTE_S < before]:
-            del self._minutes[minute]
+    # ---- forgetting
 
     def _forget(self, now: float) -> None:
         """Lets go of the logs that say nothing more."""
         self._lines = {name: line for name, line in self._lines.items() if not line.over(now - self._longest)}
         self._sweep = max(_SWEEP, 2 * len(self._lines))
+
+
+def _meets(limit: Limit, start: float, minute: float) -> bool:
+    """Whether a minute, or a part of it, lies in the block with its margins."""
+    begins, ends = minute * _MINUTE_S, (minute + 1) * _MINUTE_S
+    return ends > start - limit.margin and begins < start + limit.period + limit.margin
