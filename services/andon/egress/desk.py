@@ -195,8 +195,8 @@ class EgressWork:
 
 def _refused(item: Item) -> int:
     """Attempts at the present part that certainly had no effect, before the first that may have had it."""
-    ended = [entry for entry in item.entries if entry.part == item.part and entry.ended is not None]
-    return sum(1 for _ in takewhile(lambda entry: not entry.ambiguous, ended))
+    failed = [one for one in item.entries if one.part == item.part and one.ended and one.reason is not Reason.DELIVERED]
+    return sum(1 for _ in takewhile(lambda entry: not entry.ambiguous, failed))
 
 
 def parts(receiver: Served, content: Content, *, marked: bool) -> tuple[Content, ...]:

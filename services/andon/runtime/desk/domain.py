@@ -65,12 +65,12 @@ class Domain:
         return meter
 
     def reached(self, reach: Reach | None, now: float, *, counts: bool) -> None:
-        """A call ended. Who waited for its result looks again."""
+        """A call ended. Who waited for its result looks again; everyone does when it gives its place back."""
         if reach is None:
             return
         self.meter(reach.sender).end(reach, now, counts=counts)
-        for queue in self._stuck:
-            queue.release()
+        for queue in self._stuck if counts else self.queues.values():
+            queue.release(every=not counts)
         self._stuck.clear()
 
     @property

@@ -79,9 +79,9 @@ class Queue:
         if until < inf:
             heapq.heappush(self._waiting, (until, item.lane))
 
-    def release(self) -> None:
-        """Those that were to step aside until a result came are asked again."""
-        for lane in [lane for lane, until in self._held.items() if until == inf]:
+    def release(self, *, every: bool) -> None:
+        """Those that were to step aside until a result came are asked again; with `every` all that stepped aside."""
+        for lane in [lane for lane, until in self._held.items() if every or until == inf]:
             self._offer(lane)
 
     def rank(self, item: Item) -> Rank:
