@@ -6,11 +6,16 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.rig.kafka import Kafka, docker_kafka, embedded_kafka, unavailable
 from tests.rig.postgres import Postgres, running_postgres
 
 PORT = 27_000
+
+# A busy machine is no defect of what a property is about; what has a bar of time has a test of its own.
+settings.register_profile("andon", deadline=None)
+settings.load_profile("andon")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -326,7 +326,6 @@ TestDesk = DeskMachine.TestCase
 TestDesk.settings = settings(
     max_examples=int(os.environ.get("ANDON_MODEL_EXAMPLES", EXAMPLES)),
     stateful_step_count=100,
-    deadline=None,
     derandomize="CI" in os.environ,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

@@ -77,7 +77,6 @@ def test_a_real_store_answers_as_the_model_does(real: SqlDeskStore) -> None:
         settings=settings(
             max_examples=int(os.environ.get("ANDON_MODEL_EXAMPLES", EXAMPLES)),
             stateful_step_count=50,
-            deadline=None,
             derandomize="CI" in os.environ,
             print_blob=True,
             suppress_health_check=list(HealthCheck),

@@ -81,7 +81,7 @@ def left_open(part: str) -> list[str]:
     return wrong
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(documents(), st.integers(200, 700), st.booleans())
 def test_nothing_is_lost_left_open_or_too_long(text: str, limit: int, in_json: bool) -> None:
     parts = split_markdown(text, limit, in_json=in_json)
@@ -93,14 +93,14 @@ def test_nothing_is_lost_left_open_or_too_long(text: str, limit: int, in_json: b
         assert parts == [text]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text("ab 汉。\n", max_size=1_500), st.integers(64, 300))
 def test_without_markup_parts_equal_the_text(text: str, limit: int) -> None:
     assert "".join(bodies(split_markdown(text, limit))) == text
     assert "".join(bodies(split_numbered(text, limit))) == text
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text("a*`~[]()<>/fontx|-#>\n 汉", max_size=900), st.integers(64, 200), st.booleans())
 def test_no_text_is_too_hard(text: str, limit: int, in_json: bool) -> None:
     parts = split_markdown(text, limit, in_json=in_json)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -90,7 +90,6 @@ def test_long_first_line_is_short_as_a_subject_and_whole_in_the_mail() -> None:
     assert part(mail, "plain") == "汉" * 500 + "\n"
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text.isascii() or text.isprintable()))
 def test_no_subject_breaks_its_line(text: str) -> None:
     channel = Smtp(config(), context(cast("Any", None)))
@@ -114,7 +113,6 @@ def test_sender_with_a_name_and_a_domain_of_chinese_letters() -> None:
     assert mail["To"] == "it@xn--55qx5d.cn"
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_a_stuffed_mail_has_no_end_within_and_is_the_same_unstuffed(mail: bytes) -> None:
     sent = stuffed(mail)

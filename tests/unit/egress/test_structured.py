@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.cli.check import checked
@@ -62,7 +62,6 @@ def test_card_is_the_files_structure_with_the_events_texts() -> None:
     }
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_data_changes_the_structure(value: str) -> None:
     try:

@@ -46,7 +46,7 @@ def has_repeat(value: Any) -> bool:
     return isinstance(value, list) and any(map(has_repeat, value))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(document=DOCUMENTS, escape=st.booleans(), space=st.sampled_from(["", " ", "\n\t"]))
 @example(document=Written([("a", 1), ("a", 2), ("b", ":")]), escape=True, space="")
 @example(document=Written([("a:", 1), ("b", Written([("c", 1), ("c", 1)]))]), escape=False, space="")
@@ -63,7 +63,7 @@ def test_the_fast_path_never_says_unique_of_a_document_with_a_repeated_key(
         assert repeats  # without such escapes it is exact: only a wrong document is looked at closely
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     levels=st.integers(1, 3 * DEPTH), padding=st.sampled_from(["", "[{", '"]', '\\"[', "}}"]), width=st.integers(0, 80)
 )

@@ -66,7 +66,7 @@ _parsed = fastavro.parse_schema(avro_schema(Event))
 
 
 @given(EVENTS_OF_ALL_KINDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_event_comes_back_equal_and_an_independent_reader_agrees(one: Event) -> None:
     raw = _write(one, b"")
     assert msgspec.json.decode(msgspec.json.encode(_read(raw, 0)), type=Event) == one
@@ -173,7 +173,7 @@ _small = reader(RECORD)
 
 
 @given(st.binary(max_size=60), st.integers(0, len(GOOD)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_the_bytes_are_it_ends_in_a_value_or_a_refusal(noise: bytes, at: int) -> None:
     for raw in (noise, GOOD[:at] + noise, GOOD[:at] + noise + GOOD[at:]):
         try:

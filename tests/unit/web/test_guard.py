@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.web.address import checked_host
@@ -64,14 +64,12 @@ def test_public_addresses_are_not(address: str) -> None:
     assert STRICT.refuses("hook.test", address) is None
 
 
-@settings(deadline=None)
 @given(st.ip_addresses())
 def test_nothing_that_the_standard_library_calls_special_passes(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global or address.is_multicast:
         assert kind_of(address)
 
 
-@settings(deadline=None)
 @given(st.ip_addresses(v=4), st.sampled_from(["::ffff:{}", "64:ff9b::{}", "::{}", "::ffff:0:{}"]))
 def test_an_address_within_an_address_is_never_a_way_around(inner: IPv4Address, form: str) -> None:
     assert STRICT.refuses("hook.test", form.format(inner))
@@ -164,7 +162,6 @@ def test_usual_ones_are_taken(host: str, plain: str) -> None:
     assert checked_host(host) == plain
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_every_number_is_refused_as_a_host(number: int) -> None:
     for text in (str(number), hex(number), f"0{number:o}"):
