@@ -19,9 +19,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from andon.dev import http, standin
+from andon.dev import http, robot, standin
 from andon.dev.dingtalk_rules import checked, verify
-from andon.dev.standin import Fault, Refusal, Shown, StandIn, Window
+from andon.dev.robot import RobotStandIn, Shown, Window
+from andon.dev.standin import Fault, Refusal
 
 __all__ = ["IP_THROTTLED", "DingtalkStandIn", "Fault"]
 
@@ -32,7 +33,7 @@ _SEND = "/robot/send"
 _encode = msgspec.json.Encoder().encode
 
 
-class DingtalkStandIn(StandIn):
+class DingtalkStandIn(RobotStandIn):
     """Robots by their access tokens, each with its secret; "" is a robot without a signature.
 
     `limit` calls per `period` seconds and robot, 0 for no limit; one more closes it for `penalty` seconds. With
@@ -85,8 +86,8 @@ class DingtalkStandIn(StandIn):
             self._known.add((account, uuid))
         return shown
 
-    def refused(self, errcode: int, errmsg: str) -> bytes:
-        return http.response(_encode({"errcode": errcode, "errmsg": errmsg}), standin.JSON)
+    def refused(self, code: int, text: str) -> bytes:
+        return http.response(_encode({"errcode": code, "errmsg": text}), standin.JSON)
 
 
 def _parsed(target: bytes) -> tuple[str, dict[str, str]]:
@@ -100,17 +101,14 @@ def _parsed(target: bytes) -> tuple[str, dict[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT. Returns 0, or 1 when the port or the record cannot be opened."""
-    parser = standin.options("dingtalk", "DingTalk custom robot", 8721)
+    parser = robot.options("dingtalk", "DingTalk custom robot", 8721)
     parser.add_argument("--secrets", default="", help="the robots' secrets in the order of --keys; none without it")
     parser.add_argument("--penalty", type=float, default=600.0, help="seconds a robot called too often is shut for")
     chosen = parser.parse_args(arguments)
-    tokens = standin.split(chosen.keys)
-    secrets = standin.split(chosen.secrets) if chosen.secrets else [""] * len(tokens)
-    if len(secrets) != len(tokens):
-        parser.error("--secrets needs one for each of --keys")
+    secrets = robot.secrets_of(parser, chosen)
     return standin.served(
         lambda: DingtalkStandIn(
-            dict(zip(tokens, secrets, strict=True)),
+            secrets,
             limit=chosen.limit,
             period=chosen.period,
             penalty=chosen.penalty,

@@ -10,8 +10,9 @@ import hashlib
 import hmac
 from typing import Any
 
+from andon.dev.robot import Shown, json_of
 from andon.dev.shapes import Check, Wrong, by, fields, flag, hidden, items, one_of, text, url
-from andon.dev.standin import Refusal, Shown, json_of
+from andon.dev.standin import Refusal
 
 BODY = 20_000
 PEOPLE = 50

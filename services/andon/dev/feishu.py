@@ -18,9 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from andon.dev import http, standin
+from andon.dev import http, robot, standin
 from andon.dev.feishu_rules import checked
-from andon.dev.standin import Fault, Refusal, Shown, StandIn, Window
+from andon.dev.robot import RobotStandIn, Shown, Window
+from andon.dev.standin import Fault, Refusal
 
 __all__ = ["Fault", "FeishuStandIn"]
 
@@ -29,7 +30,7 @@ _OK = b'{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"succ
 _encode = msgspec.json.Encoder().encode
 
 
-class FeishuStandIn(StandIn):
+class FeishuStandIn(RobotStandIn):
     """Bots by the ids in their addresses, each with its secret; "" is a bot without a signature.
 
     `limit` calls per `period` seconds and bot, and `burst` per second; 0 is no limit. With `keywords` a notice must
@@ -72,23 +73,20 @@ class FeishuStandIn(StandIn):
             raise Refusal(11232, "frequency limited psm[lark.oapi.app_platform_runtime]appID[1500]")
         return checked(request.body, self._secrets[account], self._keywords, now)
 
-    def refused(self, errcode: int, errmsg: str) -> bytes:
-        return http.response(_encode({"code": errcode, "msg": errmsg, "data": {}}), standin.JSON)
+    def refused(self, code: int, text: str) -> bytes:
+        return http.response(_encode({"code": code, "msg": text, "data": {}}), standin.JSON)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT. Returns 0, or 1 when the port or the record cannot be opened."""
-    parser = standin.options("feishu", "Feishu custom bot", 8722, limit=100)
+    parser = robot.options("feishu", "Feishu custom bot", 8722, limit=100)
     parser.add_argument("--secrets", default="", help="the bots' secrets in the order of --keys; none without it")
     parser.add_argument("--burst", type=int, default=5, help="calls per second; 0 for no limit")
     chosen = parser.parse_args(arguments)
-    bots = standin.split(chosen.keys)
-    secrets = standin.split(chosen.secrets) if chosen.secrets else [""] * len(bots)
-    if len(secrets) != len(bots):
-        parser.error("--secrets needs one for each of --keys")
+    secrets = robot.secrets_of(parser, chosen)
     return standin.served(
         lambda: FeishuStandIn(
-            dict(zip(bots, secrets, strict=True)),
+            secrets,
             limit=chosen.limit,
             period=chosen.period,
             burst=chosen.burst,

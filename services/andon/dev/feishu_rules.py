@@ -11,8 +11,9 @@ import hmac
 import re
 from typing import Any
 
+from andon.dev.robot import Shown, json_of
 from andon.dev.shapes import Check, Wrong, by, fields, flag, hidden, items, number, one_of, text, url
-from andon.dev.standin import Refusal, Shown, json_of
+from andon.dev.standin import Refusal
 
 BODY = 20 << 10
 _HOUR_S = 3_600

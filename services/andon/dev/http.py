@@ -44,9 +44,10 @@ Script = Callable[[asyncio.Transport], Awaitable[None]]
 Answer = bytes | Script
 
 
-def response(body: bytes, content_type: str, status: int = 200) -> bytes:
-    """The bytes of a whole response."""
-    head = f"HTTP/1.1 {status} {_STATUS.get(status, '')}\r\nContent-Type: {content_type}\r\n"
+def response(body: bytes, content_type: str, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> bytes:
+    """The bytes of a whole response; `headers` are more of them."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 {status} {_STATUS.get(status, '')}\r\n{more}Content-Type: {content_type}\r\n"
     return f"{head}Content-Length: {len(body)}{_BLANK.decode()}".encode() + body
 
 

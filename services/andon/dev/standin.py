@@ -1,24 +1,22 @@
-"""What every stand-in of a vendor has: its accounts, faults, a record of what people saw, and how it is started.
+"""What every stand-in has: faults, a record of what came through, counts, pages of its own, and how it is started.
 
-The record is one line of JSON per call whose text a person would have seen, written before the answer, so a killed
-stand-in has forgotten nothing. `GET /_record` counts calls per account, `POST /_fault` takes a `Fault` as JSON,
-`DELETE /_fault` ends all faults.
+The record is one line of JSON for each thing that a person would have seen or a receiver taken, written before the
+answer, so a killed stand-in has forgotten nothing. `GET /_record` shows the counts, `POST /_fault` takes a `Fault` as
+JSON, `DELETE /_fault` ends all faults.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import collections
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import msgspec
 
@@ -29,130 +27,109 @@ TEXT = "text/plain; charset=utf-8"
 _HTML = (
     b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 )
-_DONE = http.response(b"{}", JSON)
+DONE = http.response(b"{}", JSON)
 _NOT_FOUND = http.response(b"", TEXT, 404)
 _encode = msgspec.json.Encoder().encode
+Seen = TypeVar("Seen")
+"""What is put on record of a call."""
 
 
-class Refusal(Exception):  # noqa: N818 - the vendor's answer, not an error of ours
-    """The vendor says no."""
+class Refusal(Exception):  # noqa: N818 - the other side's answer, not an error of ours
+    """The other side says no: its number for that, and its words."""
 
-    def __init__(self, errcode: int, errmsg: str) -> None:
-        super().__init__(errcode)
-        self.errcode = errcode
-        self.errmsg = errmsg
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.text = text
+
+    @property
+    def counted(self) -> str:
+        """What it is counted under."""
+        return str(self.code)
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """Something that goes wrong at the vendor, for the next `times` calls of `key` ("*" for every account).
+    """Something that goes wrong at the other side, for the next `times` calls of `key` ("*" for every account).
 
     `delay` answers after `seconds`; `hang` never; `reset` resets the connection after the body was read; `close`
-    closes it; `drip` sends a byte of the answer every `seconds`; `errcode` answers `code`; `html` answers HTTP
-    `code` with a page of a proxy; `body` answers HTTP 200 with `text`. `seen` says that the call was carried out all
-    the same (delay: always).
+    closes it; `drip` sends a byte of the answer every `seconds`; `errcode` refuses with `code`; `html` answers HTTP
+    `code` with a page of a proxy; `body` answers HTTP 200 with `text`; `status` answers HTTP `code` with `text` and
+    `headers`. `seen` says that the call was carried out all the same (delay: always).
     """
 
-    kind: Literal["delay", "hang", "reset", "close", "drip", "errcode", "html", "body"]
+    kind: Literal["delay", "hang", "reset", "close", "drip", "errcode", "html", "body", "status"]
     key: str = "*"
     seconds: float = 0.2
     code: int = 500
     times: int | None = None
     seen: bool = False
     text: str = ""
-
-
-class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a person in the group saw, `at` in seconds since 1970: the text, and who was called by name."""
-
-    at: float
-    key: str
-    msgtype: str
-    content: str
-    called: tuple[str, ...] = ()
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """What a body the vendor takes puts before people."""
-
-    msgtype: str
-    content: str
-    called: tuple[str, ...] = ()
+    headers: dict[str, str] = {}
 
 
 class Counts(msgspec.Struct):
-    """Calls of one account: accepted, refused by errcode, and those a fault swallowed."""
+    """Calls: accepted, refused by errcode, and those a fault swallowed."""
 
     accepted: int = 0
     refused: dict[str, int] = {}
     faults: int = 0
 
 
-class Window:
-    """At most `limit` calls in any `period` seconds, counted by arrival; 0 means no limit.
+class StandIn(Generic[Seen]):
+    """The other side on a loopback port, as an async context manager. `port` 0 takes a free one.
 
-    A call too many closes it for `penalty` seconds, if that is longer.
-    """
-
-    def __init__(self, limit: int, period: float, penalty: float = 0.0) -> None:
-        self._limit = limit
-        self._period = period
-        self._penalty = penalty
-        self._arrivals: collections.deque[float] = collections.deque()
-        self._closed_until = 0.0
-
-    def admits(self, now: float) -> bool:
-        if not self._limit:
-            return True
-        if now < self._closed_until:
-            return False
-        while self._arrivals and self._arrivals[0] <= now - self._period:
-            self._arrivals.popleft()
-        if len(self._arrivals) >= self._limit:
-            self._closed_until = now + self._penalty
-            return False
-        self._arrivals.append(now)
-        return True
-
-
-class StandIn:
-    """A vendor on a loopback port, as an async context manager. `port` 0 takes a free one.
-
-    With a `record` file what people saw goes there; without one it is kept in `seen`. `now` tells the seconds since
-    1970. What a vendor says is in the four members that a subclass gives: `accepted`, `account`, `shown`, `refused`.
+    With a `record` file what came through goes there; without one it is kept in `seen`. `now` tells the seconds since
+    1970. What the other side says is in the members that a subclass gives: `accepted`, `counts`, `account`, `tally`,
+    `carried_out`, `refused`. A subclass that looks at `headers` asks for them.
     """
 
     accepted: bytes
     """The whole response to a call that is carried out."""
+    counts: Counts | Mapping[str, Counts]
+    """What `GET /_record` shows: of the whole stand-in, or by account."""
 
     def __init__(
         self,
-        accounts: Iterable[str],
         *,
         record: Path | None = None,
         port: int = 0,
         now: Callable[[], float] = time.time,
+        headers: bool = False,
     ) -> None:
         self.seen: list[Seen] = []
-        self.counts = {account: Counts() for account in accounts}
         self.faults: list[Fault] = []
         self.now = now
         self._record = record
         self._file: int | None = None
         self._port = port
-        self._server = http.Server(self._answer, body_cap=32 << 20)
+        self._server = http.Server(self._answer, body_cap=32 << 20, headers=headers)
         self.url = ""
 
     def account(self, request: http.Request) -> str | None:
-        """The account a request calls; None for an address that is not the vendor's. Raises Refusal."""
+        """What a request calls: an account, or a path; None for an address that is not the other side's.
+
+        Raises Refusal.
+        """
         raise NotImplementedError
 
-    def shown(self, account: str, request: http.Request, now: float) -> Shown | bytes:
-        """What people see of a call, or the whole response to one that shows nothing. Raises Refusal."""
+    def tally(self, account: str) -> Counts:
+        """Where calls of an account are counted."""
         raise NotImplementedError
 
-    def refused(self, errcode: int, errmsg: str) -> bytes:
+    def carried_out(self, account: str, request: http.Request, now: float) -> bytes:
+        """Carries a call out: the whole response. It `show`s and counts what came through. Raises Refusal."""
+        raise NotImplementedError
+
+    def refused(self, code: int, text: str) -> bytes:
         """The whole response to a call that is refused."""
         raise NotImplementedError
+
+    def show(self, seen: Seen) -> None:
+        """Puts one thing on record."""
+        if self._file is None:
+            self.seen.append(seen)
+        else:
+            os.write(self._file, _encode(seen) + b"\n")
 
     async def __aenter__(self) -> Self:
         if self._record:
@@ -175,31 +152,21 @@ class StandIn:
         try:
             account = self.account(request)
         except Refusal as refusal:
-            return self.refused(refusal.errcode, refusal.errmsg)
+            return self.refused(refusal.code, refusal.text)
         if account is None:
-            return self._administer(request)
+            return self.administered(request)
         fault = self._fault(account)
         if fault is None:
             return self._carry_out(account, request)
         return self._go_wrong(fault, account, request)
 
     def _carry_out(self, account: str, request: http.Request) -> bytes:
-        now = self.now()
         try:
-            shown = self.shown(account, request, now)
+            return self.carried_out(account, request, self.now())
         except Refusal as refusal:
-            refused = self.counts[account].refused
-            refused[str(refusal.errcode)] = refused.get(str(refusal.errcode), 0) + 1
-            return self.refused(refusal.errcode, refusal.errmsg)
-        if isinstance(shown, bytes):
-            return shown
-        seen = Seen(now, account, shown.msgtype, shown.content, shown.called)
-        if self._file is None:
-            self.seen.append(seen)
-        else:
-            os.write(self._file, _encode(seen) + b"\n")
-        self.counts[account].accepted += 1
-        return self.accepted
+            refused = self.tally(account).refused
+            refused[refusal.counted] = refused.get(refusal.counted, 0) + 1
+            return self.refused(refusal.code, refusal.text)
 
     def _fault(self, account: str) -> Fault | None:
         for fault in self.faults:
@@ -211,7 +178,7 @@ class StandIn:
     def _go_wrong(self, fault: Fault, account: str, request: http.Request) -> http.Answer:
         if fault.kind == "delay":
             return partial(_delay, fault.seconds, partial(self._carry_out, account, request))
-        self.counts[account].faults += 1
+        self.tally(account).faults += 1
         answer = self._carry_out(account, request) if fault.seen else self.accepted
         match fault.kind:
             case "errcode":
@@ -220,6 +187,8 @@ class StandIn:
                 return http.response(_HTML, "text/html; charset=utf-8", fault.code)
             case "body":
                 return http.response(fault.text.encode(), JSON)
+            case "status":
+                return http.response(fault.text.encode(), TEXT, fault.code, fault.headers)
             case "drip":
                 return partial(_drip, fault.seconds, answer)
             case "hang":
@@ -229,7 +198,8 @@ class StandIn:
             case "close":
                 return _close
 
-    def _administer(self, request: http.Request) -> bytes:
+    def administered(self, request: http.Request) -> bytes:
+        """The answer of a page of the stand-in's own, or 404."""
         match request.method, request.target.partition(b"?")[0]:
             case b"GET", b"/_record":
                 return http.response(_encode(self.counts), JSON)
@@ -238,10 +208,10 @@ class StandIn:
                     self.fail(msgspec.json.decode(request.body, type=Fault))
                 except msgspec.DecodeError as error:
                     return http.response(str(error).encode(), TEXT, 400)
-                return _DONE
+                return DONE
             case b"DELETE", b"/_fault":
                 self.faults.clear()
-                return _DONE
+                return DONE
         return _NOT_FOUND
 
 
@@ -252,8 +222,9 @@ async def _delay(seconds: float, carry_out: Callable[[], bytes], transport: asyn
 
 async def _drip(seconds: float, answer: bytes, transport: asyncio.Transport) -> None:
     head, body = http.halves(answer)
-    transport.write(head)
-    for byte in body:
+    if body:
+        transport.write(head)
+    for byte in body or head:
         if transport.is_closing():
             return
         transport.write(bytes([byte]))
@@ -272,39 +243,30 @@ async def _close(transport: asyncio.Transport) -> None:
     transport.close()
 
 
-def json_of(body: bytes, errcode: int, errmsg: str) -> dict[str, Any]:
-    """The map in a request body. Raises Refusal with these words for anything else."""
-    try:
-        value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        raise Refusal(errcode, errmsg) from None
-    if not isinstance(value, dict):
-        raise Refusal(errcode, errmsg)
-    return value
-
-
-def options(name: str, what: str, port: int, period: float = 60.0, limit: int = 20) -> argparse.ArgumentParser:
-    """The command line every stand-in has."""
-    parser = argparse.ArgumentParser(prog=f"andon.dev.{name}", description=f"A stand-in of the {what}.")
+def options(name: str, what: str, port: int, record: str) -> argparse.ArgumentParser:
+    """The command line every stand-in has; `record` says what gets a line."""
+    parser = argparse.ArgumentParser(prog=f"andon.dev.{name}", description=what)
     parser.add_argument("--port", type=int, default=port)
-    parser.add_argument("--record", type=Path, help="file that gets a line per call a person would have seen")
-    parser.add_argument("--limit", type=int, default=limit, help="calls per period and account; 0 for no limit")
-    parser.add_argument("--period", type=float, default=period, help="seconds")
-    parser.add_argument("--keys", required=True, help="accounts (keys, tokens, ids of robots), separated by commas")
+    parser.add_argument("--record", type=Path, help=f"file that gets a line per {record}")
     return parser
 
 
-def served(build: Callable[[], AbstractAsyncContextManager[StandIn]]) -> int:
+def failed(why: str | None) -> int:
+    """Says why a stand-in cannot start: the code its process ends with."""
+    sys.stderr.write(f"the stand-in cannot start: {why}\n")
+    return 1
+
+
+def served(build: Callable[[], StandIn[Any]]) -> int:
     """Serves until SIGTERM or SIGINT. Returns 0, or 1 when the port or the record cannot be opened."""
     try:
         asyncio.run(_serve(build))
     except OSError as error:
-        sys.stderr.write(f"the stand-in cannot start: {error.strerror}\n")
-        return 1
+        return failed(error.strerror)
     return 0
 
 
-async def _serve(build: Callable[[], AbstractAsyncContextManager[StandIn]]) -> None:
+async def _serve(build: Callable[[], StandIn[Any]]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -312,8 +274,3 @@ async def _serve(build: Callable[[], AbstractAsyncContextManager[StandIn]]) -> N
         sys.stdout.write(f"ready {standin.url}\n")
         sys.stdout.flush()
         await stop.wait()
-
-
-def split(accounts: str) -> Sequence[str]:
-    """The accounts of `--keys`."""
-    return accounts.split(",")

@@ -13,18 +13,19 @@ from collections.abc import Mapping, Sequence
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from andon.dev import standin
+
 TOLERANCE = 300.0  # seconds
 _TIMESTAMP = re.compile(r"[1-9][0-9]{9}")
 _CLOUD = ("specversion", "id", "source", "type")
 
 
-class Refusal(Exception):  # noqa: N818 - the receiver's answer, not an error of ours
-    """The receiver says no: the status, and a word for it."""
+class Refusal(standin.Refusal):
+    """The receiver says no: the HTTP status, and a word for it, which it is counted under."""
 
-    def __init__(self, status: int, word: str) -> None:
-        super().__init__(word)
-        self.status = status
-        self.word = word
+    @property
+    def counted(self) -> str:
+        return self.text
 
 
 class Verifier:

@@ -18,9 +18,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 
-from andon.dev import http, standin
-from andon.dev.standin import Fault, Refusal, Shown, StandIn, Window
-from andon.dev.wecom_rules import checked, upload
+from andon.dev import http, robot, standin
+from andon.dev.robot import RobotStandIn, Shown, Window
+from andon.dev.standin import Fault, Refusal
+from andon.dev.wecom_rules import checked, refusal, upload
 
 __all__ = ["Fault", "WecomStandIn"]
 
@@ -30,7 +31,7 @@ _KEPT_S = 3 * 86_400.0
 _encode = msgspec.json.Encoder().encode
 
 
-class WecomStandIn(StandIn):
+class WecomStandIn(RobotStandIn):
     """Robots by their keys. `limit` calls per `period` seconds and key, 0 for no limit."""
 
     accepted = http.response(b'{"errcode":0,"errmsg":"ok"}', standin.JSON)
@@ -83,10 +84,8 @@ class WecomStandIn(StandIn):
         name, at = self.media.get((key, kind, media_id), ("", 0.0))
         return name if name and now - at < _KEPT_S else None
 
-    def refused(self, errcode: int, errmsg: str) -> bytes:
-        hint = f"{errmsg}, hint: [1732240000000000001], from ip: 127.0.0.1, more info at "
-        link = f"https://open.work.weixin.qq.com/devtool/query?e={errcode}"
-        return http.response(_encode({"errcode": errcode, "errmsg": hint + link}), standin.JSON)
+    def refused(self, code: int, text: str) -> bytes:
+        return refusal(code, text)
 
 
 def _parsed(target: bytes) -> tuple[str, str, str]:
@@ -101,10 +100,10 @@ def _parsed(target: bytes) -> tuple[str, str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT. Returns 0, or 1 when the port or the record cannot be opened."""
-    chosen = standin.options("wecom", "WeCom group robot", 8720).parse_args(arguments)
+    chosen = robot.options("wecom", "WeCom group robot", 8720).parse_args(arguments)
     return standin.served(
         lambda: WecomStandIn(
-            standin.split(chosen.keys),
+            robot.split(chosen.keys),
             limit=chosen.limit,
             period=chosen.period,
             record=chosen.record,

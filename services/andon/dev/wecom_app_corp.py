@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from andon.dev import standin
 from andon.dev.standin import Refusal
 from andon.dev.wecom_app_rules import Message, checked
 
@@ -24,13 +25,10 @@ class Seen(msgspec.Struct, frozen=True):
     content: str
 
 
-class Counts(msgspec.Struct):
-    """Calls: accepted, refused by errcode, swallowed by a fault; messages to members: seen and discarded in silence;
-    texts cut in silence; tokens made, and how often one was asked for."""
+class Counts(standin.Counts):
+    """Beside the calls: messages to members, seen and discarded in silence; texts cut in silence; equal messages that
+    a duplicate check held back; tokens made, and how often one was asked for."""
 
-    accepted: int = 0
-    refused: dict[str, int] = {}
-    faults: int = 0
     seen: int = 0
     discarded: int = 0
     cut: int = 0

@@ -9,8 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
+from andon.dev import http
+from andon.dev.robot import Shown, json_of
 from andon.dev.shapes import Check, Wrong, by, fields, hidden, items, number, one_of, text, url
-from andon.dev.standin import Refusal, Shown, json_of
+from andon.dev.standin import JSON, Refusal
 
 _BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 _OPTIONAL = {"text": {"mentioned_list", "mentioned_mobile_list"}}
@@ -185,3 +189,10 @@ def upload(body: bytes, kind: str) -> str:
     if kind == "voice" and not raw.startswith(b"#!AMR"):
         raise Refusal(40005, "invalid file type")
     return found[1].decode()
+
+
+def refusal(code: int, text: str) -> bytes:
+    """The whole response of WeCom to a call that it refuses; its hint and link are part of the text."""
+    hint = f"{text}, hint: [1732240000000000001], from ip: 127.0.0.1, more info at "
+    link = f"https://open.work.weixin.qq.com/devtool/query?e={code}"
+    return http.response(msgspec.json.encode({"errcode": code, "errmsg": hint + link}), JSON)

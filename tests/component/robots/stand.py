@@ -11,7 +11,7 @@ from uuid import UUID
 from andon.core.ports import Channel
 from andon.dev.dingtalk import DingtalkStandIn
 from andon.dev.feishu import FeishuStandIn
-from andon.dev.standin import StandIn
+from andon.dev.robot import RobotStandIn
 from andon.egress.channels.dingtalk_robot import DingtalkRobot
 from andon.egress.channels.feishu_robot import FeishuRobot
 from andon.testing.builders import call, context
@@ -32,7 +32,7 @@ class Place:
         self.wire = wire
         self.clock = clock
         accounts = {ACCOUNT: SECRET, "open": ""}
-        self.standin: StandIn = (
+        self.standin: RobotStandIn = (
             DingtalkStandIn(accounts, now=clock.now, **options)
             if kind == "dingtalk"
             else FeishuStandIn(accounts, now=clock.now, **options)

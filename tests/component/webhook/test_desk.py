@@ -85,8 +85,8 @@ def test_event_goes_out_with_the_deliverys_id_and_again_after_a_lost_answer() ->
             await work.call(of, 0, 5.0)
         assert lost.value.ambiguous
         await work.call(of, 0, 5.0)
-        assert [(one.id, one.repeat) for one in standin.taken] == [(str(of.id), False), (str(of.id), True)]
-        assert json.loads(standin.taken[0].body)["data"] == {"text": 'a "b"\n汉'}
+        assert [(one.id, one.repeat) for one in standin.seen] == [(str(of.id), False), (str(of.id), True)]
+        assert json.loads(standin.seen[0].body)["data"] == {"text": 'a "b"\n汉'}
         return of.id, work.policy("mes").on_ambiguous
 
     identity, ambiguous = desk(play)
@@ -97,8 +97,8 @@ def test_event_goes_out_with_the_deliverys_id_and_again_after_a_lost_answer() ->
 def test_template_renders_json_for_a_board() -> None:
     async def play(work: EgressWork, standin: WebhookStandIn, _server: FakeMail) -> OnAmbiguous:
         await work.call(item(work, "board"), 0, 5.0)
-        assert json.loads(standin.taken[0].body) == {"text": 'a "b"\n汉'}
-        assert standin.taken[0].content_type == "application/json"
+        assert json.loads(standin.seen[0].body) == {"text": 'a "b"\n汉'}
+        assert standin.seen[0].content_type == "application/json"
         return work.policy("board").on_ambiguous
 
     assert desk(play) is OnAmbiguous.RESEND_KEYED

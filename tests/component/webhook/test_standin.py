@@ -45,7 +45,7 @@ def asked(body: bytes = BODY, method: str = "POST", **changes: str) -> tuple[Rep
 def test_good_request_is_taken() -> None:
     reply, standin = asked()
     assert (reply.status, reply.body) == (200, b"")
-    assert [(one.path, one.id, one.body) for one in standin.taken] == [("/x", "evt_1", '{"a":1}')]
+    assert [(one.path, one.id, one.body) for one in standin.seen] == [("/x", "evt_1", '{"a":1}')]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_good_request_is_taken() -> None:
 def test_everything_else_is_refused_by_name(changes: dict[str, Any], status: int, word: str) -> None:
     reply, standin = asked(**changes)
     assert (reply.status, json.loads(reply.body)) == (status, {"error": word})
-    assert standin.taken == []
+    assert standin.seen == []
     assert standin.counts["/x"].refused == {word: 1}
 
 
@@ -99,7 +99,7 @@ def test_program_records_before_it_answers_and_injects_faults(tmp_path: Path) ->
         counts = asyncio.run(scene())
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-    assert counts == {"/hook": {"taken": 2, "repeats": 1, "refused": {}, "faults": 1}}
+    assert counts == {"/hook": {"accepted": 2, "repeats": 1, "refused": {}, "faults": 1}}
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     assert [(one["id"], one["repeat"]) for one in lines] == [("evt_1", False), ("evt_1", True)]
 

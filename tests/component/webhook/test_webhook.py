@@ -95,7 +95,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 async def is_signed_as_the_receiver_verifies(scene: Scene) -> None:
     result = await scene.send(call('{"a": "é"}', recipients=("mes",)), content_type="application/json")
     assert result == [Receipt("mes")], (result, scene.standin.counts)
-    (taken,) = scene.standin.taken
+    (taken,) = scene.standin.seen
     assert (taken.content_type, taken.body) == ("application/json", '{"a": "é"}')
     assert Official(NEW).verify(taken.body, dict(taken.headers)) == {"a": "é"}
 
@@ -104,8 +104,8 @@ async def event_is_taken_as_a_cloud_event(scene: Scene) -> None:
     channel = scene.channel(body="event")
     content = channel.content(event())
     await channel.send(call(content.text, content.kind))
-    assert scene.standin.taken[0].content_type == "application/cloudevents+json"
-    assert msgspec.json.decode(scene.standin.taken[0].body)["id"] == "e-1"
+    assert scene.standin.seen[0].content_type == "application/cloudevents+json"
+    assert msgspec.json.decode(scene.standin.seen[0].body)["id"] == "e-1"
 
 
 async def old_and_new_secret_overlap(scene: Scene) -> None:
@@ -121,8 +121,8 @@ async def repeat_has_the_same_id_and_a_time_of_its_own(scene: Scene) -> None:
     assert first.ambiguous
     await asyncio.sleep(1.1)
     assert not isinstance(await scene.send(one), Failure)
-    assert [taken.repeat for taken in scene.standin.taken] == [False, True]
-    before, after = (int(taken.headers["webhook-timestamp"]) for taken in scene.standin.taken)
+    assert [taken.repeat for taken in scene.standin.seen] == [False, True]
+    before, after = (int(taken.headers["webhook-timestamp"]) for taken in scene.standin.seen)
     assert after > before
     assert scene.standin.counts["/hook"].repeats == 1
 
@@ -130,7 +130,7 @@ async def repeat_has_the_same_id_and_a_time_of_its_own(scene: Scene) -> None:
 async def another_delivery_has_another_id(scene: Scene) -> None:
     await scene.send()
     await scene.send()
-    assert [taken.repeat for taken in scene.standin.taken] == [False, False]
+    assert [taken.repeat for taken in scene.standin.seen] == [False, False]
 
 
 async def gone_is_parked(scene: Scene) -> None:
@@ -148,7 +148,7 @@ async def throttle_waits_as_long_as_it_was_told(scene: Scene) -> None:
 
 
 async def refusal_shows_its_text_without_our_secret(scene: Scene) -> None:
-    scene.standin.fail(Fault("status", code=422, body=f"unknown machine, {NEW}"))
+    scene.standin.fail(Fault("status", code=422, text=f"unknown machine, {NEW}"))
     result = await scene.send()
     assert isinstance(result, Rejected)
     assert "unknown machine" in result.detail
@@ -179,16 +179,16 @@ async def name_that_leads_inside_is_refused_before_a_byte_left(scene: Scene) -> 
 
 async def redirect_is_not_followed(scene: Scene) -> None:
     location = {"Location": f"{scene.standin.url}/other"}
-    scene.standin.fail(Fault("status", path="/hook", code=307, headers=location))
+    scene.standin.fail(Fault("status", key="/hook", code=307, headers=location))
     assert isinstance(await scene.send(), Failure)
     assert "/other" not in scene.standin.counts
 
 
 async def body_decides_where_it_is_configured(scene: Scene) -> None:
     accept = {"body": {"path": "$.code", "equals": 0}}
-    scene.standin.fail(Fault("status", code=200, body='{"code": 0}', times=1))
+    scene.standin.fail(Fault("status", code=200, text='{"code": 0}', times=1))
     assert not isinstance(await scene.send(accept=accept), Failure)
-    scene.standin.fail(Fault("status", code=200, body='{"code": 500, "msg": "no such machine"}'))
+    scene.standin.fail(Fault("status", code=200, text='{"code": 500, "msg": "no such machine"}'))
     result = await scene.send(accept=accept)
     assert isinstance(result, Rejected)
     assert "no such machine" in result.detail

@@ -103,7 +103,7 @@ async def stale_token_is_renewed_once(one: Stand) -> None:
     one.clock.advance(7_200)
     expect(reached(await one.send(app, "wang")) == ["wang"], "a token that has ended is renewed")
     one.clock.advance(600)
-    one.vendor.fail(Fault("errcode", code=42001))
+    one.vendor.fail(Fault("errcode", "send", code=42001))
     before = one.vendor.counts.faults
     for _ in range(3):
         expect(isinstance(await one.send(app, "wang"), Retryable), "it may be tried later")
@@ -133,7 +133,7 @@ async def invalid_members_are_not_told(one: Stand) -> None:
 @law
 async def refusal_is_no_success(one: Stand) -> None:
     for code in (60020, 48002, 301002, 45009, -1):
-        one.vendor.fail(Fault("errcode", code=code, times=1))
+        one.vendor.fail(Fault("errcode", "send", code=code, times=1))
         expect(isinstance(await one.send(one.app(), "wang"), Failure), f"errcode {code} is no success")
 
 

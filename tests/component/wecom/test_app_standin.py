@@ -184,6 +184,21 @@ def test_faults() -> None:
     scene(of)
 
 
+def test_a_fault_of_the_one_call_leaves_the_other_alone() -> None:
+    async def of(one: Any) -> None:
+        one.vendor.fail(Fault("drip", "gettoken", seconds=0.1))
+        with pytest.raises(Retryable):
+            await one.app().send(call(recipients=("wang",), deadline=0.3))
+        assert (one.vendor.counts.asked, one.vendor.counts.faults) == (0, 1)
+        one.vendor.faults.clear()
+        app = one.app()
+        await one.send(app, "wang")
+        one.vendor.fail(Fault("body", "gettoken", text="{}"))
+        assert reached(await one.send(app, "wang")) == ["wang"]
+
+    scene(of)
+
+
 def test_the_program_writes_what_people_see(tmp_path: Path) -> None:
     record = tmp_path / "seen.jsonl"
     command = [sys.executable, "-m", "andon.dev.wecom_app", "--port", "0", "--record", str(record)]
