@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -61,7 +60,7 @@ class DingtalkStandIn(RobotStandIn):
         self._known: set[tuple[str, str]] = set()
 
     def account(self, request: http.Request) -> str | None:
-        path, query = _parsed(request.target)
+        path, query = http.parsed(request.target)
         if path != _SEND:
             return None
         if request.method != b"POST":
@@ -74,7 +73,7 @@ class DingtalkStandIn(RobotStandIn):
         return token
 
     def shown(self, account: str, request: http.Request, now: float) -> Shown | bytes:
-        query = _parsed(request.target)[1]
+        query = http.parsed(request.target)[1]
         if secret := self._secrets[account]:
             verify(secret, query.get("timestamp", ""), query.get("sign", ""), now)
         if not self._windows[account].admits(now):
@@ -88,15 +87,6 @@ class DingtalkStandIn(RobotStandIn):
 
     def refused(self, code: int, text: str) -> bytes:
         return http.response(_encode({"errcode": code, "errmsg": text}), standin.JSON)
-
-
-def _parsed(target: bytes) -> tuple[str, dict[str, str]]:
-    """Path and query of a request's target; the path is empty when it is none."""
-    try:
-        parts = urlsplit(target.decode())
-    except ValueError:
-        return "", {}
-    return parts.path, {name: values[0] for name, values in parse_qs(parts.query).items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple, cast
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httptools
 
@@ -55,6 +56,15 @@ def halves(whole: bytes) -> tuple[bytes, bytes]:
     """Head, with the empty line, and body of a response."""
     cut = whole.index(_BLANK) + len(_BLANK)
     return whole[:cut], whole[cut:]
+
+
+def parsed(target: bytes) -> tuple[str, dict[str, str]]:
+    """Path and query of a request's target, each name with its first value; the path is empty when it is none."""
+    try:
+        parts = urlsplit(target.decode())
+    except ValueError:
+        return "", {}
+    return unquote(parts.path), {name: values[0] for name, values in parse_qs(parts.query).items()}
 
 
 class Server:

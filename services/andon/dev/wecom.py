@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -89,13 +89,9 @@ class WecomStandIn(RobotStandIn):
 
 
 def _parsed(target: bytes) -> tuple[str, str, str]:
-    """Path, key and type of a request's target; all are empty when it is none."""
-    try:
-        parts = urlsplit(target.decode())
-    except ValueError:
-        return "", "", ""
-    query = parse_qs(parts.query)
-    return unquote(parts.path), query.get("key", [""])[0], query.get("type", [""])[0]
+    """Path, key and type of a request's target; "" where there is none."""
+    path, query = http.parsed(target)
+    return path, query.get("key", ""), query.get("type", "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
@@ -71,13 +70,13 @@ class WecomAppStandIn(StandIn[Seen]):
         self.counts: Counts = self.corp.counts
 
     def account(self, request: http.Request) -> str | None:
-        return _ACCOUNTS.get(_parsed(request.target)[0])
+        return _ACCOUNTS.get(http.parsed(request.target)[0])
 
     def tally(self, account: str) -> Counts:
         return self.counts
 
     def carried_out(self, account: str, request: http.Request, now: float) -> bytes:
-        query = _parsed(request.target)[1]
+        query = http.parsed(request.target)[1]
         if account == _TOKEN:
             return _said(self.corp.granted(query, now))
         if request.method != b"POST":
@@ -92,15 +91,6 @@ class WecomAppStandIn(StandIn[Seen]):
             self.corp.revoke()
             return standin.DONE
         return super().administered(request)
-
-
-def _parsed(target: bytes) -> tuple[str, dict[str, str]]:
-    """Path and query of a request's target; the path is empty when it is none."""
-    try:
-        parts = urlsplit(target.decode())
-    except ValueError:
-        return "", {}
-    return unquote(parts.path), {name: values[0] for name, values in parse_qs(parts.query).items()}
 
 
 def _said(value: dict[str, object]) -> bytes:
