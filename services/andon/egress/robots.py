@@ -1,85 +1,44 @@
-"""What the group robots of all vendors have in common: judging answers, secrets in texts, people called by name."""
+"""What the group robots of all vendors have in common: the kinds they take, and people called by name."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, NamedTuple
-from urllib.parse import quote, urlsplit
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
-from pydantic import AfterValidator
-
-from andon.config.secrets import SecretMissing, SecretRef
-from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.ports import Call, Reply
+from andon.core.failure import Rejected
+from andon.core.markdown import split_markdown
+from andon.core.ports import Call, Content
 from andon.core.reason import Reason
+from andon.core.text import split_numbered
 
-JSON = {"Content-Type": "application/json"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_SHOWN = 160
 _MOBILE = re.compile(r"(?:\+\d{1,3}-?)?1\d{10}")
 _ID = re.compile(r"[\w.\-@]{1,64}")
 _EVERYBODY = "all"
 
 
-class Meaning(NamedTuple):
-    """What a vendor's code means: whether to try again, the reason, after how many seconds, and what to do."""
+class Kinds(NamedTuple):
+    """What a robot takes: texts by kind, of so many bytes at most (as they stand in JSON if `in_json`), and cards."""
 
-    retry: bool
-    reason: Reason
-    after: float | None = None
-    advice: str = ""
+    robot: str
+    texts: Mapping[str, int]
+    cards: Collection[str]
+    in_json: bool = False
 
-    def failure(self, detail: str) -> Failure:
-        """What the channel raises."""
-        text = f"{detail}; {self.advice}" if self.advice else detail
-        return Retryable(self.reason, text, after=self.after) if self.retry else Rejected(self.reason, text)
+    def require(self, content: Content) -> None:
+        """Raises Rejected for another kind."""
+        if content.kind not in self.texts and content.kind not in self.cards:
+            known = ", ".join((*self.texts, *self.cards))
+            raise Rejected(Reason.REJECTED, f"{self.robot} takes {known}, not {content.kind}")
 
-
-OTHER = Meaning(False, Reason.REJECTED)
-
-
-def detail(code: int, text: object, *secrets: str) -> str:
-    """The vendor's code and text, cut and without the secrets, which vendors quote back."""
-    shown = str(text)
-    for secret in secrets:
-        shown = shown.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return f"code {code}: {shown[:_SHOWN]}"
-
-
-def foreign(reply: Reply, throttled: float) -> Retryable:
-    """An answer that is not the vendor's: a proxy, a gateway or a login page stands between.
-
-    A 3xx or 4xx turned the request away, so nothing happened; after anything else the vendor may have had it.
-    `throttled` are the seconds to wait after a 429 that names none.
-    """
-    text = f"HTTP {reply.status} without the vendor's code"
-    if reply.status == 429:
-        after = reply.headers.get("retry-after", "")
-        return Retryable(Reason.THROTTLED, text, after=float(after) if after.isdecimal() else throttled)
-    if 300 <= reply.status < 500:
-        return Retryable(Reason.BAD_REPLY, text)
-    reason = Reason.SERVER_ERROR if reply.status >= 500 else Reason.BAD_REPLY
-    return Retryable(reason, text, ambiguous=True)
-
-
-def revealed(secret: SecretRef) -> str:
-    """The secret's value. Raises Retryable(NOT_SENT) naming the reference when it is not there."""
-    try:
-        return secret.reveal()
-    except SecretMissing as missing:
-        raise Retryable(Reason.NOT_SENT, str(missing)) from None
-
-
-def _safe(url: str) -> str:
-    parts = urlsplit(url)
-    plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if not parts.hostname or parts.query or not (plain or parts.scheme == "https"):
-        raise ValueError("write https://host; plain http would show the key to the network")
-    return url.rstrip("/")
-
-
-BaseUrl = Annotated[str, AfterValidator(_safe)]
-"""A vendor's address: https, or http to loopback."""
+    def split(self, content: Content) -> Sequence[Content]:
+        """Parts that fit; a card is one part. Raises Rejected for another kind."""
+        self.require(content)
+        if content.kind in self.cards:
+            return (content,)
+        split = split_numbered if content.kind == "text" else split_markdown
+        parts = split(content.text, self.texts[content.kind], in_json=self.in_json)
+        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
 
 
 class Called(NamedTuple):

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from andon.config.secrets import SecretMissing, SecretRef
+from andon.config.secrets import SecretRef
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Clock, Vault
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
+from andon.egress.vendors import revealed
 
 # A token is given up this long before its end, or a tenth of its life if that is less.
 _MARGIN_S = 300.0
@@ -78,10 +79,7 @@ class Tokens:
         Raises Retryable (never ambiguous: nothing was sent), or Rejected(CREDENTIALS) when the vendor refuses the
         secret, and then for ten minutes or until the secret changes without asking again.
         """
-        try:
-            secret = self._secret.reveal()
-        except SecretMissing as missing:
-            raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        secret = revealed(self._secret)
         if secret == self._of and (known := self._usable(self._kept, stale)):
             return known
         ends = asyncio.get_running_loop().time() + deadline

@@ -15,9 +15,11 @@ import pytest
 
 from andon.core.failure import Failure
 from andon.core.reason import Reason
+from andon.egress import robots
 from andon.egress.channels import dingtalk_robot as dingtalk
 from andon.egress.channels import feishu_robot as feishu
-from andon.egress.robots import OTHER, Called, Meaning
+from andon.egress.robots import Called
+from andon.egress.vendors import OTHER, Meaning
 from andon.testing.contract_channels import LAWS, run
 from andon.testing.rig import ContractBroken
 from tests.component.robots.stand import ENVIRONMENT, exercise, scene
@@ -141,7 +143,7 @@ BY_CONTRACT = [
     (FEI, feishu, "_judge", _by_status),
     (FEI, feishu, "_MEANING", {11232: OTHER}),
     (FEI, feishu, "detail", lambda code, text, *_secrets: f"{code} {text}"),
-    (FEI, feishu, "split_numbered", lambda text, limit, in_json: [text.encode()[:limit].decode(errors="ignore")]),
+    (FEI, robots, "split_numbered", lambda text, limit, in_json: [text.encode()[:limit].decode(errors="ignore")]),
 ]
 
 

@@ -22,14 +22,13 @@ from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.markdown import split_markdown
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
-from andon.core.text import split_numbered
 from andon.egress.cards.dingtalk import ROBOT
-from andon.egress.robots import JSON, OTHER, BaseUrl, Called, Meaning, called, detail, foreign, revealed
+from andon.egress.robots import Called, Kinds, called
+from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)
@@ -44,8 +43,8 @@ _IP_THROTTLED = 1111
 _OLD_AUTH = 88
 _SECURITY = 310000
 _MARKUP = re.compile(r"^[#>\-\s]+|[*`_~]|!?\[([^\]]*)\]\([^)]*\)")
+_KINDS = Kinds("a DingTalk robot", BYTES, ROBOT, in_json=True)
 _encode = msgspec.json.Encoder().encode
-
 
 _THROTTLED = Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS)
 _NO_TOKEN = Meaning(False, Reason.CREDENTIALS, advice="take the robot's token anew from the group's settings")
@@ -62,7 +61,7 @@ _MEANING = {
     400013: _GONE,
     400102: _GONE,
     400106: _GONE,
-    460101: Meaning(False, Reason.TOO_LONG),
+    460101: TOO_LONG,
 }
 # All of them are errcode 310000; only the text tells them apart.
 _SECURITY_MEANING = (
@@ -184,16 +183,11 @@ class DingtalkRobot:
 
     def split(self, content: Content, /) -> Sequence[Content]:
         """Parts that leave room for the rest of the body; a card is one part. Raises Rejected for another kind."""
-        if content.kind in ROBOT:
-            return (content,)
-        split = split_markdown if content.kind == "markdown" else split_numbered
-        parts = split(content.text, _limit(content), in_json=True)
-        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+        return _KINDS.split(content)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""
-        if call.content.kind not in ROBOT:
-            _limit(call.content)
+        _KINDS.require(call.content)
         body = _encode(_said(call, self.repeat_key(call)))
         if len(body) > BODY:
             raise Rejected(Reason.TOO_LONG, f"{len(body):,} bytes; DingTalk takes {BODY:,}: shorten it, or call fewer")
@@ -222,15 +216,6 @@ def _query(access: _Access, now: float) -> dict[str, str]:
         milliseconds = int(now * 1000)
         query |= {"timestamp": str(milliseconds), "sign": signature(access.secret, milliseconds)}
     return query
-
-
-def _limit(content: Content) -> int:
-    limit = BYTES.get(content.kind)
-    if limit is None:
-        raise Rejected(
-            Reason.REJECTED, f"a DingTalk robot takes text, markdown, {', '.join(ROBOT)}, not {content.kind}"
-        )
-    return limit
 
 
 def _said(call: Call, key: str) -> dict[str, Any]:

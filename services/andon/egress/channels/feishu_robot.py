@@ -21,14 +21,13 @@ from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core.failure import Failure, Rejected
-from andon.core.markdown import split_markdown
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
-from andon.core.text import split_numbered
 from andon.egress.cards.feishu import ROBOT
-from andon.egress.robots import JSON, OTHER, BaseUrl, Meaning, called, detail, foreign, revealed
+from andon.egress.robots import Kinds, called
+from andon.egress.vendors import JSON, OTHER, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor's 100 calls a minute and 5 a second, each with a margin for clocks and ways that differ.
 LIMIT = Limit(100, 62.0)
@@ -38,8 +37,8 @@ BODY = 20_000
 BYTES = {"text": 17_000, "markdown": 17_000}
 # Its refusal does not say which of the two limits was met; the shorter one is over by then.
 THROTTLED_SECONDS = 15.0
+_KINDS = Kinds("a Feishu bot", BYTES, ROBOT, in_json=True)
 _encode = msgspec.json.Encoder().encode
-
 
 _MEANING = {
     9499: Meaning(False, Reason.REJECTED, advice="the body has not the form or the size that Feishu takes"),
@@ -138,16 +137,11 @@ class FeishuRobot:
 
     def split(self, content: Content, /) -> Sequence[Content]:
         """Parts that leave room for the rest of a body of 20 KB; a card is one. Raises Rejected for another kind."""
-        if content.kind in ROBOT:
-            return (content,)
-        split = split_markdown if content.kind == "markdown" else split_numbered
-        parts = split(content.text, _limit(content), in_json=True)
-        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+        return _KINDS.split(content)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the bot `call.line`. An answer that is not the vendor's is never a success."""
-        if call.content.kind not in ROBOT:
-            _limit(call.content)
+        _KINDS.require(call.content)
         robot = self._robots[call.line]
         hook = revealed(robot.hook)
         secret = revealed(robot.secret) if robot.secret else None
@@ -173,13 +167,6 @@ def signature(secret: str, seconds: int) -> str:
     """The bot's signature of a time: time and secret are the key, and nothing is signed."""
     key = f"{seconds}\n{secret}".encode()
     return base64.b64encode(hmac.new(key, b"", hashlib.sha256).digest()).decode()
-
-
-def _limit(content: Content) -> int:
-    limit = BYTES.get(content.kind)
-    if limit is None:
-        raise Rejected(Reason.REJECTED, f"a Feishu bot takes text, markdown, {', '.join(ROBOT)}, not {content.kind}")
-    return limit
 
 
 def _said(call: Call) -> dict[str, Any]:

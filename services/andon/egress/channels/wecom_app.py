@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 from pydantic import Field, field_validator
@@ -29,6 +29,7 @@ from andon.egress.channels import wecom_app_codes as codes
 from andon.egress.channels import wecom_app_people as people
 from andon.egress.channels.wecom_app_codes import Answer
 from andon.egress.tokens import Granted, Tokens
+from andon.egress.vendors import JSON, BaseUrl, revealed
 
 BYTES = {"text": 2048, "markdown": 2048}
 # The vendor counts by 60 s and 60 min; two seconds more keep its windows covered when our clocks or the way differ.
@@ -37,8 +38,6 @@ CORP = (Limit(10_000, 62.0), Limit(150_000, 3_602.0))
 _DAY_S, _MIDNIGHT_S, _MARGIN_S = 86_400.0, 57_600.0, 2.0  # midnight in China is 16:00 UTC, all the year
 _TOKEN_PATH, _SEND_PATH = "/cgi-bin/gettoken", "/cgi-bin/message/send"
 _MSGID = 512
-_JSON = {"Content-Type": "application/json"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,7 +50,7 @@ class WecomApp:
         corp_id: SecretRef
         agent_id: Annotated[int, Field(ge=0)]
         secret: SecretRef
-        base_url: str = "https://qyapi.weixin.qq.com"
+        base_url: BaseUrl = "https://qyapi.weixin.qq.com"
         safe: bool = False
         """Whether messages are marked confidential: they cannot be forwarded, and bear a watermark."""
         accounts: Annotated[int, Field(ge=1)] | None = None
@@ -66,15 +65,6 @@ class WecomApp:
         hour. Two seconds more than that keep its windows covered."""
         per_corp: Annotated[tuple[Rate, ...], Field(min_length=1)] = CORP
         """Calls of all apps of the corp: 10,000 a minute and 150,000 an hour."""
-
-        @field_validator("base_url")
-        @classmethod
-        def _safe(cls, url: str) -> str:
-            parts = urlsplit(url)
-            plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
-            if not parts.hostname or parts.query or not (plain or parts.scheme == "https"):
-                raise ValueError("write https://host; plain http would show the secret to the network")
-            return url.rstrip("/")
 
         def limit_domain(self) -> str:
             """The corp, with all of its apps, by the reference of its id."""
@@ -191,13 +181,10 @@ class WecomApp:
 
     async def _posted(self, body: bytes, token: str, ends: float) -> Answer:
         address = f"{self._config.base_url}{_SEND_PATH}?access_token={quote(token, safe='')}"
-        return codes.read(await self._wire.request("POST", address, body=body, headers=_JSON, deadline=_left(ends)))
+        return codes.read(await self._wire.request("POST", address, body=body, headers=JSON, deadline=_left(ends)))
 
     async def _granted(self, secret: str, deadline: float) -> Granted:
-        try:
-            corp = self._config.corp_id.reveal()
-        except SecretMissing as missing:
-            raise Retryable(Reason.NOT_SENT, str(missing)) from None
+        corp = revealed(self._config.corp_id)
         query = urlencode({"corpid": corp, "corpsecret": secret})
         address = f"{self._config.base_url}{_TOKEN_PATH}?{query}"
         answer = codes.read(await self._wire.request("GET", address, deadline=deadline))

@@ -19,15 +19,14 @@ from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.markdown import split_markdown
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
-from andon.core.text import split_numbered
 from andon.egress.cards.wecom import FILE_BYTES, IMAGE_BYTES, ROBOT
 from andon.egress.media import Media, Upload, bytes_of, multipart, upload_of
-from andon.egress.robots import JSON, OTHER, BaseUrl, Called, Meaning, called, detail, foreign, revealed
+from andon.egress.robots import Called, Kinds, called
+from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)
@@ -35,8 +34,8 @@ BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 THROTTLED_SECONDS = 60.0
 _UPLOADED = ("file", "voice")
 _LEAST_S = 0.1
+_KINDS = Kinds("a WeCom robot", BYTES, ROBOT)
 _encode = msgspec.json.Encoder().encode
-
 
 _MEANING = {
     -1: Meaning(True, Reason.BUSY),
@@ -46,9 +45,8 @@ _MEANING = {
     93004: Meaning(False, Reason.GONE),  # the robot is disabled
     93008: Meaning(False, Reason.GONE),  # the robot is not in the group
     44004: Meaning(False, Reason.EMPTY),
-    45002: Meaning(False, Reason.TOO_LONG),
+    45002: TOO_LONG,
 }
-_TOO_LONG = Meaning(False, Reason.TOO_LONG)
 _NO_FILE = 40007
 
 
@@ -132,19 +130,14 @@ class WecomRobot:
 
     def split(self, content: Content, /) -> Sequence[Content]:
         """Parts of at most 2048 bytes of text or 4096 of markdown; a card is one. Raises Rejected for another kind."""
-        if content.kind in ROBOT:
-            return (content,)
-        split = split_numbered if content.kind == "text" else split_markdown
-        parts = split(content.text, _limit(content))
-        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+        return _KINDS.split(content)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success.
 
         A file is uploaded before, unless the vendor still has it: the one case of two requests within a call.
         """
-        if call.content.kind not in ROBOT:
-            _limit(call.content)
+        _KINDS.require(call.content)
         key = revealed(self._keys[call.line])
         if call.content.kind in _UPLOADED:
             await self._send_file(call, key)
@@ -221,13 +214,6 @@ def _file_of(text: str) -> str:
     return name
 
 
-def _limit(content: Content) -> int:
-    limit = BYTES.get(content.kind)
-    if limit is None:
-        raise Rejected(Reason.REJECTED, f"a WeCom robot takes {', '.join((*BYTES, *ROBOT))}, not {content.kind}")
-    return limit
-
-
 def _judge(reply: Reply, key: str) -> Failure | None:
     """What went wrong, or None. Other WeCom calls may leave errcode out when they worked; this one never does."""
     try:
@@ -240,5 +226,5 @@ def _judge(reply: Reply, key: str) -> Failure | None:
         return _FileGone(Reason.REJECTED, detail(answer.errcode, answer.errmsg, key))
     meaning = _MEANING.get(answer.errcode, OTHER)
     if not meaning.retry and "max length" in str(answer.errmsg):
-        meaning = _TOO_LONG  # 40058 today; servers of 2019 said 93000 to it
+        meaning = TOO_LONG  # 40058 today; servers of 2019 said 93000 to it
     return meaning.failure(detail(answer.errcode, answer.errmsg, key))
