@@ -14,20 +14,19 @@ import msgspec
 from andon.config.secrets import SecretMissing
 from andon.core import cloudevents
 from andon.core.cloudevents import CloudEvent
-from andon.core.event import Event, Position
+from andon.core.event import Position
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Evidence
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, TOPIC, TopicSpecimen
-from andon.core.translation import cloud_event_of
+from andon.egress import events
 from andon.kafka.connection import LARGEST, Connection
 from andon.kafka.foreign import ForeignTopic
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 
-KIND = "cloudevent"
 DELIVERY = "andon-delivery"
 _PARTITION_KEY = "partitionkey"
 _TOO_LARGE = "Broker: Message size too large"
@@ -69,10 +68,7 @@ class KafkaTopic:
     def __repr__(self) -> str:
         return f"KafkaTopic({self._config.limit_domain()!r})"
 
-    def content(self, event: Event, /) -> Content:
-        """The event as a CloudEvent in the JSON event format; its trace, which is no part of it, behind it."""
-        body = cloudevents.to_json(cloud_event_of(event)).decode()
-        return Content(KIND, body if event.traceparent is None else f"{body}\n{event.traceparent}")
+    content = staticmethod(events.content)
 
     def repeat_key(self, call: Call, /) -> str:
         """The delivery's id, also after a redrive: who reads a topic has it only once."""
@@ -104,7 +100,7 @@ class KafkaTopic:
         raise Retryable(Reason.CONNECTION, fate, ambiguous=True)
 
     def _record(self, call: Call) -> Outgoing:
-        body, _, trace = call.content.text.partition("\n")
+        body, trace = events.parted(call.content)
         event = cloudevents.from_json(msgspec.json.decode(body))
         key = event.attributes.get(_PARTITION_KEY) or event.attributes.get("subject") or event.attributes["source"]
         headers = [(DELIVERY, self.repeat_key(call).encode())]
@@ -147,5 +143,5 @@ class KafkaTopic:
 
 
 def _require_event(content: Content) -> None:
-    if content.kind != KIND:
+    if content.kind != events.KIND:
         raise Rejected(Reason.REJECTED, f"a topic takes events, not {content.kind}")

@@ -22,19 +22,17 @@ from andon.config.secrets import PemFile, SecretMissing, SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core import cloudevents
-from andon.core.event import Event
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply, Wire
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
-from andon.core.translation import cloud_event_of
+from andon.egress import events
 from andon.web import webhooks
 from andon.web.address import parse
 from andon.web.guard import Guard, is_loopback, require_entry
 from andon.web.shown import beginning
 
-EVENT = "cloudevent"
 TYPES = {"text": "text/plain; charset=utf-8", "markdown": "text/markdown; charset=utf-8"}
 BYTES = 384 << 10  # more than a template can render
 WAIT_MOST = 3_600.0
@@ -172,7 +170,7 @@ class Webhook:
         self._directory = context.directory
         self._wire: Wire | None = None
         if config.body == "event":
-            self.content = _content
+            self.content = events.content
 
     def __repr__(self) -> str:
         return f"Webhook({self._config.limit_domain()!r})"
@@ -212,15 +210,15 @@ class Webhook:
             await self._wire.close()
 
     def _require(self, content: Content) -> None:
-        known = (EVENT,) if self._config.body == "event" else tuple(TYPES)
+        known = (events.KIND,) if self._config.body == "event" else tuple(TYPES)
         if content.kind not in known:
             raise Rejected(Reason.REJECTED, f"this webhook takes {' or '.join(known)}, not {content.kind}")
 
     def _form(self, content: Content) -> tuple[bytes, dict[str, str]]:
         """Body and headers."""
         self._require(content)
-        if content.kind == EVENT:
-            body, _, trace = content.text.partition("\n")
+        if content.kind == events.KIND:
+            body, trace = events.parted(content)
             traced = {"traceparent": trace} if _TRACE.fullmatch(trace) else {}
             return body.encode(), {"Content-Type": cloudevents.STRUCTURED} | traced
         media = self._config.content_type or TYPES[content.kind]
@@ -291,12 +289,6 @@ class Webhook:
             return None
         then = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return min(max(then.timestamp() - self._clock.now(), 0.0), WAIT_MOST)
-
-
-def _content(event: Event) -> Content:
-    """The event as a CloudEvent in the JSON event format; its trace, which is no part of it, behind it."""
-    body = cloudevents.to_json(cloud_event_of(event)).decode()
-    return Content(EVENT, body if event.traceparent is None else f"{body}\n{event.traceparent}")
 
 
 def _judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
