@@ -22,16 +22,17 @@ from pydantic import Field, field_validator, model_validator
 from andon.config.secrets import PemFile, SecretMissing, SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Parked
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import HOST, PORT, REFERENCE, MailSpecimen
+from andon.egress.channels import smtp_answers as answers
+from andon.egress.channels.smtp_address import ascii_form, recipient_fault
 from andon.web.address import checked_host
-from andon.web.guard import is_loopback, is_name
-from andon.web.shown import beginning
-from andon.web.smtp import Answer, Lost, Refused, Session, Unreadable, name_of_us, said_forms
+from andon.web.guard import is_loopback
+from andon.web.smtp import Lost, Refused, Session, Unreadable, name_of_us, said_forms
 from andon.web.tls import Tls, Unusable
 
 BYTES = 384 << 10  # more than a template can render
@@ -39,7 +40,6 @@ KINDS = ("text", "markdown")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _SUBJECT = 200  # characters; the mail itself has the whole line
 _SHOWN_TO = 20  # recipients
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _PLACES = re.compile(r"\{(line|receiver)\}")
 _MARKUP = re.compile(r"\*\*|~~|`|^[#>\s]+")
 _PAGE = '<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>\n{}</body></html>\n'
@@ -156,7 +156,7 @@ class Smtp:
         files = [str(context.directory / file) if file else None for file in (config.ca, config.cert, config.key)]
         self._tls = Tls(*files)
         name, address = parseaddr(config.from_)
-        self._sender = _ascii(address)
+        self._sender = ascii_form(address)
         self._from = Address(name, addr_spec=self._sender)
         self._html = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
 
@@ -184,7 +184,7 @@ class Smtp:
             if fault := self._fault(one):
                 receipts[one] = Receipt(one, failed=Parked(Reason.REJECTED, fault))
             else:
-                known[one] = _ascii(one)
+                known[one] = ascii_form(one)
         if known:
             try:
                 mail = self._mail(call, list(known.values()))
@@ -212,14 +212,14 @@ class Smtp:
             async with asyncio.timeout(seconds):
                 return await self._exchange(session, known, mail, account, seconds)
         except Refused as refused:
-            failure = _refusal(refused, said_forms(account))
+            failure = answers.refusal(refused, said_forms(account))
         except TimeoutError:
-            failure = _broken(session, Reason.TIMEOUT, f"no answer within {call.deadline:g} s")
+            failure = answers.broken(session, Reason.TIMEOUT, f"no answer within {call.deadline:g} s")
         except Unreadable as error:
-            failure = _broken(session, Reason.BAD_REPLY, f"its answer cannot be used: {error}")
+            failure = answers.broken(session, Reason.BAD_REPLY, f"its answer cannot be used: {error}")
         except (Lost, OSError) as error:
             text = "its certificate is not trusted" if "CERTIFICATE" in str(error) else "the connection was lost"
-            failure = _broken(session, Reason.CONNECTION, text)
+            failure = answers.broken(session, Reason.CONNECTION, text)
         finally:
             session.close()
         raise failure
@@ -237,13 +237,13 @@ class Smtp:
         if account:
             await session.sign_in(account[0], account[1])
         await session.sender(self._sender, len(mail))
-        answers = {one: await session.recipient(address) for one, address in known.items()}
-        if not any(answer.good for answer in answers.values()):
-            return _nobody(answers, said_forms(account))
+        said = {one: await session.recipient(address) for one, address in known.items()}
+        if not any(answer.good for answer in said.values()):
+            return answers.nobody(said, said_forms(account))
         last = await session.mail(mail)
         if not last.good:
             raise Refused("the mail", last)
-        return {one: _receipt(one, answer, said_forms(account)) for one, answer in answers.items()}
+        return {one: answers.receipt(one, answer, said_forms(account)) for one, answer in said.items()}
 
     # ---- the mail
 
@@ -271,65 +271,3 @@ class Smtp:
         whole = _PLACES.sub(lambda place: values[place[1]], self._config.subject)
         whole = " ".join("".join(letter if letter.isprintable() else " " for letter in whole).split())
         return whole if len(whole) <= _SUBJECT else whole[: _SUBJECT - 1] + "…"
-
-
-def recipient_fault(name: str) -> str | None:
-    """What is wrong with a recipient; None when it is an address."""
-    try:
-        _ascii(name)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _ascii(address: str) -> str:
-    """The address as SMTP without extensions takes it: its domain in ASCII. Raises ValueError."""
-    local, at, domain = address.rpartition("@")
-    if not at or not domain or len(local) > 64 or not _LOCAL.fullmatch(local):
-        raise ValueError(f"{address!r} is no mail address; write for example it@corp.cn")
-    try:
-        host = domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        host = ""
-    if not is_name(host) or "_" in host or host.endswith("."):
-        raise ValueError(f"{address!r} is no mail address: its domain is none")
-    return f"{local}@{host}"
-
-
-def _receipt(one: str, answer: Answer, secrets: Sequence[str]) -> Receipt:
-    if answer.good:
-        return Receipt(one)
-    said = beginning(str(answer), secrets)
-    if answer.passing:
-        return Receipt(one, failed=Parked(Reason.BUSY, said), later=True)
-    return Receipt(one, failed=Parked(Reason.REJECTED, said))
-
-
-def _nobody(answers: dict[str, Answer], secrets: Sequence[str]) -> dict[str, Receipt]:
-    """No recipient was taken: tried again where one may be later, else each is parked with what was said of it."""
-    later = next((answer for answer in answers.values() if answer.passing), None)
-    if later is not None:
-        raise Refused("RCPT", later)
-    return {one: _receipt(one, answer, secrets) for one, answer in answers.items()}
-
-
-def _refusal(refused: Refused, secrets: Sequence[str]) -> Failure:
-    """What a refused step means. Nobody has the mail."""
-    answer, step = refused.answer, refused.step
-    if answer is None:
-        return Retryable(Reason.NOT_SENT, f"the server does not offer {step}, so nothing was sent")
-    said = beginning(f"{step}: {answer}", secrets)
-    if step in ("greeting", "EHLO", "STARTTLS"):
-        return Retryable(Reason.BUSY, said)  # the server speaks of itself, not of this mail
-    if answer.passing:
-        return Retryable(Reason.BUSY, said)
-    if step == "AUTH":
-        return Rejected(Reason.CREDENTIALS, said)
-    return Rejected(Reason.TOO_LARGE if answer.code == 552 and step != "RCPT" else Reason.REJECTED, said)
-
-
-def _broken(session: Session, reason: Reason, text: str) -> Retryable:
-    """Before the end of the mail nothing can have happened; after it anything."""
-    if session.ended:
-        return Retryable(reason, f"{text}, after the end of the mail", ambiguous=True)
-    return Retryable(Reason.NOT_SENT, text)

@@ -28,6 +28,8 @@ from andon.core.ports import Call, Content, Context, Receipt, Reply, Wire
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress import events
+from andon.egress.channels.webhook_accept import Accept, judge_body
+from andon.egress.channels.webhook_headers import referred, require_header
 from andon.web import webhooks
 from andon.web.address import parse
 from andon.web.guard import Guard, is_loopback, require_entry
@@ -36,43 +38,8 @@ from andon.web.shown import beginning
 TYPES = {"text": "text/plain; charset=utf-8", "markdown": "text/markdown; charset=utf-8"}
 BYTES = 384 << 10  # more than a template can render
 WAIT_MOST = 3_600.0
-_OURS = frozenset({"host", "content-length", "content-type", "connection", "transfer-encoding", "user-agent", "accept"})
-_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
-_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"[\x20-\x7e\t]+")
-_PATH = re.compile(r"\$(?:\.[A-Za-z_][A-Za-z0-9_-]*)+")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:; ?[a-z]+=[A-Za-z0-9._-]+)*")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
-_ABSENT = object()
-Scalar = bool | int | float | str | None
-Status = Annotated[int, Field(ge=200, le=299)]
-
-
-class Body(Section):
-    """Where the answer says whether it went well."""
-
-    path: str
-    """The place of the code in the answer's JSON, `$.code` or `$.data.status`."""
-    equals: Scalar
-    """The value that means success, of exactly this type: 0 is not "0"."""
-    later: tuple[Scalar, ...] = ()
-    """The values that mean: not now, try again."""
-
-    @field_validator("path")
-    @classmethod
-    def _readable(cls, path: str) -> str:
-        if not _PATH.fullmatch(path):
-            raise ValueError("write a path like $.code or $.data.status")
-        return path
-
-
-class Accept(Section):
-    """Which answer is a success."""
-
-    status: tuple[Status, ...] = ()
-    """These statuses; every 2xx when empty."""
-    body: Body | None = None
-    """For a system that answers 200 and says in the body what became of it: then the body decides."""
 
 
 class Webhook:
@@ -125,7 +92,7 @@ class Webhook:
         @classmethod
         def _more(cls, headers: dict[str, str]) -> dict[str, str]:
             for name, value in headers.items():
-                _require_header(name, value)
+                require_header(name, value)
             return headers
 
         @model_validator(mode="after")
@@ -244,7 +211,7 @@ class Webhook:
 
     @staticmethod
     def _value(value: str, secrets: list[str]) -> str:
-        before, reference = _referred(value)
+        before, reference = referred(value)
         if reference is None:
             return value
         secrets.append(reference.reveal())
@@ -266,7 +233,7 @@ class Webhook:
         if 200 <= status < 300:
             if accept.status and status not in accept.status:
                 return Retryable(Reason.BAD_REPLY, f"{said}: a status that `accept` does not name", ambiguous=True)
-            return _judge_body(reply.body, accept.body, said) if accept.body else None
+            return judge_body(reply.body, accept.body, said) if accept.body else None
         if status == 410:
             return Rejected(Reason.GONE, f"{said}: it wants no more; take it out of the routes, or correct its `url`")
         after = self._after(reply)
@@ -291,27 +258,6 @@ class Webhook:
         return min(max(then.timestamp() - self._clock.now(), 0.0), WAIT_MOST)
 
 
-def _judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
-    """By the value at the rule's place. Without one the answer is not that system's, and silence is no success."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        value = _ABSENT
-    for step in rule.path.split(".")[1:]:
-        value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
-    if value is _ABSENT:
-        return Retryable(Reason.BAD_REPLY, f"{said}: there is no {rule.path} in it", ambiguous=True)
-    if _same(value, rule.equals):
-        return None
-    if any(_same(value, one) for one in rule.later):
-        return Retryable(Reason.THROTTLED, said)
-    return Rejected(Reason.REJECTED, said)
-
-
-def _same(value: Any, wanted: Scalar) -> bool:
-    return type(value) is type(wanted) and value == wanted
-
-
 def _checked(url: str) -> str:
     """The address. Raises ValueError."""
     try:
@@ -321,24 +267,6 @@ def _checked(url: str) -> str:
     if not address.origin.tls and not is_loopback(address.origin.host):
         raise ValueError("write https://host/path; plain http is for this machine only")
     return url
-
-
-def _referred(value: str) -> tuple[str, SecretRef | None]:
-    """What stands before the reference in a header's value, and the reference; None when there is none."""
-    word, blank, last = value.rpartition(" ")
-    return (word + blank, SecretRef(last)) if last.startswith(("env:", "file:")) else (value, None)
-
-
-def _require_header(name: str, value: str) -> None:
-    """Raises ValueError unless this may be a header."""
-    if not _HEADER.fullmatch(name):
-        raise ValueError("the name of a header has letters, digits and hyphens")
-    if name.lower() in _OURS or name.lower().startswith("webhook-"):
-        raise ValueError(f"{name} is set by Andon")
-    if not _VALUE.fullmatch(value):
-        raise ValueError(f"the value of {name} is one line of ASCII")
-    if name.lower() in _SECRET and _referred(value)[1] is None:
-        raise ValueError(f"{name} is a secret; write it as env:NAME or file:/path")
 
 
 def _resolved(directory: Path, file: str | None) -> str | None:
