@@ -19,8 +19,7 @@ from typing import Annotated, ClassVar, Literal
 from markdown_it import MarkdownIt
 from pydantic import Field, field_validator, model_validator
 
-from andon.config.secrets import PemFile, SecretMissing, SecretRef
-from andon.config.settings import Section
+from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.units import Rate
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Parked
@@ -28,6 +27,7 @@ from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import HOST, PORT, REFERENCE, MailSpecimen
+from andon.egress.certified import Certified
 from andon.egress.channels import smtp_answers as answers
 from andon.egress.channels.smtp_address import ascii_form, recipient_fault
 from andon.web.address import checked_host
@@ -48,7 +48,7 @@ _PAGE = '<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>\n{}</bod
 class Smtp:
     """An account at a mail server. `send` hands one mail over, with a receipt for each recipient."""
 
-    class Config(Section):
+    class Config(Certified):
         """The server, the account and the sender."""
 
         model_config: ClassVar = {"populate_by_name": True}
@@ -70,12 +70,6 @@ class Smtp:
         """`{line}` is the first line of the text, `{receiver}` the receiver's name."""
         limit: Rate | None = None
         """No more mails than this; none by default."""
-        ca: PemFile | None = None
-        """The authority of its certificate, `file:/path`; by default the machine's own."""
-        cert: PemFile | None = None
-        """Our certificate, where it asks for one."""
-        key: PemFile | None = None
-        """Its key, unless it is in the same file."""
 
         @field_validator("host")
         @classmethod
@@ -108,8 +102,6 @@ class Smtp:
                 raise ValueError(f"`{missing}` is missing: name and password go together")
             if self.way() == "none" and not is_loopback(self.host):
                 raise ValueError(f"without TLS every mail to {self.host} could be read on its way; use starttls or tls")
-            if self.key is not None and self.cert is None:
-                raise ValueError("`cert` is missing: a certificate and its key go together")
             return self
 
         def way(self) -> str:
@@ -153,8 +145,7 @@ class Smtp:
         self._config = config
         self._wire = context.wire
         self._clock = context.clock
-        files = [str(context.directory / file) if file else None for file in (config.ca, config.cert, config.key)]
-        self._tls = Tls(*files)
+        self._tls = Tls(**config.files(context.directory))
         name, address = parseaddr(config.from_)
         self._sender = ascii_form(address)
         self._from = Address(name, addr_spec=self._sender)

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from andon.config.secrets import PemFile, SecretMissing, SecretRef
-from andon.config.settings import Section
+from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.units import Rate
 from andon.core import cloudevents
 from andon.core.failure import Failure, Rejected, Retryable
@@ -28,6 +26,7 @@ from andon.core.ports import Call, Content, Context, Receipt, Reply, Wire
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress import events
+from andon.egress.certified import Certified
 from andon.egress.channels.webhook_accept import Accept, judge_body
 from andon.egress.channels.webhook_headers import referred, require_header
 from andon.web import webhooks
@@ -48,7 +47,7 @@ class Webhook:
     With `body: event` it takes events (core.ports.EventChannel), with `body: template` texts.
     """
 
-    class Config(Section):
+    class Config(Certified):
         """The address, its secrets, and what it answers when all went well."""
 
         url: SecretRef | str
@@ -67,12 +66,6 @@ class Webhook:
         """More headers; a secret as `env:NAME` or `file:/path`, with a word before it if need be: `Bearer env:NAME`."""
         limit: Rate | None = None
         """No more calls than this; none by default."""
-        ca: PemFile | None = None
-        """The authority of its certificate, `file:/path`; by default the machine's own."""
-        cert: PemFile | None = None
-        """Our certificate, where it asks for one."""
-        key: PemFile | None = None
-        """Its key, unless it is in the same file."""
 
         @field_validator("url", mode="before")
         @classmethod
@@ -99,8 +92,6 @@ class Webhook:
         def _together(self) -> Webhook.Config:
             if self.body == "event" and self.content_type is not None:
                 raise ValueError("`content_type` is for `body: template`; an event is application/cloudevents+json")
-            if self.key is not None and self.cert is None:
-                raise ValueError("`cert` is missing: a certificate and its key go together")
             if isinstance(self.url, str):
                 host = parse(self.url).origin.host
                 kind = None if not _is_number(host) else Guard(self.allow).refuses(host, host)
@@ -220,7 +211,7 @@ class Webhook:
     def _way(self) -> Wire:
         """Connections of its own: where they may lead, and whom they believe, is this channel's."""
         if self._wire is None:
-            files = {name: _resolved(self._directory, getattr(self._config, name)) for name in ("ca", "cert", "key")}
+            files = self._config.files(self._directory)
             way = msgspec.structs.replace(self._shared.way, allow=self._config.allow, **files)
             self._wire = self._shared.apart(way)
         return self._wire
@@ -267,10 +258,6 @@ def _checked(url: str) -> str:
     if not address.origin.tls and not is_loopback(address.origin.host):
         raise ValueError("write https://host/path; plain http is for this machine only")
     return url
-
-
-def _resolved(directory: Path, file: str | None) -> str | None:
-    return str(directory / file) if file else None
 
 
 def _is_number(host: str) -> bool:
