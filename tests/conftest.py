@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from tests.rig.postgres import Postgres, running_postgres
 
 PORT = 27_000
 
+# A shell starts what runs in its background with Ctrl-C ignored, and every program under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no defect of what a property is about; what has a bar of time has a test of its own.
 settings.register_profile("andon", deadline=None)
 settings.load_profile("andon")
