@@ -15,7 +15,7 @@ $(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deplo
 	@touch $@
 
 test: setup lint
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # What takes minutes: two hosts on one store, a store that is lost under load, a repartition with open work.
 long: setup
