@@ -155,7 +155,12 @@ class HttpWire:
         """A connection that may be asked. Raises Retryable NOT_SENT, and Rejected where none is allowed."""
         try:
             async with asyncio.timeout_at(ends):
-                return await self._pool.connected(address)
+                connection = await self._pool.connected(address)
+            if self._loop.time() < ends:
+                return connection
+            # This process stood still meanwhile: who asked may have no right to send any more.
+            self._pool.leave(address.origin, connection)
+            cause = "the deadline had passed"
         except Forbidden as error:
             raise _forbidden(address.authority, error) from None
         except _FAULTS as error:

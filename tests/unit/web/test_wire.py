@@ -6,10 +6,11 @@ import asyncio
 import gzip
 import socket
 import time
+from typing import Any
 
 import pytest
 
-from andon.core.failure import Failure, Rejected
+from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.testing.vendor import Behaviour, FakeVendor, Heard, answers, drips, floods, hangs, resets, sends
@@ -96,6 +97,27 @@ def test_waiting_for_a_free_connection_is_not_sent() -> None:
 
 
 # After it
+
+
+def test_what_stood_still_while_it_connected_does_not_send_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(wire: HttpWire) -> tuple[Failure, int, Reply]:
+        connect = wire._pool.connected
+
+        async def frozen(address: Any) -> Any:
+            connection = await connect(address)
+            time.sleep(0.3)  # noqa: ASYNC251 - as in a process that is stopped, nothing else runs
+            return connection
+
+        async with FakeVendor(answers(200, OK)) as vendor:
+            with monkeypatch.context() as patched:
+                patched.setattr(wire._pool, "connected", frozen)
+                with pytest.raises(Retryable) as caught:
+                    await post(wire, vendor.url, deadline=0.2)
+            heard = len(vendor.heard)
+            return caught.value, heard, await post(wire, vendor.url)
+
+    failure, heard, reply = scenario(play)
+    assert (failure.reason, failure.ambiguous, heard, reply.status) == (Reason.NOT_SENT, False, 0, 200)
 
 
 def test_silent_server_is_ambiguous_and_the_deadline_is_kept() -> None:
