@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from andon.config.addresses import is_loopback
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Reply
 from andon.core.reason import Reason
-from andon.web.guard import is_loopback
 from andon.web.shown import beginning
 
 JSON = {"Content-Type": "application/json"}

@@ -8,8 +8,9 @@ from base64 import b64encode
 from ipaddress import ip_address
 from typing import Any
 
+from andon.config.addresses import is_loopback
 from andon.core.ports import Proxy
-from andon.web.guard import Guard, is_loopback
+from andon.web.guard import Guard
 
 _HEAD_CAP = 8 << 10
 _BEHIND_PROXY = Guard(None)

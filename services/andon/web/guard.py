@@ -61,14 +61,6 @@ def kind_of(address: Address) -> str | None:
     return "a reserved" if address.version == 6 and address not in _UNICAST else None
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host as it is written is this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def require_entry(text: str) -> str:
     """The text, when it is a network or a host name, as `Way.allow` takes them. Raises ValueError."""
     try:

@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, Literal
 from markdown_it import MarkdownIt
 from pydantic import Field, field_validator, model_validator
 
+from andon.config.addresses import is_loopback
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.units import Rate
 from andon.core.failure import Rejected, Retryable
@@ -31,7 +32,6 @@ from andon.egress.certified import Certified
 from andon.egress.channels import smtp_answers as answers
 from andon.egress.channels.smtp_address import ascii_form, recipient_fault
 from andon.web.address import checked_host
-from andon.web.guard import is_loopback
 from andon.web.smtp import Lost, Refused, Session, Unreadable, name_of_us, said_forms
 from andon.web.tls import Tls, Unusable
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from andon.config.addresses import is_loopback
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.units import Rate
 from andon.core import cloudevents
@@ -31,7 +32,7 @@ from andon.egress.channels.webhook_accept import Accept, judge_body
 from andon.egress.channels.webhook_headers import referred, require_header
 from andon.web import webhooks
 from andon.web.address import parse
-from andon.web.guard import Guard, is_loopback, require_entry
+from andon.web.guard import Guard, require_entry
 from andon.web.shown import beginning
 
 TYPES = {"text": "text/plain; charset=utf-8", "markdown": "text/markdown; charset=utf-8"}
