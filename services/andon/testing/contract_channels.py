@@ -22,7 +22,7 @@ from andon.core.ports import Content, KeyedChannel, Receipt
 from andon.core.reason import Reason
 from andon.egress.judge import problems
 from andon.egress.structure import Structure, needs_file
-from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_refused
+from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_limits, expect_refused
 from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
 
 Law = Callable[[ChannelRig], Awaitable[None]]
@@ -63,12 +63,8 @@ def run(name: str, channel_type: type[Any]) -> None:
 
 @law
 async def configuration_tells_the_desk_its_limits(rig: ChannelRig) -> None:
-    domain = rig.limits.limit_domain()
     again: Any = rig.config_type.model_validate(rig.options)
-    expect(domain and domain == again.limit_domain(), "a limit domain is stable")
-    expect(rig.specimen.secret not in domain, "a limit domain names no secret")
-    expect(all(limit.count > 0 and limit.period > 0 for limit in rig.limits.limits()), "limits are positive")
-    expect(rig.limits.lines() >= 1, "a channel has a line")
+    expect_limits(rig.limits, again, rig.specimen.secret)
 
 
 @law

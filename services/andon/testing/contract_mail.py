@@ -9,7 +9,6 @@ the channel against a mail server on loopback and raises ContractBroken.
 from __future__ import annotations
 
 import asyncio
-import os
 import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,13 +20,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.ports import Call, Channel, ChannelConfig, Content, Context, Receipt
+from andon.core.ports import Call, Channel, Content, Context, Receipt
 from andon.core.reason import Reason
-from andon.core.specimen import HOST, PORT, REFERENCE, SECRET, MailSpecimen
+from andon.core.specimen import HOST, PORT, SECRET, MailSpecimen
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
 from andon.testing.mail import CLOSE, END, GREETING, HANG, RESET, FakeMail
-from andon.testing.rig import ContractBroken, expect, expect_refused
+from andon.testing.rig import ContractBroken, expect, expect_limits, expect_refused, wired
 from andon.web.wire import HttpWire
 
 Law = Callable[["MailRig"], Awaitable[None]]
@@ -89,22 +88,12 @@ def run(name: str, channel_type: type[Any]) -> None:
 
 @asynccontextmanager
 async def _rig(channel_type: type[Any]) -> AsyncIterator[MailRig]:
-    name = REFERENCE.removeprefix("env:")
-    before = os.environ.get(name)
-    os.environ[name] = SECRET
-    wire = HttpWire()
-    try:
-        async with FakeMail() as server:
-            rig = MailRig(channel_type, server, wire)
-            try:
-                yield rig
-            finally:
-                await rig.channel.close()
-    finally:
-        await wire.close()
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
+    async with FakeMail() as server, wired(SECRET) as wire:
+        rig = MailRig(channel_type, server, wire)
+        try:
+            yield rig
+        finally:
+            await rig.channel.close()
 
 
 def _text(mail: EmailMessage) -> str:
@@ -114,12 +103,7 @@ def _text(mail: EmailMessage) -> str:
 
 @law
 async def configuration_tells_the_desk_its_limits(rig: MailRig) -> None:
-    limits: ChannelConfig = rig.config
-    again: ChannelConfig = rig.config_type.model_validate(rig.options)
-    expect(limits.limit_domain() and limits.limit_domain() == again.limit_domain(), "a limit domain is stable")
-    expect(SECRET not in limits.limit_domain(), "a limit domain names no secret")
-    expect(all(limit.count > 0 and limit.period > 0 for limit in limits.limits()), "limits are positive")
-    expect(limits.lines() >= 1, "a channel has a line")
+    expect_limits(rig.config, rig.config_type.model_validate(rig.options), SECRET)
 
 
 @law

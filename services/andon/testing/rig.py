@@ -86,25 +86,40 @@ class ChannelRig:
 @asynccontextmanager
 async def channel_rig(channel_type: type[Any]) -> AsyncIterator[ChannelRig]:
     """A rig whose vendor answers well; closes the channel at the end."""
+    specimen: ChannelSpecimen = channel_type.specimen
+    aside = {path: answer.replace(HIDDEN, specimen.secret.encode()) for path, answer in specimen.aside.items()}
+    with _Log() as logged:
+        async with FakeVendor(answers(200, specimen.accepted), aside) as vendor, wired(specimen.secret) as wire:
+            rig = ChannelRig(channel_type, vendor, wire, logged)
+            try:
+                yield rig
+            finally:
+                await rig.channel.close()
+
+
+@asynccontextmanager
+async def wired(secret: str) -> AsyncIterator[HttpWire]:
+    """A wire, while `REFERENCE` leads to this secret; the environment is as before at the end."""
     name = REFERENCE.removeprefix("env:")
     before = os.environ.get(name)
-    os.environ[name] = channel_type.specimen.secret
+    os.environ[name] = secret
     wire = HttpWire()
     try:
-        specimen: ChannelSpecimen = channel_type.specimen
-        aside = {path: answer.replace(HIDDEN, specimen.secret.encode()) for path, answer in specimen.aside.items()}
-        async with FakeVendor(answers(200, specimen.accepted), aside) as vendor:
-            with _Log() as logged:
-                rig = ChannelRig(channel_type, vendor, wire, logged)
-                try:
-                    yield rig
-                finally:
-                    await rig.channel.close()
+        yield wire
     finally:
         await wire.close()
         os.environ.pop(name)
         if before is not None:
             os.environ[name] = before
+
+
+def expect_limits(config: ChannelConfig, again: ChannelConfig, secret: str) -> None:
+    """What a channel's configuration tells the desk; `again` is made of the same options."""
+    domain = config.limit_domain()
+    expect(domain and domain == again.limit_domain(), "a limit domain is stable")
+    expect(secret not in domain, "a limit domain names no secret")
+    expect(all(limit.count > 0 and limit.period > 0 for limit in config.limits()), "limits are positive")
+    expect(config.lines() >= 1, "a channel has a line")
 
 
 class _Log(logging.Handler):
