@@ -12,7 +12,7 @@ from andon.config.mistakes import Path as Way
 from andon.config.plugs import PlugUnusable
 from andon.config.settings import Receiver, Settings
 from andon.core.policy import OnAmbiguous
-from andon.core.ports import NamesPeople
+from andon.core.ports import KeyedChannel, NamesPeople
 from andon.egress import render
 from andon.egress.receivers import GROUP, structures, taken
 from andon.runtime.registry import Registry
@@ -39,7 +39,7 @@ def _receivers(settings: Settings, registry: Registry) -> Iterator[tuple[Way, st
             continue
         if isinstance(config, NamesPeople):
             yield from _people(name, receiver, config)
-        if receiver.on_ambiguous is OnAmbiguous.RESEND_KEYED and not hasattr(channel, "repeat_key"):
+        if receiver.on_ambiguous is OnAmbiguous.RESEND_KEYED and not issubclass(channel, KeyedChannel):
             text = f"`resend_keyed` needs a channel whose other side knows a repeat; nobody behind a {plug.kind} does"
             yield ("receivers", name, "on_ambiguous"), f"{text}: write resend_marked or park_unknown"
 
