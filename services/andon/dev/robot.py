@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,9 @@ class RobotStandIn(StandIn[Seen]):
         super().__init__(record=record, port=port, now=now)
         self.counts: dict[str, Counts] = {account: Counts() for account in accounts}
 
+    @abstractmethod
     def shown(self, account: str, request: http.Request, now: float) -> Shown | bytes:
         """What people see of a call, or the whole response to one that shows nothing. Raises Refusal."""
-        raise NotImplementedError
 
     def tally(self, account: str) -> Counts:
         return self.counts[account]

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,7 @@ class Counts(msgspec.Struct):
     faults: int = 0
 
 
-class StandIn(Generic[Seen]):
+class StandIn(ABC, Generic[Seen]):
     """The other side on a loopback port, as an async context manager. `port` 0 takes a free one.
 
     With a `record` file what came through goes there; without one it is kept in `seen`. `now` tells the seconds since
@@ -105,24 +106,24 @@ class StandIn(Generic[Seen]):
         self._server = http.Server(self._answer, body_cap=32 << 20, headers=headers)
         self.url = ""
 
+    @abstractmethod
     def account(self, request: http.Request) -> str | None:
         """What a request calls: an account, or a path; None for an address that is not the other side's.
 
         Raises Refusal.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def tally(self, account: str) -> Counts:
         """Where calls of an account are counted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def carried_out(self, account: str, request: http.Request, now: float) -> bytes:
         """Carries a call out: the whole response. It `show`s and counts what came through. Raises Refusal."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self, code: int, text: str) -> bytes:
         """The whole response to a call that is refused."""
-        raise NotImplementedError
 
     def show(self, seen: Seen) -> None:
         """Puts one thing on record."""
