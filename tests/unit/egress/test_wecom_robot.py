@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,21 @@ from pydantic import ValidationError
 from andon.config.settings import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.policy import Limit, Merge, QueuePolicy
-from andon.core.ports import Content, Reply
+from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.channels.wecom_robot import WecomRobot
 from andon.egress.receivers import policy_of
 from andon.testing.builders import call, context
+from tests.unit.egress import robots
 
 KEY = "693a91f6-7xxx-4bc4-97a0/+"
 
 
-class Recorder:
-    """A wire that gives one answer and keeps what it was asked."""
+class Recorder(robots.Recorder):
+    """Its answer is WeCom's yes, unless another is given."""
 
     def __init__(self, status: int = 200, body: bytes = b'{"errcode":0,"errmsg":"ok"}', **headers: str) -> None:
-        self.reply = Reply(status, body, headers)
-        self.asked: list[tuple[str, str, bytes, float]] = []
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        /,
-        *,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        deadline: float = 15,
-    ) -> Reply:
-        assert headers == {"Content-Type": "application/json"}
-        self.asked.append((method, url, body, deadline))
-        return self.reply
+        super().__init__(status, body, **headers)
 
 
 def robot(wire: Recorder, **options: Any) -> WecomRobot:
