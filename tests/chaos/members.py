@@ -94,7 +94,7 @@ def lost_offsets(run: Round) -> None:
             for slot in (0, 1):
                 name = names[2 * services.index(service) + slot]
                 run.expect(plant.terminate(name) == 0, f"{name} did not end in order")
-                _take_out(plant, service, slot)
+                take_out(plant, service, slot)
             Cluster(Connection(plant.bootstrap)).delete_group(service)
         for service in services:
             for slot in (0, 1):
@@ -107,7 +107,7 @@ def lost_offsets(run: Round) -> None:
             plant.forget(name)
         for service in services:
             for slot in (0, 1):
-                _take_out(plant, service, slot)
+                take_out(plant, service, slot)
             code = _andon(plant, "offsets", service, "--restore", "--yes", "--data", str(plant.home))
             run.expect(code == 0, f"the offsets of {service} were not restored: exit {code}")
             run.injured(time.time())
@@ -181,10 +181,11 @@ def _gone(run: Round, service: str, *, kill: bool = False) -> None:
         code = run.plant.terminate(name)
         run.expect(code == 0, f"{name} ended with {code} after SIGTERM")
     if service in GROUPS:
-        _take_out(run.plant, service)
+        take_out(run.plant, service)
 
 
-def _take_out(plant: Plant, service: str, slot: int = 1) -> None:
+def take_out(plant: Plant, service: str, slot: int = 1) -> None:
+    """Takes an ended process out of its group, so that its partitions need not wait for its session to end."""
     _andon(plant, "members", service, "--remove", str(slot))  # exit 1: it was killed before it had joined
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from confluent_kafka import Producer
 
 from andon.kafka.connection import Connection
+from tests.chaos.members import take_out
 from tests.chaos.processes import _raw
 from tests.chaos.round import Round
 from tests.integration.stage.line import Line, until
@@ -35,7 +36,7 @@ def f04_frozen_stages(run: Round) -> None:
     """Two of three processes of either stage are frozen under load for twice their session, while the third takes their
     partitions over, and woken: nothing they had begun is ever seen. Void unless all was worked off meanwhile."""
     plant = run.plant
-    slots = [plant.start(stage, slot) for stage in ("enrichment", "routing") for slot in (1, 2)]
+    slots = {plant.start(stage, slot): (stage, slot) for stage in ("enrichment", "routing") for slot in (1, 2)}
     for name in slots:
         plant.wait_ready(name)
     frozen = ("enrichment", "enrichment-1", "routing", "routing-1")
@@ -57,8 +58,9 @@ def f04_frozen_stages(run: Round) -> None:
         return not plant.case(run.prefix, load.sent).open()
 
     wait_for(drained, 120, every_s=0.3)
-    for name in slots:
+    for name, (stage, slot) in slots.items():
         plant.terminate(name)
+        take_out(plant, stage, slot)
     run.judge(load.sent, 60)
     run.expect(taken, "void: the third process did not take everything over")
     run.verdict.figures["never_committed"] = _never_committed(run)
