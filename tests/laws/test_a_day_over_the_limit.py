@@ -32,7 +32,7 @@ SLOWEST_S = 0.8  # from the call to its answer
 SKEW_S = 0.5  # the vendor's clock runs up to so much faster or slower within a minute
 
 CONFIG = WecomRobot.Config.model_validate({"keys": ["env:ROBOT"]})
-POLICY = policy_of(Receiver.model_validate({"channel": "robot", "merge": "none"}), CONFIG, 500)
+POLICY = policy_of(Receiver.model_validate({"channel": "robot", "merge": "none"}), CONFIG)
 
 
 class Vendor:

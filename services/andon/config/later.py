@@ -15,12 +15,12 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     ("calendar",): frozenset({"holidays", "overrides"}),
     ("sources", "*"): frozenset({"map", "labels", "expect", "rate", "login", "allow", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
-    ("channels", "*"): frozenset({"limits", "reserve_urgent"}),
+    ("channels", "*"): frozenset({"limits"}),
     ("ticket_systems", "*"): frozenset({"login", "preset", "reconcile", "proxy"}),
-    ("receivers", "*"): frozenset({"actions", "fallback", "if_nobody"}),
-    ("route",): frozenset({"group_by", "group_wait", "group_interval", "repeat_interval", "escalation"}),
+    ("receivers", "*"): frozenset({"actions", "if_nobody"}),
+    ("route",): frozenset({"escalation"}),
     ("episodes", "*"): frozenset({"reopen_within", "flapping", "stale_after"}),
-    ("limits",): frozenset({"per_person", "storm"}),
+    ("limits",): frozenset({"storm"}),
 }
 
 KINDS: dict[str, frozenset[str]] = {

@@ -14,7 +14,7 @@ from andon.config.later import KEYS, KINDS
 from andon.config.secrets import SecretRef
 from andon.config.settings import Plug, Section, Settings
 from andon.config.shapes import arms_of, fields_of
-from andon.config.units import duration_text, rate, seconds, size, size_text
+from andon.config.units import duration_text, rate, seconds, share, share_text, size, size_text
 
 _INTRODUCTION = """\
 # Configuration: andon.yaml
@@ -38,6 +38,9 @@ same for editors.
   `fault.wecom_robot.template_card.yaml` and the like (docs/channels/cards.md). `plain` is built in. They are published
   with the file.
 """
+
+
+_UNITS: dict[Any, str] = {seconds: "duration", rate: "rate", size: "size", share: "percentage"}
 
 
 def reference_text() -> str:
@@ -79,9 +82,9 @@ def _section(path: str, model: type[Section]) -> str:
 
 
 def _type_of(field: FieldInfo) -> str:
-    units: dict[Any, str] = {seconds: "duration", rate: "rate", size: "size"}
-    for entry in field.metadata:
-        if (unit := units.get(getattr(entry, "func", None))) is not None:
+    own = [entry for arm in get_args(field.annotation) for entry in getattr(arm, "__metadata__", ())]
+    for entry in (*field.metadata, *own):
+        if (unit := _UNITS.get(getattr(entry, "func", None))) is not None:
             return unit
     return _type_name(field.annotation) + _range_of(field)
 
@@ -115,13 +118,17 @@ def _arm_name(arm: Any) -> str:
 def _default_of(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value, unit = field.default, _type_of(field)
+    value, unit = field.get_default(call_default_factory=True, validated_data={}), _type_of(field)
     if value is None or isinstance(value, Section) or value in ((), {}):
         return ""
     if unit == "duration":
         return f"`{duration_text(value)}`"
     if unit == "size":
         return f"`{size_text(value)}`"
+    if unit == "rate":
+        return f"`{value.count}/{duration_text(value.period)}`"
+    if unit == "percentage":
+        return f"`{share_text(value)}`"
     if isinstance(value, tuple):
         return f"`[{', '.join(value)}]`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -16,6 +16,7 @@ BUILT_IN_TEMPLATE = "plain"
 _REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("enrich", "*", "connector"), ("connectors",), "connector"),
     (("receivers", "*", "channel"), ("channels",), "channel"),
+    (("receivers", "*", "fallback", "*", "receiver"), ("receivers",), "receiver"),
     (("episodes", "*", "ticket_system"), ("ticket_systems",), "ticket system"),
 )
 _ROUTE_REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (

@@ -23,10 +23,11 @@ from pydantic_core import CoreSchema
 
 from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
 from andon.config.secrets import SecretRef
-from andon.config.units import Bytes, Rate, Seconds
+from andon.config.units import Bytes, Rate, Seconds, Share
 from andon.core import ports
 from andon.core.delivery import MAX_RECIPIENTS
-from andon.core.policy import Merge, OnAmbiguous
+from andon.core.policy import Limit, Merge, OnAmbiguous
+from andon.core.reason import Reason
 
 
 class Section(BaseModel):
@@ -201,6 +202,22 @@ def _queue(value: int) -> int:
 _SCHEMA = WithJsonSchema({"type": "integer", "minimum": 500, "maximum": 1_000})
 
 
+class PersonLoad(Section):
+    """How much of what is not urgent one person is told; what exceeds it waits and comes as one digest. It is counted
+    for each application or mail account, over all its receivers."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    notices: Rate = Field(default_factory=lambda: Limit(12, 3_600.0))
+    """So many in an hour."""
+    burst: Rate = Field(default_factory=lambda: Limit(10, 600.0))
+    """So many in a shorter time."""
+    then: Literal["digest"] = "digest"
+    """What becomes of the rest."""
+    except_: Annotated[Literal["urgent"], Field(alias="except")] = "urgent"
+    """What is told at any time."""
+
+
 class Limits(Section):
     """Caps of the whole system. `window` and `queue` stay within 500 to 1000: see docs/limits.md for the reason."""
 
@@ -214,6 +231,9 @@ class Limits(Section):
     """The largest request the door takes."""
     in_flight: Annotated[int, Field(ge=1, le=1_000)] = 64
     """Calls to the outside at one time."""
+    per_person: PersonLoad | Literal["none"] = PersonLoad()
+    """How much one person is told: what the vendors allow is more than anybody can read. `none`: as much as they
+    allow."""
 
 
 class Plug(Section):
@@ -252,6 +272,8 @@ class ChannelPlug(Plug):
 
     proxy: Literal["none"] | ProxyUrl | Proxy | None = None
     """The HTTP proxy of this channel in place of `site.proxy`; `none`: it goes out directly."""
+    reserve_urgent: Annotated[Share, Field(json_schema_extra={"default": "0%"})] = 0.0
+    """The share of a quota by the day that is kept for what is urgent."""
 
 
 class EnrichRule(Section):
@@ -292,6 +314,31 @@ def _people(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+GivenUp = Literal[
+    Reason.REJECTED,
+    Reason.CREDENTIALS,
+    Reason.GONE,
+    Reason.TOO_LONG,
+    Reason.EMPTY,
+    Reason.TEMPLATE_BROKEN,
+    Reason.NO_RESULT,
+    Reason.RETRIES_EXHAUSTED,
+    Reason.UNKNOWN,
+    Reason.UNEXPECTED,
+]
+
+
+class FallbackRule(Section):
+    """Who is told when a receiver was not reached."""
+
+    receiver: str
+    """The receiver's name."""
+    after: Seconds | None = None
+    """This long after the event, if it has not been delivered by then; without it only once it was given up."""
+    reasons: tuple[GivenUp, ...] = ()
+    """Only when it was given up for one of these reasons; for any when empty."""
+
+
 class Receiver(Section):
     """A named destination: the channel, who, how it looks, and what happens when it cannot be known if it arrived."""
 
@@ -304,6 +351,10 @@ class Receiver(Section):
     """`<template>.<channel kind>.j2`, else `<template>.j2`, in `templates.dir`; `plain` is built in."""
     merge: MergeRule | Literal["none"] | None = None
     """When waiting notices are combined; `none`: never."""
+    fallback: Annotated[tuple[FallbackRule, ...], Field(max_length=8)] = ()
+    """Who is told instead, one after the other, until one was reached. All attempts stand in one outcome."""
+    send_resolved: bool = True
+    """Whether it hears of what is over (`state="clear"`)."""
     on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
     """What follows a call that may have had its effect: send again, marked as a possible repeat (`resend_marked`), lay
     it aside for a person (`park_unknown`), or send again because the other side deduplicates (`resend_keyed`)."""
@@ -342,6 +393,15 @@ class Route(Section):
     """Not within these times."""
     urgent: bool | None = None
     """Goes before all that is not; inherited."""
+    group_by: tuple[str, ...] | None = None
+    """Labels whose equal values make a group, which speaks with one voice; `...`: all of them. Inherited, as the three
+    times are; without it there are no groups. See docs/routing.md."""
+    group_wait: Seconds | None = None
+    """How long the first event of a group waits for others to leave with it; 0 by default."""
+    group_interval: Seconds | None = None
+    """How long after a notice the next one of its group leaves at the earliest; 0 by default."""
+    repeat_interval: Seconds | None = None
+    """How long a state that was told stays untold when it is reported again; 0 by default: every report is told."""
     routes: tuple[Route, ...] = ()
     """Its children, in order."""
 

@@ -14,6 +14,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|m|h|d))")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 
 
@@ -40,6 +41,21 @@ def rate(text: Any) -> Limit:
 def rate_text(limit: Limit) -> str:
     """A limit as it is written; `rate` makes the same limit of it."""
     return f"{limit.count}/{round(limit.period * 1000)}ms"
+
+
+def share(text: Any) -> float:
+    """The share, 0 to 1, of a percentage like 20%; raises ValueError."""
+    if isinstance(text, float) and 0 <= text < 1:
+        return text
+    match = _SHARE.fullmatch(text) if isinstance(text, str) else None
+    if not match or float(match[1]) >= 100:
+        raise ValueError(f"{text!r} is not a share; write for example 20%")
+    return float(match[1]) / 100
+
+
+def share_text(value: float) -> str:
+    """A share as it is written."""
+    return f"{100 * value:g}%"
 
 
 def size(text: Any) -> int:
@@ -72,4 +88,5 @@ def _written_as(pattern: re.Pattern[str], *also: str) -> WithJsonSchema:
 
 Seconds = Annotated[float, BeforeValidator(seconds), _written_as(_DURATION, "number")]
 Rate = Annotated[Limit, BeforeValidator(rate), PlainSerializer(rate_text), _written_as(_RATE)]
+Share = Annotated[float, BeforeValidator(share), PlainSerializer(share_text), _written_as(_SHARE)]
 Bytes = Annotated[int, BeforeValidator(size), _written_as(_SIZE, "integer")]

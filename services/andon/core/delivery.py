@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from andon.core.digest import Digest
 from andon.core.event import Event, Position
 from andon.core.ids import Namespace
+from andon.core.outcome import Attempt
+from andon.core.policy import Pace
+from andon.core.reason import Reason
 
 MAX_RECIPIENTS = 1_000
 _ids = Namespace(UUID("6f1d9a0e-5b60-5d3c-9a53-0a4d0e6c7a11"))
+
+
+class Fallback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who is told when the receiver before was not reached: as soon as it was given up for one of `reasons` (for any,
+    if there are none), and `after` that many seconds in any case. Nobody is told while it has no `recipients`."""
+
+    receiver: str
+    domain: str
+    recipients: tuple[str, ...] = ()
+    group: str | None = None
+    after: float | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of a delivery at the receivers before this one, the last of which was given up `at`.
+
+    `carried` is what was merged into it there, `marked` says that one of them may have it.
+    """
+
+    at: datetime
+    attempts: tuple[Attempt, ...] = ()
+    carried: Digest | None = None
+    marked: bool = False
 
 
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -18,7 +47,11 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `domain` is the limit domain, the key of `andon.deliveries`. `recipients` holds 1 to 1,000 names of the channel's
     own kind; a channel without named people (a group robot) has the receiver's name. `route` is the path of the
-    matched route in the tree ("0.2"), `group` the key under which the receiver's merge rule may combine it.
+    matched route in the tree ("0.2"), `group` the key under which the receiver's merge rule may combine it. `batch` is
+    the key of its group in the sense of the route, which keeps the `pace`.
+
+    A receiver that is given up hands it on to the next of `fallback`, as a record with the same id: its `hop` counts
+    from 0, and `tried` says what there was before.
     """
 
     id: UUID
@@ -32,6 +65,11 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     urgent: bool = False
     episode: str | None = None
     origin: tuple[Position, ...] = ()
+    batch: str | None = None
+    pace: Pace | None = None
+    fallback: tuple[Fallback, ...] = ()
+    hop: int = 0
+    tried: Tried | None = None
 
 
 def delivery_id(event: Event, receiver: str) -> UUID:

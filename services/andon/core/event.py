@@ -9,6 +9,7 @@ import msgspec
 
 STATE = "state"
 SEVERITY = "severity"
+CLEAR = "clear"
 
 
 class Home(msgspec.Struct, frozen=True, order=True, array_like=True):

@@ -65,7 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `ambiguous` marks an attempt that may have had its effect although no answer came; `marked` one that was sent
     with the mark "possibly a repeat" because an earlier one was ambiguous. `reference` is the vendor's own name for
-    what it accepted.
+    what it accepted. `receiver` is set where it went to another receiver than the outcome's: one that was given up.
     """
 
     number: int
@@ -76,6 +76,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     ambiguous: bool = False
     marked: bool = False
     reference: str = ""
+    receiver: str = ""
 
 
 class RecipientState(msgspec.Struct, frozen=True):

@@ -48,6 +48,15 @@ class Merge(msgspec.Struct, frozen=True):
     by: tuple[str, ...] = ()
 
 
+class Pace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often a group speaks (Alertmanager's words): what comes within `wait` of the first event leaves with it, the
+    next notice `interval` after the last at the earliest, and what was told stays untold again for `repeat`."""
+
+    wait: float = 0.0
+    interval: float = 0.0
+    repeat: float = 0.0
+
+
 class Retry(msgspec.Struct, frozen=True):
     """How long to wait after the n-th failure: `first`, doubled each time up to `most`, ± 20 %.
 
@@ -65,12 +74,14 @@ class QueuePolicy(msgspec.Struct, frozen=True):
 
     `lines` is the number of equal accounts behind the limit domain (a pool of robots); `limits` holds for each of
     them. `in_flight` bounds the calls of the whole domain at one time; `cap` the open items of this queue. `people` are
-    the limits per recipient and per person of the `sender` (an app of the account), each counted over all its queues.
+    the limits per recipient and per person of the `sender` (an app of the account), each counted over all its queues;
+    `routine` are more of them that hold for what is not urgent: what a person can read, and a quota less its reserve.
     """
 
     channel: str
     limits: tuple[Limit, ...] = ()
     people: tuple[Limit, ...] = ()
+    routine: tuple[Limit, ...] = ()
     sender: str = ""
     lines: int = 1
     in_flight: int = 4
@@ -86,4 +97,4 @@ class QueuePolicy(msgspec.Struct, frozen=True):
 
     def looks_back_on_people(self) -> float:
         """How far its limits per recipient and per person look back, in seconds."""
-        return max((limit.period + limit.margin for limit in self.people), default=0.0)
+        return max((limit.period + limit.margin for limit in (*self.people, *self.routine)), default=0.0)

@@ -20,12 +20,16 @@ class Reason(StrEnum):
     # merged
     OVER_RATE = "over_rate"
     QUEUE_FULL = "queue_full"
+    GROUPED = "grouped"
+    ALARM_LOAD = "alarm_load"
     # skipped
     MUTED = "muted"
     INACTIVE = "inactive"
     NO_ROUTE = "no_route"
     NO_RECIPIENTS = "no_recipients"
     NO_EPISODE = "no_episode"
+    REPEATED = "repeated"
+    RESOLVED = "resolved"
     # parked before any call
     UNDECODABLE = "undecodable"
     TOO_LARGE = "too_large"
@@ -42,6 +46,8 @@ class Reason(StrEnum):
     GONE = "gone"
     TOO_LONG = "too_long"
     RETRIES_EXHAUSTED = "retries_exhausted"
+    OVERDUE = "overdue"
+    HANDED_ON = "handed_on"
     UNKNOWN = "unknown"
     UNEXPECTED = "unexpected"
     # an attempt that may be tried again

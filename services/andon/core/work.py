@@ -8,6 +8,7 @@ as an intent before the call and completed by its result. All times are seconds 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Protocol
 from uuid import UUID
 
@@ -75,6 +76,8 @@ class Item(msgspec.Struct):
     `content` is a hash that tells a repeat from a conflict.
     `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it. A key
     `AUDIENCE + audience + AUDIENCE + group` is that of an item whose recipients are not simply its queue's.
+    `batch` is the key of a group that keeps a pace: what waits of it leaves together.
+    `expires` is when it is given up at the latest, for somebody else to be told.
     `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
     sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.
     """
@@ -99,6 +102,8 @@ class Item(msgspec.Struct):
     marked: bool = False
     entries: list[Entry] = []
     moved: tuple[int, int] | None = None
+    batch: str | None = None
+    expires: float = inf
 
     @property
     def record(self) -> tuple[int, int]:
@@ -133,7 +138,7 @@ class Write(msgspec.Struct):
     """Everything one decision changes for one home: applied whole, or refused whole when the lease has moved.
 
     `taken` and `changed` are copies made when it was decided, for the items go on changing while it waits. `published`
-    is the number of the last note the broker has: it is forgotten with all before it.
+    is the number of the last note the broker has: it is forgotten with all before it. A memo of no bytes is forgotten.
     """
 
     home: Home
@@ -168,11 +173,13 @@ class Holding(msgspec.Struct):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An item the store has already: its content digest, how often it was redriven and whether it is closed."""
+    """An item the store has already: its content digest, how often it was redriven and handed on, and whether it is
+    closed."""
 
     content: bytes
     redrive: int
     closed: bool
+    hop: int = 0
 
 
 class StoreFailure(Exception):  # noqa: N818 - law L4: the service stops and tells this to people

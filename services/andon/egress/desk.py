@@ -16,18 +16,30 @@ from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
 from andon.core.event import Home, Position, accepted_at
 from andon.core.failure import Rejected, Retryable
-from andon.core.outcome import Attempt, Delivered, Evidence, Outcome, OutcomeRecord, Parked, RecipientState, name_of
+from andon.core.outcome import (
+    Attempt,
+    Delivered,
+    Evidence,
+    Outcome,
+    OutcomeRecord,
+    Parked,
+    RecipientState,
+    Skipped,
+    name_of,
+)
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Call, Content, EventChannel, Receipt
 from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
+from andon.egress.groups import Groups
+from andon.egress.handing_on import expires, handed_on
 from andon.egress.receivers import Receivers, Served
 from andon.egress.render import repeated
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
 from andon.runtime.desk.work import Success, Taken, Told, fingerprint
-from andon.runtime.dlq import dlq_copy
+from andon.runtime.dlq import dlq_copy, redrive_header
 from andon.runtime.metrics import Metrics
 
 _UNSERVED = QueuePolicy(channel="unknown")
@@ -56,10 +68,13 @@ class EgressWork:
         # A delivery is looked at when it is called and again when it ends; few are between the two.
         self._delivery = lru_cache(maxsize=256)(self._codec.decode)
         self._sendings = Json(Sending)
+        self._groups = Groups()
 
     def read(self, record: Record) -> Taken:
         delivery = self._codec.decode(record.value)
-        event = delivery.event
+        event, tried = delivery.event, delivery.tried
+        # A receiver that refuses merging by rate still merges what its queue cannot hold; one of events never does.
+        group, born = None if self._events(delivery.receiver) else _group(delivery), accepted_at(event)
         item = Item(
             id=delivery.id,
             home=record.home,
@@ -69,11 +84,15 @@ class EgressWork:
             domain=intern(delivery.domain),
             lane=intern(event.subject),
             content=fingerprint(event),
-            born=accepted_at(event),
+            born=born,
             body=record.value,
             urgent=delivery.urgent,
-            # A receiver that refuses merging by rate still merges what its queue cannot hold; one of events never does.
-            group=None if self._events(delivery.receiver) else _group(delivery),
+            group=group,
+            hop=delivery.hop,
+            carried=tried.carried if tried else None,
+            marked=bool(tried and tried.marked),
+            batch=delivery.batch if group is not None else None,
+            expires=expires(delivery, born),
         )
         return Taken(item)
 
@@ -98,17 +117,31 @@ class EgressWork:
         wide = {name: people for name in names if (people := behind(name)) is not None}
         return Reach(receiver.policy.sender, names, wide)
 
+    def waits(self, item: Item, now: float) -> float:
+        return self._groups.waits(item, self._delivery(item.body).pace)
+
+    def untold(self, item: Item, now: float) -> Skipped | None:
+        return self._groups.untold(item, self._delivery(item.body), now)
+
+    def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return self._groups.speaks(item, self._delivery(item.body), now)
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        """The egress desk keeps no memos."""
+        self._groups.keep(home, memos)
 
     def memo(self, home: Home, name: str) -> bytes:
-        raise KeyError(name)
+        return self._groups.memo(home, name)
 
     def digest(self, item: Item) -> Digest:
         return merged(None, self._delivery(item.body).event)
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         delivery = self._delivery(item.body)
+        memos = self._groups.closed(item, delivery, outcome, now) if item.batch is not None else {}
+        attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
+        if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
+            note = Note(DELIVERIES, onward.domain.encode(), encode(onward), redrive_header(item.redrive))
+            return Told((note,), memos, Parked(Reason.HANDED_ON, f"to {onward.receiver}: {outcome.reason}"))
         channel = self.policy(item.queue).channel
         self._metrics.delivery(channel, name_of(outcome), outcome.reason)
         self._metrics.record("egress", name_of(outcome), outcome.reason)
@@ -125,7 +158,7 @@ class EgressWork:
             delivery=item.id,
             receiver=delivery.receiver,
             channel=channel,
-            attempts=tuple(_attempt(entry) for entry in item.entries),
+            attempts=attempts,
             recipients=tuple(recipients),
             origin=(*delivery.origin, Position(item.home.topic, *item.record)),
             config_version=delivery.config_version,
@@ -134,7 +167,7 @@ class EgressWork:
         notes = [Note(OUTCOMES, delivery.event.subject.encode(), encode(record))]
         if isinstance(outcome, Parked):
             notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), item.body, outcome, item.redrive))
-        return Told(tuple(notes))
+        return Told(tuple(notes), memos)
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
         receiver = self.receivers.get(item.queue)

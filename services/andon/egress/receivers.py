@@ -11,7 +11,7 @@ import msgspec
 
 from andon.config.plugs import PlugUnusable
 from andon.config.published import Published
-from andon.config.settings import ChannelPlug, Receiver, Settings, proxy_of
+from andon.config.settings import ChannelPlug, Limits, PersonLoad, Receiver, Settings, proxy_of
 from andon.config.templates import is_structured, parts_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy
 from andon.core.ports import (
@@ -75,18 +75,19 @@ class Receivers(Mapping[str, Served]):
             self._channels[name] = registry.build(GROUP, plug, context)
         for name, receiver in settings.receivers.items():
             channel = self._channels[receiver.channel]
-            policy = policy_of(receiver, configs[receiver.channel], settings.limits.queue)
+            config, plug = configs[receiver.channel], settings.channels[receiver.channel]
+            policy = policy_of(receiver, config, settings.limits, plug.reserve_urgent)
             events = channel if isinstance(channel, EventChannel) else None
             if isinstance(channel, KeyedChannel):
                 policy = _keyed(policy)
             self._served[name] = Served(
                 channel,
-                settings.channels[receiver.channel].kind,
+                plug.kind,
                 receiver.template,
                 _of_events(policy) if events else policy,
                 events,
                 structures_of(type(channel)),
-                counts if isinstance(counts := configs[receiver.channel], CountsPeople) else None,
+                config if isinstance(config, CountsPeople) else None,
             )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
@@ -138,8 +139,12 @@ def structures_of(channel: type) -> Mapping[str, Structure]:
     return declared
 
 
-def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePolicy:
-    """How a receiver's queue is served: its own rules, and its channel's limits."""
+def policy_of(
+    receiver: Receiver, channel: ChannelConfig, site: Limits | None = None, reserve: float = 0.0
+) -> QueuePolicy:
+    """How a receiver's queue is served: its own rules, its channel's limits, and those of the site. `reserve` is the
+    share of a quota that is kept for what is urgent."""
+    site = site or Limits()
     limits = tuple(limit for limit in channel.limits() if limit.per is Per.CALL)
     people = tuple(limit for limit in channel.limits() if limit.per is not Per.CALL)
     merge: Merge | None
@@ -156,10 +161,24 @@ def policy_of(receiver: Receiver, channel: ChannelConfig, cap: int) -> QueuePoli
         sender=channel.sender() if isinstance(channel, CountsPeople) else "",
         lines=channel.lines(),
         merge=merge,
-        cap=cap,
+        routine=(*_load(site.per_person, channel), *_less(people, reserve)),
+        cap=site.queue,
         on_ambiguous=receiver.on_ambiguous,
     )
     return msgspec.structs.replace(policy, in_flight=_IN_FLIGHT) if people else policy
+
+
+def _load(person: PersonLoad | str, channel: ChannelConfig) -> tuple[Limit, ...]:
+    """What one person is told, where the channel knows persons."""
+    if isinstance(person, str) or not isinstance(channel, CountsPeople):
+        return ()
+    return tuple(Limit(one.count, one.period, Per.RECIPIENT) for one in (person.notices, person.burst))
+
+
+def _less(people: tuple[Limit, ...], reserve: float) -> tuple[Limit, ...]:
+    """The quotas without what is kept for what is urgent."""
+    quotas = [limit for limit in people if limit.per is Per.PERSON] if reserve else []
+    return tuple(msgspec.structs.replace(one, count=max(1, int(one.count * (1 - reserve)))) for one in quotas)
 
 
 def _keyed(policy: QueuePolicy) -> QueuePolicy:

@@ -9,6 +9,7 @@ from andon.core.matchers import MatcherError, compile_matchers
 from andon.core.paths import PathError, compile_key
 from andon.routing.calendar import IntervalError, parse_days, parse_window
 from andon.routing.recipients import FACT, compile_recipients
+from andon.routing.tree import group_key
 
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
@@ -22,7 +23,7 @@ def check(settings: Settings) -> list[Mistake]:
     return [
         *_calendar(settings),
         *_root(settings.route),
-        *_routes(settings.route, ("route",)),
+        *_routes(settings.route, ("route",), grouped=False),
         *_episodes(settings),
         *_receivers(settings),
     ]
@@ -44,10 +45,22 @@ def _calendar(settings: Settings) -> Iterator[Mistake]:
                     yield (*place, "times", index), str(error)
 
 
-def _routes(route: Route, place: Place) -> Iterator[Mistake]:
+def _routes(route: Route, place: Place, *, grouped: bool) -> Iterator[Mistake]:
     yield from _matchers(route.matchers, (*place, "matchers"))
+    grouped = grouped or route.group_by is not None
+    yield from _groups(route, place, grouped=grouped)
     for number, child in enumerate(route.routes):
-        yield from _routes(child, (*place, "routes", number))
+        yield from _routes(child, (*place, "routes", number), grouped=grouped)
+
+
+def _groups(route: Route, place: Place, *, grouped: bool) -> Iterator[Mistake]:
+    for key in ("group_wait", "group_interval", "repeat_interval"):
+        if not grouped and getattr(route, key) is not None:
+            yield (*place, key), f"without `group_by`, here or above, there are no groups for {key} to hold back"
+    try:
+        group_key(route.group_by or ())
+    except PathError as error:
+        yield (*place, "group_by"), str(error)
 
 
 def _root(root: Route) -> Iterator[Mistake]:
@@ -69,6 +82,9 @@ def _receivers(settings: Settings) -> Iterator[Mistake]:
     for name, receiver in settings.receivers.items():
         if "#" in name:
             yield ("receivers", name), "the name of a receiver has no '#': that sign numbers the parts of a long list"
+        for index, rule in enumerate(receiver.fallback):
+            if rule.receiver == name:
+                yield ("receivers", name, "fallback", index), "a receiver that was not reached is no fallback of itself"
         for index, entry in enumerate(receiver.to):
             if not entry.startswith(FACT):
                 continue

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from andon.config.settings import MergeRule, Receiver, Settings
-from andon.core.delivery import MAX_RECIPIENTS, Delivery, delivery_id
-from andon.core.event import Event
+from andon.config.settings import FallbackRule, MergeRule, Receiver, Settings
+from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
+from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import all_hold, compile_matchers
 from andon.core.outcome import Skipped
 from andon.core.paths import Text, compile_key
@@ -22,13 +22,19 @@ from andon.routing.tree import Node, compile_tree
 class Target:
     """A receiver, compiled: who hears of an event, and the group its merge rule puts the event in."""
 
-    __slots__ = ("domain", "group", "name", "recipients")
+    __slots__ = ("domain", "fallback", "group", "name", "recipients", "resolved")
 
     def __init__(self, name: str, receiver: Receiver, domain: str) -> None:
         self.name = name
         self.domain = domain
         self.recipients: Callable[[Event], Names] = compile_recipients(name, receiver)
         self.group: Text = _group(receiver.merge)
+        self.resolved = receiver.send_resolved
+        self.fallback: tuple[tuple[FallbackRule, Target], ...] = ()
+
+    def hears(self, event: Event) -> bool:
+        """Whether it wants events of this state."""
+        return self.resolved or event.labels.get(STATE) != CLEAR
 
 
 class Router:
@@ -42,6 +48,8 @@ class Router:
         self.version = version
         self.root = compile_tree(settings.route, intervals(settings.calendar.time_intervals, settings.site.zone))
         self.targets = {name: Target(name, each, _domain(domains, name)) for name, each in settings.receivers.items()}
+        for name, each in settings.receivers.items():
+            self.targets[name].fallback = tuple((rule, self._target(rule.receiver)) for rule in each.fallback)
         self._episodes = [
             (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
             for rule in settings.episodes.values()
@@ -64,7 +72,7 @@ class Router:
         if ended is not None:
             return Result((), ended)
         deliveries = self._deliver(event, nodes[0], nodes[0].urgent, self.episode(event))
-        return Result(deliveries) if deliveries else Result((), _nobody(nodes[0]))
+        return Result(deliveries) if deliveries else Result((), self._nobody(event, nodes[0]))
 
     def episode(self, event: Event) -> str | None:
         """The key of the fault episode the event belongs to; None when it is no fault or lacks a field of the key."""
@@ -91,13 +99,16 @@ class Router:
             for receiver, node in speaking.items()
             for delivery in self._deliver(event, node, receiver in urgent, episode)
         ]
-        return Result(tuple(deliveries)) if deliveries else Result((), [*map(_nobody, speaking.values()), *silenced][0])
+        if deliveries:
+            return Result(tuple(deliveries))
+        return Result((), [*(self._nobody(event, node) for node in speaking.values()), *silenced][0])
 
     def _deliver(self, event: Event, node: Node, urgent: bool, episode: str | None) -> tuple[Delivery, ...]:
         target = self.targets[node.receiver]
-        names = target.recipients(event)
+        names = target.recipients(event) if target.hears(event) else ()
         if not names:
             return ()
+        group = target.group(event)
         delivery = Delivery(
             delivery_id(event, target.name),
             event,
@@ -106,12 +117,24 @@ class Router:
             names,
             node.path,
             self.version,
-            target.group(event),
+            group,
             urgent,
             episode,
             event.origin,
+            node.batch(event) if group is not None else None,
+            node.pace,
+            tuple(_fallback(event, rule, to) for rule, to in target.fallback),
         )
         return (delivery,) if len(names) <= MAX_RECIPIENTS else tuple(_parts(delivery))
+
+    def _nobody(self, event: Event, node: Node) -> Skipped:
+        heard = self.targets[node.receiver].hears(event)
+        return Skipped(Reason.NO_RECIPIENTS if heard else Reason.RESOLVED, node.receiver)
+
+    def _target(self, receiver: str) -> Target:
+        if receiver not in self.targets:
+            raise ValueError(f"a fallback names the receiver {receiver}, which does not exist")
+        return self.targets[receiver]
 
 
 class RoutingStage:
@@ -132,8 +155,11 @@ def _parts(whole: Delivery) -> Iterator[Delivery]:
         yield msgspec.structs.replace(whole, id=delivery_id(whole.event, name), recipients=some)
 
 
-def _nobody(node: Node) -> Skipped:
-    return Skipped(Reason.NO_RECIPIENTS, node.receiver)
+def _fallback(event: Event, rule: FallbackRule, target: Target) -> Fallback:
+    """The rule with who would be told; nobody, where there are more than a delivery has room for."""
+    names = target.recipients(event)
+    some = names if len(names) <= MAX_RECIPIENTS else ()
+    return Fallback(target.name, target.domain, some, target.group(event), rule.after, rule.reasons)
 
 
 def _group(merge: MergeRule | str | None) -> Text:

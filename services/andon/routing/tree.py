@@ -1,7 +1,7 @@
 """The route tree, compiled: Alertmanager's rules (dispatch/route.go, `Match`) with an index for speed.
 
 Depth first; the first matching child decides unless it says `continue`; where no child matches, the node itself is
-meant. Children inherit `receiver` and `urgent`. Time intervals are not inherited.
+meant. Children inherit `receiver`, `urgent` and everything about groups. Time intervals are not inherited.
 """
 
 from __future__ import annotations
@@ -9,38 +9,55 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from msgspec.json import encode
+
 from andon.config.settings import Route
 from andon.core.event import Event, accepted_at
 from andon.core.matchers import Matcher, Test, all_hold, compile_matchers, label_value
 from andon.core.outcome import Skipped
+from andon.core.paths import Text, compile_key
+from andon.core.policy import Pace
 from andon.core.reason import Reason
 from andon.routing.calendar import Interval
 
 ROOT = "0"
+ALL = "..."
+_INHERITED = ("receiver", "urgent", "group_by", "group_wait", "group_interval", "repeat_interval")
 
 
 class Node:
     """One route. `path` is its place: "0" is `route`, "0.2" is `route.routes[2]`, "0.2.0" the first route in that."""
 
-    __slots__ = ("_active", "_index", "_mute", "children", "goes_on", "matchers", "path", "receiver", "urgent")
+    __slots__ = (
+        "_active",
+        "_group",
+        "_index",
+        "_mute",
+        "children",
+        "goes_on",
+        "matchers",
+        "pace",
+        "path",
+        "receiver",
+        "urgent",
+    )
 
-    def __init__(self, route: Route, path: str, receiver: str, urgent: bool, known: Mapping[str, Interval]) -> None:
+    def __init__(self, route: Route, path: str, known: Mapping[str, Interval]) -> None:
+        """A route that has inherited everything it does not say itself."""
         self.path = path
-        self.receiver = receiver
-        self.urgent = urgent
+        self.receiver = route.receiver or ""
+        self.urgent = bool(route.urgent)
+        self.pace: Pace | None = None
+        self._group: Text | None = None
+        if route.group_by is not None:
+            self.pace = Pace(route.group_wait or 0.0, route.group_interval or 0.0, route.repeat_interval or 0.0)
+            self._group = group_key(route.group_by)
         self.goes_on = route.continue_
         self.matchers = compile_matchers(route.matchers)
         self._active = tuple(known[name] for name in route.active_time_intervals)
         self._mute = tuple(known[name] for name in route.mute_time_intervals)
         self.children = tuple(
-            Node(
-                child,
-                f"{path}.{number}",
-                receiver if child.receiver is None else child.receiver,
-                urgent if child.urgent is None else child.urgent,
-                known,
-            )
-            for number, child in enumerate(route.routes)
+            Node(_heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
         )
         self._index = _Index(self.children)
 
@@ -55,6 +72,10 @@ class Node:
                 none_yet = False
         if none_yet:
             found.append(self)
+
+    def batch(self, event: Event) -> str | None:
+        """The key of the event's group, which no other route shares; None when the route has no groups."""
+        return f"{self.path} {self._group(event)}" if self._group else None
 
     def silenced(self, event: Event) -> Skipped | None:
         """Why this route says nothing at the time the event was accepted; None when it speaks."""
@@ -113,4 +134,17 @@ def compile_tree(route: Route, known: Mapping[str, Interval]) -> Node:
     """The tree of a configuration. Raises MatcherError, KeyError for an unknown interval, ValueError for the root."""
     if route.receiver is None:
         raise ValueError("the first route needs a receiver: it is the default for everything no other route takes")
-    return Node(route, ROOT, route.receiver, bool(route.urgent), known)
+    return Node(route, ROOT, known)
+
+
+def group_key(fields: Sequence[str]) -> Text:
+    """The key of `group_by`. Raises PathError."""
+    if tuple(fields) == (ALL,):
+        return lambda event: encode((event.subject, sorted(event.labels.items()))).decode()
+    return compile_key(fields, missing="")
+
+
+def _heir(child: Route, parent: Route) -> Route:
+    """The child with what it leaves to its parent."""
+    left = {name: getattr(parent, name) for name in _INHERITED if getattr(child, name) is None}
+    return child.model_copy(update=left) if left else child

@@ -83,6 +83,11 @@ def own_headers(record: Record) -> Headers:
     return tuple(header for header in record.headers if header[0] not in _OURS)
 
 
+def redrive_header(redrive: int) -> Headers:
+    """The header by which `redrive_of` tells it."""
+    return ((REDRIVE, str(redrive).encode()),) if redrive else ()
+
+
 def redrive_of(record: Record) -> int:
     """How often this record was taken out of the DLQ and sent again."""
     for name, value in record.headers:

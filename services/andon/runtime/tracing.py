@@ -20,7 +20,7 @@ from andon.config.settings import Otel
 from andon.core.digest import Digest
 from andon.core.event import Event, Home, Position
 from andon.core.failure import Failure, Retryable
-from andon.core.outcome import Outcome, Parked, RecipientState, name_of
+from andon.core.outcome import Outcome, Parked, RecipientState, Skipped, name_of
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
 from andon.core.work import Item, Reach
@@ -196,6 +196,15 @@ class TracedWork:
     def reach(self, item: Item) -> Reach:
         return self._inner.reach(item)
 
+    def waits(self, item: Item, now: float) -> float:
+        return self._inner.waits(item, now)
+
+    def untold(self, item: Item, now: float) -> Skipped | None:
+        return self._inner.untold(item, now)
+
+    def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return self._inner.speaks(item, now)
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._inner.keep(home, memos)
 
@@ -203,9 +212,11 @@ class TracedWork:
         return self._inner.digest(item)
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
-        told = {"outcome": name_of(outcome), "reason": str(outcome.reason)}
-        self._tell("outcome", item, item.born, now, told, failed=isinstance(outcome, Parked))
-        return self._inner.closed(item, outcome, recipients, now)
+        told = self._inner.closed(item, outcome, recipients, now)
+        end = told.kept or outcome
+        said = {"outcome": name_of(end), "reason": str(end.reason)}
+        self._tell("outcome", item, item.born, now, said, failed=isinstance(end, Parked))
+        return told
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
         began, reason = self._clock.now(), "unexpected"

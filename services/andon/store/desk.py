@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ _TAKE = text(
     'ON CONFLICT ("topic", "partition") DO UPDATE SET "epoch" = "lease"."epoch" + 1, "owner" = excluded."owner" '
     'RETURNING "epoch", "offset"'
 )
+_UNLEARN = 'DELETE FROM "memo" WHERE "topic"=? AND "partition"=? AND "key"=?'
 _FORGET = 'DELETE FROM "outbox" WHERE "topic"=? AND "partition"=? AND "id"<=?'
 
 
@@ -59,7 +61,7 @@ class SqlDeskStore:
         recent = list(self._entries(connection, home, since, people))
         for entry in recent:
             found = items.get(entry.item)
-            if found is not None and found.redrive == entry.redrive:
+            if found is not None and (found.redrive, found.hop) == (entry.redrive, entry.hop):
                 found.entries.append(entry)
         memos = connection.execute(select(memo.c.key, memo.c.body).where(_of(memo, home))).all()
         notes = connection.execute(select(outbox).where(_of(outbox, home)).order_by(outbox.c.id)).all()
@@ -102,6 +104,8 @@ class SqlDeskStore:
                 parts=row.parts,
                 carried=_carried.decode(row.carried) if row.carried else None,
                 marked=bool(row.marked),
+                batch=row.batch,
+                expires=inf if row.expires is None else row.expires,
             )
 
     def _entries(self, connection: Connection, home: Home, since: float, people: float | None) -> Iterator[Entry]:
@@ -114,9 +118,11 @@ class SqlDeskStore:
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
         wanted = [(one.bytes,) for one in ids]
-        columns = ("id", "content", "redrive", "closed_at")
+        columns = ("id", "content", "redrive", "closed_at", "hop")
         found = self._database.rows(lambda by: by.select(item, columns, ("id",), wanted)) if wanted else []
-        return {UUID(bytes=id_): Known(content, redrive, end is not None) for id_, content, redrive, end in found}
+        return {
+            UUID(bytes=id_): Known(content, redrive, end is not None, hop) for id_, content, redrive, end, hop in found
+        }
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
         return self._database.rows(partial(self._commit, writes))
@@ -152,7 +158,9 @@ class SqlDeskStore:
         closed = {one.id: one for w in writes for one in w.closed}
         by.update(item, ("id",), ("outcome", "closed_at", "body"), map(_closed_row, closed.values()))
         memos = {(w.home, key): body for w in writes for key, body in w.memos.items()}
-        by.insert(memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items()), update=("body",))
+        by.insert(memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items() if b), update=("body",))
+        for home, key in (which for which, body in memos.items() if not body):
+            by.run(_UNLEARN, (home.topic, home.partition, key))
         by.insert(outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
         published = {w.home: w.published for w in writes if w.published is not None}
         for home, last in published.items():
@@ -204,6 +212,8 @@ def _item_row(one: Item) -> tuple[Any, ...]:
         one.marked,
         None,
         None,
+        one.batch,
+        None if one.expires == inf else one.expires,
     )
 
 

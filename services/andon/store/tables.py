@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Words(TypeDecorator[str]):
@@ -92,6 +92,8 @@ item = Table(
     Column("marked", Boolean, nullable=False),
     Column("outcome", LargeBinary),
     Column("closed_at", Float),
+    Column("batch", Words),
+    Column("expires", Float),
 )
 _OPEN, _CLOSED = text("closed_at IS NULL"), text("closed_at IS NOT NULL")
 Index("item_open", item.c.topic, item.c.partition, sqlite_where=_OPEN, postgresql_where=_OPEN)

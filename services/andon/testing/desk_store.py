@@ -54,7 +54,7 @@ class MemoryDeskStore:
         ]
         for entry in recent:
             item = items.get(entry.item)
-            if item is not None and item.redrive == entry.redrive:
+            if item is not None and (item.redrive, item.hop) == (entry.redrive, entry.hop):
                 item.entries.append(entry)
         memos, notes = self.memos.get(home, {}), self.notes.get(home, {})
         return Holding(
@@ -68,7 +68,7 @@ class MemoryDeskStore:
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:
         self.check()
         found = {one: self.items[one] for one in ids if one in self.items}
-        return {one: Known(item.content, item.redrive, one in self.closed) for one, item in found.items()}
+        return {one: Known(item.content, item.redrive, one in self.closed, item.hop) for one, item in found.items()}
 
     def commit(self, writes: Sequence[Write]) -> set[tuple[Home, int]]:
         self.check()
@@ -97,7 +97,8 @@ class MemoryDeskStore:
             self.entries[_key(entry)] = entry
         self.items.update((item.id, _copied(item)) for item in write.changed)
         self.closed.update((closed.id, closed) for closed in write.closed)
-        self.memos.setdefault(write.home, {}).update(write.memos)
+        kept = self.memos.get(write.home, {}) | write.memos
+        self.memos[write.home] = {name: body for name, body in kept.items() if body}
         notes = self.notes.setdefault(write.home, {})
         notes.update(write.notes)
         for number in [one for one in notes if write.published is not None and one <= write.published]:

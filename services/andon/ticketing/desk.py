@@ -14,7 +14,7 @@ from andon.core.event import Event, Home, accepted_at
 from andon.core.failure import Rejected
 from andon.core.ids import Namespace
 from andon.core.matchers import Test, all_hold, compile_matchers
-from andon.core.outcome import Outcome, Parked, RecipientState, name_of
+from andon.core.outcome import Outcome, Parked, RecipientState, Skipped, name_of
 from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
@@ -153,6 +153,16 @@ class TicketWork:
 
     def reach(self, item: Item) -> Reach:
         return Reach(item.queue, ())
+
+    def waits(self, item: Item, now: float) -> float:
+        """Commands have no groups."""
+        return now
+
+    def untold(self, item: Item, now: float) -> Skipped | None:
+        return None
+
+    def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return {}
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._episodes[home] = {key: self._memos.decode(body) for key, body in memos.items()}

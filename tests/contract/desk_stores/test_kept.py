@@ -23,6 +23,9 @@ def test_an_item_comes_back_as_it_was(opened: Open) -> None:
         group="g",
         due=START + 0.25,
         redrive=2,
+        hop=1,
+        batch="0.1 线 3",
+        expires=START + 120.5,
         part=1,
         parts=b"\x00parts",
         carried=Digest(3, at, at, (Line("线 3", "停机", at),), 2),
@@ -87,6 +90,14 @@ def test_memos_are_kept_per_home_and_replaced(opened: Open) -> None:
     store.commit([Write(HOME, 1, memos={"a": b"1", "b": b"2"}), Write(OTHER, 1, memos={"a": b"9"})])
     store.commit([Write(HOME, 1, memos={"a": b"3"}), Write(HOME, 1, memos={"a": b"4"})])
     assert store.acquire(HOME, "x", 0.0).memos == {"a": b"4", "b": b"2"}
+    assert store.acquire(OTHER, "x", 0.0).memos == {"a": b"9"}
+
+
+def test_a_memo_of_no_bytes_is_forgotten(opened: Open) -> None:
+    store = owned(opened, HOME, OTHER)
+    store.commit([Write(HOME, 1, memos={"a": b"1", "b": b"2"}), Write(OTHER, 1, memos={"a": b"9"})])
+    store.commit([Write(HOME, 1, memos={"a": b"", "never": b""})])
+    assert store.acquire(HOME, "x", 0.0).memos == {"b": b"2"}
     assert store.acquire(OTHER, "x", 0.0).memos == {"a": b"9"}
 
 

@@ -14,12 +14,12 @@ from tests.unit.desk.items import HOME, NAMESPACE, OTHER, START, item
 
 def test_known_tells_content_redrive_and_end(opened: Open) -> None:
     store = owned(opened)
-    store.commit([Write(HOME, 1, taken=[item(1), item(2, redrive=3)])])
+    store.commit([Write(HOME, 1, taken=[item(1), item(2, redrive=3, hop=1)])])
     store.commit([Write(HOME, 1, closed=[Closed(item(2).id, b"{}", START)])])
     known = store.known([item(1).id, item(2).id, uuid5(NAMESPACE, "nobody")])
-    assert {one: (k.content, k.redrive, k.closed) for one, k in known.items()} == {
-        item(1).id: (b"c1", 0, False),
-        item(2).id: (b"c2", 3, True),
+    assert {one: (k.content, k.redrive, k.hop, k.closed) for one, k in known.items()} == {
+        item(1).id: (b"c1", 0, 0, False),
+        item(2).id: (b"c2", 3, 1, True),
     }
     assert store.known([]) == {}
 
@@ -34,6 +34,16 @@ def test_a_redriven_item_takes_the_place_of_its_closed_self(opened: Open) -> Non
     assert store.acquire(HOME, "x", 0.0).items == []
     assert store.acquire(OTHER, "x", 0.0).items == [again]
     assert not store.known([first.id])[first.id].closed
+
+
+def test_what_is_handed_on_does_not_see_the_attempts_before(opened: Open) -> None:
+    store = owned(opened, HOME, OTHER)
+    closed = [Closed(item(1).id, b"{}", START)]
+    store.commit([Write(HOME, 1, taken=[item(1)], began=[entry(item(1), ended=START + 1)], closed=closed)])
+    onward = item(1, home=OTHER, hop=1)
+    store.commit([Write(OTHER, 1, taken=[onward], began=[entry(onward, started=START + 5)])])
+    (found,) = store.acquire(OTHER, "x", 0.0).items
+    assert [one.hop for one in found.entries] == [1]
 
 
 def test_a_redriven_item_does_not_see_its_earlier_attempts(opened: Open) -> None:

@@ -152,3 +152,60 @@ def test_no_window_of_the_vendor_holds_too_many_whenever_in_the_call_it_counts(
         # Any earlier call that the vendor may have seen within one period of this one.
         near = [ended for _, ended in spans[:index] if ended > began - limit.period]
         assert len(near) < limit.count
+
+
+# ---- a vendor that throttles all the same
+
+
+def refused(line: Line, at: float) -> None:
+    line.begin()
+    line.throttled(at, at)
+    line.end(at, counts=True)
+
+
+def test_a_throttle_halves_what_is_used_and_time_gives_it_back() -> None:
+    line = Line()
+    refused(line, 0.0)
+    assert [line.free(ROBOT, at) for at in (63.0, 180.0, 240.0, 299.0, 300.0)] == [12, 16, 18, 19, 20]
+
+
+def test_calls_that_began_before_the_answer_tell_nothing_new() -> None:
+    line = Line()
+    for _ in range(4):
+        line.begin()
+    for _ in range(4):
+        line.throttled(0.0, 1.0)
+        line.end(1.0, counts=True)
+    assert line.share(1.0) == 0.5
+
+
+def test_it_never_stops_altogether() -> None:
+    line, few = Line(), (Limit(1, 62.0),)
+    for turn in range(10):
+        refused(line, 1.0 * turn)
+    assert line.share(9.0) >= 0.125
+    assert line.free(few, 9.0) == 0
+    assert line.free(few, 71.0) == 1
+
+
+@given(st.integers(1, 60), st.floats(0.3, 1.0))
+def test_it_finds_the_rate_of_a_vendor_that_allows_less(seconds: int, allows: float) -> None:
+    """A vendor that lets through a part of what we take for its limit: throttles become rare, and little is left unused."""
+    limit = Limit(20, 60.0)
+    allowed, line, now = max(1, int(20 * allows)), Line(), 0.0
+    through: list[float] = []
+    throttles: list[float] = []
+    while now < 3_600:
+        if line.free((limit,), now):
+            line.begin()
+            if sum(1 for at in through if at > now - 60) < allowed:
+                through.append(now)
+            else:
+                throttles.append(now)
+                line.throttled(now, now)
+                line.block(now + seconds)
+            line.end(now, counts=True)
+        now = max(now + 0.5, min(line.next_free((limit,), now), now + 60))
+    late = [at for at in throttles if at > 600]
+    assert len(late) <= 3_000 / 120, "more than one throttle in two minutes"
+    assert sum(1 for at in through if at > 600) >= 0.5 * allowed * 50

@@ -129,19 +129,19 @@ def test_only_what_waits_in_front_of_its_lane_may_join() -> None:
     busy, urgent, grouped = item(1, lane="a"), item(3, lane="b", urgent=True), item(5, lane="c", group=None)
     of = queue(busy, item(2, lane="a"), urgent, item(4, lane="b"), grouped, item(6, lane="c"), item(7, lane="d"))
     of.start(busy)
-    assert [one.offset for one in mergeable(of, None, same_group=False)] == [7]
+    assert [one.offset for one in mergeable(of, None)] == [7]
 
 
 def test_what_stands_before_an_urgent_item_of_its_lane_may_join() -> None:
     of = queue(item(1, lane="a"), item(2, lane="a", urgent=True), item(3, lane="a"))
-    assert [one.offset for one in mergeable(of, None, same_group=False)] == [1]
+    assert [one.offset for one in mergeable(of, None)] == [1]
 
 
 def test_over_the_rate_only_the_same_group_joins() -> None:
     into = item(1, lane="a", group="g")
     others = [item(2, lane="a", group="g"), item(3, lane="b", group="h"), item(4, lane="c", group="g")]
     of = queue(into, *others, item(5, lane="b", group="g"))
-    assert [one.offset for one in mergeable(of, into, same_group=True)] == [2, 4]
+    assert [one.offset for one in mergeable(of, into, alike=lambda one: one.group == into.group)] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_an_item_is_whole_until_a_part_of_it_may_have_arrived(changes: dict[str,
     for name, value in changes.items():
         setattr(one, name, value)
     assert whole(one) is kept
-    assert bool(mergeable(queue(one), None, same_group=False)) is kept
+    assert bool(mergeable(queue(one), None)) is kept
 
 
 def test_full_at_the_cap_and_room_again_well_below_it() -> None:

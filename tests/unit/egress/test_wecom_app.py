@@ -316,7 +316,7 @@ def test_how_many_people_a_name_stands_for() -> None:
 )
 def test_what_waits_for_the_same_people_is_merged(receiver: dict[str, Any], merge: Merge | None) -> None:
     config = WecomApp.Config.model_validate(OPTIONS)
-    policy = policy_of(Receiver.model_validate({"channel": "app", **receiver}), config, 500)
+    policy = policy_of(Receiver.model_validate({"channel": "app", **receiver}), config)
     assert policy.merge == merge
     assert {limit.per for limit in policy.limits} == {Per.CALL}
     assert {limit.per for limit in policy.people} == {Per.RECIPIENT}

@@ -246,6 +246,6 @@ def test_wrong_configuration_is_refused_without_showing_a_value(options: dict[st
 
 def test_its_policy_counts_calls_and_no_people() -> None:
     config = WecomRobot.Config.model_validate({"keys": ["env:ROBOT_1"]})
-    policy = policy_of(Receiver(channel="robot"), config, 500)
+    policy = policy_of(Receiver(channel="robot"), config)
     assert policy == QueuePolicy("robot", (Limit(20, 62.0),), merge=Merge(Limit(10, 62.0)), cap=500)
     assert policy.in_flight == 4

@@ -11,9 +11,18 @@ def test_every_mistake_has_its_place() -> None:
         {
             "receiver": "it",
             "mute_time_intervals": ["night"],
-            "routes": [{"matchers": ["a=b", "a=~(", "a="], "routes": [{"matchers": ["data.x > y"]}]}],
+            "repeat_interval": "2h",
+            "routes": [
+                {
+                    "matchers": ["a=b", "a=~(", "a="],
+                    "group_by": ["data..x"],
+                    "routes": [{"matchers": ["data.x > y"], "group_wait": "5s"}],
+                }
+            ],
         },
-        receivers=receivers(**{"it": {"to": ["a", "fact:machine..x"]}, "a#2": {}}),
+        receivers=receivers(
+            **{"it": {"to": ["a", "fact:machine..x"], "fallback": [{"receiver": "a#2"}, {"receiver": "it"}]}, "a#2": {}}
+        ),
         calendar={
             "time_intervals": {
                 "night": [{"days": ["monday", "workday"], "times": ["20:00"]}],
@@ -28,11 +37,14 @@ def test_every_mistake_has_its_place() -> None:
         ("calendar", "time_intervals", "night", 0, "times", 0),
         ("calendar", "time_intervals", "day", 1, "days", 0),
         ("route", "mute_time_intervals"),
+        ("route", "repeat_interval"),
         ("route", "routes", 0, "matchers", 1),
         ("route", "routes", 0, "matchers", 2),
+        ("route", "routes", 0, "group_by"),
         ("route", "routes", 0, "routes", 0, "matchers", 0),
         ("episodes", "f", "matchers", 0),
         ("episodes", "f", "key"),
+        ("receivers", "it", "fallback", 1),
         ("receivers", "it", "to", 1),
         ("receivers", "a#2"),
     ]

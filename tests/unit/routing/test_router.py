@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.config.settings import Settings
-from andon.core.delivery import Delivery, delivery_id
+from andon.core.delivery import Delivery, Fallback, delivery_id
 from andon.core.event import Event
 from andon.core.matchers import label_value
 from andon.core.outcome import Skipped
+from andon.core.policy import Pace
 from andon.core.reason import Reason
 from andon.routing import Router, RoutingStage, explain, tree
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
@@ -432,3 +433,51 @@ def test_explanation_shows_what_was_seen() -> None:
     ]
     assert explanation.visits[-1].silenced == explanation.ended == Skipped(Reason.MUTED, "0.1 night")
     assert explanation.receivers == ()
+
+
+# ---- groups and fallbacks
+
+
+def test_groups_are_inherited_and_belong_to_the_route_that_was_taken() -> None:
+    below = [{"matchers": ['line="L3"'], "group_wait": "0s"}, {"matchers": ['line="L4"'], "group_by": ["code"]}]
+    route = {"receiver": "r0", "group_by": ["line"], "group_wait": "5s", "group_interval": "1m", "routes": below}
+    of = router(settings(route, receivers=receivers("r0")))
+    third, fourth, other = (
+        of.route(event(labels={"line": line, "code": "E/1"})).outputs[0] for line in ("L3", "L4", "L5")
+    )
+    assert [one.batch for one in (third, fourth, other)] == ["0.0 L3", "0.1 E/1", "0 L5"]
+    assert [one.pace for one in (third, fourth, other)] == [Pace(0, 60), Pace(5, 60), Pace(5, 60)]
+
+
+def test_without_group_by_there_are_no_groups() -> None:
+    (one,) = router(settings({"receiver": "r0", "group_wait": "5s"}, receivers=receivers("r0"))).route(event()).outputs
+    assert (one.batch, one.pace) == (None, None)
+
+
+def test_different_labels_are_different_groups_whatever_is_in_them() -> None:
+    of = router(settings({"receiver": "r0", "group_by": ["..."]}, receivers=receivers("r0")))
+    given = [{"a": "b"}, {"a": "b", "c": ""}, {"a": 'b"'}, {"a": "b,c"}, {"a": "b", "c": "d"}]
+    assert len({of.route(event(labels=labels)).outputs[0].batch for labels in given}) == len(given)
+
+
+def test_a_delivery_knows_who_is_told_instead() -> None:
+    fallback = [{"receiver": "r1", "after": "2m"}, {"receiver": "people", "reasons": ["gone", "rejected"]}]
+    told = receivers("r1", r0={"fallback": fallback}, people={"to": ["fact:machine.leader"]})
+    of = router(settings({"receiver": "r0"}, receivers=told))
+    (one,) = of.route(event(facts={"machine": {"leader": ["wang", "li"]}})).outputs
+    assert one.fallback == (
+        Fallback("r1", "domain-of-r1", ("r1",), "", 120.0),
+        Fallback("people", "domain-of-people", ("wang", "li"), "", None, (Reason.GONE, Reason.REJECTED)),
+    )
+    (nobody,) = of.route(event()).outputs
+    assert nobody.fallback[1].recipients == ()
+
+
+def test_a_fallback_of_more_people_than_a_delivery_holds_has_none() -> None:
+    told = receivers(r0={"fallback": [{"receiver": "all"}]}, all={"to": ["fact:m.all"]})
+    of = router(settings({"receiver": "r0"}, receivers=told))
+    sizes = [
+        len(of.route(event(facts={"m": {"all": [f"p{n}" for n in range(count)]}})).outputs[0].fallback[0].recipients)
+        for count in (1_000, 1_001)
+    ]
+    assert sizes == [1_000, 0]

@@ -123,6 +123,13 @@ class Smtp:
         def lines(self) -> int:
             return 1
 
+        def sender(self) -> str:
+            return self.limit_domain()
+
+        def behind(self, name: str, /) -> int | None:
+            """One address is one person; who is behind a list of the mail server, only that knows."""
+            return None
+
         def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
             """Nobody, or what is no address."""
             if not to:

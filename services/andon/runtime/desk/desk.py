@@ -9,7 +9,7 @@ dies in between, a new owner rebuilds this state from the store.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from math import inf
 
@@ -17,14 +17,14 @@ import msgspec
 
 from andon.core.digest import combined
 from andon.core.event import Home
-from andon.core.outcome import Merged, Outcome, RecipientState
-from andon.core.policy import OnAmbiguous
+from andon.core.outcome import Merged, Outcome, RecipientState, Skipped
+from andon.core.policy import OnAmbiguous, Per
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, Write
 from andon.runtime.desk.domain import Choice, Domain
 from andon.runtime.desk.open_work import Call, OpenWork
 from andon.runtime.desk.queue import Queue, crowd, full, mergeable, whole
-from andon.runtime.desk.verdict import backoff, given_up, left_alone, reached
+from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, reached
 from andon.runtime.desk.work import Success, Work
 from andon.runtime.failures import Failed
 
@@ -64,7 +64,7 @@ class Desk(OpenWork):
         return True
 
     def _squeeze(self, queue: Queue, now: float, write: Write) -> bool:
-        joined = mergeable(queue, None, same_group=False, audience=crowd(queue))
+        joined = mergeable(queue, None, audience=crowd(queue))
         if len(joined) < 2:
             return False
         into = joined[0]
@@ -80,13 +80,15 @@ class Desk(OpenWork):
         """The calls that may begin now, fairly over the domains."""
         decision = Decision()
         self._settle_interrupted(now, decision)
+        self._give_up_overdue(now, decision)
         for address in self._turns.due(now):
             self._touch(address)
         suspects = sum(1 for call in self.calls.values() if self._suspect(call))
         well = len(self.calls) - suspects
         self._begin_row(_SUSPECTS - suspects, now, decision, suspect=True)
         self._begin_row(self._room - well, now, decision, suspect=False)
-        decision.wake_at = min(self._turns.wake_at(), self._interrupted[0][0] if self._interrupted else inf)
+        timers = [waiting[0][0] for waiting in (self._interrupted, self._expiring) if waiting]
+        decision.wake_at = min([self._turns.wake_at(), *timers])
         return decision
 
     def _begin_row(self, room: int, now: float, decision: Decision, *, suspect: bool) -> None:
@@ -105,7 +107,7 @@ class Desk(OpenWork):
         return domain is not None and domain.suspect
 
     def _next(self, domain: Domain, home: Home, now: float, decision: Decision) -> bool:
-        found = domain.next(self._work.policy, self._work.reach, now)
+        found = domain.next(self._work, now)
         if found is None:
             return False
         queue, item, policy, _ = found
@@ -113,14 +115,49 @@ class Desk(OpenWork):
         if not free:
             return False
         write = self._write(home, decision)
-        merge = policy.merge
-        if merge and item.group is not None and not item.urgent and whole(item):
-            crowded = queue.over_rate(merge, now) or (free == 1 and queue.size > 1)
-            joined = mergeable(queue, item, same_group=True) if crowded else []
-            self._merge(queue, item, joined, Reason.OVER_RATE, now, write)
-        queue.left(merge, now)
+        if whole(item) and (untold := self._untold(item, now)):
+            self._close(queue, item, untold, (), now, write)
+            return True
+        if item.group is not None and not item.urgent and whole(item):
+            self._gather(domain, found, free, now, write)
+        if item.batch is not None and not item.entries:
+            write.memos.update(self._work.speaks(item, now))
+        queue.left(policy.merge, now)
         self._begin(domain, found, line, now, write, decision)
         return True
+
+    def _untold(self, item: Item, now: float) -> Skipped | None:
+        return None if item.batch is None else self._work.untold(item, now)
+
+    def _gather(self, domain: Domain, chosen: Choice, free: int, now: float, write: Write) -> None:
+        """What leaves with the chosen item: the others of its group; above the rate of the merge rule what the rule
+        combines; and all that waits for its people, when they have had as much as they can read."""
+        queue, item, policy, reach = chosen
+        if item.batch is not None:
+            self._join(queue, item, Reason.GROUPED, now, write, lambda other: other.batch == item.batch)
+        merge = policy.merge
+        if merge and (queue.over_rate(merge, now) or (free == 1 and queue.size > 1)):
+            self._join(queue, item, Reason.OVER_RATE, now, write, lambda other: other.group == item.group)
+        load = [limit for limit in policy.routine if limit.per is Per.RECIPIENT]
+        if reach and load and queue.size > 1 and domain.meter(reach.sender).spare(reach, load, now) <= 1:
+            self._join(queue, item, Reason.ALARM_LOAD, now, write)
+
+    def _join(
+        self,
+        queue: Queue,
+        into: Item,
+        reason: Reason,
+        now: float,
+        write: Write,
+        alike: Callable[[Item], bool] = lambda _item: True,
+    ) -> None:
+        joined = []
+        for item in mergeable(queue, into, alike=alike):
+            if untold := self._untold(item, now):
+                self._close(queue, item, untold, (), now, write)
+            else:
+                joined.append(item)
+        self._merge(queue, into, joined, reason, now, write)
 
     def _begin(self, domain: Domain, chosen: Choice, line: int, now: float, write: Write, decision: Decision) -> None:
         queue, item, _, reach = chosen
@@ -170,6 +207,18 @@ class Desk(OpenWork):
                 continue
             self._result(item, item.entries[-1], _INTERRUPTED, now, self._write(item.home, decision))
 
+    def _give_up_overdue(self, now: float, decision: Decision) -> None:
+        """Ends what nobody was told of in time, for somebody else to be told; what is being called may still arrive."""
+        while self._expiring and self._expiring[0][0] <= now:
+            _, which, epoch = heapq.heappop(self._expiring)
+            item = self.items.get(which)
+            if item is None or self.epochs[item.home] != epoch or item.home in self._leaving:
+                continue
+            if not item.entries or item.entries[-1].ended is not None:
+                write = self._write(item.home, decision)
+                self._close(self._queue(item), item, overdue(item, now), (), now, write)
+                self._touch((item.home, item.domain))
+
     def _write(self, home: Home, decision: Decision) -> Write:
         write = decision.writes.get(home)
         if write is None:
@@ -209,6 +258,8 @@ class Desk(OpenWork):
             wait = backoff(item, policy)
             alone = left_alone(result, wait)
             line.block(now + alone)
+            if result.reason is Reason.THROTTLED:
+                line.throttled(entry.started, now)
             item.entries[-1] = done = msgspec.structs.replace(
                 entry, ended=now, reason=result.reason, ambiguous=result.ambiguous, until=now + alone if alone else 0.0
             )
@@ -234,6 +285,8 @@ class Desk(OpenWork):
     def _failed(self, queue: Queue, item: Item, failed: Failed, wait: float, now: float, write: Write) -> None:
         policy = self._work.policy(item.queue)
         parked = given_up(item, failed, policy, now)
+        if parked is None and item.expires <= now:
+            parked = overdue(item, now)
         if parked is not None:
             self._close(queue, item, parked, (), now, write)
             return
@@ -249,6 +302,6 @@ class Desk(OpenWork):
         told = self._work.closed(item, outcome, states, now)
         self.note(write, told.notes)
         write.memos.update(told.memos)
-        write.closed.append(Closed(item.id, msgspec.json.encode(outcome), now))
+        write.closed.append(Closed(item.id, msgspec.json.encode(told.kept or outcome), now))
         queue.remove(item)
         self._forget(item)

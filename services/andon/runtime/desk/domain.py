@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple
 
-from andon.core.policy import QueuePolicy
+from andon.core.policy import Limit, QueuePolicy
 from andon.core.reason import Reason
 from andon.core.work import Item, Reach
 from andon.runtime.desk.limiter import Line
 from andon.runtime.desk.meter import Meter
 from andon.runtime.desk.queue import Queue, Rank
+from andon.runtime.desk.work import Work
 
 # Failures that speak about the other side's health, not about one item.
 _SICK = frozenset({Reason.NOT_SENT, Reason.TIMEOUT, Reason.CONNECTION, Reason.SERVER_ERROR, Reason.BAD_REPLY})
@@ -94,30 +95,31 @@ class Domain:
     def _allowed(self, policy: QueuePolicy) -> bool:
         return self.in_flight < (1 if self.suspect else policy.in_flight)
 
-    def next(
-        self, policy_of: Callable[[str], QueuePolicy], reach_of: Callable[[Item], Reach], now: float
-    ) -> Choice | None:
-        """The most urgent, then oldest item that health, pace, the bound on calls at one time and the limits of its
-        recipients let go now."""
+    def next(self, work: Work, now: float) -> Choice | None:
+        """The most urgent, then oldest item that health, pace, the bound on calls at one time, its group and the limits
+        of its recipients let go now."""
         if now < self.resting_until:
             return None
         best: Choice | None = None
         best_rank: Rank = (True, 1 << 63)
         for queue in self.queues.values():
             while (item := queue.head(now) if queue.size else None) and (rank := queue.rank(item)) <= best_rank:
-                policy = policy_of(queue.name)
+                policy = work.policy(queue.name)
                 if not self._allowed(policy) or (rank[0] and queue.paced(policy.merge, now) > now):
                     break
-                reach = None
-                if policy.people and not (reach := self._open(queue, item, policy, reach_of(item), now)):
+                if rank[0] and item.batch is not None and not item.entries and (until := work.waits(item, now)) > now:
+                    queue.hold(item, max(until, now + _AT_LEAST_S))
+                    continue
+                limits, reach = (*policy.people, *policy.routine) if rank[0] else policy.people, None
+                if limits and not (reach := self._open(queue, item, limits, work.reach(item), now)):
                     continue
                 best, best_rank = Choice(queue, item, policy, reach), rank
                 break
         return best
 
-    def _open(self, queue: Queue, item: Item, policy: QueuePolicy, whole: Reach, now: float) -> Reach | None:
+    def _open(self, queue: Queue, item: Item, limits: Sequence[Limit], whole: Reach, now: float) -> Reach | None:
         """The recipients the item may reach now. When there are none it steps aside, and None is returned."""
-        told, when = self.meter(whole.sender).open(whole, policy.people, now)
+        told, when = self.meter(whole.sender).open(whole, limits, now)
         if told:
             return whole.only(told)
         queue.hold(item, max(when, now + _AT_LEAST_S))

@@ -81,11 +81,11 @@ class Intake:
         if before and before.content != item.content:
             self._conflict(item, write, now)
             return True
-        if before and not (before.closed and item.redrive > before.redrive):
+        if before and not (before.closed and (item.redrive, item.hop) > (before.redrive, before.hop)):
             return True
         if not self._desk.admit(item, now, write):
             return False
-        known[item.id] = Known(item.content, item.redrive, closed=False)
+        known[item.id] = Known(item.content, item.redrive, closed=False, hop=item.hop)
         return True
 
     def _conflict(self, item: Item, write: Write, now: float) -> None:

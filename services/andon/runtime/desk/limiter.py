@@ -2,6 +2,10 @@
 
 An attempt occupies its slot from the intent until one period after its result. A token bucket of 20 a minute would
 let 39 through one block of 60 s; this lets through 20. The log is rebuilt from the ledger after a restart.
+
+A vendor that throttles all the same counts otherwise than we do: its clock differs, or somebody else uses the account.
+Then half of the limit is used, and a tenth of it more with every minute without another throttle (additive increase,
+multiplicative decrease: Chiu and Jain, 1989).
 """
 
 from __future__ import annotations
@@ -13,17 +17,21 @@ from math import inf
 from andon.core.policy import Limit
 
 _SLACK = 64
+_LEAST = 0.125
+_REGAINED_PER_S = 0.1 / 60.0
 
 
 class Line:
     """The calls of one account (one robot of a pool). Limits are given at each question, for they may change; what the
     longest of them so far counts is remembered."""
 
-    __slots__ = ("_ended", "_longest", "blocked_until", "in_flight")
+    __slots__ = ("_ended", "_longest", "_lowered", "_share", "blocked_until", "in_flight")
 
     def __init__(self) -> None:
         self._ended: list[float] = []
         self._longest = 0.0
+        self._share = 1.0
+        self._lowered = 0.0
         self.in_flight = 0
         self.blocked_until = 0.0
 
@@ -45,6 +53,17 @@ class Line:
         """The vendor asked to be left alone until then."""
         self.blocked_until = max(self.blocked_until, until)
 
+    def throttled(self, started: float, at: float) -> None:
+        """The vendor refused a call that was within the limits. Calls that had begun before the last such answer came
+        tell nothing new."""
+        if started >= self._lowered:
+            self._share = max(_LEAST, self.share(at) / 2)
+            self._lowered = at
+
+    def share(self, now: float) -> float:
+        """The part of the limits that is used, 1 unless the vendor has throttled lately."""
+        return min(1.0, self._share + max(0.0, now - self._lowered) * _REGAINED_PER_S)
+
     def over(self, before: float) -> bool:
         """Whether nothing is under way and the last call ended before then."""
         return not self.in_flight and (not self._ended or self._ended[-1] < before)
@@ -61,6 +80,10 @@ class Line:
         both.in_flight = self.in_flight + other.in_flight
         return both
 
+    def _count(self, limit: Limit, now: float) -> int:
+        share = self.share(now)
+        return limit.count if share == 1.0 else max(1, int(limit.count * share))
+
     def _within(self, limit: Limit, now: float) -> int:
         return len(self._ended) - bisect_right(self._ended, now - limit.period)
 
@@ -69,14 +92,14 @@ class Line:
         self._forget(limits, now)
         if now < self.blocked_until:
             return 0
-        room = min((limit.count - self._within(limit, now) for limit in limits), default=1 << 30)
+        room = min((self._count(limit, now) - self._within(limit, now) for limit in limits), default=1 << 30)
         return max(room - self.in_flight, 0)
 
     def next_free(self, limits: Sequence[Limit], now: float) -> float:
         """When the next call may begin if nothing ends before; inf when only a result can free a slot."""
         when = max(now, self.blocked_until)
         for limit in limits:
-            excess = self._within(limit, when) + self.in_flight - limit.count
+            excess = self._within(limit, when) + self.in_flight - self._count(limit, when)
             if excess < 0:
                 continue
             first = bisect_right(self._ended, when - limit.period)

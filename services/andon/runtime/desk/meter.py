@@ -103,6 +103,12 @@ class Meter:
                 room -= weight
         return tuple(told), now if told else soonest
 
+    def spare(self, reach: Reach, limits: Sequence[Limit], now: float) -> int:
+        """How many calls more each of its recipients may get now."""
+        wide = self._wide.taken(limits, now)
+        own = (self._lines.get(name, _NEVER).free(limits, now) for name in reach.recipients if name not in reach.wide)
+        return max(0, min(own, default=1 << 30) - wide)
+
     def _next(self, name: str, reach: Reach, limits: Sequence[Limit], now: float) -> float:
         """When this recipient may be told."""
         wide = self._wide.taken(limits, now)

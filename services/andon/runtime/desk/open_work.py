@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from math import inf
 from uuid import UUID
 
 import msgspec
@@ -43,6 +44,7 @@ class OpenWork:
         self._leaving: set[Home] = set()
         self._turns = Turns()
         self._interrupted: list[tuple[float, UUID, int]] = []
+        self._expiring: list[tuple[float, UUID, int]] = []
 
     # ---- ownership
 
@@ -68,6 +70,8 @@ class OpenWork:
                     domain.meter(reach.sender).begin(reach)
             elif entry.reason is not Reason.NOT_SENT:
                 line.past(entry.ended)
+                if entry.reason is Reason.THROTTLED:
+                    line.throttled(entry.started, entry.ended)
                 if reach is not None:
                     domain.meter(reach.sender).past(reach, entry.ended)
         for item in holding.items:
@@ -136,6 +140,8 @@ class OpenWork:
         self.weight += len(item.body)
         self._open[item.home] += 1
         self._queue(item).add(item)
+        if item.expires < inf:
+            heapq.heappush(self._expiring, (item.expires, item.id, self.epochs[item.home]))
         self._touch((item.home, item.domain))
 
     def _forget(self, item: Item) -> None:

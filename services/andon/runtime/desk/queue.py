@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 
 from andon.core.policy import Merge, QueuePolicy
@@ -19,7 +19,7 @@ _ROOM_AGAIN = 0.9
 class Queue:
     """Open items of one receiver. Only the first item of a lane can be called, and no other until it has ended."""
 
-    __slots__ = ("_held", "_ranks", "_ready", "_sent", "_waiting", "busy", "lanes", "name", "size")
+    __slots__ = ("_gathers", "_held", "_ranks", "_ready", "_sent", "_waiting", "busy", "lanes", "name", "size")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,6 +27,7 @@ class Queue:
         self.busy: set[str] = set()
         self.size = 0
         self._sent: deque[float] = deque()
+        self._gathers = False
         # Lanes whose first item may not be called before then, whatever else may be.
         self._held: dict[str, float] = {}
         self._ranks: dict[str, Rank] = {}
@@ -126,12 +127,14 @@ class Queue:
     def left(self, merge: Merge | None, now: float) -> None:
         """A call begins; it counts in the rate of the merge rule, if there is one."""
         self._recent(merge, now)
+        self._gathers = False
         if merge is not None:
             self._sent.append(now)
 
     def over_rate(self, merge: Merge, now: float) -> bool:
-        """Whether the receiver has had as many calls in the merge rule's period as it lets through one by one."""
-        return self._recent(merge, now) >= merge.over.count
+        """Whether the receiver has had as many calls in the merge rule's period as it lets through one by one, or the
+        next one had to wait for that."""
+        return self._gathers or self._recent(merge, now) >= merge.over.count
 
     def paced(self, merge: Merge | None, now: float) -> float:
         """When the next routine call may leave under the merge rule: at once, or one `period / count` after the last.
@@ -140,7 +143,9 @@ class Queue:
         """
         if merge is None or self._recent(merge, now) < merge.over.count:
             return now
-        return self._sent[-1] + merge.over.period / merge.over.count
+        until = self._sent[-1] + merge.over.period / merge.over.count
+        self._gathers |= until > now
+        return until
 
     def _recent(self, merge: Merge | None, now: float) -> int:
         oldest = now - merge.over.period if merge is not None else inf
@@ -160,11 +165,13 @@ def crowd(queue: Queue) -> str:
     return waiting.most_common(1)[0][0] if waiting else ""
 
 
-def mergeable(queue: Queue, into: Item | None, *, same_group: bool, audience: str = "") -> list[Item]:
+def mergeable(
+    queue: Queue, into: Item | None, *, alike: Callable[[Item], bool] = lambda _item: True, audience: str = ""
+) -> list[Item]:
     """The waiting routine items that may become part of `into` (or of the oldest of them), oldest first.
 
-    An item can join only if every older item of its lane joins too; what may have arrived in part, is being called,
-    is urgent, has no group or another audience stays. Items that stay keep their order among themselves.
+    An item can join only if every older item of its lane joins too; what is not `alike`, may have arrived in part, is
+    being called, is urgent, has no group or another audience stays. Items that stay keep their order among themselves.
     """
     audience = into.audience if into is not None else audience
     stopped = set(queue.busy)
@@ -172,9 +179,8 @@ def mergeable(queue: Queue, into: Item | None, *, same_group: bool, audience: st
     for item in queue:
         if item is into:
             continue
-        other = same_group and into is not None and item.group != into.group
         apart = item.group is None or item.audience != audience
-        if item.lane in stopped or item.urgent or apart or other or not whole(item):
+        if item.lane in stopped or item.urgent or apart or not alike(item) or not whole(item):
             stopped.add(item.lane)
         else:
             joined.append(item)

@@ -44,6 +44,12 @@ def given_up(item: Item, failed: Failed, policy: QueuePolicy, now: float) -> Par
     return None
 
 
+def overdue(item: Item, now: float) -> Parked:
+    """The end of an item that was to have arrived by now."""
+    last = f"; last: {item.entries[-1].reason}" if item.entries else ""
+    return Parked(Reason.OVERDUE, f"not delivered within {now - item.born:.0f} s{last}")
+
+
 def reached(states: Sequence[RecipientState]) -> Outcome:
     """The outcome of a call that succeeded: parked when it failed for every recipient, else delivered by the weakest
     evidence there is."""

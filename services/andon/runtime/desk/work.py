@@ -10,7 +10,7 @@ import msgspec
 
 from andon.core.digest import Digest
 from andon.core.event import Event, Home
-from andon.core.outcome import Outcome, RecipientState
+from andon.core.outcome import Outcome, RecipientState, Skipped
 from andon.core.policy import QueuePolicy
 from andon.core.work import Item, Note, Reach
 from andon.kafka.records import Record
@@ -42,10 +42,12 @@ class Success(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the end of an item changes and tells. Ids of the records are deterministic: they may be published twice."""
+    """What the end of an item changes and tells. Ids of the records are deterministic: they may be published twice.
+    `kept` is what the store keeps as its end, where that is another than the outcome."""
 
     notes: tuple[Note, ...] = ()
     memos: Mapping[str, bytes] = {}
+    kept: Outcome | None = None
 
 
 class Work(Protocol):
@@ -73,6 +75,15 @@ class Work(Protocol):
     def reach(self, item: Item) -> Reach:
         """Whom the next call of an item is to reach; asked where its policy counts people. The call that follows may
         be for some of them only: the reach of its entry says for whom."""
+
+    def waits(self, item: Item, now: float) -> float:
+        """Until when an item with a batch stays whose turn it would be, so that others may leave with it."""
+
+    def untold(self, item: Item, now: float) -> Skipped | None:
+        """Why an item with a batch need not be told any more, if it need not."""
+
+    def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
+        """The first call of an item with a batch begins; memos to store with its intent."""
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The memos of a home this process has just taken over; they replace whatever it knew of it."""

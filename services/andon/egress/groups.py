@@ -1,0 +1,129 @@
+"""Groups of a route, in Alertmanager's sense: when the next notice of one may leave, and what it has told already.
+
+Routing says which group a delivery is of, and the pace it keeps; here is when it last spoke, and which state of which
+subject it told. Both are memos of the desk, so that a restart or a new owner repeats nothing and waits no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from andon.core.delivery import Delivery
+from andon.core.event import STATE, Event, Home
+from andon.core.outcome import Delivered, Merged, Outcome, Parked, Skipped
+from andon.core.policy import Pace
+from andon.core.reason import Reason
+from andon.core.work import Item
+from andon.kafka.codecs import Json, encode
+
+_SWEEP_S = 60.0
+_UNPACED = Pace()
+
+Memos = dict[str, bytes]
+
+
+class Group(msgspec.Struct, omit_defaults=True):
+    """One group of one receiver. `told` has the last state told of each subject, and when; `over` is when nothing of it
+    matters any more. `domain` is where its deliveries are found."""
+
+    domain: str
+    spoke: float = 0.0
+    over: float = 0.0
+    told: dict[str, tuple[str, float]] = {}
+
+
+class Groups:
+    """The groups of the homes a desk owns. Methods that change one return the memos that keep it."""
+
+    def __init__(self) -> None:
+        self._of: dict[Home, dict[str, Group]] = {}
+        self._swept: dict[Home, float] = {}
+        self._codec = Json(Group)
+
+    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
+        """The memos of a home this process has just taken over."""
+        self._of[home] = {name: self._codec.decode(body) for name, body in memos.items()}
+
+    def memo(self, home: Home, name: str) -> bytes:
+        """A memo as it stands now."""
+        return encode(self._of[home][name])
+
+    def waits(self, item: Item, pace: Pace | None) -> float:
+        """When the item may leave: `wait` after the first event of a group that has been silent, otherwise one
+        `interval` after the group spoke last."""
+        pace, group = pace or _UNPACED, self._of.get(item.home, {}).get(_name(item))
+        if group is not None and group.spoke + pace.interval > item.born:
+            return group.spoke + pace.interval
+        return item.born + pace.wait
+
+    def untold(self, item: Item, delivery: Delivery, now: float) -> Skipped | None:
+        """Why the item says nothing new: the group told this state of this subject less than `repeat` ago."""
+        state, repeat = _state(delivery), delivery.pace.repeat if delivery.pace else 0.0
+        group = self._of.get(item.home, {}).get(_name(item))
+        if state is None or group is None:
+            return None
+        told, at = group.told.get(_subject(delivery.event), ("", 0.0))
+        if told != state or at + repeat <= now:
+            return None
+        return Skipped(Reason.REPEATED, f"{delivery.route} repeat_interval")
+
+    def speaks(self, item: Item, delivery: Delivery, now: float) -> Memos:
+        """The first call of an item begins."""
+        group = self._group(item)
+        group.spoke = now
+        return self._kept(item, group, delivery, now)
+
+    def closed(self, item: Item, delivery: Delivery, outcome: Outcome, now: float) -> Memos:
+        """An item ended. What a merged one says counts as told; when a notice could not be delivered, nothing that the
+        group told does, so that it is told again."""
+        group, state = self._group(item), _state(delivery)
+        if isinstance(outcome, Parked):
+            group.told = {}
+        elif isinstance(outcome, Delivered | Merged) and state is not None:
+            group.told[_subject(delivery.event)] = (state, now)
+        else:
+            return {}
+        return self._kept(item, group, delivery, now)
+
+    def _group(self, item: Item) -> Group:
+        return self._of.setdefault(item.home, {}).setdefault(_name(item), Group(item.domain))
+
+    def _kept(self, item: Item, group: Group, delivery: Delivery, now: float) -> Memos:
+        pace = delivery.pace or _UNPACED
+        group.told = {subject: (state, at) for subject, (state, at) in group.told.items() if at + pace.repeat > now}
+        latest = max((at for _, at in group.told.values()), default=0.0)
+        group.over = max(group.spoke + pace.interval, latest + pace.repeat)
+        return self._swept_out(item.home, now) | {_name(item): encode(group)}
+
+    def _swept_out(self, home: Home, now: float) -> Memos:
+        """Now and then: the groups of which nothing matters any more."""
+        if now < self._swept.get(home, 0.0) + _SWEEP_S:
+            return {}
+        self._swept[home] = now
+        groups = self._of[home]
+        gone = [name for name, group in groups.items() if group.over <= now]
+        self._of[home] = {name: group for name, group in groups.items() if group.over > now}
+        return dict.fromkeys(gone, b"")
+
+
+def domain_of(memo: bytes) -> str:
+    """The limit domain whose deliveries a memo is about."""
+    return Json(Group).decode(memo).domain
+
+
+def _name(item: Item) -> str:
+    return f"{item.queue}\n{item.batch}"
+
+
+def _state(delivery: Delivery) -> str | None:
+    """The state the delivery tells; None when it tells none, or its route repeats everything."""
+    return delivery.event.labels.get(STATE) if delivery.pace and delivery.pace.repeat else None
+
+
+def _subject(event: Event) -> str:
+    """What has a state: the subject with the type and all labels but the state itself, as an alert is known by them."""
+    labels = sorted((name, value) for name, value in event.labels.items() if name != STATE)
+    return blake2b(msgspec.json.encode((event.type, event.subject, labels)), digest_size=9).hexdigest()

@@ -1,0 +1,103 @@
+"""What one person is told: not more than can be read, the rest as one digest, what is urgent at any time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.component.egress.line import Line
+
+
+def line(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Line:
+    app = {"kind": "wecom_app", "corp_id": "env:CORP", "secret": "env:SECRET", "agent_id": 1}
+    return Line(
+        monkeypatch,
+        channels={"app": app},
+        receivers={"wang": {"channel": "app", "to": ["wang"], "template": "fault", "merge": {"over": "1000/m"}}},
+        route={"receiver": "wang", "routes": [{"matchers": ['severity="critical"'], "urgent": True}]},
+        **more,
+    )
+
+
+def test_ten_in_ten_minutes_then_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch)
+    for number in range(40):
+        at.feed(f"m{number}")
+        at.run(1)
+    assert len(at.vendor.seen) == 10
+    assert "m9 " in at.vendor.seen[-1].text
+    (digest,) = at.run(600)
+    assert 600 <= digest.at < 612
+    assert digest.text.endswith("30")
+    reasons = [one.outcome.reason for one in at.outcomes]
+    assert reasons.count("alarm_load") == 29
+
+
+def test_no_hour_has_more_than_twelve(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch)
+    for number in range(360):
+        at.feed(f"m{number % 9}")
+        at.run(30)
+    times = [one.at for one in at.vendor.seen]
+    for start in times:
+        assert sum(1 for one in times if start <= one < start + 3_600) <= 12
+        assert sum(1 for one in times if start <= one < start + 600) <= 10
+    assert len(times) > 30
+    at.run(7_200)
+    assert not at.desk.items
+    assert len(at.outcomes) == 360
+
+
+def test_what_is_urgent_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch)
+    for number in range(12):
+        at.feed(f"m{number}")
+    at.run(1)
+    for number in range(15):
+        at.feed(f"u{number}", severity="critical")
+    assert [one.at for one in at.run(1)] == [1.0] * 15
+
+
+def test_it_can_be_set_and_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting, expected in (({"burst": "3/m", "notices": "100/h"}, 3), ("none", 20)):
+        at = line(monkeypatch, limits={"per_person": setting})
+        for number in range(20):
+            at.feed(f"m{number}")
+        assert len(at.run(1)) == expected
+
+
+def test_a_restart_does_not_forget_what_a_person_has_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch)
+    for number in range(10):
+        at.feed(f"m{number}")
+    at.run(1)
+    at.restart()
+    at.feed("more")
+    assert at.run(500) == []
+    assert len(at.run(120)) == 1
+
+
+def test_a_share_of_the_quota_is_kept_for_what_is_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = {
+        "kind": "wecom_app",
+        "corp_id": "env:CORP",
+        "secret": "env:SECRET",
+        "agent_id": 1,
+        "accounts": 1,
+        "per_account": 10,
+        "reserve_urgent": "20%",
+    }
+    at = Line(
+        monkeypatch,
+        channels={"app": app},
+        receivers={"all": {"channel": "app", "to": ["wang"], "template": "fault", "merge": "none"}},
+        route={"receiver": "all", "routes": [{"matchers": ['severity="critical"'], "urgent": True}]},
+        limits={"per_person": "none"},
+    )
+    for number in range(12):
+        at.feed(f"m{number}")
+    assert len(at.run(1)) == 8
+    for number in range(5):
+        at.feed(f"u{number}", severity="critical")
+    assert len(at.run(1)) == 2
