@@ -85,22 +85,30 @@ def _copy(folder: Path) -> Copy | None:
 
 
 def _batches(segment: Path, start: int = 0) -> Iterator[Batch]:
-    """The batches of a segment up to the first that is not whole: it is cut off, or has a page that was not written."""
+    """The batches of a segment up to the first that is not whole: it is cut off, or has a page that was not written.
+
+    Pages that were never written read as zeros. What such a page has of a batch may be less than a page: its end,
+    before others of which nothing is left. So the last batch before a stop is the one whose checksum is looked at.
+    """
     size = segment.stat().st_size
+    held: tuple[Batch, bytes] | None = None
     with segment.open("rb") as file:
         while start + _HEADER.size <= size:
             file.seek(start)
             first, length, epoch, magic, _, _, delta = _HEADER.unpack(file.read(_HEADER.size))
             end = start + _BEFORE_LENGTH + length
             if magic != _MAGIC or length < _HEADER.size or end > size or delta < 0:
-                return
+                break
             file.seek(start)
             content = file.read(end - start)
-            # Pages that were never written read as zeros; of the last one a file may have only the beginning.
-            if _LOST_PAGE in content or (end > size - len(_LOST_PAGE) and not _is_sound(content)):
-                return
-            yield Batch(segment, start, end, first, first + delta + 1, epoch)
+            if _LOST_PAGE in content:
+                break
+            if held is not None:
+                yield held[0]
+            held = Batch(segment, start, end, first, first + delta + 1, epoch), content
             start = end
+    if held is not None and _is_sound(held[1]):
+        yield held[0]
 
 
 def _extended(short: Copy, best: Copy) -> bool:

@@ -46,6 +46,7 @@ WAYS = {
     "ends inside of one": b"".join(WHOLE[:3])[:-5],
     "reads as zeros from some place on": b"".join(WHOLE[:2]) + bytes(len(WHOLE[2] + WHOLE[3])),
     "lost the beginning of its last page": b"".join(WHOLE[:3]) + WHOLE[3][:-5] + bytes(5),
+    "reads as zeros from inside of one on": b"".join(WHOLE[:2])[:-5] + bytes(20_000),
     "has nothing left": b"",
     "has nothing but zeros": bytes(300),
     "is full of something else": b"".join(WHOLE[:1]) + b"\xff" * 500,
@@ -58,6 +59,15 @@ def test_a_copy_that_lost_its_end_is_whole_again(nodes: list[Layout], lost: byte
     assert replicas.complete(nodes, nodes) == {"andon.events-0": 2}
     assert [file.read_bytes() for file in files] == [b"".join(WHOLE)] * 3
     assert replicas.complete(nodes, nodes) == {}, "there is nothing more to do"
+
+
+@pytest.mark.parametrize("pad", [0, 100, 5_000])
+def test_wherever_the_end_was_lost(nodes: list[Layout], pad: int) -> None:
+    whole = b"".join(batch(n, body=b"r" * 40) for n in range(6))
+    for cut in range(0, len(whole), 5):
+        files = logs(nodes, whole[:cut] + bytes(pad), whole, whole)
+        replicas.complete(nodes, nodes)
+        assert files[0].read_bytes() == whole, f"cut at {cut}"
 
 
 def test_a_page_inside_of_a_batch_that_was_never_written_is_a_lost_end(nodes: list[Layout]) -> None:
