@@ -406,6 +406,17 @@ class Route(Section):
     """Its children, in order."""
 
 
+class InhibitRule(Section):
+    """What is not told while its cause is known, in Alertmanager's sense: see docs/routing.md."""
+
+    source_matchers: tuple[str, ...]
+    """The cause: an open episode whose fault matches these, on its type, subject, source and labels."""
+    target_matchers: tuple[str, ...]
+    """What is held back while there is such a cause."""
+    equal: tuple[str, ...] = ()
+    """Labels that have equal values in both."""
+
+
 class EpisodeRule(Section):
     """Which events are faults, what makes two of them the same fault, and where its ticket goes."""
 
@@ -471,6 +482,8 @@ class Settings(Section):
     """Which events are faults."""
     route: Route
     """Who hears of what."""
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    """What is not told while its cause is known."""
     templates: Templates = Templates()
     """How notices look."""
     otel: Otel | None = None

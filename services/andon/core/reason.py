@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_RECIPIENTS = "no_recipients"
     NO_EPISODE = "no_episode"
     REPEATED = "repeated"
+    INHIBITED = "inhibited"
     RESOLVED = "resolved"
     # parked before any call
     UNDECODABLE = "undecodable"

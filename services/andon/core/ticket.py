@@ -15,6 +15,7 @@ class EpisodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `id` is deterministic; `episode` is the key (subject and code), `number` counts the episodes of that key.
     `state` is raised, ticket_opened, cleared, ticket_closed or ticket_failed. `event` names the event that caused it.
+    When it was raised, `source`, `type` and `labels` are those of that event: by them other notices are held back.
     """
 
     id: UUID
@@ -29,3 +30,6 @@ class EpisodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     system: str = ""
     detail: str = ""
     origin: tuple[Position, ...] = ()
+    source: str = ""
+    type: str = ""
+    labels: dict[str, str] = {}

@@ -76,7 +76,8 @@ class Item(msgspec.Struct):
     `content` is a hash that tells a repeat from a conflict.
     `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it. A key
     `AUDIENCE + audience + AUDIENCE + group` is that of an item whose recipients are not simply its queue's.
-    `batch` is the key of a group that keeps a pace: what waits of it leaves together.
+    `batch` is the key of a group that keeps a pace: what waits of it leaves together. An item whose batch is "" is in
+    no group and asks at its turn all the same; one without a batch never does.
     `expires` is when it is given up at the latest, for somebody else to be told.
     `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
     sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from andon.config.published import Published
 from andon.egress.desk import EgressWork
+from andon.egress.inhibition import Causes
 from andon.egress.receivers import Receivers
-from andon.kafka.topics import DELIVERIES
+from andon.kafka.topics import ACTIVE, DELIVERIES
+from andon.runtime.compacted import Compacted
 from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.host import Host
 from andon.runtime.registry import Registry
@@ -24,13 +28,17 @@ async def run(host: Host) -> None:
         return Receivers(published, registry, wire, host.clock, host.connection, vault)
 
     wire = site_wire(settings)
-    work = EgressWork(served(host.published, wire), host.metrics)
+    causes = Causes()
+    work = EgressWork(served(host.published, wire), host.metrics, causes)
+    active = _followed(host, causes) if settings.inhibit_rules else None
 
     async def changed(published: Published) -> None:
-        nonlocal wire
+        nonlocal active, wire
         fresh = site_wire(published.settings)
         receivers = served(published, fresh)
         old, before = work.receivers, wire
+        if published.settings.inhibit_rules and active is None:
+            active = _followed(host, causes)
         work.receivers, wire = receivers, fresh
         await old.close()
         await before.close()
@@ -50,5 +58,16 @@ async def run(host: Host) -> None:
     try:
         await runner.run(host.stop)
     finally:
+        if active is not None:
+            await asyncio.to_thread(active.close)
         await work.receivers.close()
         await wire.close()
+
+
+def _followed(host: Host, causes: Causes) -> Compacted:
+    """Keeps the causes as the ticketing desk tells them."""
+
+    def read() -> None:
+        causes.known = True
+
+    return Compacted(host.connection, ACTIVE, causes.take, read)

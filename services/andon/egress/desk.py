@@ -14,7 +14,7 @@ import msgspec
 
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
-from andon.core.event import Home, Position, accepted_at
+from andon.core.event import Event, Home, Position, accepted_at
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import (
     Attempt,
@@ -33,12 +33,13 @@ from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.groups import Groups
 from andon.egress.handing_on import expires, handed_on
+from andon.egress.inhibition import Causes, HeldBack
 from andon.egress.receivers import Receivers, Served
 from andon.egress.render import repeated
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
-from andon.runtime.desk.work import Success, Taken, Told, fingerprint
+from andon.runtime.desk.work import Held, Success, Taken, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_header
 from andon.runtime.metrics import Metrics
 
@@ -61,7 +62,7 @@ class Sending(msgspec.Struct, frozen=True):
 class EgressWork:
     """The egress desk's part of the engine's `Work`. `receivers` is replaced when a configuration is published."""
 
-    def __init__(self, receivers: Receivers, metrics: Metrics) -> None:
+    def __init__(self, receivers: Receivers, metrics: Metrics, causes: Causes | None = None) -> None:
         self.receivers = receivers
         self._metrics = metrics
         self._codec = Json(Delivery)
@@ -69,6 +70,7 @@ class EgressWork:
         self._delivery = lru_cache(maxsize=256)(self._codec.decode)
         self._sendings = Json(Sending)
         self._groups = Groups()
+        self._held = HeldBack(lambda: self.receivers.inhibition, causes or Causes())
 
     def read(self, record: Record) -> Taken:
         delivery = self._codec.decode(record.value)
@@ -91,7 +93,7 @@ class EgressWork:
             hop=delivery.hop,
             carried=tried.carried if tried else None,
             marked=bool(tried and tried.marked),
-            batch=delivery.batch if group is not None else None,
+            batch=(group is not None and delivery.batch) or ("" if self._held.concerns(event) else None),
             expires=expires(delivery, born),
         )
         return Taken(item)
@@ -117,14 +119,18 @@ class EgressWork:
         wide = {name: people for name in names if (people := behind(name)) is not None}
         return Reach(receiver.policy.sender, names, wide)
 
-    def waits(self, item: Item, now: float) -> float:
-        return self._groups.waits(item, self._delivery(item.body).pace)
+    def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
+        delivery = self._delivery(item.body)
+        if untold := self._groups.untold(item, delivery, now):
+            return untold
+        held = self._held.turn(delivery, map(self._follower, behind), now)
+        return held or self._groups.waits(item, delivery.pace)
 
-    def untold(self, item: Item, now: float) -> Skipped | None:
-        return self._groups.untold(item, self._delivery(item.body), now)
+    def _follower(self, item: Item) -> tuple[UUID, Event]:
+        return item.id, self._delivery(item.body).event
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
-        return self._groups.speaks(item, self._delivery(item.body), now)
+        return self._groups.speaks(item, self._delivery(item.body), now) if item.batch else {}
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._groups.keep(home, memos)
@@ -137,7 +143,7 @@ class EgressWork:
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         delivery = self._delivery(item.body)
-        memos = self._groups.closed(item, delivery, outcome, now) if item.batch is not None else {}
+        memos = self._groups.closed(item, delivery, outcome, now) if item.batch else {}
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
             note = Note(DELIVERIES, onward.domain.encode(), encode(onward), redrive_header(item.redrive))

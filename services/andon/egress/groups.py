@@ -12,7 +12,7 @@ from hashlib import blake2b
 import msgspec
 
 from andon.core.delivery import Delivery
-from andon.core.event import STATE, Event, Home
+from andon.core.event import CLEAR, SEVERITY, STATE, Event, Home
 from andon.core.outcome import Delivered, Merged, Outcome, Parked, Skipped
 from andon.core.policy import Pace
 from andon.core.reason import Reason
@@ -20,6 +20,7 @@ from andon.core.work import Item
 from andon.kafka.codecs import Json, encode
 
 _SWEEP_S = 60.0
+_OF = ":"
 _UNPACED = Pace()
 
 Memos = dict[str, bytes]
@@ -65,7 +66,7 @@ class Groups:
         group = self._of.get(item.home, {}).get(_name(item))
         if state is None or group is None:
             return None
-        told, at = group.told.get(_subject(delivery.event), ("", 0.0))
+        told, at = group.told.get(subject_of(delivery.event), ("", 0.0))
         if told != state or at + repeat <= now:
             return None
         return Skipped(Reason.REPEATED, f"{delivery.route} repeat_interval")
@@ -83,10 +84,19 @@ class Groups:
         if isinstance(outcome, Parked):
             group.told = {}
         elif isinstance(outcome, Delivered | Merged) and state is not None:
-            group.told[_subject(delivery.event)] = (state, now)
+            self._told(group, delivery.event, state, now)
         else:
             return {}
         return self._kept(item, group, delivery, now)
+
+    @staticmethod
+    def _told(group: Group, event: Event, state: str, now: float) -> None:
+        name = subject_of(event)
+        if event.labels[STATE] == CLEAR:
+            # An end may come with other labels than its beginning had. What began there is news when it comes again.
+            ended = name.partition(_OF)[0] + _OF
+            group.told = {other: told for other, told in group.told.items() if not other.startswith(ended)}
+        group.told[name] = (state, now)
 
     def _group(self, item: Item) -> Group:
         return self._of.setdefault(item.home, {}).setdefault(_name(item), Group(item.domain))
@@ -119,11 +129,19 @@ def _name(item: Item) -> str:
 
 
 def _state(delivery: Delivery) -> str | None:
-    """The state the delivery tells; None when it tells none, or its route repeats everything."""
-    return delivery.event.labels.get(STATE) if delivery.pace and delivery.pace.repeat else None
+    """State and severity, as the delivery tells them; None when it tells no state, or its route repeats everything."""
+    labels = delivery.event.labels
+    if STATE not in labels or not (delivery.pace and delivery.pace.repeat):
+        return None
+    return f"{labels[STATE]} {labels.get(SEVERITY, '')}"
 
 
-def _subject(event: Event) -> str:
-    """What has a state: the subject with the type and all labels but the state itself, as an alert is known by them."""
-    labels = sorted((name, value) for name, value in event.labels.items() if name != STATE)
-    return blake2b(msgspec.json.encode((event.type, event.subject, labels)), digest_size=9).hexdigest()
+def subject_of(event: Event) -> str:
+    """A short name of what has a state: the subject with all labels but state and severity, as an alert is known. The
+    type is no part of it, for that often differs between a beginning and its end."""
+    labels = sorted((name, value) for name, value in event.labels.items() if name not in (STATE, SEVERITY))
+    return f"{_short(event.subject)}{_OF}{_short(labels)}"
+
+
+def _short(value: object) -> str:
+    return blake2b(msgspec.json.encode(value), digest_size=8).hexdigest()

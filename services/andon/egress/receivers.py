@@ -27,6 +27,7 @@ from andon.core.ports import (
     Wire,
 )
 from andon.core.specimen import ChannelSpecimen
+from andon.egress.inhibition import Inhibition
 from andon.egress.render import Renderer
 from andon.egress.structure import Structure
 from andon.runtime.registry import Registry
@@ -65,6 +66,7 @@ class Receivers(Mapping[str, Served]):
         settings = published.settings
         look, kinds = settings.templates, structures(settings, published.files, registry)
         self.renderer = Renderer(published.files, look.missing, settings.site.zone, kinds, look.mask)
+        self.inhibition = Inhibition(settings.inhibit_rules)
         self._channels: dict[str, Channel] = {}
         self._wires: list[Wire] = []
         self._served: dict[str, Served] = {}

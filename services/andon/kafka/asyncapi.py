@@ -52,7 +52,7 @@ PURPOSES = {
 WRITERS: dict[str, tuple[str, ...]] = {
     EVENTS: ("ingress",),
     ENRICHED: ("enrichment",),
-    DELIVERIES: ("routing",),
+    DELIVERIES: ("routing", "egress"),
     OUTCOMES: ("enrichment", "routing", "egress"),
     TICKETS: ("ticketing",),
     ACTIVE: ("ticketing",),

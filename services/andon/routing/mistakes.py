@@ -25,6 +25,7 @@ def check(settings: Settings) -> list[Mistake]:
         *_root(settings.route),
         *_routes(settings.route, ("route",), grouped=False),
         *_episodes(settings),
+        *_inhibitions(settings),
         *_receivers(settings),
     ]
 
@@ -76,6 +77,25 @@ def _episodes(settings: Settings) -> Iterator[Mistake]:
             compile_key(rule.key)
         except PathError as error:
             yield ("episodes", name, "key"), str(error)
+
+
+def _inhibitions(settings: Settings) -> Iterator[Mistake]:
+    for number, rule in enumerate(settings.inhibit_rules):
+        place = ("inhibit_rules", number)
+        if not settings.episodes:
+            yield place, "a cause is an open episode, and `episodes` has no rule: nothing would ever be held back"
+        for key in ("source_matchers", "target_matchers"):
+            texts = getattr(rule, key)
+            if not texts:
+                yield (*place, key), f"without {key} it would mean everything"
+            yield from _matchers(texts, (*place, key))
+        for index, text in enumerate(rule.source_matchers):
+            if text.lstrip().startswith(("data.", "facts.")):
+                yield (*place, "source_matchers", index), "of a cause only type, subject, source and labels are known"
+        try:
+            compile_key(rule.equal)
+        except PathError as error:
+            yield (*place, "equal"), str(error)
 
 
 def _receivers(settings: Settings) -> Iterator[Mistake]:

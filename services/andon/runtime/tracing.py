@@ -25,7 +25,7 @@ from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
 from andon.core.work import Item, Reach
 from andon.kafka.records import Record
-from andon.runtime.desk.work import Success, Taken, Told, Work
+from andon.runtime.desk.work import Held, Success, Taken, Told, Work
 
 log = logging.getLogger(__name__)
 Out = TypeVar("Out")
@@ -196,11 +196,8 @@ class TracedWork:
     def reach(self, item: Item) -> Reach:
         return self._inner.reach(item)
 
-    def waits(self, item: Item, now: float) -> float:
-        return self._inner.waits(item, now)
-
-    def untold(self, item: Item, now: float) -> Skipped | None:
-        return self._inner.untold(item, now)
+    def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
+        return self._inner.turn(item, behind, now)
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return self._inner.speaks(item, now)

@@ -22,7 +22,7 @@ from andon.core.work import Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
-from andon.runtime.desk.work import Success, Taken, Told, fingerprint
+from andon.runtime.desk.work import Held, Success, Taken, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_of
 from andon.runtime.metrics import Metrics
 from andon.ticketing.episode import (
@@ -154,12 +154,9 @@ class TicketWork:
     def reach(self, item: Item) -> Reach:
         return Reach(item.queue, ())
 
-    def waits(self, item: Item, now: float) -> float:
+    def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
         """Commands have no groups."""
         return now
-
-    def untold(self, item: Item, now: float) -> Skipped | None:
-        return None
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}

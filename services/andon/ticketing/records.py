@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from andon.core.event import Event
 from andon.core.ids import Namespace
 from andon.core.ports import Ticket
@@ -31,7 +33,10 @@ def record(episode: Episode, state: str, event: Event, *, system: str = "") -> E
     """One state change that an event caused, at the event's time (see the rule); its id is the same at every repeat."""
     at = (episode.cleared_at if state == FaultState.CLEARED else episode.last_raise) or time_of(event)
     ticket = Ticket(episode.ticket, "", episode.ticket_link) if episode.ticket else None
-    return _record(episode, state, cause_of(event), at, ticket, system, "")
+    told = _record(episode, state, cause_of(event), at, ticket, system, "")
+    if state != FaultState.RAISED:
+        return told
+    return replace(told, source=event.source, type=event.type, labels=event.labels)
 
 
 def ticket_record(

@@ -24,6 +24,7 @@ from andon.core.outcome import OutcomeRecord, Skipped, name_of
 from andon.core.ports import Reply
 from andon.core.work import Holding, Note, Write
 from andon.egress.desk import EgressWork
+from andon.egress.inhibition import Causes
 from andon.egress.receivers import Receivers
 from andon.kafka.codecs import encode
 from andon.kafka.records import Record
@@ -86,6 +87,8 @@ class Line:
         self.now = START
         self.vendor = Vendor(self)
         self.store = MemoryDeskStore()
+        self.causes = Causes()
+        self.causes.known = True
         self.outcomes: list[OutcomeRecord] = []
         self.parked: list[Note] = []
         self.ended: list[Skipped] = []
@@ -106,7 +109,7 @@ class Line:
         )
 
     def restart(self) -> None:
-        self.work = EgressWork(self._receivers, Metrics())
+        self.work = EgressWork(self._receivers, Metrics(), self.causes)
         self.desk = Desk(self.work, deadline=15.0)
         self._intake = Intake(self.desk, self.work, Metrics(), "egress")
         for home in self._homes.values():

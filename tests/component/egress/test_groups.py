@@ -87,6 +87,24 @@ def test_a_state_is_told_again_after_repeat_interval_and_a_change_at_once(monkey
     assert {one.outcome.by for one in at.outcomes if one.outcome.reason == "repeated"} == {"0 repeat_interval"}  # type: ignore[union-attr]
 
 
+def test_an_end_of_another_type_and_other_labels_makes_the_next_beginning_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, repeat_interval="2h")
+    at.feed("a", line="L3", value="91")
+    at.run(5)
+    at.feed("a", "clear", line="L3")
+    at.run(5)
+    at.feed("a", line="L3", value="91")
+    assert texts(at.run(5)) == ["a raise"]
+
+
+def test_a_new_severity_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, repeat_interval="2h")
+    for severity in ("minor", "minor", "critical", "critical"):
+        at.feed("a", line="L3", severity=severity)
+        at.run(5)
+    assert len(at.vendor.seen) == 2
+
+
 def test_events_without_a_state_are_news_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch, repeat_interval="2h")
     at.feed("stock", "")

@@ -190,7 +190,7 @@ def test_it_never_stops_altogether() -> None:
 
 @given(st.integers(1, 60), st.floats(0.3, 1.0))
 def test_it_finds_the_rate_of_a_vendor_that_allows_less(seconds: int, allows: float) -> None:
-    """A vendor that lets through a part of what we take for its limit: throttles become rare, and little is left unused."""
+    """A vendor that lets through a part of what we take for its limit: throttles become rare, little is left unused."""
     limit = Limit(20, 60.0)
     allowed, line, now = max(1, int(20 * allows)), Line(), 0.0
     through: list[float] = []

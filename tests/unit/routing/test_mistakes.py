@@ -30,6 +30,10 @@ def test_every_mistake_has_its_place() -> None:
             }
         },
         episodes={"f": {"matchers": ["=1"], "key": ["data..x"], "ticket_system": "t"}},
+        inhibit_rules=[
+            {"source_matchers": ["data.x > 1"], "target_matchers": [], "equal": ["data..x"]},
+            {"source_matchers": ["a="], "target_matchers": ["b=1"]},
+        ],
     )
     found = dict(check(given))
     assert list(found) == [
@@ -44,12 +48,24 @@ def test_every_mistake_has_its_place() -> None:
         ("route", "routes", 0, "routes", 0, "matchers", 0),
         ("episodes", "f", "matchers", 0),
         ("episodes", "f", "key"),
+        ("inhibit_rules", 0, "target_matchers"),
+        ("inhibit_rules", 0, "source_matchers", 0),
+        ("inhibit_rules", 0, "equal"),
+        ("inhibit_rules", 1, "source_matchers", 0),
         ("receivers", "it", "fallback", 1),
         ("receivers", "it", "to", 1),
         ("receivers", "a#2"),
     ]
     assert "not in this version" in found["calendar", "time_intervals", "night", 0, "days", 1]
     assert "column 3" in found["route", "routes", 0, "matchers", 2]
+
+
+def test_causes_need_episodes() -> None:
+    rules = [{"source_matchers": ["a=1"], "target_matchers": ["b=1"]}]
+    given = settings({"receiver": "it"}, receivers=receivers("it"), inhibit_rules=rules)
+    ((place, text),) = check(given)
+    assert place == ("inhibit_rules", 0)
+    assert "`episodes` has no rule" in text
 
 
 def test_a_good_configuration_has_none() -> None:

@@ -9,7 +9,7 @@ dies in between, a new owner rebuilds this state from the store.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from math import inf
 
@@ -18,14 +18,15 @@ import msgspec
 from andon.core.digest import combined
 from andon.core.event import Home
 from andon.core.outcome import Merged, Outcome, RecipientState, Skipped
-from andon.core.policy import OnAmbiguous, Per
+from andon.core.policy import OnAmbiguous
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, Write
 from andon.runtime.desk.domain import Choice, Domain
+from andon.runtime.desk.gathering import companions
 from andon.runtime.desk.open_work import Call, OpenWork
 from andon.runtime.desk.queue import Queue, crowd, full, mergeable, whole
 from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, reached
-from andon.runtime.desk.work import Success, Work
+from andon.runtime.desk.work import Held, Success, Work
 from andon.runtime.failures import Failed
 
 _SUSPECTS = 16
@@ -110,57 +111,36 @@ class Desk(OpenWork):
         found = domain.next(self._work, now)
         if found is None:
             return False
-        queue, item, policy, _ = found
+        queue, item, policy, _, untold = found
+        if untold is not None:
+            self._close(queue, item, untold, (), now, self._write(home, decision))
+            return True
         line, free = domain.freest(policy, now)
         if not free:
             return False
         write = self._write(home, decision)
-        if whole(item) and (untold := self._untold(item, now)):
-            self._close(queue, item, untold, (), now, write)
-            return True
         if item.group is not None and not item.urgent and whole(item):
-            self._gather(domain, found, free, now, write)
+            for reason, joined in companions(domain, found, free, now):
+                self._join(queue, item, joined, reason, now, write)
         if item.batch is not None and not item.entries:
             write.memos.update(self._work.speaks(item, now))
         queue.left(policy.merge, now)
         self._begin(domain, found, line, now, write, decision)
         return True
 
-    def _untold(self, item: Item, now: float) -> Skipped | None:
-        return None if item.batch is None else self._work.untold(item, now)
-
-    def _gather(self, domain: Domain, chosen: Choice, free: int, now: float, write: Write) -> None:
-        """What leaves with the chosen item: the others of its group; above the rate of the merge rule what the rule
-        combines; and all that waits for its people, when they have had as much as they can read."""
-        queue, item, policy, reach = chosen
-        if item.batch is not None:
-            self._join(queue, item, Reason.GROUPED, now, write, lambda other: other.batch == item.batch)
-        merge = policy.merge
-        if merge and (queue.over_rate(merge, now) or (free == 1 and queue.size > 1)):
-            self._join(queue, item, Reason.OVER_RATE, now, write, lambda other: other.group == item.group)
-        load = [limit for limit in policy.routine if limit.per is Per.RECIPIENT]
-        if reach and load and queue.size > 1 and domain.meter(reach.sender).spare(reach, load, now) <= 1:
-            self._join(queue, item, Reason.ALARM_LOAD, now, write)
-
-    def _join(
-        self,
-        queue: Queue,
-        into: Item,
-        reason: Reason,
-        now: float,
-        write: Write,
-        alike: Callable[[Item], bool] = lambda _item: True,
-    ) -> None:
-        joined = []
-        for item in mergeable(queue, into, alike=alike):
-            if untold := self._untold(item, now):
-                self._close(queue, item, untold, (), now, write)
-            else:
-                joined.append(item)
-        self._merge(queue, into, joined, reason, now, write)
+    def _join(self, queue: Queue, into: Item, joined: Sequence[Item], reason: Reason, now: float, write: Write) -> None:
+        """Merges those that are to be told; the others end here as at their own turn."""
+        told = []
+        for item in joined:
+            turn = now if item.batch is None else self._work.turn(item, (), now)
+            if isinstance(turn, Skipped):
+                self._close(queue, item, turn, (), now, write)
+            elif not isinstance(turn, Held):
+                told.append(item)
+        self._merge(queue, into, told, reason, now, write)
 
     def _begin(self, domain: Domain, chosen: Choice, line: int, now: float, write: Write, decision: Decision) -> None:
-        queue, item, _, reach = chosen
+        queue, item, reach = chosen.queue, chosen.item, chosen.reach
         entry = Entry(
             item=item.id,
             redrive=item.redrive,
@@ -214,6 +194,13 @@ class Desk(OpenWork):
             item = self.items.get(which)
             if item is None or self.epochs[item.home] != epoch or item.home in self._leaving:
                 continue
+            if item.batch is not None and not item.entries:
+                turn = self._work.turn(item, (), now)
+                until = turn.until if isinstance(turn, Held) else turn
+                if not isinstance(until, Skipped) and until > now:
+                    # It waits by its own rules, not because it could not be delivered: its time begins after that.
+                    heapq.heappush(self._expiring, (until + item.expires - item.born, item.id, epoch))
+                    continue
             if not item.entries or item.entries[-1].ended is not None:
                 write = self._write(item.home, decision)
                 self._close(self._queue(item), item, overdue(item, now), (), now, write)

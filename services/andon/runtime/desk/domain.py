@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple
 
+from andon.core.outcome import Skipped
 from andon.core.policy import Limit, QueuePolicy
 from andon.core.reason import Reason
 from andon.core.work import Item, Reach
 from andon.runtime.desk.limiter import Line
 from andon.runtime.desk.meter import Meter
 from andon.runtime.desk.queue import Queue, Rank
-from andon.runtime.desk.work import Work
+from andon.runtime.desk.work import Held, Work
 
 # Failures that speak about the other side's health, not about one item.
 _SICK = frozenset({Reason.NOT_SENT, Reason.TIMEOUT, Reason.CONNECTION, Reason.SERVER_ERROR, Reason.BAD_REPLY})
@@ -23,12 +24,13 @@ _AT_LEAST_S = 0.001
 
 
 class Choice(NamedTuple):
-    """What may be called now, and for whom, where people are counted."""
+    """What may be called now, and for whom, where people are counted; or what need not be told any more."""
 
     queue: Queue
     item: Item
     policy: QueuePolicy
     reach: Reach | None
+    untold: Skipped | None = None
 
 
 class Domain:
@@ -107,9 +109,15 @@ class Domain:
                 policy = work.policy(queue.name)
                 if not self._allowed(policy) or (rank[0] and queue.paced(policy.merge, now) > now):
                     break
-                if rank[0] and item.batch is not None and not item.entries and (until := work.waits(item, now)) > now:
-                    queue.hold(item, max(until, now + _AT_LEAST_S))
-                    continue
+                if item.batch is not None and not item.entries:
+                    turn = work.turn(item, queue.behind(item), now)
+                    if isinstance(turn, Skipped):
+                        best, best_rank = Choice(queue, item, policy, None, turn), rank
+                        break
+                    until = turn.until if isinstance(turn, Held) else turn
+                    if rank[0] and until > now:
+                        queue.hold(item, max(until, now + _AT_LEAST_S))
+                        continue
                 limits, reach = (*policy.people, *policy.routine) if rank[0] else policy.people, None
                 if limits and not (reach := self._open(queue, item, limits, work.reach(item), now)):
                     continue

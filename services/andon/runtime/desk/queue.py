@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from math import inf
 
 from andon.core.policy import Merge, QueuePolicy
@@ -88,6 +89,10 @@ class Queue:
     def rank(self, item: Item) -> Rank:
         """The place of the lane whose first item this is."""
         return self._ranks[item.lane]
+
+    def behind(self, item: Item) -> list[Item]:
+        """Those that follow the first item of its lane."""
+        return list(islice(self.lanes[item.lane], 1, None))
 
     def start(self, item: Item) -> None:
         """The item is being called; its lane waits."""

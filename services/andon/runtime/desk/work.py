@@ -41,6 +41,12 @@ class Success(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
+class Held(msgspec.Struct, frozen=True):
+    """An item that is held back asks again at `until`, and leaves with nobody before."""
+
+    until: float
+
+
 class Told(msgspec.Struct, frozen=True):
     """What the end of an item changes and tells. Ids of the records are deterministic: they may be published twice.
     `kept` is what the store keeps as its end, where that is another than the outcome."""
@@ -76,11 +82,10 @@ class Work(Protocol):
         """Whom the next call of an item is to reach; asked where its policy counts people. The call that follows may
         be for some of them only: the reach of its entry says for whom."""
 
-    def waits(self, item: Item, now: float) -> float:
-        """Until when an item with a batch stays whose turn it would be, so that others may leave with it."""
-
-    def untold(self, item: Item, now: float) -> Skipped | None:
-        """Why an item with a batch need not be told any more, if it need not."""
+    def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
+        """What an item with a batch does whose turn it would be: when it leaves at the earliest, so that others may
+        leave with it, that it is held back, or why it need not be told any more. `behind` are those that follow in its
+        lane."""
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         """The first call of an item with a batch begins; memos to store with its intent."""

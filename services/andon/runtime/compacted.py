@@ -1,0 +1,68 @@
+"""Following a compacted topic: what it says now, kept up to date while the process runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from andon.core.event import Home
+from andon.kafka.admin import Cluster
+from andon.kafka.connection import Connection
+from andon.kafka.errors import KafkaFailure
+from andon.kafka.reader import TopicReader
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 1.0
+
+
+class Compacted:
+    """Reads a topic from its beginning on, in a thread of its own. `take` gets the key and the value of each record, an
+    empty one when the key is gone, in the order of each partition; `read` is called once all that was there has been
+    read. While no broker answers, what was read stays."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        take: Callable[[bytes | None, bytes], None],
+        read: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._take = take
+        self._read = read
+        self._next: dict[Home, int] = {}
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=topic, daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        told = False
+        while not self._closing.is_set():
+            try:
+                self._next = self._next or Cluster(self._connection).ends([self._topic], earliest=True)
+                reader = TopicReader(self._connection, self._next)
+            except KafkaFailure as error:
+                log.warning("not followed now", extra={"topic": self._topic, "problem": str(error)})
+                self._closing.wait(_AGAIN_S)
+                continue
+            try:
+                while not self._closing.is_set():
+                    for record in reader.poll():
+                        self._take(record.key, record.value)
+                        self._next[record.home] = record.offset + 1
+                    if reader.at_end and not told:
+                        told = True
+                        self._read()
+            except KafkaFailure as error:
+                log.warning("not followed now", extra={"topic": self._topic, "problem": str(error)})
+                self._closing.wait(_AGAIN_S)
+            finally:
+                reader.close()
+
+    def close(self) -> None:
+        """Stops reading; blocks until it has."""
+        self._closing.set()
+        self._thread.join()
