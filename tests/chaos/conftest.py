@@ -10,7 +10,7 @@ import pytest
 from tests.rig.plant import SERVICES, Plant
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     home = tmp_path_factory.mktemp("plant")
     with Plant(home) as plant:

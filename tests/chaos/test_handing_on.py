@@ -12,12 +12,13 @@ import pytest
 
 from andon.core.ticket import EpisodeRecord
 from andon.kafka.codecs import encode
+from andon.kafka.topics import ACTIVE
 from andon.testing.builders import event as built
 from andon.ticketing.episode import advance
 from andon.ticketing.records import records
 from tests.rig.client import Door, Sent, event, wait_for
 from tests.rig.plant import TOKEN, Plant
-from tests.rig.topics import ACTIVE, OUTCOMES, put
+from tests.rig.topics import OUTCOMES, put
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("chaos")]
 
@@ -59,7 +60,7 @@ def _in_force(plant: Plant, service: str, version: int) -> bool:
 def _send(plant: Plant, to: str, numbers: range, prefix: str, **labels: str) -> list[Sent]:
     door, sent = Door(plant.door_of(0), TOKEN), []
     for number in numbers:
-        body = event(f"{prefix}-{to}-{number}", f"{prefix}/{to}/{number % 5}", (to,), n=number)
+        body = event(f"{prefix}-{to}-{number}", f"{prefix}/{to}/{labels}{number % 5}", (to,), n=number)
         body["labels"] |= labels
         one = Sent(body["id"], body["subject"], (to,), json.dumps(body).encode(), time.time())
         assert wait_for(lambda one=one: door.send(one) == 202, 30)  # type: ignore[misc]
@@ -89,7 +90,10 @@ def test_nothing_is_lost_on_its_way_to_another_receiver(plant: Plant) -> None:
         for name, one in told().items():
             first, second = ("r1", "r2") if "-r1-" in name else ("r3", "r4")
             assert (one["outcome"]["outcome"], one["receiver"]) == ("delivered", second)  # type: ignore[index]
-            assert next(a.get("receiver") for a in one["attempts"]) == first  # type: ignore[attr-defined,index]
+            tried = [a.get("receiver", second) for a in one["attempts"]]  # type: ignore[attr-defined]
+            # One that was late may have had no turn at the first: while that fails it is called once at a time.
+            assert set(tried) in ({first, second}, {second}), name
+            assert first != "r1" or tried[0] == "r1", name
         seen = Counter(one.id for one in plant.record().effects if one.id in wanted and not one.marked)
         assert max(seen.values()) == 1
         assert {one.receiver for one in plant.record().effects if one.id in wanted} == {"r2", "r4"}
