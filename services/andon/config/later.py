@@ -10,7 +10,8 @@ from andon.config.mistakes import Path
 
 # A path is written without names and positions: `*` stands for one of them, a route's children count as routes.
 KEYS: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"access", "logins", "rota", "escalations", "maintenance", "audit", "watch"}),
+    (): frozenset({"access", "logins", "rota", "escalations", "maintenance", "audit"}),
+    ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
     ("listen",): frozenset({"allow"}),
     ("calendar",): frozenset({"holidays", "overrides"}),
     ("sources", "*"): frozenset({"map", "labels", "expect", "rate", "login", "allow", "proxy"}),

@@ -442,6 +442,13 @@ class Templates(Section):
     """Numbers of persons of which notices show only a part."""
 
 
+class Watch(Section):
+    """What Andon tells of itself, as events of its own."""
+
+    quota_left: Share | None = None
+    """Below this share of a channel's quota, or when it will not last, an event of type `andon.quota` is told."""
+
+
 class Otel(Section):
     """OpenTelemetry."""
 
@@ -486,5 +493,7 @@ class Settings(Section):
     """What is not told while its cause is known."""
     templates: Templates = Templates()
     """How notices look."""
+    watch: Watch = Watch()
+    """What Andon tells of itself."""
     otel: Otel | None = None
     """Traces."""

@@ -7,6 +7,7 @@ import asyncio
 from andon.config.published import Published
 from andon.egress.desk import EgressWork
 from andon.egress.inhibition import Causes
+from andon.egress.quotas import QuotaWatch
 from andon.egress.receivers import Receivers
 from andon.kafka.topics import ACTIVE, DELIVERIES
 from andon.runtime.compacted import Compacted
@@ -52,7 +53,8 @@ async def run(host: Host) -> None:
         room=settings.limits.in_flight,
     )
     told = traced_work(work, host.spans, host.clock, "egress")
-    runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics)
+    watch = QuotaWatch(lambda: host.published.settings.watch.quota_left)
+    runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics, watch)
     host.ready_when(lambda: runner.assigned)
     host.on_change(changed)
     try:

@@ -50,7 +50,7 @@ PURPOSES = {
 """Topic → the key of its records, and what they are."""
 
 WRITERS: dict[str, tuple[str, ...]] = {
-    EVENTS: ("ingress",),
+    EVENTS: ("ingress", "egress"),
     ENRICHED: ("enrichment",),
     DELIVERIES: ("routing", "egress"),
     OUTCOMES: ("enrichment", "routing", "egress"),

@@ -48,6 +48,15 @@ class Metrics:
         self.limit_utilisation = Gauge(
             "andon_limit_utilisation", "Share of the vendor's limit in use, highest.", ["domain_kind"], registry=r
         )
+        self.quota_left = Gauge(
+            "andon_quota_left_ratio", "Share of the channel's quota of people that is left.", ["channel"], registry=r
+        )
+        self.quota_runs_out = Gauge(
+            "andon_quota_runs_out_seconds",
+            "Until the quota is used up at the pace of the last hour; +Inf when it lasts.",
+            ["channel"],
+            registry=r,
+        )
         # Finding a label's counter takes longer than counting, and each delivery counts in four places.
         self._accept = cache(accepted.labels)
         self._record = cache(records.labels)

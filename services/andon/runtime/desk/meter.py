@@ -9,17 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import inf
+from typing import NamedTuple
 
 from andon.core.policy import Limit, Per
 from andon.core.work import Reach
 from andon.runtime.desk.limiter import Line
 
 _MINUTE_S = 60.0
+_HOUR_S = 3_600.0
 _NEVER = Line()
 _SWEEP = 1_024
 # Two days and more, of which the older half may go; a day's sum is made once and kept up.
 _MINUTES = 4 * 1_440
 _BLOCKS = 8
+
+
+class Quota(NamedTuple):
+    """A limit per person, in the block that `begun` then; `out` is when nothing is `left` of it, inf when it lasts."""
+
+    total: int
+    left: int
+    begun: float
+    out: float
 
 
 class Meter:
@@ -153,6 +164,16 @@ class Meter:
             within = [minute for minute in self._minutes if _meets(limit, start, minute)]
             people = self._blocks[limit, start] = sum(self._minutes[minute] for minute in within)
         return people
+
+    def quota(self, limit: Limit, now: float) -> Quota:
+        """How much of a limit per person is left in its present block, and when it will be used up at the pace of the
+        last hour."""
+        begun = limit.block(now)
+        left = max(0, limit.count - self._used(limit, now) - self._people)
+        first = (now - _HOUR_S) // _MINUTE_S
+        pace = sum(people for minute, people in self._minutes.items() if minute > first) / _HOUR_S
+        out = now + left / pace if pace else inf
+        return Quota(limit.count, left, begun, out if out < begun + limit.period else inf)
 
     # ---- forgetting
 

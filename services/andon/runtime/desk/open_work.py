@@ -10,9 +10,11 @@ from uuid import UUID
 import msgspec
 
 from andon.core.event import Home
+from andon.core.policy import Per
 from andon.core.reason import Reason
 from andon.core.work import Entry, Holding, Item, Note, Write
 from andon.runtime.desk.domain import Domain
+from andon.runtime.desk.meter import Quota
 from andon.runtime.desk.queue import Queue, has_room
 from andon.runtime.desk.turns import Address, Turns
 from andon.runtime.desk.work import Work
@@ -126,6 +128,17 @@ class OpenWork:
                 used = domain.used(self._work.policy(queue.name), now)
                 highest[kind] = max(highest.get(kind, 0.0), used)
         return highest
+
+    def quotas(self, now: float) -> Iterator[tuple[Home, str, Quota]]:
+        """The quotas of every channel that counts people by the block, each once, with the home it is counted in."""
+        seen = set()
+        for (home, _), domain in self._domains.items():
+            for queue in domain.queues.values():
+                policy = self._work.policy(queue.name)
+                for limit in policy.people:
+                    if limit.per is Per.PERSON and (policy.channel, limit) not in seen:
+                        seen.add((policy.channel, limit))
+                        yield home, policy.channel, domain.meter(policy.sender).quota(limit, now)
 
     # ---- parts
 

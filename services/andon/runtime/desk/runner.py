@@ -17,7 +17,7 @@ import msgspec
 
 from andon.core.event import Home
 from andon.core.ports import Clock
-from andon.core.work import DeskStore, Holding, Item, Write
+from andon.core.work import DeskStore, Holding, Item, Note, Write
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.producer import Publisher
@@ -26,6 +26,7 @@ from andon.runtime.desk.calls import Calls
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
+from andon.runtime.desk.meter import Quota
 from andon.runtime.desk.outbox import Outbox
 from andon.runtime.desk.standing import Standing
 from andon.runtime.desk.work import Work
@@ -34,6 +35,9 @@ from andon.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+Watch = Callable[[str, Quota, float], Sequence[Note]]
+"""Channel, its quota and the time → what is to be published of it."""
 
 DEADLINE_S = 15.0
 _POLL_S = 0.2
@@ -48,6 +52,7 @@ _WEIGHT = 16 << 20
 _LINGER_MS = 100
 _AGAIN = 0.9
 _HANDOVER_S = 8.0
+_MINUTE_S = 60.0
 _HOUR_S = 3_600.0
 _TELL_S = 0.25
 
@@ -75,7 +80,9 @@ class DeskRunner:
         connection: Connection,
         clock: Clock,
         metrics: Metrics,
+        watch: Watch | None = None,
     ) -> None:
+        """`watch` is asked once a minute what is to be told of each quota."""
         self._settings = settings
         self._work = work
         self._store = store
@@ -84,6 +91,7 @@ class DeskRunner:
         self._metrics = metrics
         self.desk = Desk(work, room=settings.room, deadline=settings.deadline)
         self.assigned = False
+        self._watch = watch
         self._intake = Intake(self.desk, work, metrics, settings.service)
         self._gauges = DeskGauges(self.desk, work, metrics)
         self._owner = f"{settings.service}-{settings.slot}"
@@ -333,15 +341,25 @@ class DeskRunner:
         return await taken
 
     async def _keep(self) -> None:
-        """Once a second the gauges; once an hour the pruning and a commit of every offset."""
-        last = self._clock.now()
+        """Once a second the gauges, once a minute the quotas; once an hour the pruning and a commit of every offset."""
+        last = watched = self._clock.now()
         while True:
             await self._clock.sleep(1.0)
             self._gauges.refresh(self._clock.now())
+            if self._watch is not None and self._clock.now() - watched > _MINUTE_S:
+                watched = self._clock.now()
+                self._look(self._watch, watched)
             if self._clock.now() - last > _HOUR_S:
                 last = self._clock.now()
                 self._standing.repeat()
                 await self._prune(last - max(_KEEP_S, self._work.looks_back() + _MORE_S))
+
+    def _look(self, watch: Watch, now: float) -> None:
+        for home, channel, quota in list(self.desk.quotas(now)):
+            if notes := watch(channel, quota, now):
+                write = Write(home, self.desk.epochs[home])
+                self.desk.note(write, notes)
+                self._submit(write)
 
     async def _prune(self, before: float) -> None:
         """In portions, so that the work of the desk comes in between."""
