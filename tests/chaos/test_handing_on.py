@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from andon.cli.main import main
 from andon.core.ticket import EpisodeRecord
 from andon.kafka.codecs import encode
 from andon.kafka.topics import ACTIVE
@@ -97,6 +101,26 @@ def test_nothing_is_lost_on_its_way_to_another_receiver(plant: Plant) -> None:
         seen = Counter(one.id for one in plant.record().effects if one.id in wanted and not one.marked)
         assert max(seen.values()) == 1
         assert {one.receiver for one in plant.record().effects if one.id in wanted} == {"r2", "r4"}
+        said = _trace(plant, "hand-r1-0")
+        assert "(credentials)" not in said
+        assert re.search(r"attempt\s+1 .* credentials  to r1", said), said
+        assert re.search(r"attempt\s+1 .* delivered\n", said), said
+
+
+def _trace(plant: Plant, event: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        argv = [
+            "trace",
+            event,
+            "--config",
+            str(plant.config),
+            "--data",
+            str(plant.home),
+            "--bootstrap",
+            plant.bootstrap,
+        ]
+        assert main(argv) == 0
+    return said.getvalue()
 
 
 def test_what_is_held_back_waits_for_its_cause_to_end(plant: Plant) -> None:

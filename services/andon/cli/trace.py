@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,10 @@ from andon.cli.main import DONE
 
 if TYPE_CHECKING:
     from andon.config.published import Published
+    from andon.core.delivery import Delivery
     from andon.core.event import Event
     from andon.core.outcome import OutcomeRecord
+    from andon.core.work import Entry
     from andon.routing.router import Router
     from andon.runtime.follower import Board
     from andon.runtime.trace import Accepted, Sent, Tracer
@@ -262,14 +264,27 @@ _OF_AN_ATTEMPT = ("number", "redrive", "part", "reason", "ambiguous", "marked", 
 
 def _attempts(sent: Sent) -> Iterator[dict[str, Any]]:
     if sent.kept:
+        at = _earlier(sent.delivery, sent.kept.entries)
         for entry in sent.kept.entries:
             told = {name: getattr(entry, name) for name in _OF_AN_ATTEMPT}
-            yield {**told, "started": _moment(entry.started), "ended": _moment(entry.ended) if entry.ended else None}
+            yield {
+                **told,
+                "receiver": at.get(entry.hop, ""),
+                "started": _moment(entry.started),
+                "ended": _moment(entry.ended) if entry.ended else None,
+            }
         return
     for redrive, outcome in enumerate(sent.outcomes):
         for attempt in outcome.attempts:
-            left_out = {"part": 0, "ambiguous": False, "marked": False, "reference": ""}
+            left_out = {"part": 0, "ambiguous": False, "marked": False, "reference": "", "receiver": ""}
             yield {"redrive": redrive, **left_out, **msgspec.to_builtins(attempt)}
+
+
+def _earlier(delivery: Delivery, entries: Sequence[Entry]) -> dict[int, str]:
+    """The receivers that were given up before the present one, by the hop at which the ledger has them."""
+    tried = delivery.tried.attempts if delivery.tried else ()
+    hops = sorted({entry.hop for entry in entries if entry.hop < delivery.hop})
+    return dict(zip(hops, dict.fromkeys(attempt.receiver for attempt in tried), strict=False))
 
 
 def _outcome(record: OutcomeRecord) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def _attempt(one: Mapping[str, Any], whole: Mapping[str, Any], *, redriven: bool
     )
     marks = [f"part {one['part'] + 1}"] if one["part"] else []
     marks += [word for word in ("ambiguous", "marked") if one[word]]
+    marks += [f"to {one['receiver']}"] if one.get("receiver") else []
     marks += [f"the vendor's {one['reference']}"] if one.get("reference") else []
     reason = str(one["reason"]) if one["ended"] else ""
     return (number, _after(whole, one["started"]), took, "  ".join([reason, *marks]).strip())
@@ -130,6 +131,8 @@ def _outcome(one: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
     if into := getattr(outcome, "into", None):
         then = type(one["merged_into"]).__name__.lower() if one["merged_into"] else "waiting or no longer kept"
         said += f" ({outcome.reason}) into {into}, which is: {then}"
+    if said == "skipped":
+        said += f" ({outcome.reason}) {outcome.by}".rstrip()
     if said == "parked":
         said += f" ({outcome.reason}) {outcome.detail}".rstrip()
     before = f", before that {', '.join(one['before'])}" if one["before"] else ""
