@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup test long lint bench soak lock clean
+.PHONY: run setup test tests long lint bench soak lock clean
 
 run: setup
 	@$(BIN)/andon up --demo
@@ -14,7 +14,11 @@ $(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deplo
 	@PYTHON=$(PYTHON) sh deploy/setup.sh $(VENV)
 	@touch $@
 
-test: setup lint
+# Side by side: much of a test is waiting.
+test: setup
+	@$(MAKE) --no-print-directory -j 2 lint tests
+
+tests: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # What takes minutes: two hosts on one store, a store that is lost under load, a repartition with open work.
