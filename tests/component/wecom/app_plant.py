@@ -57,6 +57,7 @@ class Process:
         settings = Settings.model_validate(
             {
                 "version": 1,
+                "limits": {"per_person": "none"},  # the vendor's limits are looked at here
                 "channels": {
                     "app": {
                         "kind": "wecom_app",

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("trace")]
 
 CONFIG = """
 version: 1
+limits: {{per_person: none}}
 kafka: {{bootstrap: embedded, partitions: 3}}
 listen: {{address: "127.0.0.1:{door}"}}
 sources: {{mes: {{kind: http, token: env:TRACE_TOKEN, source: mes/l3}}}}
