@@ -38,7 +38,7 @@ def f06_leader_killed(run: Round) -> None:
             gone = wait_for(lambda node=victim: node not in plant.leaders().values(), AGAIN_S, every_s=0.2)  # type: ignore[misc]
             run.expect(accepted and gone, f"nobody took over from node {victim}")
             gaps.append(_gap(load.sent, at))
-            _delivers_again(run, load.sent, at + ON_ITS_WAY_S)
+            run.delivers_again(load.sent, at + ON_ITS_WAY_S)
             run.pause(1.0, 2.0)
             plant.node_up(victim)
             run.pause(0.5, 1.0)
@@ -99,7 +99,7 @@ def f08_two_of_three_down(run: Round) -> None:
             again = wait_for(lambda healed=healed: _accepted_after(load.sent, healed), AGAIN_S)  # type: ignore[misc]
             run.expect(again, "the door takes nothing after two nodes came back")
             gaps.append(_gap(load.sent, healed))
-            _delivers_again(run, load.sent, healed)
+            run.delivers_again(load.sent, healed)
             run.pause(0.5, 1.5)
             plant.whole()
     taken = [one.id for one in load.sent if one.accepted and any(since < one.accepted < end for since, end in down)]
@@ -172,7 +172,7 @@ def _full_and_free(run: Round, plant: ClusterPlant, sent: Sequence[Sent], full: 
     healed = time.time()
     run.injured(freed)
     run.expect(wait_for(lambda: _accepted_after(sent, healed), AGAIN_S), "the door takes nothing with room again")
-    _delivers_again(run, sent, healed)
+    run.delivers_again(sent, healed)
     run.pause(0.5, 1.5)
     plant.whole()
 
@@ -203,7 +203,7 @@ def _cut_and_start(run: Round, plant: ClusterPlant, sent: Sequence[Sent]) -> Non
     healed = time.time()
     run.injured(healed)
     run.expect(wait_for(lambda: _accepted_after(sent, healed), AGAIN_S), "the door takes nothing with power again")
-    _delivers_again(run, sent, healed)
+    run.delivers_again(sent, healed)
     run.pause(0.5, 1.5)
     led = {partition for partition, leader in leaders.items() if leader == victim}
     run.expect(led & cut[EVENTS].keys(), f"void: of {EVENTS} nothing was lost that node {victim} led")
@@ -223,7 +223,7 @@ def clocks_apart(run: Round) -> None:
             run.injured(at)
             moved = wait_for(lambda: 1 not in plant.leaders().values(), AGAIN_S, every_s=0.2)
             run.expect(moved, "nobody took over from the node whose clock is ahead")
-            _delivers_again(run, load.sent, at + ON_ITS_WAY_S)
+            run.delivers_again(load.sent, at + ON_ITS_WAY_S)
             run.pause(1.0, 2.0)
             plant.node_up(1)
             run.pause(0.5, 1.5)
@@ -277,17 +277,6 @@ def _revived(run: Round, sent: Sequence[Sent]) -> None:
 
 def _accepted_after(sent: Sequence[Sent], at: float) -> bool:
     return any(one.accepted and one.accepted > at for one in sent)
-
-
-def _delivers_again(run: Round, sent: Sequence[Sent], since: float) -> None:
-    """Returns once something that was accepted after `since` has ended: what is broken before that is one injection
-    with what was broken last, and nobody could tell how long each took."""
-
-    def ended() -> bool:
-        late = {one.id for one in sent if one.accepted and one.accepted > since}
-        return any(event in late for event, _ in run.plant.case(run.prefix, sent).ended())
-
-    run.expect(wait_for(ended, AGAIN_S, every_s=0.3), "nothing is delivered any more")
 
 
 def _gap(sent: Sequence[Sent], at: float) -> float:

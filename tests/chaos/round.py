@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.rig.client import Sent
+from tests.rig.client import Sent, wait_for
 from tests.rig.plant import Plant
 from tests.rig.record import Record
 from tests.rig.verdict import Verdict
@@ -64,6 +64,20 @@ class Round:
     def pause(self, low: float, high: float) -> None:
         """Random timing is part of a fault."""
         time.sleep(self.rng.uniform(low, high))
+
+    def delivers_again(self, sent: Sequence[Sent], since: float, within_s: float = 90.0) -> list[str]:
+        """Returns once something that was accepted after `since` has ended: what is broken before that is one injection
+        with what was broken last, and nobody could tell how long each took. Services that left meanwhile are started
+        again, as their supervisor does; their names."""
+        restarted: list[str] = []
+
+        def ended() -> bool:
+            restarted.extend(self.plant.revive())
+            late = {one.id for one in sent if one.accepted and one.accepted > since}
+            return any(event in late for event, _ in self.plant.case(self.prefix, sent).ended())
+
+        self.expect(wait_for(ended, within_s, every_s=0.3), "nothing is delivered any more")
+        return restarted
 
     def judge(self, sent: Sequence[Sent], within_s: float = 90.0) -> Record:
         """Waits for the end of everything and holds the standing invariants against it."""

@@ -40,6 +40,7 @@ def kafka_killed(run: Round) -> None:
             run.injured(time.time())
             accepted = _accepted_again(run, load, at + 0.5, restarted)
             gaps.append(accepted - at)
+            restarted += run.delivers_again(load.sent, accepted)
             run.pause(1.0, 2.0)
 
     def drained() -> bool:
