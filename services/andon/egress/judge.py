@@ -129,6 +129,9 @@ def _of_text(shape: Text | Url | Person, value: Any, way: Way) -> Iterator[Probl
             yield Problem(way, f"must be an address that begins with {_schemes(shape)}")
         if shape.most and len(value.encode()) > shape.most:
             yield Problem(way, f"has {len(value.encode()):,} bytes, the vendor takes {shape.most:,}; shorten it", True)
+        if isinstance(shape, Text) and 0 < shape.characters < len(value):
+            text = f"has {len(value):,} characters, the vendor takes {shape.characters:,}; shorten it"
+            yield Problem(way, text, True)
 
 
 def _is_url(shape: Url, value: str) -> bool:
@@ -169,7 +172,7 @@ def _of_file(shape: File, value: Any, folder: Path | None) -> Iterator[str]:
         return
     if not shape.least <= size <= shape.most:
         yield f"`{value}` has {size:,} bytes; the vendor takes {shape.least:,} to {shape.most:,}"
-    if shape.begins and not beginning.startswith(shape.begins):
+    if shape.begins and not beginning.startswith(shape.begins, shape.at):
         yield f"`{value}` is no {shape.what}"
 
 

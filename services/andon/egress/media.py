@@ -1,21 +1,32 @@
-"""Files of WeCom's group robots: uploaded once per robot, sent by the id the vendor gave them (page 91770)."""
+"""Files for WeCom: uploaded once per robot or app, sent by the id the vendor gave them (pages 91770 and 90253)."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from andon.core.failure import Rejected
+from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 
 # The vendor keeps a file for three days; an hour less, because an upload and its use lie apart.
 KEPT_SECONDS = 3 * 86_400.0 - 3_600.0
+_LEAST_S = 0.1
+T = TypeVar("T")
+
+Post = Callable[[bytes, Mapping[str, str], float], Awaitable[object]]
+"""Posts body and headers of an upload within so many seconds: the id the vendor gave, as it stood in its answer."""
+
+
+class FileGone(Rejected):
+    """The vendor does not have the file of this id, or no longer."""
 
 
 class Upload(NamedTuple):
-    """A file to upload to the robot `line`; equal only while the file is."""
+    """A file to upload to the robot `line`, or to an app; equal only while the file is."""
 
     line: int
     kind: str
@@ -25,7 +36,7 @@ class Upload(NamedTuple):
 
 
 class Media:
-    """The vendor's ids of files. An id is of one robot."""
+    """The vendor's ids of files. An id is of one robot, or of one app."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -46,6 +57,41 @@ class Media:
     def forget(self, upload: Upload) -> None:
         """The vendor no longer has it."""
         self._ids.pop(upload, None)
+
+    async def sent(
+        self, upload: Upload, most: int, post: Post, send: Callable[[str, float], Awaitable[T]], deadline: float
+    ) -> T:
+        """What `send` makes of the file's id, within so many seconds. Unless the vendor still has the file it is
+        uploaded before, of at most so many bytes: the one case of two requests within a call.
+
+        Raises what both raise, and Retryable(CHANGED) for a file sent before that the vendor has no longer: the next
+        attempt uploads it again.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + deadline
+        known = self.known(upload)
+        media_id = known or await self._uploaded(upload, most, post, deadline)
+        if ends - loop.time() < _LEAST_S:
+            raise Retryable(Reason.NOT_SENT, "the upload took all the time of the call; the next one needs none")
+        try:
+            return await send(media_id, ends - loop.time())
+        except FileGone as gone:
+            self.forget(upload)
+            if known is None:
+                raise
+            raise Retryable(Reason.CHANGED, f"{gone.detail}; it is uploaded again") from None
+
+    async def _uploaded(self, upload: Upload, most: int, post: Post, deadline: float) -> str:
+        """The vendor's id of the file. Nobody sees an upload, so none is ambiguous."""
+        raw = await asyncio.to_thread(bytes_of, upload.path, most)
+        try:
+            media_id = await post(*multipart(upload.path.name, raw), deadline)
+        except Retryable as lost:
+            raise Retryable(lost.reason, f"upload: {lost.detail}", after=lost.after) from None
+        if not isinstance(media_id, str) or not media_id:
+            raise Retryable(Reason.BAD_REPLY, "upload: the vendor gave no media_id")
+        self.keep(upload, media_id)
+        return media_id
 
 
 def upload_of(folder: Path, name: str, line: int, kind: str) -> Upload:

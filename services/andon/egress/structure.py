@@ -26,10 +26,12 @@ class Problem(NamedTuple):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A text of at most `most` UTF-8 bytes, 0 for any; with `markdown` values are escaped for markdown."""
+    """A text of at most `most` UTF-8 bytes and `characters` of Unicode, 0 for any; with `markdown` values are escaped
+    for markdown."""
 
     most: int = 0
     markdown: bool = False
+    characters: int = 0
 
 
 class Url(msgspec.Struct, frozen=True):
@@ -58,12 +60,14 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """The name of a file beside andon.yaml, of at most `most` bytes, that begins as one of `begins`; never open."""
+    """The name of a file beside andon.yaml, of at most `most` bytes, that from the byte `at` on begins as one of
+    `begins`; never open."""
 
     most: int
     least: int = 1
     begins: tuple[bytes, ...] = ()
     what: str = "file"
+    at: int = 0
 
 
 class Items(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -18,13 +18,13 @@ from pydantic import Field, field_validator
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import Failure
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.wecom import FILE_BYTES, IMAGE_BYTES, ROBOT
-from andon.egress.media import Media, Upload, bytes_of, multipart, upload_of
+from andon.egress.media import FileGone, Media, bytes_of, upload_of
 from andon.egress.robots import Called, Kinds, called
 from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
 
@@ -33,7 +33,6 @@ LIMIT = Limit(20, 62.0)
 BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 THROTTLED_SECONDS = 60.0
 _UPLOADED = ("file", "voice")
-_LEAST_S = 0.1
 _KINDS = Kinds("a WeCom robot", BYTES, ROBOT)
 _encode = msgspec.json.Encoder().encode
 
@@ -48,10 +47,6 @@ _MEANING = {
     45002: TOO_LONG,
 }
 _NO_FILE = 40007
-
-
-class _FileGone(Rejected):
-    """The vendor does not have the file of this id, or no longer."""
 
 
 class _Answer(msgspec.Struct):
@@ -168,41 +163,21 @@ class WecomRobot:
         return {"content": text} | {name: people for name, people in lists.items() if people}
 
     async def _send_file(self, call: Call, key: str) -> None:
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + call.deadline
         kind = call.content.kind
         upload = await asyncio.to_thread(upload_of, self._folder, _file_of(call.content.text), call.line, kind)
-        known = self._media.known(upload)
-        media_id = known or await self._upload(upload, key, call.deadline)
-        if ends - loop.time() < _LEAST_S:
-            raise Retryable(Reason.NOT_SENT, "the upload took all the time of the call; the next one needs none")
-        try:
-            await self._post(kind, {"media_id": media_id}, key, ends - loop.time())
-        except _FileGone as gone:
-            self._media.forget(upload)
-            if known is None:
-                raise
-            raise Retryable(Reason.CHANGED, f"{gone.detail}; it is uploaded again") from None
+        uploads = f"{self._uploads}{quote(key, safe='')}&type={kind}"
 
-    async def _upload(self, upload: Upload, key: str, deadline: float) -> str:
-        """The vendor's id of the file. Nobody sees an upload, so none is ambiguous."""
-        raw = await asyncio.to_thread(bytes_of, upload.path, FILE_BYTES)
-        body, headers = multipart(upload.path.name, raw)
-        address = f"{self._uploads}{quote(key, safe='')}&type={upload.kind}"
-        try:
-            reply = await self._wire.request("POST", address, body=body, headers=headers, deadline=deadline)
-        except Retryable as lost:
-            raise Retryable(lost.reason, f"upload: {lost.detail}", after=lost.after) from None
-        failure = _judge(reply, key)
-        if isinstance(failure, Retryable):
-            raise Retryable(failure.reason, f"upload: {failure.detail}", after=failure.after)
-        if failure:
-            raise failure
-        media_id = _decode(reply.body).media_id
-        if not isinstance(media_id, str) or not media_id:
-            raise Retryable(Reason.BAD_REPLY, "upload: the vendor gave no media_id")
-        self._media.keep(upload, media_id)
-        return media_id
+        async def post(body: bytes, headers: Mapping[str, str], deadline: float) -> object:
+            reply = await self._wire.request("POST", uploads, body=body, headers=headers, deadline=deadline)
+            failure = _judge(reply, key)
+            if failure:
+                raise failure
+            return _decode(reply.body).media_id
+
+        async def send(media_id: str, deadline: float) -> None:
+            await self._post(kind, {"media_id": media_id}, key, deadline)
+
+        await self._media.sent(upload, FILE_BYTES, post, send, call.deadline)
 
     async def close(self) -> None:
         """Nothing to release: the wire belongs to the service."""
@@ -223,7 +198,7 @@ def _judge(reply: Reply, key: str) -> Failure | None:
     if answer.errcode == 0:
         return None if reply.status == 200 else foreign(reply, THROTTLED_SECONDS)
     if answer.errcode == _NO_FILE:
-        return _FileGone(Reason.REJECTED, detail(answer.errcode, answer.errmsg, key))
+        return FileGone(Reason.REJECTED, detail(answer.errcode, answer.errmsg, key))
     meaning = _MEANING.get(answer.errcode, OTHER)
     if not meaning.retry and "max length" in str(answer.errmsg):
         meaning = TOO_LONG  # 40058 today; servers of 2019 said 93000 to it
