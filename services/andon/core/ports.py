@@ -247,6 +247,17 @@ class Channel(Protocol):
 
 
 @runtime_checkable
+class Recalls(Protocol):
+    """A channel that can take back what people have been sent."""
+
+    async def recall(self, reference: str, sent: float, /, *, deadline: float = 15.0) -> None:
+        """Takes back what the vendor accepted at `sent` under this `Receipt.reference`.
+
+        Raises `Retryable`, or `Rejected` for what cannot be taken back; GONE when it is too old.
+        """
+
+
+@runtime_checkable
 class KeyedChannel(Protocol):
     """A channel whose other side knows a repeat: what is unknown is sent again as it was, and shown once.
 
@@ -277,11 +288,16 @@ class ChannelConfig(Protocol):
 
 
 @runtime_checkable
-class CountsPeople(Protocol):
+class CountsRecipients(Protocol):
     """The `Config` of a channel whose vendor limits what one recipient gets. Its limits say `per` what they count."""
 
     def sender(self) -> str:
         """Who sends, among all that share the limit domain; names no secret."""
+
+
+@runtime_checkable
+class CountsPeople(CountsRecipients, Protocol):
+    """The same where the recipients are people."""
 
     def behind(self, name: str, /) -> int | None:
         """How many people a name may stand for; None for the name of one person."""
@@ -294,6 +310,20 @@ class NamesPeople(Protocol):
     def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
         """What is wrong with a `to`: the number of the entry, or None for the whole, and a sentence. Entries that name
         a fact are left out of it."""
+
+
+@runtime_checkable
+class HasWays(Protocol):
+    """The `Config` of a channel that reaches some recipients in another way than others, with limits of its own.
+
+    A receiver goes one way, which its `to` tells.
+    """
+
+    def toward(self, to: Sequence[str], /) -> ChannelConfig:
+        """What holds of the way to these."""
+
+    def unfit(self, to: Sequence[str], kind: str, /) -> str:
+        """Why content of this kind cannot go that way; empty if it can."""
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -11,8 +11,9 @@ from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path as Way
 from andon.config.plugs import PlugUnusable
 from andon.config.settings import Receiver, Settings
+from andon.config.templates import parts_of, structured
 from andon.core.policy import OnAmbiguous
-from andon.core.ports import KeyedChannel, NamesPeople
+from andon.core.ports import HasWays, KeyedChannel, NamesPeople
 from andon.egress import render
 from andon.egress.receivers import GROUP, structures, taken
 from andon.runtime.registry import Registry
@@ -25,10 +26,10 @@ def check(settings: Settings, files: Mapping[str, str], registry: Registry, fold
     wrong with a channel itself is said elsewhere (config.load)."""
     kinds = structures(settings, files, registry)
     found = render.check(settings, files, kinds, taken(settings, registry), folder)
-    return [*found, *_receivers(settings, registry)]
+    return [*found, *_receivers(settings, files, registry)]
 
 
-def _receivers(settings: Settings, registry: Registry) -> Iterator[tuple[Way, str]]:
+def _receivers(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Way, str]]:
     for name, receiver in settings.receivers.items():
         if receiver.channel not in settings.channels:
             continue
@@ -39,9 +40,21 @@ def _receivers(settings: Settings, registry: Registry) -> Iterator[tuple[Way, st
             continue
         if isinstance(config, NamesPeople):
             yield from _people(name, receiver, config)
+        if isinstance(config, HasWays):
+            yield from _unfit(name, receiver, plug.kind, config, files)
         if receiver.on_ambiguous is OnAmbiguous.RESEND_KEYED and not issubclass(channel, KeyedChannel):
             text = f"`resend_keyed` needs a channel whose other side knows a repeat; nobody behind a {plug.kind} does"
             yield ("receivers", name, "on_ambiguous"), f"{text}: write resend_marked or park_unknown"
+
+
+def _unfit(
+    name: str, receiver: Receiver, channel: str, config: HasWays, files: Mapping[str, str]
+) -> Iterator[tuple[Way, str]]:
+    """Cards that cannot go to whom a receiver names: its own, and the one of what was merged."""
+    for template in dict.fromkeys((receiver.template, "digest")):
+        for file in structured(template, channel, files)[:1]:
+            if text := config.unfit(receiver.to, parts_of(file)[2]):
+                yield ("receivers", name, "template"), f"template {file}: {text}"
 
 
 def _people(name: str, receiver: Receiver, config: NamesPeople) -> Iterator[tuple[Way, str]]:

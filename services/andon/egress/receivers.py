@@ -20,7 +20,9 @@ from andon.core.ports import (
     Clock,
     Context,
     CountsPeople,
+    CountsRecipients,
     EventChannel,
+    HasWays,
     KeyedChannel,
     Link,
     Vault,
@@ -147,6 +149,8 @@ def policy_of(
     """How a receiver's queue is served: its own rules, its channel's limits, and those of the site. `reserve` is the
     share of a quota that is kept for what is urgent."""
     site = site or Limits()
+    if isinstance(channel, HasWays):
+        channel = channel.toward(receiver.to)
     limits = tuple(limit for limit in channel.limits() if limit.per is Per.CALL)
     people = tuple(limit for limit in channel.limits() if limit.per is not Per.CALL)
     merge: Merge | None
@@ -160,7 +164,7 @@ def policy_of(
         channel=receiver.channel,
         limits=limits,
         people=people,
-        sender=channel.sender() if isinstance(channel, CountsPeople) else "",
+        sender=channel.sender() if isinstance(channel, CountsRecipients) else "",
         lines=channel.lines(),
         merge=merge,
         routine=(*_load(site.per_person, channel), *_less(people, reserve)),
