@@ -31,11 +31,43 @@ def hidden(value: Any, where: str) -> list[str]:
     return []
 
 
+def short(most: int, *, characters: bool = False) -> Check:
+    """A text nobody sees, of at most so many bytes, or characters."""
+
+    def check(value: Any, where: str) -> list[str]:
+        text(value, where)
+        if len(value if characters else value.encode()) > most:
+            raise Wrong(where, f"exceed max length {most}")
+        return []
+
+    return check
+
+
+def cut(most: int, *, characters: bool = False) -> Check:
+    """A text of which people see so many bytes, or characters, and no more."""
+
+    def check(value: Any, where: str) -> list[str]:
+        text(value, where)
+        return [value[:most] if characters else value.encode()[:most].decode(errors="ignore")]
+
+    return check
+
+
 def url(value: Any, where: str) -> list[str]:
     """An address with a scheme."""
     if not isinstance(value, str) or not urlsplit(value).scheme or not urlsplit(value).netloc:
         raise Wrong(where, "is no url with a scheme")
     return []
+
+
+def link(most: int) -> Check:
+    """An address with a scheme, of at most so many bytes."""
+
+    def check(value: Any, where: str) -> list[str]:
+        url(value, where)
+        return short(most)(value, where)
+
+    return check
 
 
 def one_of(*values: Any) -> Check:
@@ -94,6 +126,18 @@ def items(of: Check, least: int, most: int) -> Check:
         if not isinstance(value, list) or not least <= len(value) <= most:
             raise Wrong(where, f"is no list of {least} to {most}")
         return [seen for index, one in enumerate(value) for seen in of(one, f"{where}[{index}]")]
+
+    return check
+
+
+def distinct(name: str, key: str) -> Check:
+    """No two entries of the list `name` have the same `key`."""
+
+    def check(value: Any, where: str) -> list[str]:
+        known = [entry[key] for entry in value.get(name, ()) if key in entry]
+        if len(set(known)) < len(known):
+            raise Wrong(f"{where}.{name}", f"has the same {key} twice")
+        return []
 
     return check
 

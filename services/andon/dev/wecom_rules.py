@@ -27,7 +27,9 @@ Media = Callable[[str, str], str | None]
 """The name of an uploaded file, by its media_id and its kind; None when the vendor has no such file."""
 
 
-def _typed(needs: Mapping[Any, str]) -> Check:
+def typed(needs: Mapping[Any, str]) -> Check:
+    """A rule: a `type` needs a key of its own."""
+
     def rule(value: Any, where: str) -> list[str]:
         key = needs.get(value.get("type"))
         if key and key not in value:
@@ -37,36 +39,39 @@ def _typed(needs: Mapping[Any, str]) -> Check:
     return rule
 
 
-_LINK: dict[str, Check] = {"url": url, "appid": hidden, "pagepath": hidden}
-_LINKED: dict[str, Check] = {"type": one_of(0, 1, 2), **_LINK}
-_OPENS = _typed({1: "url", 2: "appid"})
-_TITLE = fields({}, {"title": text, "desc": text})
-_COMMON: dict[str, Check] = {
-    "source": fields({}, {"icon_url": url, "desc": text, "desc_color": one_of(0, 1, 2, 3)}),
-    "quote_area": fields({}, {**_LINKED, "title": text, "quote_text": text}, _OPENS),
-    "horizontal_content_list": items(
-        fields(
-            {"keyname": text},
-            {"value": text, "type": one_of(0, 1, 2, 3), "url": url, "media_id": hidden, "userid": hidden},
-            _typed({1: "url", 2: "media_id", 3: "userid"}),
-        ),
-        0,
-        6,
+LINK: dict[str, Check] = {"url": url, "appid": hidden, "pagepath": hidden}
+LINKED: dict[str, Check] = {"type": one_of(0, 1, 2), **LINK}
+OPENS = typed({1: "url", 2: "appid"})
+TITLE = fields({}, {"title": text, "desc": text})
+ROWS = items(
+    fields(
+        {"keyname": text},
+        {"value": text, "type": one_of(0, 1, 2, 3), "url": url, "media_id": hidden, "userid": hidden},
+        typed({1: "url", 2: "media_id", 3: "userid"}),
     ),
-    "jump_list": items(fields({"title": text}, _LINKED, _OPENS), 0, 3),
-    "card_action": fields({"type": one_of(1, 2)}, _LINK, _OPENS),
+    0,
+    6,
+)
+SOURCE = fields({}, {"icon_url": url, "desc": text, "desc_color": one_of(0, 1, 2, 3)})
+QUOTE = fields({}, {**LINKED, "title": text, "quote_text": text}, OPENS)
+COMMON: dict[str, Check] = {
+    "source": SOURCE,
+    "quote_area": QUOTE,
+    "horizontal_content_list": ROWS,
+    "jump_list": items(fields({"title": text}, LINKED, OPENS), 0, 3),
+    "card_action": fields({"type": one_of(1, 2)}, LINK, OPENS),
 }
 
 
-def _has_words(value: Any, where: str) -> list[str]:
+def has_words(value: Any, where: str) -> list[str]:
+    """A rule: a notice has words, and leads somewhere."""
     if "title" not in value.get("main_title", {}) and "sub_title_text" not in value:
         raise Wrong(f"{where}.main_title.title", "or sub_title_text is missing")
-    if "card_action" not in value:
-        raise Wrong(f"{where}.card_action", "is missing")
-    return []
+    return has_action(value, where)
 
 
-def _has_action(value: Any, where: str) -> list[str]:
+def has_action(value: Any, where: str) -> list[str]:
+    """A rule: a notice leads somewhere."""
     if "card_action" not in value:
         raise Wrong(f"{where}.card_action", "is missing")
     return []
@@ -75,8 +80,8 @@ def _has_action(value: Any, where: str) -> list[str]:
 _CARDS: dict[str, Check] = {
     "text_notice": fields(
         {"card_type": hidden},
-        {**_COMMON, "main_title": _TITLE, "emphasis_content": _TITLE, "sub_title_text": text},
-        _has_words,
+        {**COMMON, "main_title": TITLE, "emphasis_content": TITLE, "sub_title_text": text},
+        has_words,
     ),
     "news_notice": fields(
         {
@@ -85,11 +90,11 @@ _CARDS: dict[str, Check] = {
             "card_image": fields({"url": url}, {"aspect_ratio": number(1.3, 2.25)}),
         },
         {
-            **_COMMON,
-            "image_text_area": fields({"image_url": url}, {**_LINKED, "title": text, "desc": text}, _OPENS),
+            **COMMON,
+            "image_text_area": fields({"image_url": url}, {**LINKED, "title": text, "desc": text}, OPENS),
             "vertical_content_list": items(fields({"title": text}, {"desc": text}), 0, 4),
         },
-        _has_action,
+        has_action,
     ),
 }
 _ARTICLE = fields({"title": text, "url": url}, {"description": text, "picurl": url})
@@ -172,11 +177,12 @@ _OTHERS = {"news": _news, "template_card": _card, "image": _image, "file": _uplo
 
 _DISPOSITION = re.compile(rb'Content-Disposition: form-data; name="media"; filename="([^"]+)"', re.IGNORECASE)
 _MOST = {"file": 20 << 20, "voice": 2 << 20}
+_BEGINS = {"voice": (0, (b"#!AMR",)), "image": (0, _PICTURES), "video": (4, (b"ftyp",))}
 
 
-def upload(body: bytes, kind: str) -> str:
-    """The name of the file in the body of an upload. Raises Refusal."""
-    if kind not in _MOST:
+def upload(body: bytes, kind: str, most: Mapping[str, int] = _MOST) -> str:
+    """The name of the file in the body of an upload, of a kind of `most` and of so many bytes. Raises Refusal."""
+    if kind not in most:
         raise Refusal(40004, "invalid media type")
     boundary = body.partition(b"\r\n")[0]
     head, blank, rest = body.partition(b"\r\n\r\n")
@@ -184,9 +190,10 @@ def upload(body: bytes, kind: str) -> str:
     found = _DISPOSITION.search(head)
     if not boundary.startswith(b"--") or not blank or not end or found is None:
         raise Refusal(44001, "empty media data")
-    if len(raw) <= 5 or len(raw) > _MOST[kind]:
+    if len(raw) <= 5 or len(raw) > most[kind]:
         raise Refusal(40006, "invalid media size")
-    if kind == "voice" and not raw.startswith(b"#!AMR"):
+    start, beginnings = _BEGINS.get(kind, (0, (b"",)))
+    if not raw.startswith(beginnings, start):
         raise Refusal(40005, "invalid file type")
     return found[1].decode()
 

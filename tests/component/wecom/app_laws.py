@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.ports import Channel, Content, Context, Receipt
+from andon.core.ports import Content, Context, Recalls, Receipt
 from andon.dev.wecom_app import Fault, WecomAppStandIn
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
@@ -19,29 +21,62 @@ from andon.web.wire import HttpWire
 
 CORP, SECRET, AGENT = "ww0123", "s3cret/+of-the-app", 1000002
 MEMBERS = ("wang", "Li", "00123", "zhao")
+CHATS = {"shift-3": ("wang", "Li"), "night": ("00123",)}
+BUTTONS = {
+    "card_type": "button_interaction",
+    "main_title": {"title": "停机", "desc": "冲压机 7"},
+    "button_list": [
+        {"text": "接手", "style": 1, "key": "take"},
+        {"text": "看板", "type": 1, "url": "https://mes.corp/1"},
+    ],
+}
+
+ACTION = {"type": 1, "url": "https://mes.corp/1"}
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 
 
 class Stand:
     """The stand-in and what a process needs to write to it; `app()` is the channel in another process."""
 
-    def __init__(self, channel_type: type[Any], vendor: WecomAppStandIn, wire: HttpWire, clock: ManualClock) -> None:
+    def __init__(
+        self, channel_type: type[Any], vendor: WecomAppStandIn, wire: HttpWire, clock: ManualClock, folder: Path
+    ) -> None:
         self._type = channel_type
         self.vendor = vendor
         self.wire = wire
         self.clock = clock
+        self.folder = folder
         self._vault = MemoryVault()
 
-    def app(self) -> Channel:
+    def config(self) -> Any:
         options = {"corp_id": "env:APP_CORP", "agent_id": AGENT, "secret": "env:APP_SECRET"}
-        config = self._type.Config.model_validate({**options, "base_url": self.vendor.url})
-        built: Channel = self._type(config, Context("app", Path(), self.clock, self.wire, None, self._vault))
-        return built
+        return self._type.Config.model_validate({**options, "base_url": self.vendor.url})
 
-    async def send(self, app: Channel, *to: str, text: str = "停机", kind: str = "text") -> Sequence[Receipt] | Failure:
+    def app(self) -> Any:
+        context = Context("app", self.folder, self.clock, self.wire, None, self._vault)
+        return self._type(self.config(), context)
+
+    async def send(
+        self, app: Any, *to: str, text: str = "停机", kind: str = "text", **changes: Any
+    ) -> Sequence[Receipt] | Failure:
         try:
-            return await app.send(call(text, kind, recipients=to))
+            receipts: Sequence[Receipt] = await app.send(call(text, kind, recipients=to, **changes))
         except Failure as failure:
             return failure
+        return receipts
+
+    async def card(self, app: Any, *to: str, **changes: Any) -> Sequence[Receipt] | Failure:
+        """Sends a card with buttons."""
+        return await self.send(app, *to, text=json.dumps(BUTTONS), kind="template_card", **changes)
+
+    async def recall(self, reference: str) -> Failure | None:
+        app = self.app()
+        expect(isinstance(app, Recalls), "it can take back what it sent")
+        try:
+            await app.recall(reference, self.clock.now())
+        except Failure as failure:
+            return failure
+        return None
 
 
 Law = Callable[[Stand], Awaitable[None]]
@@ -56,11 +91,13 @@ def law(function: Law) -> Law:
 @asynccontextmanager
 async def stand(channel_type: type[Any], **more: Any) -> AsyncIterator[Stand]:
     clock, wire = ManualClock(), HttpWire()
-    told = {"corp_id": CORP, "secret": SECRET, "agent": AGENT, "now": clock.now, "unlicensed": ["zhao"], **more}
+    told = {"corp_id": CORP, "secret": SECRET, "agent": AGENT, "now": clock.now, "unlicensed": ["zhao"], "chats": CHATS}
+    told |= more
     members = told.pop("members", MEMBERS)
-    async with WecomAppStandIn(members, **told) as vendor:
-        yield Stand(channel_type, vendor, wire, clock)
-    await wire.close()
+    with tempfile.TemporaryDirectory() as folder:
+        async with WecomAppStandIn(members, **told) as vendor:
+            yield Stand(channel_type, vendor, wire, clock, Path(folder))
+        await wire.close()
 
 
 def run(name: str, channel_type: type[Any]) -> None:
@@ -97,7 +134,7 @@ async def stale_token_is_renewed_once(one: Stand) -> None:
     app = one.app()
     await one.send(app, "wang")
     one.clock.advance(600)
-    one.vendor.corp.revoke()
+    one.vendor.corp.tokens.revoke()
     expect(reached(await one.send(app, "wang")) == ["wang"], "a token taken back early is renewed")
     expect(one.vendor.counts.asked == 2, "once")
     one.clock.advance(7_200)
@@ -113,7 +150,7 @@ async def stale_token_is_renewed_once(one: Stand) -> None:
 
 @law
 async def wrong_secret_is_not_tried_again(one: Stand) -> None:
-    one.vendor.corp._secret = "another"
+    one.vendor.corp.tokens.secret = "another"
     app = one.app()
     for _ in range(12):
         expect(isinstance(await one.send(app, "wang"), Rejected), "a wrong secret is Rejected")

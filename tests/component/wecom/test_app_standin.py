@@ -138,7 +138,7 @@ def test_bodies_are_checked_field_by_field(body: Any, errcode: int) -> None:
             reply = await one.wire.request("GET", f"{base}/gettoken?corpid={corp}&corpsecret={secret}")
             assert json.loads(reply.body)["errcode"] == said
         await one.send(one.app(), "wang")
-        token = one.vendor.corp._token
+        token = one.vendor.corp.tokens.token
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         for given, said in (("", 41001), ("x", 40014), (token, errcode)):
             reply = await one.wire.request("POST", f"{base}/message/send?access_token={given}", body=raw)
