@@ -21,6 +21,7 @@ from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
 from andon.egress.channels.webhook import Webhook
+from andon.egress.channels.wecom_app import WecomApp
 from andon.egress.channels.wecom_robot import WecomRobot
 
 BYTES = 8192
@@ -184,6 +185,16 @@ class SwallowsExceptions(Hook):
             return await super().send(call)
         except Failure:
             return [Receipt(recipient) for recipient in call.recipients]
+
+
+class RecallIsNotRead(WecomApp):
+    """Takes any answer to a recall for a yes."""
+
+    async def recall(self, reference: str, sent: float, /, *, deadline: float = 15.0) -> None:
+        try:
+            await super().recall(reference, sent, deadline=deadline)
+        except Failure:
+            return
 
 
 class TooFewReceipts(Hook):

@@ -28,6 +28,7 @@ BROKEN = [
     pytest.param(hook.LogsTheBody, "secret_is_never_shown", id="alertmanager-body-in-the-debug-log"),
     pytest.param(hook.CutsText, "whole_text_is_sent", id="n9e-cuts-text-at-4096"),
     pytest.param(hook.SwallowsExceptions, "call_that_never_left_is_not_ambiguous", id="quix-failure-swallowed"),
+    pytest.param(hook.RecallIsNotRead, "recall_is_judged_by_its_answer", id="recall-is-not-read"),
     pytest.param(hook.TooFewReceipts, "good_answer_gives_a_receipt_per_recipient", id="vector-no-status-is-delivered"),
     pytest.param(hook.SilenceIsSuccess, "no_status_makes_a_success_of_a_foreign_answer", id="silence-is-success"),
     pytest.param(hook.SplitsInsideCharacters, "parts_joined_equal_the_text", id="splits-inside-characters"),

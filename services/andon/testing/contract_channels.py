@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.ports import Content, KeyedChannel, Receipt
+from andon.core.ports import Content, KeyedChannel, Recalls, Receipt
 from andon.core.reason import Reason
 from andon.egress.judge import problems
 from andon.egress.structure import Structure, needs_file
@@ -271,6 +271,22 @@ async def repeat_is_known_by_its_key(rig: ChannelRig) -> None:
         expect(keys[-1] in told, "the vendor is told the key")
     expect(keys[0] == keys[1], "two attempts at a part have one key")
     expect(len(set(keys)) == 3, "another part has another key")
+
+
+@law
+async def recall_is_judged_by_its_answer(rig: ChannelRig) -> None:
+    if not isinstance(rig.channel, Recalls):
+        return
+    await rig.channel.recall("reference", rig.clock.now())
+    expect("reference" in _strings(rig.vendor.heard[-1].body), "the vendor is told what to take back")
+    bodies = (*rig.specimen.refused, *rig.specimen.throttled, *_NOTHING_SAID)
+    for behave in (*(answers(200, body) for body in bodies), answers(502, _HTML), resets()):
+        rig.vendor.behave = behave
+        try:
+            await rig.channel.recall("reference", rig.clock.now(), deadline=5.0)
+        except (Retryable, Rejected):
+            continue
+        raise ContractBroken("what was not taken back is said to be")
 
 
 @law

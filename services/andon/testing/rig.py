@@ -52,7 +52,8 @@ class ChannelRig:
         self.config_type: type[BaseModel] = channel_type.Config
         self.options = _filled(dict(self.specimen.options), vendor.url)
         self.config: Any = self.config_type.model_validate(self.options)
-        self.channel: Channel = channel_type(self.config, Context("contract", Path(), ManualClock(), wire))
+        self.clock = ManualClock()
+        self.channel: Channel = channel_type(self.config, Context("contract", Path(), self.clock, wire))
 
     @property
     def limits(self) -> ChannelConfig:

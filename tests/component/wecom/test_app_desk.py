@@ -223,6 +223,27 @@ def test_a_days_quota_waits_for_the_next_day_in_china(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_two_chats_get_each_notice_in_a_call_of_its_own_200_a_minute(tmp_path: Path) -> None:
+    receivers = {"shifts": {"channel": "app", "to": ["chat:a", "chat:b"], "merge": "none"}}
+
+    async def scene(vendor: WecomAppStandIn, process: Callable[..., Process]) -> None:
+        desk = process(receivers=receivers)
+        desk.take(notices(150, "shifts", ["chat:a", "chat:b"]))
+        await desk.run(61)
+        assert vendor.counts.accepted == 200, "two calls a notice"
+        desk.kill()
+        again = process(receivers=receivers)
+        await again.run(120)
+        outcomes = (desk.outcomes() | again.outcomes()).values()
+        assert len(outcomes) == 150
+        assert all(isinstance(one.outcome, Delivered) for each in outcomes for one in each.recipients)
+        told = Counter((one.chat, one.member) for one in vendor.seen)
+        assert told == {("a", "wang"): 150, ("b", "wang"): 150, ("b", "li"): 150}
+        assert (vendor.counts.discarded, busiest_minute(vendor, "wang")) == (0, 200)
+
+    play(tmp_path, scene, chats={"a": ["wang"], "b": ["wang", "li"]})
+
+
 def test_a_thousand_an_hour_hold_over_hours(tmp_path: Path) -> None:
     async def scene(vendor: WecomAppStandIn, process: Callable[..., Process]) -> None:
         desk = process(

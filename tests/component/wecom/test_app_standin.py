@@ -19,6 +19,7 @@ from andon.egress.channels.wecom_app import WecomApp
 from andon.testing.builders import call
 from andon.testing.rig import ContractBroken
 from andon.web.wire import HttpWire
+from tests.component.wecom import app_card_laws as card_laws
 from tests.component.wecom import app_mistakes as mistakes
 from tests.component.wecom.app_laws import AGENT, CORP, LAWS, SECRET, reached, run, stand
 
@@ -35,6 +36,20 @@ MISTAKES = [
     (mistakes.FirstThousand, "more_than_a_thousand_are_refused"),
     (mistakes.ErrcodeIsNotRead, "refusal_is_no_success"),
     (mistakes.JoinsAnything, "name_with_a_separator_reaches_nobody_else"),
+    (mistakes.TaskOfTheDelivery, "card_with_buttons_has_a_task_of_its_own"),
+    (mistakes.TaskOfItsOwn, "repeat_of_a_card_has_the_same_task"),
+    (mistakes.NoTask, "card_with_buttons_has_a_task_of_its_own"),
+    (mistakes.ConfidentialCards, "every_card_is_taken"),
+    (mistakes.ForgetsTheCode, "card_is_updated_by_its_reference"),
+    (mistakes.UploadsEachTime, "file_is_uploaded_once"),
+    (mistakes.KeepsWhatIsGone, "file_the_vendor_lost_is_uploaded_again"),
+    (mistakes.FirstChatIsAll, "each_chat_has_a_call_of_its_own"),
+    (mistakes.ChatsAreUsers, "each_chat_has_a_call_of_its_own"),
+    (mistakes.OneGoneChatStopsAll, "chat_that_is_gone_stops_no_other"),
+    (mistakes.ChatsCountAsMembers, "chats_have_limits_of_their_own"),
+    (mistakes.RecallsTheWholeReference, "message_is_recalled_by_its_reference"),
+    (mistakes.RecallIsNotRead, "recall_that_is_refused_is_no_success"),
+    (mistakes.UpdatesOneAsText, "card_is_updated_by_its_reference"),
 ]
 
 
@@ -42,6 +57,9 @@ MISTAKES = [
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_CORP", CORP)
     monkeypatch.setenv("APP_SECRET", SECRET)
+
+
+assert card_laws.CARDS, "imported, so that its laws are among them"
 
 
 @pytest.mark.parametrize("name", LAWS)

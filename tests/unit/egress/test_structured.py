@@ -16,13 +16,18 @@ from andon.core.digest import merged
 from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
-from andon.egress.cards import dingtalk, feishu, wecom
+from andon.egress.cards import dingtalk, feishu, wecom, wecom_app
 from andon.egress.judge import fits, problems
 from andon.egress.render import REPEAT, Renderer, repeated
 from andon.egress.structure import Structure
 from andon.testing.builders import delivery, event
 
-KINDS = {"wecom_robot": wecom.ROBOT, "dingtalk_robot": dingtalk.ROBOT, "feishu_robot": feishu.ROBOT}
+KINDS = {
+    "wecom_robot": wecom.ROBOT,
+    "wecom_app": wecom_app.APP,
+    "dingtalk_robot": dingtalk.ROBOT,
+    "feishu_robot": feishu.ROBOT,
+}
 
 NOTICE = """\
 card_type: text_notice
@@ -385,7 +390,7 @@ def test_card_of_the_documentation_is_one(tmp_path: Path) -> None:
     assert card["main_title"] == {"title": "line-3/M-07 停机", "desc": "冲压机 7"}
 
 
-@pytest.mark.parametrize("kinds", KINDS.values())
+@pytest.mark.parametrize("kinds", [*KINDS.values(), {"another card": wecom_app.REPLACED}])
 def test_nothing_at_all_breaks_the_judge(kinds: dict[str, Structure]) -> None:
     for structure in kinds.values():
         for value in (None, [], {}, "x", 1, {"x": 1}, [[1]]):

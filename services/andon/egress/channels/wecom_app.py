@@ -1,4 +1,4 @@
-"""Messages of a WeCom application to members (developer.work.weixin.qq.com, page 90236).
+"""Messages of a WeCom application to members and to its group chats (developer.work.weixin.qq.com, page 90236).
 
 The reply's errcode decides, and beside errcode 0 the lists of those who were not told. What the vendor discards without
 a word (beyond 30 a minute and 1,000 an hour to one member) must never be sent: the limits say so to the desk.
@@ -7,38 +7,41 @@ a word (beyond 30 a minute and 1,000 an hour to one member) must never be sent: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
-from urllib.parse import quote, urlencode
 
 import msgspec
 from pydantic import Field, field_validator
 
-from andon.config.secrets import SecretMissing, SecretRef
+from andon.config.secrets import SecretRef
 from andon.config.settings import Section
 from andon.config.units import Rate
 from andon.core.delivery import MAX_RECIPIENTS
-from andon.core.failure import Rejected, Retryable
+from andon.core.failure import Rejected
 from andon.core.outcome import Parked
-from andon.core.policy import Limit, Per
-from andon.core.ports import Call, Content, Context, Receipt
+from andon.core.policy import Limit
+from andon.core.ports import Call, ChannelConfig, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
+from andon.egress.cards.wecom_app import APP, FILES
+from andon.egress.channels import wecom_app_bodies as bodies
 from andon.egress.channels import wecom_app_codes as codes
+from andon.egress.channels import wecom_app_limits as counted
 from andon.egress.channels import wecom_app_people as people
+from andon.egress.channels.wecom_app_account import TOKEN_PATH, Account
 from andon.egress.channels.wecom_app_codes import Answer
-from andon.egress.tokens import Granted, Tokens
-from andon.egress.vendors import JSON, BaseUrl, revealed
+from andon.egress.media import Media, upload_of
+from andon.egress.vendors import BaseUrl
 
 BYTES = {"text": 2048, "markdown": 2048}
-# The vendor counts by 60 s and 60 min; two seconds more keep its windows covered when our clocks or the way differ.
-MEMBER = (Limit(30, 62.0), Limit(1_000, 3_602.0))
-CORP = (Limit(10_000, 62.0), Limit(150_000, 3_602.0))
-_DAY_S, _MIDNIGHT_S, _MARGIN_S = 86_400.0, 57_600.0, 2.0  # midnight in China is 16:00 UTC, all the year
-_TOKEN_PATH, _SEND_PATH = "/cgi-bin/gettoken", "/cgi-bin/message/send"
-_MSGID = 512
-_encode = msgspec.json.Encoder().encode
+RECALL_SECONDS = 86_400.0
+_SEND, _CHAT = "/cgi-bin/message/send", "/cgi-bin/appchat/send"
+_UPLOAD, _RECALL = "/cgi-bin/media/upload", "/cgi-bin/message/recall"
+_UPDATE = "/cgi-bin/message/update_template_card"
+_NO_CARD_IN_CHATS = "a group chat takes no template_card: use a textcard, news or a text"
+_REFERENCE = 512
+_WAITS = Parked(Reason.BUSY, "a chat has a call of its own")
 
 
 class WecomApp:
@@ -60,10 +63,13 @@ class WecomApp:
         """How many members `party:ID`, `tag:ID` or `@all` stands for; all `accounts` where it is not said."""
         per_account: Annotated[int, Field(ge=1)] = 200
         """Times `accounts` is what the app may send in a calendar day of China."""
-        per_member: Annotated[tuple[Rate, ...], Field(min_length=1)] = MEMBER
+        per_member: Annotated[tuple[Rate, ...], Field(min_length=1)] = counted.MEMBER
         """What one member gets of this app; the vendor discards without a word what is beyond 30 a minute and 1,000 an
         hour. Two seconds more than that keep its windows covered."""
-        per_corp: Annotated[tuple[Rate, ...], Field(min_length=1)] = CORP
+        per_chat: Annotated[tuple[Rate, ...], Field(min_length=1)] = counted.CHAT
+        """What one member gets in all group chats of this app; the vendor discards without a word what is beyond 200 a
+        minute and 10,000 a day."""
+        per_corp: Annotated[tuple[Rate, ...], Field(min_length=1)] = counted.CORP
         """Calls of all apps of the corp: 10,000 a minute and 150,000 an hour."""
 
         def limit_domain(self) -> str:
@@ -79,17 +85,26 @@ class WecomApp:
             return sizes
 
         def limits(self) -> tuple[Limit, ...]:
-            each = (Limit(limit.count, limit.period, Per.RECIPIENT) for limit in self.per_member)
-            count = self.per_account * (self.accounts or 0)
-            a_day = (Limit(count, _DAY_S, Per.PERSON, _MIDNIGHT_S, _MARGIN_S),) if count else ()
-            return (*self.per_corp, *each, *a_day)
+            day = counted.a_day(self.per_account * (self.accounts or 0))
+            return (*self.per_corp, *counted.each(self.per_member), *day)
 
         def sender(self) -> str:
             """The app: each has its own count of each member."""
             return str(self.agent_id)
 
         def behind(self, name: str, /) -> int | None:
+            if people.is_chat(name):
+                return 1  # for anyone, but of no day: who is in a chat does not count there
             return self.sizes.get(name, self.accounts or 1) if people.wide(name) else None
+
+        def toward(self, to: Sequence[str], /) -> ChannelConfig:
+            """Chats have limits of their own; a fact that names one is counted as people are."""
+            if not any(map(people.is_chat, to)):
+                return self
+            return counted.ToChats(self.limit_domain(), self.agent_id, self.per_corp, self.per_chat)
+
+        def unfit(self, to: Sequence[str], kind: str, /) -> str:
+            return _NO_CARD_IN_CHATS if kind == "template_card" and any(map(people.is_chat, to)) else ""
 
         def lines(self) -> int:
             return 1
@@ -97,6 +112,7 @@ class WecomApp:
         def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
             return list(people.mistakes(to))
 
+    structures: ClassVar = APP
     specimen: ClassVar = ChannelSpecimen(
         options={"corp_id": REFERENCE, "agent_id": 1000002, "secret": REFERENCE, "base_url": BASE},
         kinds=BYTES,
@@ -113,121 +129,143 @@ class WecomApp:
             b'{"errcode":-1,"errmsg":"system busy"}',
             b'{"errcode":45033,"errmsg":"out of concurrency limit"}',
         ),
-        aside={_TOKEN_PATH: b'{"errcode":0,"access_token":"' + HIDDEN + b'-token","expires_in":7200}'},
+        aside={TOKEN_PATH: b'{"errcode":0,"access_token":"' + HIDDEN + b'-token","expires_in":7200}'},
+        structured={
+            "textcard": '{"title":"停机","description":"冲压机 7","url":"https://mes.corp/1"}',
+            "news": '{"articles":[{"title":"停机","url":"https://mes.corp/1"}]}',
+            "template_card": '{"card_type":"button_interaction","main_title":{"title":"停机"},'
+            '"button_list":[{"text":"接手","key":"take"}]}',
+        },
     )
 
     def __init__(self, config: Config, context: Context) -> None:
         self._config = config
-        self._wire = context.wire
+        self._clock = context.clock
+        self._folder = context.directory
+        self._media = Media(context.clock)
         name = f"{config.limit_domain()}:{config.agent_id}:{config.secret.reference}@{config.base_url}"
-        self._tokens = Tokens(name, config.secret, self._granted, context.clock, context.vault)
+        self._account = Account(name, config.base_url, config.corp_id, config.secret, context)
 
     def __repr__(self) -> str:
         return f"WecomApp({self._config.limit_domain()!r}, {self._config.agent_id})"
 
     def split(self, content: Content, /) -> Sequence[Content]:
-        """Parts of at most 2048 bytes: what is longer the vendor cuts without a word. Raises Rejected for another
-        kind."""
-        parts = split_bytes(content.text, _limit(content))
+        """Parts of at most 2048 bytes: what is longer the vendor cuts without a word. A card is one part. Raises
+        Rejected for another kind."""
+        limit = _limit(content)
+        parts = [content.text] if limit is None else split_bytes(content.text, limit)
         return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
-        """Sends one part to up to 1,000 members at once. Raises Retryable or Rejected."""
-        if len(call.content.text.encode()) > _limit(call.content):
+        """Sends one part to up to 1,000 members at once, or to one chat: others wait for calls of their own.
+
+        A file is uploaded before, unless the vendor still has it. Raises Retryable or Rejected.
+        """
+        limit = _limit(call.content)
+        if limit is not None and len(call.content.text.encode()) > limit:
             raise Rejected(Reason.TOO_LONG, "the vendor would cut it without a word")
         to = people.addressed(call.recipients)
         if max(len(to.parties), len(to.tags)) > people.MOST_GROUPS:
             raise Rejected(Reason.TOO_LARGE, f"one call takes at most {people.MOST_GROUPS} parties, and as many tags")
         if len(call.recipients) > MAX_RECIPIENTS:
             raise Rejected(Reason.TOO_LARGE, f"one call takes at most {MAX_RECIPIENTS} recipients")
-        wrong = dict.fromkeys(to.wrong, Parked(Reason.INVALID, "it is no userid, party:ID or tag:ID"))
-        if len(wrong) == len(call.recipients):
-            return [Receipt(name, failed=wrong[name]) for name in call.recipients]
-        answer = await self._sent(self._body(call.content, to), call.deadline)
-        failed = wrong | dict(_failed(answer, call.recipients))
-        by = str(answer.msgid or "")[:_MSGID]
-        return [
-            Receipt(name, failed=failed[name]) if name in failed else Receipt(name, reference=by)
-            for name in call.recipients
-        ]
+        failed = dict.fromkeys(to.wrong, Parked(Reason.INVALID, "it is no userid, party:ID, tag:ID or chat:ID"))
+        if call.content.kind == "template_card":
+            failed |= dict.fromkeys(to.chats, Parked(Reason.REJECTED, _NO_CARD_IN_CHATS))
+            to = to._replace(chats=())
+        if not (to.people or to.chats):
+            return [Receipt(name, failed=failed[name]) for name in call.recipients]
+        answer = await self._told(call, to)
+        reached = [name for name in call.recipients if not people.is_chat(name)] if to.people else to.chats[:1]
+        waiting = to.chats if to.people else to.chats[1:]
+        failed |= dict(_failed(answer, [name for name in reached if name not in failed]))
+        by = _reference(answer)
+        return [_receipt(name, failed.get(name), by, later=name in waiting) for name in call.recipients]
 
-    def _body(self, content: Content, to: people.Addressed) -> bytes:
-        value: dict[str, Any] = {
-            "touser": "|".join(to.users),
-            "toparty": "|".join(to.parties),
-            "totag": "|".join(to.tags),
-            "msgtype": content.kind,
-            "agentid": self._config.agent_id,
-            content.kind: {"content": content.text},
-            "safe": int(self._config.safe),
-            # It would take a second equal notice for a repeat of the first and drop it, answering "ok".
-            "enable_duplicate_check": 0,
-        }
-        return _encode({name: one for name, one in value.items() if one != ""})
+    async def _told(self, call: Call, to: people.Addressed) -> Answer:
+        """The vendor's answer to the people of `to`, or to the first chat of it."""
+        kind = call.content.kind
+        if kind not in FILES:
+            return await self._posted(kind, bodies.part(call), to, call.deadline)
+        words = msgspec.json.decode(call.content.text)
+        upload = await asyncio.to_thread(upload_of, self._folder, words.pop("file"), 0, kind)
 
-    async def _sent(self, body: bytes, deadline: float) -> Answer:
-        """The vendor's good answer. A token it takes no more is renewed once; the desk waits after a second refusal."""
-        ends = asyncio.get_running_loop().time() + deadline
-        token = await self._tokens.token(deadline)
-        answer = await self._posted(body, token, ends)
-        if answer.errcode in codes.STALE:
-            token = await self._tokens.token(_left(ends), stale=token)
-            answer = await self._posted(body, token, ends)
-        if answer.errcode in codes.STALE:
-            raise Retryable(Reason.CREDENTIALS, f"errcode {answer.errcode}: a new access token is refused as well")
-        if answer.errcode not in (0, codes.NOBODY):
-            raise codes.failure(answer, (token, *self._secrets()))
-        return answer
+        async def post(body: bytes, headers: Mapping[str, str], deadline: float) -> object:
+            query = f"&type={kind}"
+            said = await self._account.call(_UPLOAD, body, codes.Uploaded, deadline, headers=headers, query=query)
+            return said.media_id
 
-    async def _posted(self, body: bytes, token: str, ends: float) -> Answer:
-        address = f"{self._config.base_url}{_SEND_PATH}?access_token={quote(token, safe='')}"
-        return codes.read(await self._wire.request("POST", address, body=body, headers=JSON, deadline=_left(ends)))
+        async def send(media_id: str, deadline: float) -> Answer:
+            return await self._posted(kind, {"media_id": media_id, **words}, to, deadline)
 
-    async def _granted(self, secret: str, deadline: float) -> Granted:
-        corp = revealed(self._config.corp_id)
-        query = urlencode({"corpid": corp, "corpsecret": secret})
-        address = f"{self._config.base_url}{_TOKEN_PATH}?{query}"
-        answer = codes.read(await self._wire.request("GET", address, deadline=deadline))
-        if answer.errcode != 0:
-            raise codes.failure(answer, (secret, corp), asking=True)
-        if not answer.access_token:
-            raise Retryable(Reason.BAD_REPLY, "errcode 0 without an access token")
-        return Granted(answer.access_token, answer.expires_in)
+        return await self._media.sent(upload, FILES[kind], post, send, call.deadline)
 
-    def _secrets(self) -> Iterator[str]:
-        for reference in (self._config.corp_id, self._config.secret):
-            try:
-                yield reference.reveal()
-            except SecretMissing:
-                continue
+    async def _posted(self, kind: str, part: Any, to: people.Addressed, deadline: float) -> Answer:
+        if to.people:
+            return await self._sent(_SEND, self._body(kind, part, to), deadline)
+        return await self._sent(_CHAT, bodies.to_chat(kind, part, to.chats[0], safe=self._config.safe), deadline)
+
+    def _body(self, kind: str, part: Any, to: people.Addressed) -> bytes:
+        return bodies.message(kind, part, to, self._config.agent_id, safe=self._config.safe)
+
+    async def _sent(self, path: str, body: bytes, deadline: float) -> Answer:
+        good = (0, codes.NOBODY) if path == _SEND else (0, *codes.NO_CHAT)
+        return await self._account.call(path, body, Answer, deadline, good=good)
+
+    async def recall(self, reference: str, sent: float, /, *, deadline: float = 15.0) -> None:
+        """Takes a message back from all who got it, where they read it in WeCom (`core.ports.Recalls`)."""
+        if self._clock.now() - sent >= RECALL_SECONDS:
+            raise Rejected(Reason.GONE, "too old: the vendor takes back what was sent within 24 hours")
+        msgid = reference.partition(" ")[0]
+        await self._account.call(_RECALL, bodies.recall(msgid), codes.Said, deadline, other=codes.TOO_OLD)
+
+    async def update_card(
+        self, response_code: str, /, *, to: Sequence[str] = (), button: str = "", card: str = "", deadline: float = 15.0
+    ) -> Sequence[str]:
+        """Puts `button` on the buttons of a card, which nobody can press then, or another card (JSON) in its place,
+        for those of `to` or for all who got it. Names those who did not get the change.
+
+        `response_code` is the second word of a receipt's reference, or comes with a click: good once, for 72 hours.
+        Raises Retryable, or Rejected, with GONE for a code that is good no more.
+        """
+        body = bodies.update(self._config.agent_id, response_code, to, button, card)
+        said = await self._account.call(_UPDATE, body, codes.Updated, deadline, other=codes.USED)
+        return tuple(said.invaliduser or ())
 
     async def close(self) -> None:
         """Nothing to release: the wire and the vault belong to the service."""
 
 
-def _left(ends: float) -> float:
-    left = ends - asyncio.get_running_loop().time()
-    if left <= 0:
-        raise Retryable(Reason.NOT_SENT, "the time of the call went on its access token")
-    return left
+def _limit(content: Content) -> int | None:
+    """How many bytes a text may have; None for a card. Raises Rejected for another kind."""
+    if content.kind not in BYTES and content.kind not in APP:
+        raise Rejected(Reason.REJECTED, f"a WeCom app takes {', '.join((*BYTES, *APP))}, not {content.kind}")
+    return BYTES.get(content.kind)
 
 
-def _limit(content: Content) -> int:
-    limit = BYTES.get(content.kind)
-    if limit is None:
-        raise Rejected(Reason.REJECTED, f"a WeCom app takes text or markdown, not {content.kind}")
-    return limit
+def _reference(answer: Answer) -> str:
+    """The message's id, by which it can be recalled, and after a blank the code by which its card can be updated."""
+    msgid, code = (str(one or "") for one in (answer.msgid, answer.response_code))
+    both = f"{msgid} {code}" if msgid and code else msgid
+    return both if len(both.encode()) <= _REFERENCE else msgid[:_REFERENCE]
+
+
+def _receipt(name: str, failed: Parked | None, by: str, *, later: bool) -> Receipt:
+    if failed is None and later:
+        return Receipt(name, failed=_WAITS, later=True)
+    return Receipt(name, reference=by) if failed is None else Receipt(name, failed=failed)
 
 
 def _failed(answer: Answer, recipients: Sequence[str]) -> Iterator[tuple[str, Parked]]:
     """Whom the vendor names beside its answer; it writes userids in lower case, whatever they were."""
     gone = Parked(Reason.GONE, "the vendor knows no such recipient, or the app may not see it")
+    nobody = answer.errcode == codes.NOBODY or answer.errcode in codes.NO_CHAT
     unlicensed = Parked(Reason.REJECTED, "the member has no licence for this app's interface")
     told: dict[str, Parked] = dict.fromkeys(_names(answer.unlicenseduser, ""), unlicensed)
     for names, word in ((answer.invaliduser, ""), (answer.invalidparty, people.PARTY), (answer.invalidtag, people.TAG)):
         told.update(dict.fromkeys(_names(names, word), gone))
     for name in recipients:
-        if answer.errcode == codes.NOBODY:
+        if nobody:
             yield name, told.get(name.lower(), gone)
         elif (failed := told.get(name.lower())) is not None:
             yield name, failed

@@ -5,14 +5,15 @@ Under HTTP 200 the errcode decides; of its text nothing but "max length" is look
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from andon.core.failure import Failure
 from andon.core.ports import Reply
 from andon.core.reason import Reason
+from andon.egress.media import FileGone
 from andon.egress.vendors import OTHER, TOO_LONG, Meaning, detail, foreign
 
 THROTTLED_SECONDS = 60.0
@@ -22,6 +23,10 @@ STALE = frozenset({40014, 42001})
 """The access token is not, or no longer, one."""
 NOBODY = 81013
 """None of the recipients can be told."""
+NO_CHAT = frozenset({86001, 86003})
+"""The chat is none, or none of this app's."""
+_NO_FILE = 40007
+_FILE = Meaning(False, Reason.TOO_LARGE, advice="the vendor takes no file of this size")
 
 MEANING = {
     -1: Meaning(True, Reason.BUSY),
@@ -40,30 +45,59 @@ MEANING = {
     60011: Meaning(False, Reason.GONE, advice="the app may not see this member, department or tag"),
     44004: Meaning(False, Reason.EMPTY),
     45002: TOO_LONG,
+    **dict.fromkeys((40006, 40009, 40011, 45001), _FILE),
 }
+TOO_OLD = {40058: Meaning(False, Reason.GONE, advice="it is older than 24 hours, recalled already, or another app's")}
+"""What it says to a recall."""
+USED = {40058: Meaning(False, Reason.GONE, advice="the response code is older than 72 hours or was used already")}
+"""What it says to the update of a card, whose fields were judged before."""
 
 
-class Answer(msgspec.Struct):
-    """What the vendor says to `gettoken` and `message/send`. Its texts are sometimes numbers, or absent."""
+class Said(msgspec.Struct):
+    """What the vendor says to every call. Its texts are sometimes numbers, or absent."""
 
     errcode: int
     errmsg: Any = ""
+
+
+class Token(Said):
+    """To `gettoken`."""
+
     access_token: str = ""
     expires_in: int = 0
+
+
+class Uploaded(Said):
+    """To `media/upload`."""
+
+    media_id: Any = None
+
+
+class Updated(Said):
+    """To `message/update_template_card`: here it has a list."""
+
+    invaliduser: list[str] | None = None
+
+
+class Answer(Said):
+    """To `message/send` and `appchat/send`."""
+
     invaliduser: str | None = ""
     invalidparty: str | None = ""
     invalidtag: str | None = ""
     unlicenseduser: str | None = ""
     msgid: Any = ""
+    response_code: Any = ""
 
 
-_decode = msgspec.json.Decoder(Answer).decode
+A = TypeVar("A", bound=Said)
+_NO_OTHER: Mapping[int, Meaning] = {}
 
 
-def read(reply: Reply) -> Answer:
+def read(reply: Reply, kind: type[A]) -> A:
     """The answer. Raises Retryable for one that is not the vendor's (`vendors.foreign`)."""
     try:
-        answer = _decode(reply.body)
+        answer = msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise foreign(reply, THROTTLED_SECONDS) from None
     if answer.errcode == 0 and reply.status != 200:
@@ -71,9 +105,14 @@ def read(reply: Reply) -> Answer:
     return answer
 
 
-def failure(answer: Answer, hidden: Iterable[str], *, asking: bool = False) -> Failure:
-    """What an errcode but 0 means; `asking` for a token has a ban of its own. Nothing `hidden` is in its text."""
-    meaning = MEANING.get(answer.errcode, OTHER)
+def failure(
+    answer: Said, hidden: Iterable[str], other: Mapping[int, Meaning] = _NO_OTHER, *, asking: bool = False
+) -> Failure:
+    """What an errcode but 0 means, unless this call has an `other` meaning for it; `asking` for a token has a ban of
+    its own. Nothing `hidden` is in its text."""
+    if answer.errcode == _NO_FILE:
+        return FileGone(Reason.REJECTED, detail(answer.errcode, answer.errmsg, *hidden))
+    meaning = other.get(answer.errcode) or MEANING.get(answer.errcode, OTHER)
     if not meaning.retry and "max length" in str(answer.errmsg):
         meaning = TOO_LONG
     if asking and meaning.after:
