@@ -54,17 +54,23 @@ def cluster(args: argparse.Namespace, kafka: Kafka | None = None) -> Where:
     return Where(connection(kafka, bootstrap), kafka, args.data)
 
 
+def file(args: argparse.Namespace) -> Path | None:
+    """The configuration that was named or is here, else the one of the last `andon up` on `--data`, if there is one."""
+    named: Path = args.config
+    if named.exists() or args.config_given or "ANDON_CONFIG" in os.environ:
+        return named
+    last = runfile.read(args.data)
+    return Path(last["config"]) if last is not None and Path(last["config"]).exists() else None
+
+
 def _configured(args: argparse.Namespace) -> Kafka:
     from andon.config.load import load
     from andon.config.settings import Kafka
 
-    file: Path = args.config
-    if not file.exists() and not args.config_given and "ANDON_CONFIG" not in os.environ:
-        last = runfile.read(args.data)
-        if last is None or not Path(last["config"]).exists():
-            return Kafka()
-        file = Path(last["config"])
-    loaded = load(file)
+    found = file(args)
+    if found is None:
+        return Kafka()
+    loaded = load(found)
     return (loaded.draft or loaded.settings).kafka
 
 
