@@ -62,6 +62,8 @@ def f16_throttled(run: Round, after_s: int = 2) -> None:
     plant = run.plant
     throttled = ROBOTS[:6]
     with plant.load(run.prefix, run.rng, receivers=throttled + LIMITED, rate=90) as load:
+        # The limit is reached before the robots say no: after that less of it is used for a while.
+        run.pause(2.5 * PERIOD_S, 3.0 * PERIOD_S)
         plant.sink.do(**{n: {"what": "throttle", "after": after_s, "chance": 0.25} for n in throttled + LIMITED})
         hit = wait_for(lambda: len(plant.record().odd) >= 20, WITHIN_S, every_s=0.2)
         run.pause(0.2, 0.8)

@@ -176,14 +176,22 @@ def test_calls_that_began_before_the_answer_tell_nothing_new() -> None:
     for _ in range(4):
         line.throttled(0.0, 1.0)
         line.end(1.0, counts=True)
-    assert line.share(1.0) == 0.5
+    assert line.share(1.0, 62.0) == 0.5
+
+
+def test_a_short_limit_recovers_in_a_few_of_its_periods() -> None:
+    line, short = Line(), (Limit(10, 2.0),)
+    for at in (0.0, 2.0, 4.0):
+        refused(line, at)
+    assert line.free(short, 6.0) == 2
+    assert line.free(short, 24.0) == 10
 
 
 def test_it_never_stops_altogether() -> None:
     line, few = Line(), (Limit(1, 62.0),)
     for turn in range(10):
         refused(line, 1.0 * turn)
-    assert line.share(9.0) >= 0.125
+    assert line.share(9.0, 62.0) >= 0.125
     assert line.free(few, 9.0) == 0
     assert line.free(few, 71.0) == 1
 

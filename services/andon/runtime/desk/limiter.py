@@ -4,8 +4,8 @@ An attempt occupies its slot from the intent until one period after its result. 
 let 39 through one block of 60 s; this lets through 20. The log is rebuilt from the ledger after a restart.
 
 A vendor that throttles all the same counts otherwise than we do: its clock differs, or somebody else uses the account.
-Then half of the limit is used, and a tenth of it more with every minute without another throttle (additive increase,
-multiplicative decrease: Chiu and Jain, 1989).
+Then half of the limit is used, and a tenth of it more with every period without another throttle, or every minute where
+that is shorter (additive increase, multiplicative decrease: Chiu and Jain, 1989).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from andon.core.policy import Limit
 
 _SLACK = 64
 _LEAST = 0.125
-_REGAINED_PER_S = 0.1 / 60.0
+_REGAINED = 0.1
+_MINUTE_S = 60.0
 
 
 class Line:
@@ -57,12 +58,13 @@ class Line:
         """The vendor refused a call that was within the limits. Calls that had begun before the last such answer came
         tell nothing new."""
         if started >= self._lowered:
-            self._share = max(_LEAST, self.share(at) / 2)
+            self._share = max(_LEAST, self.share(at, self._longest or _MINUTE_S) / 2)
             self._lowered = at
 
-    def share(self, now: float) -> float:
-        """The part of the limits that is used, 1 unless the vendor has throttled lately."""
-        return min(1.0, self._share + max(0.0, now - self._lowered) * _REGAINED_PER_S)
+    def share(self, now: float, period: float) -> float:
+        """The part of a limit of that period that is used, 1 unless the vendor has throttled lately."""
+        periods = max(0.0, now - self._lowered) / min(period, _MINUTE_S)
+        return min(1.0, self._share + periods * _REGAINED)
 
     def over(self, before: float) -> bool:
         """Whether nothing is under way and the last call ended before then."""
@@ -81,7 +83,7 @@ class Line:
         return both
 
     def _count(self, limit: Limit, now: float) -> int:
-        share = self.share(now)
+        share = self.share(now, limit.period)
         return limit.count if share == 1.0 else max(1, int(limit.count * share))
 
     def _within(self, limit: Limit, now: float) -> int:
