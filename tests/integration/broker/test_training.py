@@ -29,7 +29,7 @@ def test_training_makes_an_archive_that_is_used(tmp_path: Path, start: Starter) 
         assert kept.name in Path(f"/proc/{running.pid}/maps").read_text()
 
 
-@pytest.mark.parametrize("content", [b"no archive", bytes(100_000)])
+@pytest.mark.parametrize("content", [b"no archive", bytes(100_000)], ids=["words", "zeros"])
 def test_a_broken_archive_does_not_keep_kafka_from_starting(tmp_path: Path, start: Starter, content: bytes) -> None:
     kept = archive.path_for(Runtime(java.find(), download.fetch()))
     kept.parent.mkdir(parents=True)
