@@ -148,6 +148,13 @@ def test_throttle_and_busy_are_tried_again(errcode: int, reason: Reason, after: 
     assert (error.reason, error.after, error.ambiguous) == (reason, after, False)
 
 
+def test_block_of_a_private_deployment_is_as_long_as_it_says() -> None:
+    for answer in (Recorder(body=b'{"errcode":45009,"errmsg":"no"}'), Recorder(429, b"slow")):
+        with pytest.raises(Retryable) as caught:
+            asyncio.run(robot(answer, limit="20/1s", block="1s").send(call()))
+        assert (caught.value.reason, caught.value.after) == (Reason.THROTTLED, 1.0)
+
+
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_errcode_decides_whatever_the_status(status: int) -> None:
     assert failure(status, {"errcode": 93008, "errmsg": "x"}).reason is Reason.GONE

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
-from andon.config.units import Rate
+from andon.config.units import Rate, Seconds
 from andon.core.failure import Failure
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
@@ -39,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 _MEANING = {
     -1: Meaning(True, Reason.BUSY),
     45033: Meaning(True, Reason.BUSY),
-    45009: Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS),
+    45009: Meaning(True, Reason.THROTTLED),
     93000: Meaning(False, Reason.CREDENTIALS),  # unknown key, or the robot was removed
     93004: Meaning(False, Reason.GONE),  # the robot is disabled
     93008: Meaning(False, Reason.GONE),  # the robot is not in the group
@@ -65,12 +65,14 @@ class WecomRobot:
     """
 
     class Config(Section):
-        """`keys` are references to the robots' webhook keys. `limit` replaces 20 calls a minute and robot; set it only
-        for a private deployment whose limit differs."""
+        """`keys` are references to the robots' webhook keys. `limit` replaces 20 calls a minute and robot, and `block`
+        the minute for which a robot that was called too often is shut; set them only for a private deployment whose
+        limits differ."""
 
         keys: Annotated[tuple[SecretRef, ...], Field(min_length=1)]
         base_url: BaseUrl = "https://qyapi.weixin.qq.com"
         limit: Rate = LIMIT
+        block: Seconds = THROTTLED_SECONDS
 
         @field_validator("keys")
         @classmethod
@@ -114,6 +116,7 @@ class WecomRobot:
 
     def __init__(self, config: Config, context: Context) -> None:
         self._keys = config.keys
+        self._block = config.block
         self._address = f"{config.base_url}/cgi-bin/webhook/send?key="
         self._uploads = f"{config.base_url}/cgi-bin/webhook/upload_media?key="
         self._wire = context.wire
@@ -144,7 +147,7 @@ class WecomRobot:
         body = _encode({"msgtype": kind, kind: part})
         address = self._address + quote(key, safe="")
         reply = await self._wire.request("POST", address, body=body, headers=JSON, deadline=deadline)
-        failure = _judge(reply, key)
+        failure = _judge(reply, key, self._block)
         if failure:
             raise failure
 
@@ -169,7 +172,7 @@ class WecomRobot:
 
         async def post(body: bytes, headers: Mapping[str, str], deadline: float) -> object:
             reply = await self._wire.request("POST", uploads, body=body, headers=headers, deadline=deadline)
-            failure = _judge(reply, key)
+            failure = _judge(reply, key, self._block)
             if failure:
                 raise failure
             return _decode(reply.body).media_id
@@ -189,17 +192,19 @@ def _file_of(text: str) -> str:
     return name
 
 
-def _judge(reply: Reply, key: str) -> Failure | None:
+def _judge(reply: Reply, key: str, block: float) -> Failure | None:
     """What went wrong, or None. Other WeCom calls may leave errcode out when they worked; this one never does."""
     try:
         answer = _decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return foreign(reply, THROTTLED_SECONDS)
+        return foreign(reply, block)
     if answer.errcode == 0:
-        return None if reply.status == 200 else foreign(reply, THROTTLED_SECONDS)
+        return None if reply.status == 200 else foreign(reply, block)
     if answer.errcode == _NO_FILE:
         return FileGone(Reason.REJECTED, detail(answer.errcode, answer.errmsg, key))
     meaning = _MEANING.get(answer.errcode, OTHER)
+    if meaning.reason is Reason.THROTTLED:
+        meaning = meaning._replace(after=block)
     if not meaning.retry and "max length" in str(answer.errmsg):
         meaning = TOO_LONG  # 40058 today; servers of 2019 said 93000 to it
     return meaning.failure(detail(answer.errcode, answer.errmsg, key))
