@@ -7,13 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from andon.core.event import Home
-from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
-from andon.kafka.reader import END, TopicReader
 from andon.kafka.topics import EVENTS, OUTCOMES
 from tests.bench.bare_http import bare_http
 from tests.bench.figures import ratio, report
+from tests.bench.outcomes import at_end, per_s, read
 from tests.bench.plant import Plant, fill, free_port, kafka, robots
 
 EVENTS_EACH = 12_000
@@ -46,19 +44,8 @@ def bench() -> None:
 
 def _once(link: Connection, run: int) -> float:
     """Deliveries per second from the first to the last outcome of a backlog."""
-    count = Cluster(link).partitions()[OUTCOMES]
-    reader = TopicReader(link, {Home(OUTCOMES, p): END for p in range(count)})
-    while not reader.at_end:
-        reader.poll()
+    reader = at_end(link, OUTCOMES)
     began = time.perf_counter()
     asyncio.run(fill(link, EVENTS, EVENTS_EACH, start=run * EVENTS_EACH))
-    filled = time.perf_counter() - began
-    times: list[int] = []
-    until = time.monotonic() + 120
-    while len(times) < EVENTS_EACH and time.monotonic() < until:
-        times.extend(record.at for record in reader.poll())
-    reader.close()
-    if len(times) < EVENTS_EACH:
-        raise RuntimeError(f"{len(times)} of {EVENTS_EACH} deliveries ended")
-    print(f"  filled in {filled:.1f} s", flush=True)
-    return len(times) / ((max(times) - min(times)) / 1000)
+    print(f"  filled in {time.perf_counter() - began:.1f} s", flush=True)
+    return per_s(read(reader, EVENTS_EACH, 120))

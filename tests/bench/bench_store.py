@@ -8,16 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from andon.core.event import Home
-from andon.kafka.admin import Cluster
-from andon.kafka.connection import Connection
-from andon.kafka.reader import END, TopicReader
 from andon.kafka.topics import DELIVERIES, EVENTS, OUTCOMES
 from tests.bench.figures import ratio, report
+from tests.bench.outcomes import at_end, per_s, read
 from tests.bench.plant import Plant, fill, free_port, kafka, robots
 from tests.rig.postgres import Postgres
 
@@ -54,32 +50,11 @@ def bench() -> None:
 
 def _once(plant: Plant, run: int, store: str) -> float:
     """Deliveries per second of an egress desk on this store, from the first to the last outcome."""
-    waiting, ended = _at_end(plant.link, DELIVERIES), _at_end(plant.link, OUTCOMES)
+    waiting, ended = at_end(plant.link, DELIVERIES), at_end(plant.link, OUTCOMES)
     asyncio.run(fill(plant.link, EVENTS, EACH, start=run * EACH))
-    _read(waiting)
+    read(waiting, EACH)
     os.environ["BENCH_STORE"] = store
     plant.start("egress")
-    times = _read(ended)
-    process = plant.processes.pop("egress")
-    process.terminate()
-    process.wait(30)
-    return len(times) / ((max(times) - min(times)) / 1000)
-
-
-def _at_end(link: Connection, topic: str) -> TopicReader:
-    reader = TopicReader(link, {Home(topic, p): END for p in range(Cluster(link).partitions()[topic])})
-    while not reader.at_end:
-        reader.poll()
-    return reader
-
-
-def _read(reader: TopicReader) -> list[int]:
-    """When the next `EACH` records were written."""
-    times: list[int] = []
-    until = time.monotonic() + 180
-    while len(times) < EACH and time.monotonic() < until:
-        times.extend(record.at for record in reader.poll())
-    reader.close()
-    if len(times) < EACH:
-        raise RuntimeError(f"{len(times)} of {EACH} came")
-    return times
+    came = read(ended, EACH)
+    plant.end("egress")
+    return per_s(came)

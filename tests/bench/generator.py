@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from andon.kafka.codecs import encode
 from tests.bench.plant import event
@@ -50,17 +50,17 @@ class Connection(asyncio.Protocol):
 
 def requests(path: str, start: int, count: int, batch: int) -> list[bytes]:
     """Whole requests with new ids; `batch` 1 posts single events."""
+    return packed(path, [encode(event(number)) for number in range(start, start + count)], batch)
+
+
+def packed(path: str, events: Sequence[bytes], batch: int) -> list[bytes]:
+    """Whole requests with these events, `batch` to each; 1 posts single events."""
     made = []
-    for first in range(start, start + count, batch):
-        events = [_sent(n) for n in range(first, first + batch)]
-        body = events[0] if batch == 1 else b"[" + b",".join(events) + b"]"
+    for first in range(0, len(events), batch):
+        body = events[first] if batch == 1 else b"[" + b",".join(events[first : first + batch]) + b"]"
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bench\r\nContent-Type: application/json\r\n"
         made.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return made
-
-
-def _sent(number: int) -> bytes:
-    return encode(event(number))
 
 
 async def rate(port: int, prepared: list[bytes], connections: int = 64) -> float:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from andon.runtime.bootstrap import prepare
 from tests.rig.ports import free_port
 
 TEMPLATE = "{{ event.id }} {{ event.subject }} {{ labels.severity }} {{ data.code }}: {{ data.message }}"
+
+VENDORS_LIMITS = "limits: {per_person: none}\n"
+"""What andon.yaml says where vendors' limits are measured: not those of what a person can read."""
 
 
 def event(number: int, subjects: int = 500) -> Event:
@@ -60,20 +63,47 @@ async def fill(link: Connection, topic: str, count: int, start: int = 0) -> None
     await asyncio.to_thread(publisher.close)
 
 
-class Plant:
-    """Services as processes. Everything is stopped by its process id."""
+class Processes:
+    """Programs that run in a folder, each with a log there. Everything is stopped by its process id."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def spawn(self, name: str, argv: list[str]) -> None:
+        log = (self.folder / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen([sys.executable, *argv], stdout=log, stderr=log, env=os.environ.copy())
+        log.close()
+
+    def peak_rss_mb(self, name: str) -> float:
+        status = Path(f"/proc/{self.processes[name].pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+    def end(self, name: str, within_s: float = 30.0) -> None:
+        """Ends one of them."""
+        process = self.processes.pop(name)
+        process.terminate()
+        _gone(process, within_s)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            _gone(process, 20)
+
+
+class Plant(Processes):
+    """Services as processes, and the configuration they are given."""
 
     def __init__(self, folder: Path, link: Connection, config: str) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.link = link
         self.config = folder / "config"
         self.config.mkdir(parents=True, exist_ok=True)
         (self.config / "andon.yaml").write_text(config, encoding="utf-8")
         (self.config / "templates").mkdir(exist_ok=True)
         (self.config / "templates" / "bench.j2").write_text(TEMPLATE, encoding="utf-8")
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int] = {}
-        self._stack = ExitStack()
 
     def prepare(self) -> None:
         asyncio.run(prepare(checked(self.config), self.link.bootstrap))
@@ -84,11 +114,6 @@ class Plant:
         argv += ["--config", str(self.config), "--data", str(self.folder), *more]
         self.spawn(service, argv)
 
-    def spawn(self, name: str, argv: list[str]) -> None:
-        log = (self.folder / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen([sys.executable, *argv], stdout=log, stderr=log, env=os.environ.copy())
-        log.close()
-
     def wait_ready(self, within: float = 60.0) -> None:
         until = time.monotonic() + within
         for service, port in self.ports.items():
@@ -97,19 +122,17 @@ class Plant:
                     raise TimeoutError(f"{service} is not ready: {(self.folder / f'{service}.log').read_text()[-500:]}")
                 time.sleep(0.05)
 
-    def peak_rss_mb(self, service: str) -> float:
-        status = Path(f"/proc/{self.processes[service].pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    def end(self, name: str, within_s: float = 30.0) -> None:
+        self.ports.pop(name, None)
+        super().end(name, within_s)
 
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+
+def _gone(process: subprocess.Popen[bytes], within_s: float) -> None:
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _answers(url: str) -> bool:
@@ -124,25 +147,32 @@ def robots(count: int, standin: int, *, merge: str = "none", rate: str = "100000
     """A configuration with `count` receivers, one robot each; label `to` names the receiver."""
     for n in range(count):
         os.environ[f"BENCH_ROBOT_{n}"] = f"r{n}"
+    robot = f"limit: {rate}, base_url: 'http://127.0.0.1:{standin}'"
+    channels = [f"{{kind: wecom_robot, keys: [env:BENCH_ROBOT_{n}], {robot}}}" for n in range(count)]
+    return by_label(channels, f"template: bench, merge: {merge}")
+
+
+def by_label(given: Sequence[str], receiver: str, **more: Mapping[str, str]) -> str:
+    """A configuration with a receiver `r<n>` for each channel that is given; label `to` names the receiver.
+
+    `more` are further `channels` and `receivers` by name, as they stand in YAML.
+    """
     os.environ["BENCH_TOKEN"] = "bench"
-    channels = "\n".join(
-        f"  c{n}: {{kind: wecom_robot, keys: [env:BENCH_ROBOT_{n}], limit: {rate}, base_url: 'http://127.0.0.1:{standin}'}}"
-        for n in range(count)
+    named = {f"c{n}": channel for n, channel in enumerate(given)} | more.get("channels", {})
+    served = {f"r{n}": f"{{channel: c{n}, {receiver}}}" for n in range(len(given))} | more.get("receivers", {})
+    first, *others = served
+    routes = [f"    - {{matchers: ['to=\"{one}\"'], receiver: {one}}}" for one in others]
+    return "\n".join(
+        [
+            "version: 1",
+            "sources: {bench: {kind: http, token: env:BENCH_TOKEN}}",
+            "channels:",
+            *(f"  {name}: {channel}" for name, channel in named.items()),
+            "receivers:",
+            *(f"  {name}: {one}" for name, one in served.items()),
+            "route:",
+            f"  receiver: {first}",
+            *(["  routes:", *routes] if routes else []),
+            "",
+        ]
     )
-    receivers = "\n".join(f"  r{n}: {{channel: c{n}, template: bench, merge: {merge}}}" for n in range(count))
-    routes = (
-        ""
-        if count == 1
-        else "  routes:\n" + "\n".join(f"    - {{matchers: ['to=\"r{n}\"'], receiver: r{n}}}" for n in range(1, count))
-    )
-    return f"""version: 1
-sources:
-  bench: {{kind: http, token: env:BENCH_TOKEN}}
-channels:
-{channels}
-receivers:
-{receivers}
-route:
-  receiver: r0
-{routes}
-"""
