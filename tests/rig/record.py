@@ -144,8 +144,12 @@ class Record:
         return effect.answered or effect.cut or self.gone.get(effect.connection)
 
 
-def _effect(line: dict[str, Any]) -> Effect:
-    text = line["text"]
-    marked = text.startswith(MARK)
+def said(text: str) -> tuple[bool, str, str, str, int]:
+    """What a notice says of itself (plantfile.TEMPLATE): marked as a possible repeat or not, its kind, the event's id,
+    the receiver, and for how many events it speaks."""
     kind, number, receiver, count = text.removeprefix(MARK).strip().split("|")[:4]
-    return Effect(line["call"], line["at"], line["pid"], marked, kind, number, receiver, int(count), line["connection"])
+    return text.startswith(MARK), kind, number, receiver, int(count)
+
+
+def _effect(line: dict[str, Any]) -> Effect:
+    return Effect(line["call"], line["at"], line["pid"], *said(line["text"]), line["connection"])
