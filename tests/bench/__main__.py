@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("stage", "two", "avro", "path", "store", "latency", "ingress", "memory", "start", "recovery")
+NAMES = (
+    *("stage", "two", "avro", "path", "store", "latency", "ingress", "memory", "start", "recovery"),
+    *("conservation", "fanout", "fanout_urgent", "webhooks", "utilisation", "peers"),
+)
 
 
 def main(names: list[str]) -> int:
