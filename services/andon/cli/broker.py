@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE = 0, 1, 2
 DEFAULT_DATA = ".andon"
+_LOOK_S = 0.5
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -125,27 +126,32 @@ def _start(args: argparse.Namespace) -> int:
     processes = ", ".join(map(str, broker.pids(data))) if broker.is_cluster(data) else values["pid"]
     sentence = f"Kafka {broker.kafka_version()} answers at {bootstrap} (process {processes}, {data})"
     _show(args, values, sentence)
-    return _stay(data, told) if told else DONE
+    return DONE if told is None else _stay(data, told)
 
 
-def _told_to_leave() -> threading.Event:
-    """An event that Ctrl-C or SIGTERM sets from now on."""
-    told = threading.Event()
+def _told_to_leave() -> list[int]:
+    """What Ctrl-C and SIGTERM add themselves to from now on.
 
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        told.set()
+    A handler runs between any two steps of the thread that waits: one that took a lock, as an event's does, could wait
+    for that thread for ever.
+    """
+    told: list[int] = []
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, leave)
     return told
 
 
-def _stay(data: Path, told: threading.Event) -> int:
+def _stay(data: Path, told: Sequence[int]) -> int:
     """Waits until told to leave, then stops the broker; a node that ends by itself is a failure."""
     from andon import broker
 
     sys.stdout.flush()
-    while not told.wait(0.5):
+    while not told:
+        time.sleep(_LOOK_S)
         if not broker.is_running(data):
             print(f"andon broker: Kafka ended by itself; see the logs in {data}.", file=sys.stderr)
             broker.stop(data)
