@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup test tests long lint bench soak lock clean
+.PHONY: run setup test long lint bench soak lock clean
 
 run: setup
 	@$(BIN)/andon up --demo
@@ -14,11 +14,8 @@ $(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deplo
 	@PYTHON=$(PYTHON) sh deploy/setup.sh $(VENV)
 	@touch $@
 
-# Side by side: much of a test is waiting.
-test: setup
-	@$(MAKE) --no-print-directory -j 2 lint tests
-
-tests: setup
+# Not side by side: the first tests compare times of one half of a minute with those of the next.
+test: setup lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # What takes minutes: two hosts on one store, a store that is lost under load, a repartition with open work.
