@@ -17,6 +17,7 @@ from tests.rig.timing import Sample, p99, slower, typical_p99
 DEADLINE_S = 15.0
 LATE_S = 30.0
 WARM_S, USUAL_S = 5.0, 6.0
+SHARED_S = 1.0
 FLOOR_S = 0.15
 SICK, WELL = ROBOTS[:3], ROBOTS[3:]
 
@@ -25,7 +26,8 @@ def f13_f14_slow_sinks(run: Round, deadlines: int = 1) -> None:
     """One robot answers after 30 s, one never, one a byte at a time; the others notice nothing.
 
     The typical second's p99 of the others at most twice what it was in the same run before (or 150 ms more, the noise
-    of a busy machine); every call is ended by its caller at the total deadline; connections do not grow.
+    of a busy machine; beside other tests a second); every call is ended by its caller at the total deadline;
+    connections do not grow.
     """
     plant = run.plant
     plant.sink.well()
@@ -56,13 +58,14 @@ def f13_f14_slow_sinks(run: Round, deadlines: int = 1) -> None:
 
 
 def _others_notice_nothing(run: Round, sent: Sequence[Sent], record: Record, turns: tuple[float, float, float]) -> None:
-    """What the sick hold up, they hold up in every second; a machine that stands still once does not."""
+    """What the sick hold up, they hold up in every second; a machine that stands still once does not. A test may share
+    its machine, and what runs beside it begins or ends between the two: then a second's stall is what is looked for."""
     before, meanwhile = (_paths(sent, record, WELL, within) for within in pairwise(turns))
     usual, now = typical_p99(before), typical_p99(meanwhile)
     run.verdict.figures |= {"typical_p99_before_s": usual, "typical_p99_meanwhile_s": now}
     run.verdict.figures |= {"p99_before_s": p99(s for _, s in before), "p99_meanwhile_s": p99(s for _, s in meanwhile)}
     run.expect(
-        not slower(usual, now, FLOOR_S),
+        not slower(usual, now, FLOOR_S if run.soak else SHARED_S),
         f"F13: the typical second's p99 of the others rose from {usual:.3f} to {now:.3f} s",
     )
 
