@@ -141,7 +141,7 @@ def limited(plant: Plant) -> Iterator[None]:
     old = plant.config.read_text(encoding="utf-8")
     plant.write_config(old.replace("limit: 100000/s", f"limit: {LIMIT}/s"))
     version = plant.publish()
-    assert wait_for(lambda: _in_force(plant, version), 60), "the limit is not in force"
+    assert wait_for(lambda: in_force(plant, "egress", version), 60), "the limit is not in force"
     try:
         yield
     finally:
@@ -149,8 +149,9 @@ def limited(plant: Plant) -> Iterator[None]:
         plant.publish()
 
 
-def _in_force(plant: Plant, version: int) -> bool:
-    said = [json.loads(line) for line in plant.log("egress").splitlines() if "configuration in force" in line]
+def in_force(plant: Plant, service: str, version: int) -> bool:
+    """Whether the service has said that it works by this version of the configuration."""
+    said = [json.loads(line) for line in plant.log(service).splitlines() if "configuration in force" in line]
     return any(one.get("version") == version for one in said)
 
 

@@ -20,6 +20,7 @@ from andon.kafka.topics import ACTIVE
 from andon.testing.builders import event as built
 from andon.ticketing.episode import advance
 from andon.ticketing.records import records
+from tests.chaos.members import in_force
 from tests.rig.client import Door, Sent, event, wait_for
 from tests.rig.plant import TOKEN, Plant
 from tests.rig.topics import OUTCOMES, put
@@ -47,18 +48,13 @@ def configured(plant: Plant) -> Iterator[None]:
     plant.write_config(new + INHIBIT)
     version = plant.publish()
     services = ("routing", "egress")
-    assert wait_for(lambda: all(_in_force(plant, one, version) for one in services), 60)
+    assert wait_for(lambda: all(in_force(plant, one, version) for one in services), 60)
     try:
         yield
     finally:
         plant.sink.well()
         plant.write_config(old)
         plant.publish()
-
-
-def _in_force(plant: Plant, service: str, version: int) -> bool:
-    said = [json.loads(line) for line in plant.log(service).splitlines() if "configuration in force" in line]
-    return any(one.get("version") == version for one in said)
 
 
 def _send(plant: Plant, to: str, numbers: range, prefix: str, **labels: str) -> list[Sent]:

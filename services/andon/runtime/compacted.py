@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 from andon.core.event import Home
 from andon.kafka.admin import Cluster
@@ -34,33 +35,29 @@ class Compacted:
         self._take = take
         self._read = read
         self._next: dict[Home, int] = {}
+        self._told = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=topic, daemon=True)
         self._thread.start()
 
     def _follow(self) -> None:
-        told = False
         while not self._closing.is_set():
             try:
                 self._next = self._next or Cluster(self._connection).ends([self._topic], earliest=True)
-                reader = TopicReader(self._connection, self._next)
+                self._read_on()
             except KafkaFailure as error:
                 log.warning("not followed now", extra={"topic": self._topic, "problem": str(error)})
                 self._closing.wait(_AGAIN_S)
-                continue
-            try:
-                while not self._closing.is_set():
-                    for record in reader.poll():
-                        self._take(record.key, record.value)
-                        self._next[record.home] = record.offset + 1
-                    if reader.at_end and not told:
-                        told = True
-                        self._read()
-            except KafkaFailure as error:
-                log.warning("not followed now", extra={"topic": self._topic, "problem": str(error)})
-                self._closing.wait(_AGAIN_S)
-            finally:
-                reader.close()
+
+    def _read_on(self) -> None:
+        with closing(TopicReader(self._connection, self._next)) as reader:
+            while not self._closing.is_set():
+                for record in reader.poll():
+                    self._take(record.key, record.value)
+                    self._next[record.home] = record.offset + 1
+                if reader.at_end and not self._told:
+                    self._told = True
+                    self._read()
 
     def close(self) -> None:
         """Stops reading; blocks until it has."""

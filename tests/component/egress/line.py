@@ -14,11 +14,9 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from andon.config.published import Published
 from andon.config.settings import Settings
-from andon.core.delivery import Delivery
 from andon.core.event import Event, Home, Position
 from andon.core.outcome import OutcomeRecord, Skipped, name_of
 from andon.core.ports import Reply
@@ -200,14 +198,6 @@ class Line:
     def told(self) -> dict[str, str]:
         """How each event ended, by its id, with its reason."""
         return {one.event: f"{name_of(one.outcome)}/{one.outcome.reason}" for one in self.outcomes}
-
-    def delivery(self, note: Note) -> Delivery:
-        return msgspec.json.decode(note.value or b"", type=Delivery)
-
-
-def changed(one: Event, **changes: Any) -> Event:
-    """The event, with changes."""
-    return replace(one, **changes)
 
 
 def texts(seen: list[Seen]) -> list[str]:
