@@ -24,7 +24,6 @@ from tests.bench.plant import Plant, kafka
 
 RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 GROUPS = int(os.environ.get("BENCH_GROUPS", "100"))
-SERVICES = ("enrichment", "routing", "egress")
 LIFTED = '{"member": [], "corp": [], "per_account": 0}'
 NO_LIMITS = ", per_member: [1000000/s], per_corp: [1000000/s]"
 WITHIN_S = 120.0
@@ -59,11 +58,7 @@ def run(folder: Path, groups: int, events: int) -> Fanned:
         office = Office(folder, groups, LIFTED, NO_LIMITS)
         plant = Plant(folder, link, office.config())
         stack.callback(plant.stop)
-        office.vendor.start(plant)
-        office.publish(plant)
-        for service in SERVICES:
-            plant.start(service)
-        plant.wait_ready()
+        office.open(plant)
         for number in range(events):
             made = at_end(link, DELIVERIES)
             before = office.vendor.counts()["accepted"]

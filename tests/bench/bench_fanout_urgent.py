@@ -23,7 +23,6 @@ from tests.rig.timing import p99
 GROUPS = int(os.environ.get("BENCH_GROUPS", "100"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
 URGENT, EVERY_S = 2.0, 10.0
-SERVICES = ("enrichment", "routing", "egress")
 WITHIN_S = 120.0
 
 
@@ -34,11 +33,7 @@ def bench() -> None:
         office = Office(name, GROUPS, "{}")
         plant = Plant(name, link, office.config())
         stack.callback(plant.stop)
-        office.vendor.start(plant)
-        office.publish(plant)
-        for service in SERVICES:
-            plant.start(service)
-        plant.wait_ready()
+        office.open(plant)
         urgent, fanned = asyncio.run(_load(plant, office))
         _report(office, urgent, fanned)
 

@@ -19,6 +19,7 @@ from tests.bench.vendor import Vendor
 
 GROUP = 1_000
 DUTY = 10
+SERVICES = ("enrichment", "routing", "egress")
 FANNED = {"to": "all"}
 
 
@@ -35,7 +36,15 @@ class Office:
         self._limits = limits
         self.vendor = Vendor("corp", folder, "tests.bench.corp", "--members", str(self.members), "--rules", rules)
 
-    def publish(self, plant: Plant) -> None:
+    def open(self, plant: Plant) -> None:
+        """Returns when the vendor answers and every service behind the door is ready."""
+        self.vendor.start(plant)
+        self._publish(plant)
+        for service in SERVICES:
+            plant.start(service)
+        plant.wait_ready()
+
+    def _publish(self, plant: Plant) -> None:
         """Publishes it, then leaves a small file in its place: services take the address of Kafka from there, and each
         would read all of it for that."""
         plant.prepare()
