@@ -27,7 +27,7 @@ LIMIT = 40
 PAUSE_S = 10.0
 # A session, and a start on a busy machine: by then it has been given every partition that the other one left.
 DESK_STOPS_S = 25.0
-STORM = 40
+STORM = 20
 EVERY_S = 2.0
 TWICE = 20
 
@@ -62,7 +62,7 @@ def f23_rebalance_storm(run: Round) -> None:
     began = time.time()
     with limited(plant), plant.load(run.prefix, run.rng, rate=STORM_RATE) as load:
         _join(run, GROUPS)
-        for turn in range(STORM if run.soak else STORM // 8):
+        for turn in range(STORM if run.soak else STORM // 4):
             service, due = GROUPS[turn % len(GROUPS)], time.monotonic() + EVERY_S
             # One that has not joined yet would not leave.
             plant.wait_ready(f"{service}-1")
