@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 from urllib.parse import quote
@@ -29,6 +30,7 @@ class Address(NamedTuple):
     target: str
 
 
+@lru_cache(maxsize=1_024)  # every call asks, a channel and the wire both, and a site has few addresses
 def parse(url: str) -> Address:
     """The parts of an address; a fragment is dropped. Raises ValueError when it is none, with no word of it in the
     text: an address may hold a secret."""

@@ -158,7 +158,7 @@ class Webhook:
         except (SecretMissing, webhooks.NoSecret) as missing:
             raise Retryable(Reason.NOT_SENT, str(missing)) from None
         reply = await self._way().request("POST", url, body=body, headers=headers, deadline=call.deadline)
-        failure = self._judge(reply, secrets)
+        failure = self._judge(reply, url, secrets)
         if failure:
             raise failure
         return [Receipt(recipient) for recipient in call.recipients]
@@ -194,8 +194,6 @@ class Webhook:
             return self._config.url
         url = self._config.url.reveal()
         secrets.append(url)
-        parts = urlsplit(url)
-        secrets += [part for part in (parts.path, parts.query) if len(part) > 1]
         try:
             return _checked(url)
         except ValueError as error:
@@ -217,15 +215,18 @@ class Webhook:
             self._wire = self._shared.apart(way)
         return self._wire
 
-    def _judge(self, reply: Reply, secrets: Sequence[str]) -> Failure | None:
+    def _judge(self, reply: Reply, url: str, secrets: Sequence[str]) -> Failure | None:
         """What went wrong, or None. A 3xx or 4xx turned the request away, so nothing happened; after a 5xx it may have
         had its effect."""
         status, accept = reply.status, self._config.accept
-        said = f"HTTP {status}: {beginning(reply.body.decode(errors='replace'), secrets)}".removesuffix(": ")
+        named = not accept.status or status in accept.status
+        if 200 <= status < 300 and named and not accept.body:
+            return None
+        said = _said(reply, url, secrets)
         if 200 <= status < 300:
-            if accept.status and status not in accept.status:
+            if not named:
                 return Retryable(Reason.BAD_REPLY, f"{said}: a status that `accept` does not name", ambiguous=True)
-            return judge_body(reply.body, accept.body, said) if accept.body else None
+            return judge_body(reply.body, accept.body, said)
         if status == 410:
             return Rejected(Reason.GONE, f"{said}: it wants no more; take it out of the routes, or correct its `url`")
         after = self._after(reply)
@@ -248,6 +249,14 @@ class Webhook:
             return None
         then = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return min(max(then.timestamp() - self._clock.now(), 0.0), WAIT_MOST)
+
+
+def _said(reply: Reply, url: str, secrets: Sequence[str]) -> str:
+    """Status and beginning of an answer, without the secrets, and without path and query of an address that is one."""
+    address = urlsplit(url) if url in secrets else None
+    parts = [part for part in (address.path, address.query) if len(part) > 1] if address else []
+    body = beginning(reply.body.decode(errors="replace"), [*secrets, *parts])
+    return f"HTTP {reply.status}: {body}".removesuffix(": ")
 
 
 def _checked(url: str) -> str:
