@@ -20,7 +20,7 @@ from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.work import Success
 from andon.runtime.metrics import Metrics
-from andon.testing.desk_store import MemoryDeskStore
+from andon.store.memory import MemoryDeskStore
 from tests.unit.desk.items import HOME, START, Said, ScriptedWork, record
 
 DAY_S = 86_400.0

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from andon.core.event import Home
 from andon.core.work import Holding, Known, Write
 from andon.store.desk import SqlDeskStore
+from andon.store.memory import MemoryDeskStore
 from andon.store.tables import metadata
-from andon.testing.desk_store import MemoryDeskStore
 from tests.laws.test_desk_model import DeskMachine
 
 EXAMPLES = 8

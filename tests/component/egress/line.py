@@ -36,9 +36,9 @@ from andon.runtime.dlq import REDRIVE
 from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
+from andon.store.memory import MemoryDeskStore
 from andon.testing.builders import event
 from andon.testing.clock import ManualClock
-from andon.testing.desk_store import MemoryDeskStore
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC).timestamp()
 OK = Reply(200, b'{"errcode":0,"errmsg":"ok"}', {})

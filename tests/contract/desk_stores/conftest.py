@@ -11,7 +11,7 @@ import pytest
 from andon.core.event import Home
 from andon.core.work import DeskStore, Entry, Item
 from andon.store.desk import SqlDeskStore
-from andon.testing.desk_store import MemoryDeskStore
+from andon.store.memory import MemoryDeskStore
 from tests.unit.desk.items import HOME, START
 
 Open = Callable[[], DeskStore]

@@ -7,7 +7,7 @@ from uuid import uuid5
 import pytest
 
 from andon.core.work import Closed, StoreFailure, Write
-from andon.testing.desk_store import MemoryDeskStore
+from andon.store.memory import MemoryDeskStore
 from tests.contract.desk_stores.conftest import Open, entry, owned
 from tests.unit.desk.items import HOME, NAMESPACE, OTHER, START, item
 

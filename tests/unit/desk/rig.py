@@ -14,7 +14,7 @@ from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.work import Success
 from andon.runtime.failures import Failed
-from andon.testing.desk_store import MemoryDeskStore
+from andon.store.memory import MemoryDeskStore
 from tests.unit.desk.items import HOME, START, Ended, ScriptedWork
 
 DEADLINE = 15.0

@@ -24,7 +24,7 @@ from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.desk.work import Success
 from andon.runtime.dlq import REDRIVE
 from andon.runtime.metrics import Metrics
-from andon.testing.desk_store import MemoryDeskStore
+from andon.store.memory import MemoryDeskStore
 from tests.unit.desk.fakes import FakeBroker
 from tests.unit.desk.items import HOME, OTHER, START, Ended, Said, ScriptedWork, item, limited, record
 

@@ -11,7 +11,7 @@ import pytest
 from andon.core.event import Home
 from andon.core.work import StoreFailure, Write
 from andon.runtime.desk.writer import GroupWriter
-from andon.testing.desk_store import MemoryDeskStore
+from andon.store.memory import MemoryDeskStore
 from tests.unit.desk.items import HOME, OTHER, item
 
 

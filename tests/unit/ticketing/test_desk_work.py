@@ -24,9 +24,9 @@ from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.dlq import REDRIVE
 from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
+from andon.store.memory import MemoryDeskStore
 from andon.testing.builders import EVENT
 from andon.testing.clock import ManualClock
-from andon.testing.desk_store import MemoryDeskStore
 from andon.ticketing.desk import Systems, TicketWork, compiled
 from andon.ticketing.episode import Episode, FaultState, TicketState
 

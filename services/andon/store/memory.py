@@ -23,7 +23,7 @@ class Lease(msgspec.Struct):
 
 
 class MemoryDeskStore:
-    """core.work.DeskStore without a disk, for tests of desks and of plug-ins that need one.
+    """core.work.DeskStore without a disk, for rehearsals of rules and tests of desks.
 
     Shared by several desks it is their common database: the lease decides whose writes count. It keeps copies, so
     nothing a desk does to an item reaches it but by a commit. While `failure` is set every method raises it. The
@@ -97,8 +97,12 @@ class MemoryDeskStore:
             self.entries[_key(entry)] = entry
         self.items.update((item.id, _copied(item)) for item in write.changed)
         self.closed.update((closed.id, closed) for closed in write.closed)
-        kept = self.memos.get(write.home, {}) | write.memos
-        self.memos[write.home] = {name: body for name, body in kept.items() if body}
+        memos = self.memos.setdefault(write.home, {})
+        for name, body in write.memos.items():
+            if body:
+                memos[name] = body
+            else:
+                memos.pop(name, None)
         notes = self.notes.setdefault(write.home, {})
         notes.update(write.notes)
         for number in [one for one in notes if write.published is not None and one <= write.published]:
