@@ -5,8 +5,9 @@ Label matchers follow Alertmanager's UTF-8 syntax (prometheus.io, Alertmanager c
 patterns are RE2 and match the whole value; a label that is not there equals the empty text. `type`, `subject` and
 `source` are labels of every event.
 
-Comparisons are ours: `data.temperature > 90`, `data.quantity < data.safety_stock`, `facts.machine.leader exists`. A
-value that is not there, or is not a number where one is needed, matches nothing, whatever the operator.
+Comparisons are ours: `data.temperature > 90`, `data.quantity < data.safety_stock`, `facts.machine.leader exists`,
+`data.code in [E12, E13]`. A value that is not there, or is not a number where one is needed, matches nothing, whatever
+the operator.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ import msgspec
 import re2
 
 from andon.core.event import Event
+from andon.core.matcher_text import MatcherError as MatcherError
+from andon.core.matcher_text import Token, tokens_of
 from andon.core.paths import Lookup, PathError, compile_path, is_path, number_of, text_of
 
 PSEUDO_LABELS = ("type", "subject", "source")
 
 Test = Callable[[Event], bool]
 
-_RESERVED = frozenset("{}!=~,\\\"'`<>")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
-_OPERATORS = ("==", "!=", "=~", "!~", "<=", ">=", "=", "<", ">")
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -38,16 +38,6 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
 }
 _PATTERN_CACHE = 1_024
-
-
-class MatcherError(ValueError):
-    """A mistake in a matcher: the matcher's text, the column (1 = first character), and one sentence."""
-
-    def __init__(self, text: str, column: int, problem: str) -> None:
-        super().__init__(f"{problem} (column {column} of {text!r})")
-        self.text = text
-        self.column = column
-        self.problem = problem
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -61,12 +51,6 @@ class Matcher(msgspec.Struct, frozen=True):
     holds: Test
     seen: Callable[[Event], str | None]
     equals: tuple[str, str] | None = None
-
-
-class _Token(msgspec.Struct, frozen=True):
-    kind: str  # word, quoted, operator, comma, open, close or end
-    text: str
-    column: int
 
 
 def compile_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
@@ -93,7 +77,7 @@ def label_value(name: str) -> Callable[[Event], str]:
 
 
 def _parse(text: str) -> list[Matcher]:
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     index = 1 if tokens[0].kind == "open" else 0
     closing = "close" if index else "end"
     found: list[Matcher] = []
@@ -101,9 +85,12 @@ def _parse(text: str) -> list[Matcher]:
         name, sign, value = tokens[index], tokens[index + 1], tokens[min(index + 2, len(tokens) - 1)]
         if name.kind not in ("word", "quoted") or not name.text:
             raise MatcherError(text, name.column, "a matcher begins with the name of a label")
-        if sign.kind == "word" and sign.text == "exists" and name.kind == "word":
+        if sign.says("exists") and name.kind == "word":
             found.append(_exists(text, name))
             index += 2
+        elif value.kind == "list":
+            found.append(_among(text, name, value))
+            index += 3
         else:
             found.append(_condition(text, name, sign, value))
             index += 3
@@ -118,54 +105,12 @@ def _parse(text: str) -> list[Matcher]:
     return found
 
 
-def _tokens(text: str) -> list[_Token]:
-    found: list[_Token] = []
-    at = 0
-    while at < len(text):
-        start, sign = at, text[at]
-        if sign.isspace():
-            at += 1
-            continue
-        if sign in "{},":
-            at += 1
-            found.append(_Token({"{": "open", "}": "close", ",": "comma"}[sign], sign, start + 1))
-        elif sign == '"':
-            value, at = _quoted(text, start)
-            found.append(_Token("quoted", value, start + 1))
-        elif operator_here := next((sign for sign in _OPERATORS if text.startswith(sign, at)), None):
-            at += len(operator_here)
-            found.append(_Token("operator", operator_here, start + 1))
-        elif sign in _RESERVED:
-            raise MatcherError(text, start + 1, f"{sign} must stand inside double quotes")
-        else:
-            while at < len(text) and text[at] not in _RESERVED and not text[at].isspace():
-                at += 1
-            found.append(_Token("word", text[start:at], start + 1))
-    end = _Token("end", "", len(text) + 1)
-    return [*found, end, end]
-
-
-def _quoted(text: str, start: int) -> tuple[str, int]:
-    value: list[str] = []
-    at = start + 1
-    while at < len(text) and text[at] != '"':
-        if text[at] == "\\":
-            at += 1
-            if at < len(text) and text[at] not in _ESCAPES:
-                raise MatcherError(text, at, f"\\{text[at]} is no escape; a backslash is written twice")
-            value.append(_ESCAPES[text[at]] if at < len(text) else "")
-        else:
-            value.append(text[at])
-        at += 1
-    if at >= len(text):
-        raise MatcherError(text, start + 1, "the closing double quote is missing")
-    return "".join(value), at + 1
-
-
-def _condition(text: str, name: _Token, sign: _Token, value: _Token) -> Matcher:
+def _condition(text: str, name: Token, sign: Token, value: Token) -> Matcher:
+    if sign.says("in"):
+        raise MatcherError(text, value.column, "after `in` comes a list like [E12, E13]")
     if sign.kind != "operator":
         raise MatcherError(
-            text, sign.column, "after the name comes one of = != =~ !~, or == < <= > >= exists for a value"
+            text, sign.column, "after the name comes one of = != =~ !~ in, or == < <= > >= exists for a value"
         )
     if value.kind not in ("word", "quoted"):
         raise MatcherError(text, value.column, "the value is missing")
@@ -176,7 +121,7 @@ def _condition(text: str, name: _Token, sign: _Token, value: _Token) -> Matcher:
     return _label(text, name.text, sign.text, value)
 
 
-def _label(text: str, name: str, sign: str, value: _Token) -> Matcher:
+def _label(text: str, name: str, sign: str, value: Token) -> Matcher:
     read, wanted = label_value(name), value.text
     equals = None
     if sign in ("=~", "!~"):
@@ -196,7 +141,7 @@ def _read_and(read: Callable[[Event], str], fits: Callable[[str], bool], wanted:
     return lambda event: fits(read(event)) is wanted
 
 
-def _pattern(text: str, value: _Token) -> Callable[[str], bool]:
+def _pattern(text: str, value: Token) -> Callable[[str], bool]:
     """Whether a whole text fits the pattern. Remembers its last answers: labels have few values, RE2 calls are slow."""
     options = re2.Options()
     options.log_errors = False
@@ -208,12 +153,38 @@ def _pattern(text: str, value: _Token) -> Callable[[str], bool]:
     return lru_cache(maxsize=_PATTERN_CACHE)(lambda seen: compiled.fullmatch(seen) is not None)
 
 
-def _exists(text: str, name: _Token) -> Matcher:
+def _exists(text: str, name: Token) -> Matcher:
     read = _path(text, name)
     return Matcher(f"{name.text} exists", lambda event: read(event) is not None, _shown(read))
 
 
-def _comparison(text: str, name: _Token, sign: _Token, value: _Token) -> Matcher:
+def _among(text: str, name: Token, values: Token) -> Matcher:
+    """Whether a label, a value, or one of a list of values, is in a written list; each entry as after `==`."""
+    written = f"{name.text} in {values.text}"
+    if not (name.kind == "word" and name.text.startswith(("data.", "facts."))):
+        read, wanted = label_value(name.text), frozenset(entry.text for entry in values.entries)
+        return Matcher(written, lambda event: read(event) in wanted, read)
+    value, texts, numbers = _path(text, name), set[str](), set[float]()
+    for entry in values.entries:
+        number = number_of(entry.text) if entry.kind == "word" else None
+        if entry.kind == "word" and is_path(entry.text):
+            raise MatcherError(text, entry.column, f'a list holds values; the text itself is written "{entry.text}"')
+        if number is None:
+            texts.add(entry.text)
+        else:
+            numbers.add(number)
+
+    def is_listed(one: Any) -> bool:
+        return text_of(one) in texts or number_of(one) in numbers
+
+    def holds(event: Event) -> bool:
+        seen = value(event)
+        return any(map(is_listed, seen)) if isinstance(seen, list) else is_listed(seen)
+
+    return Matcher(written, holds, _shown(value))
+
+
+def _comparison(text: str, name: Token, sign: Token, value: Token) -> Matcher:
     left = _path(text, name)
     written = _written(name.text, sign.text, value)
     if sign.text == "=":
@@ -249,7 +220,7 @@ def _between(left: Lookup, right: Lookup, compare: Callable[[Any, Any], bool]) -
     return holds
 
 
-def _path(text: str, name: _Token) -> Lookup:
+def _path(text: str, name: Token) -> Lookup:
     try:
         return compile_path(name.text)
     except PathError as error:
@@ -265,5 +236,5 @@ def _shown(read: Lookup) -> Callable[[Event], str | None]:
     return seen
 
 
-def _written(name: str, sign: str, value: _Token) -> str:
+def _written(name: str, sign: str, value: Token) -> str:
     return f'{name}{sign}"{value.text}"' if value.kind == "quoted" else f"{name}{sign}{value.text}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,14 @@ LABELLED = event(labels={"line": "L3", "severity": "minor", "班组": "甲", "no
         ('subject=~"line-3/.*"', True),
         ('source!="mes"', False),
         ('severity=~"(?i)MINOR"', True),
+        ("line in [L2, L3]", True),
+        ('{severity="minor", line in ["L2","L3",],}', True),
+        ('"班组" in [ 甲 ]', True),
+        ("line in [L2], severity=minor", False),
+        ('nowhere in ["", x]', True),
+        ("type in [machine.fault, machine.stop]", True),
+        ("line=[L3]", False),  # a bracket elsewhere is part of a word
+        ("line!=in", True),
     ],
 )
 def test_labels(text: str, expected: bool) -> None:
@@ -103,6 +113,16 @@ MEASURED = event(
         ("data.temperature exists", True),
         ("data.nested.a exists", True),
         ("facts.spare.missing exists", True),
+        ("data.nested.a.b in [w, x]", True),
+        ("data.nested.a.b in [w, y]", False),
+        ("data.quantity in [3, 4.0]", True),
+        ("data.code in [12]", True),
+        ('data.code in ["12"]', False),
+        ("data.ok in [true]", True),
+        ("data.list in [7, 1]", True),  # of a list, one value
+        ("data.list in [7]", False),
+        ("data.nested in [a]", False),
+        ("data.absent in [null, 0]", False),
         # what is not there, or is not what is asked for, matches nothing
         ("data.absent exists", False),
         ("data.nothing exists", False),
@@ -152,10 +172,21 @@ def test_comparisons(text: str, expected: bool) -> None:
         ("data.x > data..y", 10, "names no value"),
         ("line exists", 1, "names no value"),
         (",", 1, "begins with the name"),
+        ("data.x in", 10, "comes a list"),
+        ("data.x in E12", 11, "comes a list"),
+        ("data.x in []", 11, "empty list"),
+        ("data.x in [E12, E13", 11, "closing bracket"),
+        ("data.x in [E12 E13]", 16, "stands a comma"),
+        ("data.x in [E12,, E13]", 16, "inside double quotes"),
+        ("data.x in [[E12]]", 12, "inside double quotes"),
+        ("data.x in [data.y]", 12, 'is written "data.y"'),
+        ("data..x in [1]", 1, "names no value"),
+        ("data.x in [1] 2", 15, "comma or its end"),
+        ("data.x == [1,2]", 16, "after the name"),
     ],
 )
 def test_mistakes(text: str, column: int, problem: str) -> None:
-    with pytest.raises(MatcherError, match=problem.replace("(", r"\(").replace(")", r"\)")) as caught:
+    with pytest.raises(MatcherError, match=re.escape(problem)) as caught:
         compile_matchers((text,))
     assert (caught.value.text, caught.value.column) == (text, column)
 
@@ -176,7 +207,15 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
     max_leaves=5,
 )
-TEXTS = ("data.a > 1", "data.a == data.b", "data.a.b < data.b", 'data.a != "x"', "data.a =~ x*", "data.a exists")
+TEXTS = (
+    "data.a > 1",
+    "data.a == data.b",
+    "data.a.b < data.b",
+    'data.a != "x"',
+    "data.a =~ x*",
+    "data.a exists",
+    "data.a in [1, x]",
+)
 
 
 @given(VALUES, VALUES, st.sampled_from(TEXTS))
