@@ -89,50 +89,61 @@ def lost_offsets(run: Round) -> None:
     restores them; after it, all goes on where it was. Recovery counts from the end of that command. A desk whose store
     knows where every partition goes on does without them."""
     plant, services = run.plant, ("routing", "egress")
-    names = [name for service in services for name in (service, f"{service}-1")]
     with plant.load(run.prefix, run.rng, rate=STORM_RATE) as load:
         _second_ones(plant, services)
-        run.pause(1.0, 2.0)
-        for service in services:
-            for slot in (0, 1):
-                name = names[2 * services.index(service) + slot]
-                run.expect(plant.terminate(name) == 0, f"{name} did not end in order")
-                take_out(plant, service, slot)
-            Cluster(Connection(plant.bootstrap)).delete_group(service)
-        for service in services:
-            for slot in (0, 1):
-                plant.start(service, slot)
-        stopped = [name for name in names if _stops(run, name)]
-        for service in services:
-            slots = [slot for slot in (0, 1) if names[2 * services.index(service) + slot] in stopped]
-            if not slots:
-                continue
-            for slot in slots:
-                take_out(plant, service, slot)
-            code = _andon(plant, "offsets", service, "--restore", "--yes", "--data", str(plant.home))
-            run.expect(code == 0, f"the offsets of {service} were not restored: exit {code}")
-            run.injured(time.time())
-        for name in stopped:
-            plant.start(name.partition("-")[0], int(name.endswith("-1")))
-        for name in names:
-            plant.wait_ready(name)
-        run.pause(0.5, 1.0)
+        for _ in run.turns(4):
+            run.pause(1.0, 2.0)
+            _lose_and_restore(run, services)
+            run.delivers_again(load.sent, run.injuries[-1])
         for service in services:
             _gone(run, service)
     run.judge(load.sent, 120)
 
 
-def _stops(run: Round, name: str) -> bool:
-    """Whether a process whose group has no offsets has ended, as one has to that needs them."""
-    desk = name.startswith("egress")
-    code = run.plant.exit_code(name, DESK_STOPS_S if desk else 60)
-    if code is None and desk:
-        return False
-    said = run.plant.log(name).splitlines()[-1]
-    run.expect(code == 3, f"{name} without offsets ended with {code}")
-    run.expect("andon topics offsets" in said, f"{name} did not name the command: {said}")
-    run.plant.forget(name)
-    return True
+def _lose_and_restore(run: Round, services: Sequence[str]) -> None:
+    plant, both = run.plant, [(service, slot) for service in services for slot in (0, 1)]
+    for service, slot in both:
+        run.expect(plant.terminate(_name(service, slot)) == 0, f"{_name(service, slot)} did not end in order")
+        take_out(plant, service, slot)
+    for service in services:
+        Cluster(Connection(plant.bootstrap)).delete_group(service)
+    for service, slot in both:
+        plant.start(service, slot)
+    stopped = _stopped(run, both)
+    for service in services:
+        slots = [slot for other, slot in stopped if other == service]
+        if not slots:
+            continue
+        for slot in slots:
+            take_out(plant, service, slot)
+        code = _andon(plant, "offsets", service, "--restore", "--yes", "--data", str(plant.home))
+        run.expect(code == 0, f"the offsets of {service} were not restored: exit {code}")
+        run.injured(time.time())
+    for service, slot in stopped:
+        plant.start(service, slot)
+    for service, slot in both:
+        plant.wait_ready(_name(service, slot))
+
+
+def _stopped(run: Round, both: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those that have ended, as a process has to that needs offsets and has none. A stage always does."""
+    desks = [one for one in both if one[0] == "egress"]
+    stages = [one for one in both if one not in desks]
+    until = time.monotonic() + DESK_STOPS_S
+    codes = {one: run.plant.exit_code(_name(*one)) for one in stages}
+    codes |= {one: run.plant.exit_code(_name(*one), max(0.1, until - time.monotonic())) for one in desks}
+    for one, code in codes.items():
+        if code is None and one in desks:
+            continue
+        said = run.plant.log(_name(*one)).splitlines()[-1]
+        run.expect(code == 3, f"{_name(*one)} without offsets ended with {code}")
+        run.expect("andon topics offsets" in said, f"{_name(*one)} did not name the command: {said}")
+        run.plant.forget(_name(*one))
+    return [one for one, code in codes.items() if code is not None]
+
+
+def _name(service: str, slot: int) -> str:
+    return f"{service}-1" if slot else service
 
 
 @contextmanager
@@ -168,7 +179,7 @@ def _second_ones(plant: Plant, services: Sequence[str]) -> None:
 
 
 def _restart(run: Round, service: str, slot: int) -> None:
-    name = f"{service}-1" if slot else service
+    name = _name(service, slot)
     run.injured(time.time())
     code = run.plant.terminate(name)
     run.expect(code == 0, f"{name} ended with {code} after SIGTERM")
