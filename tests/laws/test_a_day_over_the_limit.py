@@ -11,7 +11,7 @@ import random
 from itertools import count
 from typing import Any
 
-from andon.config.settings import Receiver
+from andon.config.receivers import Receiver
 from andon.core.work import Write
 from andon.egress.channels.wecom_robot import WecomRobot
 from andon.egress.receivers import policy_of

@@ -14,9 +14,10 @@ from andon.config.later import KINDS
 from andon.config.mistakes import Invalid, Mistake, Path, Place, hint, shortened
 from andon.config.plugs import GROUPS, PlugChecker, PlugUnusable
 from andon.config.published import MAX_BUNDLE, content_size
+from andon.config.receivers import Templates
 from andon.config.references import entries, reference_mistakes, template_mistakes
 from andon.config.rules import rule_mistakes
-from andon.config.settings import ChannelPlug, Plug, Settings, Templates
+from andon.config.settings import ChannelPlug, Plug, Settings
 from andon.config.shapes import Found, shape_mistakes
 from andon.config.templates import read_templates
 

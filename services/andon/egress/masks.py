@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from andon.config.settings import MaskKind
+from andon.config.receivers import MaskKind
 
 Mask = Callable[[str], str]
 

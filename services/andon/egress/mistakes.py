@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path as Way
 from andon.config.plugs import PlugUnusable
-from andon.config.settings import Receiver, Settings
+from andon.config.receivers import Receiver
+from andon.config.settings import Settings
 from andon.config.templates import parts_of, structured
 from andon.core.policy import OnAmbiguous
 from andon.core.ports import HasWays, KeyedChannel, NamesPeople

@@ -11,7 +11,8 @@ import msgspec
 
 from andon.config.plugs import PlugUnusable
 from andon.config.published import Published
-from andon.config.settings import ChannelPlug, Limits, PersonLoad, Receiver, Settings, proxy_of
+from andon.config.receivers import Receiver
+from andon.config.settings import ChannelPlug, Limits, PersonLoad, Settings, proxy_of
 from andon.config.templates import is_structured, parts_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy
 from andon.core.ports import (

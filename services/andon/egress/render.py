@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
 
-from andon.config.settings import MaskKind, Settings
+from andon.config.receivers import MaskKind
+from andon.config.settings import Settings
 from andon.config.templates import candidates, is_structured, parts_of, structured
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest

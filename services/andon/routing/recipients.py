@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from andon.config.settings import Receiver
+from andon.config.receivers import Receiver
 from andon.core.event import Event
 from andon.core.paths import Lookup, compile_path, text_of
 

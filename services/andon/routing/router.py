@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from andon.config.settings import FallbackRule, MergeRule, Receiver, Settings
+from andon.config.receivers import FallbackRule, MergeRule, Receiver
+from andon.config.settings import Settings
 from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
 from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import all_hold, compile_matchers

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.config.settings import MaskKind
+from andon.config.receivers import MaskKind
 from andon.egress.masks import masker, named
 from andon.egress.render import Renderer
 from tests.unit.egress.test_render import MARK, delivery, event

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from andon.config.settings import Receiver
+from andon.config.receivers import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.outcome import Evidence, Parked
 from andon.core.policy import Limit, Merge, Per

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from andon.config.settings import Receiver
+from andon.config.receivers import Receiver
 from andon.core.failure import Rejected, Retryable
 from andon.core.policy import Limit, Merge, Per
 from andon.core.ports import HasWays, Recalls

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from andon.config.settings import Receiver
+from andon.config.receivers import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.policy import Limit, Merge, QueuePolicy
 from andon.core.ports import Content
