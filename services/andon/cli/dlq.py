@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from andon.cli import where
+from andon.cli.columns import columns
 from andon.cli.main import DONE, FAILED, USAGE
-from andon.cli.tracetext import columns
 from andon.runtime.logs import safe
 
 if TYPE_CHECKING:

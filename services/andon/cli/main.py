@@ -25,6 +25,7 @@ COMMANDS = {
     "apply": "check the configuration and publish it",
     "render": "how a notice of an event would look",
     "trace": "the whole path of an event",
+    "explain": "why an event went where it went",
     "recall": "take back what a delivery has sent",
     "status": "what runs, and where it listens",
     "dlq": "look at and redrive what was parked",

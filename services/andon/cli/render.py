@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from socket import socket
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from andon.cli.main import DONE, FAILED
+from andon.cli.nowire import NoWire
+from andon.cli.written import read_events
 
 if TYPE_CHECKING:
     from andon.config.published import Published
     from andon.core.delivery import Delivery
     from andon.core.event import Event
-    from andon.core.ports import Reply, Way
     from andon.egress.receivers import Receivers
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("render", help="how a notice of an event would look", description=__doc__)
-    parser.add_argument("event", metavar="EVENT", help="a file with an event as JSON, or a list of them; - reads it in")
+    parser.add_argument("event", metavar="EVENT", help="a file with an event as JSON, or with many; - reads it in")
     parser.add_argument("--receiver", action="append", metavar="R", help="this receiver, whatever the routes say")
     parser.add_argument("--merged", action="store_true", help="all events of the file as one notice")
     parser.add_argument("--repeat", action="store_true", help="as it looks when an earlier attempt may have arrived")
@@ -36,85 +34,12 @@ def _render(args: argparse.Namespace) -> int:
     from andon.cli.check import checked
     from andon.config.published import Published
 
-    events = _events(args.event)
+    events = read_events(args.event)
     loaded = checked(args.config)
     published = Published(0, datetime.now(UTC), "", str(loaded.directory), loaded.settings, loaded.files)
     shown = list(_Preview(published).of(events, args.receiver or (), merged=args.merged, repeat=args.repeat))
     print(msgspec.json.encode(shown).decode() if args.json else "\n\n".join(map(_text, shown)))
     return FAILED if any("parked" in one for one in shown) else DONE
-
-
-class _Written(msgspec.Struct, forbid_unknown_fields=True):
-    """An event as a person writes it to try a template: only its type is needed."""
-
-    type: str
-    id: str = "render-1"
-    source: str = "render"
-    subject: str = "render"
-    time: datetime | None = None
-    data: dict[str, Any] = {}
-    labels: dict[str, str] = {}
-    facts: dict[str, Any] = {}
-    traceparent: str | None = None
-    origin: Any = None
-    """What `andon trace --json` shows beside: taken, so that its event can be piped in, and not looked at."""
-
-
-def _events(name: str) -> list[Event]:
-    from andon.core.event import Event
-
-    try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        written = msgspec.json.decode(raw, type=_Written | list[_Written])
-    except OSError as error:
-        raise SystemExit(f"{name} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SystemExit(f"{name} is no event as JSON: {error}") from None
-    events = written if isinstance(written, list) else [written]
-    if not events:
-        raise SystemExit(f"{name} holds no event")
-    now = datetime.now().astimezone()
-    return [
-        Event(w.id, w.source, w.type, w.subject, _zoned(w.time or now), w.data, w.labels, w.facts, w.traceparent)
-        for w in events
-    ]
-
-
-def _zoned(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise SystemExit("the event's time needs a zone, such as 2026-11-26T08:00:00+08:00")
-    return time
-
-
-class _NoWire:
-    """In the place of the network: a preview sends nothing."""
-
-    async def request(
-        self,
-        _method: str,
-        _url: str,
-        /,
-        *,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        deadline: float = 15.0,
-    ) -> Reply:
-        raise AssertionError("a preview sends nothing")
-
-    async def connect(self, _host: str, _port: int, /, *, deadline: float = 15.0) -> socket:
-        raise AssertionError("a preview sends nothing")
-
-    @property
-    def way(self) -> Way:
-        from andon.core.ports import Way
-
-        return Way()
-
-    def apart(self, _way: Way, /) -> Self:
-        return self
-
-    async def close(self) -> None:
-        """Nothing to release."""
 
 
 class _Preview:
@@ -128,7 +53,7 @@ class _Preview:
 
         registry = Registry()
         self._router = router_of(published, registry)
-        self._receivers: Receivers = Receivers(published, registry, _NoWire(), SystemClock())
+        self._receivers: Receivers = Receivers(published, registry, NoWire(), SystemClock())
 
     def of(
         self, events: Sequence[Event], receivers: Sequence[str], *, merged: bool, repeat: bool

@@ -9,9 +9,9 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from andon.cli import repartition, where
+from andon.cli.columns import columns
 from andon.cli.main import DONE, FAILED
 from andon.cli.processes import MEMBERS
-from andon.cli.tracetext import columns
 
 _SHOWN = ("cleanup.policy", "retention.ms", "min.insync.replicas")
 _DAY_MS = 86_400_000

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from andon.cli import where
+from andon.cli.decision import decision
 from andon.cli.main import DONE
+from andon.cli.past import past
 
 if TYPE_CHECKING:
     from andon.config.published import Published
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from andon.core.outcome import OutcomeRecord
     from andon.core.work import Entry
     from andon.routing.router import Router
-    from andon.runtime.follower import Board
     from andon.runtime.trace import Accepted, Sent, Tracer
     from andon.ticketing.episode import Episode
 
@@ -45,65 +46,70 @@ def _trace(args: argparse.Namespace) -> int:
     place = where.cluster(args)
     with ExitStack() as stack:
         scan = stack.enter_context(closing(Scan(place.link)))
-        whole = _Path(place, scan, stack).of(args.event, args.source)
+        whole = EventPath(place, scan, stack).of(args.event, args.source)
         whole["search"] |= {"read": scan.read, "seconds": round(time.monotonic() - began, 3)}
     print(msgspec.json.encode(whole).decode() if args.json else tracetext.text(whole))
     return DONE
 
 
-class _Path:
+class Decided(NamedTuple):
+    """An event as far as routing came with it. `router` is that of the version that decided, None where it is of no use
+    any more; `ended` the event's own outcome, if it led to no delivery."""
+
+    accepted: Accepted
+    enriched: Event | None
+    router: Router | None
+    sent: Sequence[Sent]
+    ended: OutcomeRecord | None
+
+
+class EventPath:
     """Puts together what the topics and stores have of an event with what its configuration says of it."""
 
     def __init__(self, place: where.Where, scan: Any, stack: ExitStack) -> None:
         from andon.runtime.trace import Tracer
 
-        self._board = _board(scan)
-        newest = self._board.newest
+        self._past = past(scan)
+        board, newest = self._past.board, self._past.newest
         url = (newest.settings.store.address() if newest else None) or f"sqlite:///{place.data.absolute() / 'store'}"
-        first = self._board.recorded.first if self._board.recorded else None
+        first = board.recorded.first if board.recorded else None
         indexes, egress, ticketing = _stores(url, place.data / "store", stack)
         self._tracer: Tracer = Tracer(scan, indexes, egress, ticketing, first)
 
     def of(self, event_id: str, source: str | None) -> dict[str, Any]:
         """Everything, as it is printed in JSON. SystemExit when there is no such event."""
+        accepted, enriched, router, sent, ended = self.decided(event_id, source)
+        whole = _beginning(accepted, enriched)
+        whole["routes"] = decision(router, enriched) if router and enriched else None
+        whole["deliveries"] = [self._delivery(one) for one in sent]
+        whole["ticket"] = self._ticket(enriched, sent, router) if enriched else None
+        whole["outcome"] = _outcome(ended) if ended else None
+        parked = enriched is None or any("parked" in (one["state"], *one["before"]) for one in whole["deliveries"])
+        parked = parked or bool(ended and whole["outcome"]["outcome"] == "parked")
+        whole["parked"] = [msgspec.to_builtins(one) for one in self._tracer.parked(accepted.event)] if parked else []
+        return whole | {"search": {"found": accepted.found, "notes": self.notes}}
+
+    def decided(self, event_id: str, source: str | None) -> Decided:
+        """The event, and what decided about it. SystemExit when there is no such event."""
         tracer = self._tracer
-        accepted = tracer.event(event_id, source, _clients(self._board.newest))
+        accepted = tracer.event(event_id, source, _clients(self._past.newest))
         if accepted is None:
             of = f" of {source}" if source else ""
             raise SystemExit(f"there is no event {event_id}{of} in {', nor in '.join(tracer.looked)}")
         enriched = tracer.enriched(accepted)
-        whole = _beginning(accepted, enriched)
         if enriched is None:
             ended = next((one for one in tracer.outcomes(accepted.event, (), ()) if one.delivery is None), None)
-            whole |= {"routes": None, "deliveries": [], "ticket": None}
-        else:
-            router = self._router(_version_at(self._board, enriched.origin[-1].at / 1000))
-            sent, ended = tracer.sent(enriched, self._receivers(), _expected(router, enriched))
-            used = sent[0].delivery.config_version if sent else ended.config_version if ended else 0
-            router = router if not router or used in (0, router.version) else self._router(used)
-            whole["routes"] = _routes(router, enriched)
-            whole["deliveries"] = [self._delivery(one) for one in sent]
-            whole["ticket"] = self._ticket(enriched, sent, router)
-        whole["outcome"] = _outcome(ended) if ended else None
-        parked = enriched is None or any("parked" in (one["state"], *one["before"]) for one in whole["deliveries"])
-        parked = parked or bool(ended and whole["outcome"]["outcome"] == "parked")
-        whole["parked"] = [msgspec.to_builtins(one) for one in tracer.parked(accepted.event)] if parked else []
-        return whole | {"search": {"found": accepted.found, "notes": tracer.said}}
+            return Decided(accepted, None, None, (), ended)
+        router = self._past.router(self._past.version_at(enriched.origin[-1].at / 1000))
+        sent, ended = tracer.sent(enriched, self._past.receivers(), _expected(router, enriched))
+        used = sent[0].delivery.config_version if sent else ended.config_version if ended else 0
+        router = router if not router or used in (0, router.version) else self._past.router(used)
+        return Decided(accepted, enriched, router, sent, ended)
 
-    def _router(self, version: int | None) -> Router | None:
-        from andon.config.published import BundleUnreadable, unbundle
-        from andon.routing.published import router_of
-        from andon.runtime.registry import Registry
-
-        try:
-            return router_of(unbundle(self._board.versions[version or 0]), Registry())
-        except (KeyError, ValueError, BundleUnreadable) as error:
-            self._tracer.said.append(f"version {version} of the configuration cannot be used to explain it ({error})")
-            return None
-
-    def _receivers(self) -> set[str]:
-        """Every receiver there ever was: one of them may have been in force when the event came."""
-        return {name for raw in self._board.versions.values() for name in _names.decode(raw).settings.receivers}
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said of the search."""
+        return [*self._past.said, *self._tracer.said]
 
     def _delivery(self, sent: Sent) -> dict[str, Any]:
         from andon.core.outcome import Merged, name_of
@@ -130,7 +136,7 @@ class _Path:
             "recipient_states": last.recipients if last else (),
         }
 
-    def _ticket(self, event: Event, sent: list[Sent], router: Router | None) -> dict[str, Any] | None:
+    def _ticket(self, event: Event, sent: Sequence[Sent], router: Router | None) -> dict[str, Any] | None:
         from andon.core.event import accepted_at
         from andon.ticketing.episode import Episode
 
@@ -168,30 +174,6 @@ class _Path:
         }
 
 
-class _Settings(msgspec.Struct):
-    receivers: dict[str, msgspec.Raw] = {}
-
-
-class _Bundle(msgspec.Struct):
-    settings: _Settings
-
-
-_names = msgspec.json.Decoder(_Bundle)
-
-
-def _board(scan: Any) -> Board:
-    """Everything `andon.config` says now."""
-    from andon.core.event import Home
-    from andon.kafka.topics import CONFIG
-    from andon.runtime.follower import Board
-
-    board, homes = Board(), [Home(CONFIG, number) for number in range(scan.partitions(5.0).get(CONFIG, 0))]
-    for record in scan.stretch(scan.beginnings(homes), scan.ends(homes)):
-        board.take(record.key, record.value)
-    scan.read = 0
-    return board
-
-
 def _stores(url: str, folder: Path, stack: ExitStack) -> Iterator[Any]:
     """The doors' indexes, and the two desks' stores, each None where it is not at hand."""
     files = sorted(folder.glob("requests*.sqlite"))
@@ -219,19 +201,6 @@ def _clients(published: Published | None) -> Mapping[str, str]:
     return {name: plug.options.get("source") or name for name, plug in plugs.items() if plug.kind == "http"}
 
 
-def _version_at(board: Board, at: float) -> int | None:
-    """The version that was in force then, by the times of publication; the first one for what was there before it."""
-    times = sorted((_published.decode(raw).at.timestamp(), version) for version, raw in board.versions.items())
-    return next((version for when, version in reversed(times) if when <= at), times[0][1] if times else None)
-
-
-class _Published(msgspec.Struct):
-    at: datetime
-
-
-_published = msgspec.json.Decoder(_Published)
-
-
 def _beginning(accepted: Accepted, enriched: Event | None) -> dict[str, Any]:
     event = msgspec.to_builtins(msgspec.structs.replace(accepted.event, origin=()))
     last = enriched.origin[-1] if enriched else None
@@ -251,12 +220,6 @@ def _beginning(accepted: Accepted, enriched: Event | None) -> dict[str, Any]:
 def _expected(router: Router | None, event: Event) -> dict[str, str]:
     """The receivers that should hear of it, with the limit domain of each."""
     return {one.receiver: one.domain for one in router.route(event).outputs} if router else {}
-
-
-def _routes(router: Router | None, event: Event) -> dict[str, Any] | None:
-    from andon.routing.explain import explain
-
-    return {"version": router.version, **msgspec.to_builtins(explain(router, event))} if router else None
 
 
 _OF_AN_ATTEMPT = ("number", "redrive", "part", "reason", "ambiguous", "marked", "reference")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from andon.core.event import Event
+from andon.core.delivery import Delivery, Fallback
+from andon.core.event import Event, accepted_at
 from andon.core.outcome import Skipped
+from andon.core.policy import Pace
+from andon.routing.recipients import named
 from andon.routing.router import Router
 from andon.routing.tree import Node
 
@@ -18,11 +23,19 @@ class Seen(msgspec.Struct, frozen=True):
     held: bool
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A time interval of a route, and whether it held when the event was accepted."""
+
+    interval: str
+    kind: Literal["active", "mute"]
+    held: bool
+
+
 class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     """One route the walk came to.
 
     `matched` says that all matchers held; `taken` that the event leaves by this very route and none below it.
-    `silenced` names the time interval that kept a taken route from speaking.
+    `silenced` names the time interval that kept a taken route from speaking; `intervals` are those of a taken route.
     """
 
     path: str
@@ -32,13 +45,47 @@ class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     taken: bool = False
     silenced: Skipped | None = None
     recipients: tuple[str, ...] = ()
+    intervals: tuple[Asked, ...] = ()
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Whom one entry of a receiver's `to` names; the entry is empty for a receiver that stands for itself."""
+
+    entry: str
+    names: tuple[str, ...]
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One receiver that hears of the event: by which route, who and why they, and what the desk is to keep to.
+
+    `group` is the key of the route's group, which keeps `pace`; `merge` the key of the receiver's merge rule, None
+    where it refuses merging; `fallback` who is told instead.
+    """
+
+    receiver: str
+    route: str
+    domain: str
+    to: tuple[Named, ...]
+    recipients: int
+    urgent: bool = False
+    group: str | None = None
+    pace: Pace | None = None
+    merge: str | None = None
+    fallback: tuple[Fallback, ...] = ()
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The routes visited in the order of the walk, the receivers that hear of the event, or the rule that ended it."""
+    """The routes visited in the order of the walk, the receivers that hear of the event, or the rule that ended it.
 
+    `at` is when it was accepted, the time that intervals were asked about; `episode` the fault it belongs to.
+    """
+
+    version: int
+    at: float
     visits: tuple[Visit, ...]
     receivers: tuple[str, ...]
+    told: tuple[Told, ...] = ()
+    episode: str | None = None
     ended: Skipped | None = None
 
 
@@ -46,8 +93,41 @@ def explain(router: Router, event: Event) -> Explanation:
     """What `router.route(event)` decides, with the reasons. Slower, as it asks every route on the way. Never raises."""
     visits = _walk(router, event, router.root)[0]
     result = router.route(event)
-    receivers = tuple(dict.fromkeys(delivery.receiver for delivery in result.outputs))
-    return Explanation(tuple(visits), receivers, result.ended if isinstance(result.ended, Skipped) else None)
+    whole = _whole(result.outputs)
+    return Explanation(
+        router.version,
+        accepted_at(event),
+        tuple(visits),
+        tuple(whole),
+        tuple(_told(router, event, parts) for parts in whole.values()),
+        router.episode(event),
+        result.ended if isinstance(result.ended, Skipped) else None,
+    )
+
+
+def _whole(deliveries: tuple[Delivery, ...]) -> dict[str, list[Delivery]]:
+    """The deliveries by their receiver: one, or the parts of a long list of people."""
+    found: dict[str, list[Delivery]] = {}
+    for delivery in deliveries:
+        found.setdefault(delivery.receiver, []).append(delivery)
+    return found
+
+
+def _told(router: Router, event: Event, parts: list[Delivery]) -> Told:
+    first = parts[0]
+    by_entry = named(first.receiver, router.targets[first.receiver].settings, event)
+    return Told(
+        first.receiver,
+        first.route,
+        first.domain,
+        tuple(Named(entry, names) for entry, names in by_entry),
+        sum(len(part.recipients) for part in parts),
+        first.urgent,
+        first.batch,
+        first.pace,
+        first.group,
+        first.fallback,
+    )
 
 
 def _walk(router: Router, event: Event, node: Node) -> tuple[list[Visit], bool]:
@@ -64,7 +144,18 @@ def _walk(router: Router, event: Event, node: Node) -> tuple[list[Visit], bool]:
             break
     if child_matched:
         return [Visit(node.path, node.receiver, seen, matched=True), *below], True
-    silenced = node.silenced(event)
-    names = () if silenced else router.targets[node.receiver].recipients(event)
-    here = Visit(node.path, node.receiver, seen, matched=True, taken=True, silenced=silenced, recipients=names)
+    silenced, at = node.silenced(event), accepted_at(event)
+    here = Visit(
+        node.path,
+        node.receiver,
+        seen,
+        matched=True,
+        taken=True,
+        silenced=silenced,
+        recipients=() if silenced else router.targets[node.receiver].recipients(event),
+        intervals=(
+            *(Asked(one.name, "active", one.holds(at)) for one in node.active),
+            *(Asked(one.name, "mute", one.holds(at)) for one in node.mute),
+        ),
+    )
     return [here, *below], True

@@ -30,6 +30,14 @@ def compile_recipients(name: str, receiver: Receiver) -> Callable[[Event], Names
     return lambda event: tuple(dict.fromkeys(name for part in parts for name in part(event)))
 
 
+def named(name: str, receiver: Receiver, event: Event) -> tuple[tuple[str, Names], ...]:
+    """Each entry of `to` with whom it names, for an explanation: compiled anew, and so not for many events. A receiver
+    that stands for itself has one empty entry."""
+    entries = receiver.to or ("",)
+    alone = (receiver.model_copy(update={"to": (entry,) if entry else ()}) for entry in entries)
+    return tuple((entry, compile_recipients(name, one)(event)) for entry, one in zip(entries, alone, strict=True))
+
+
 def _literal(entry: str) -> Callable[[Event], Names]:
     return lambda _event: (entry,)
 

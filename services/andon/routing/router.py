@@ -23,11 +23,12 @@ from andon.routing.tree import Node, compile_tree
 class Target:
     """A receiver, compiled: who hears of an event, and the group its merge rule puts the event in."""
 
-    __slots__ = ("domain", "fallback", "group", "name", "recipients", "resolved")
+    __slots__ = ("domain", "fallback", "group", "name", "recipients", "resolved", "settings")
 
     def __init__(self, name: str, receiver: Receiver, domain: str) -> None:
         self.name = name
         self.domain = domain
+        self.settings = receiver
         self.recipients: Callable[[Event], Names] = compile_recipients(name, receiver)
         self.group: Text = _group(receiver.merge)
         self.resolved = receiver.send_resolved

@@ -26,16 +26,19 @@ _INHERITED = ("receiver", "urgent", "group_by", "group_wait", "group_interval", 
 
 
 class Node:
-    """One route. `path` is its place: "0" is `route`, "0.2" is `route.routes[2]`, "0.2.0" the first route in that."""
+    """One route. `path` is its place: "0" is `route`, "0.2" is `route.routes[2]`, "0.2.0" the first route in that.
+
+    It speaks within one of its `active` intervals, if it has any, and outside of all its `mute` ones.
+    """
 
     __slots__ = (
-        "_active",
         "_group",
         "_index",
-        "_mute",
+        "active",
         "children",
         "goes_on",
         "matchers",
+        "mute",
         "pace",
         "path",
         "receiver",
@@ -54,8 +57,8 @@ class Node:
             self._group = group_key(route.group_by)
         self.goes_on = route.continue_
         self.matchers = compile_matchers(route.matchers)
-        self._active = tuple(known[name] for name in route.active_time_intervals)
-        self._mute = tuple(known[name] for name in route.mute_time_intervals)
+        self.active = tuple(known[name] for name in route.active_time_intervals)
+        self.mute = tuple(known[name] for name in route.mute_time_intervals)
         self.children = tuple(
             Node(_heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
         )
@@ -79,13 +82,13 @@ class Node:
 
     def silenced(self, event: Event) -> Skipped | None:
         """Why this route says nothing at the time the event was accepted; None when it speaks."""
-        if not self._active and not self._mute:
+        if not self.active and not self.mute:
             return None
         at = accepted_at(event)
-        if self._active and not any(interval.holds(at) for interval in self._active):
-            names = ", ".join(interval.name for interval in self._active)
+        if self.active and not any(interval.holds(at) for interval in self.active):
+            names = ", ".join(interval.name for interval in self.active)
             return Skipped(Reason.INACTIVE, f"{self.path} {names}")
-        muting = next((interval for interval in self._mute if interval.holds(at)), None)
+        muting = next((interval for interval in self.mute if interval.holds(at)), None)
         return Skipped(Reason.MUTED, f"{self.path} {muting.name}") if muting else None
 
 

@@ -73,6 +73,11 @@ def test_the_whole_path_of_a_delivered_event(world: World, andon: Command, trace
     assert delivery["outcome"] == {"outcome": "delivered", "evidence": "vendor_accepted", "reason": "delivered"}
     assert [attempt["reason"] for attempt in delivery["attempts"]] == ["delivered"]
     assert found["parked"] == []
+    code, out, err = andon("explain", event, "--json", *world.common)
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert (told["event"], told["version"], told["receivers"]) == (event, 1, ["三线班组"])
+    assert told["path"] == found["routes"]["visits"]
     code, out, err = andon("trace", event, *world.common)
     assert (code, err) == (0, "")
     assert "e-路径" in out

@@ -13,7 +13,7 @@ from andon.cli import dlq, where
 from andon.cli import main as frame
 from andon.cli.apply import difference
 from andon.cli.check import checked
-from andon.cli.tracetext import columns, width
+from andon.cli.columns import columns, width
 from andon.config.published import Published, bundle, unbundle
 from andon.core.outcome import Parked
 from andon.core.reason import Reason

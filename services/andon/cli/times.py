@@ -1,0 +1,35 @@
+"""Points in time as people write them: 14:00, 2026-11-26, 2026-11-26T14:00, 2026-11-26T14:00+08:00, 2h (ago)."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, time, timedelta
+
+from andon.config.units import seconds
+
+FORMS = "14:00, 2026-11-26, 2026-11-26T14:00, or 2h for so long ago"
+
+
+def point(text: str) -> str:
+    """The text as it is, for argparse. Raises ArgumentTypeError when it is no point in time."""
+    try:
+        moment(text, datetime.now().astimezone())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no point in time; write for example {FORMS}") from None
+    return text
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The point in time, in the zone of `now` unless it names another. A time of day is the last one there was, so that
+    a night shift can ask after midnight. Raises ValueError."""
+    try:
+        return now - timedelta(seconds=seconds(text))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        of_day = time.fromisoformat(text)
+    except ValueError:
+        whole = datetime.fromisoformat(text)
+        return whole if whole.tzinfo else whole.replace(tzinfo=now.tzinfo)
+    found = datetime.combine(now.date(), of_day, of_day.tzinfo or now.tzinfo)
+    return found if found <= now else found - timedelta(days=1)
