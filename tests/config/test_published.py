@@ -113,3 +113,19 @@ def test_a_bundle_of_a_later_version_is_refused_without_its_content(tmp_path: Pa
 def test_services_do_not_import_the_yaml_reader() -> None:
     code = "import sys, andon.config.published, andon.runtime.registry; sys.exit('ruamel.yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_tables_are_content(tmp_path: Path) -> None:
+    text = changed("calendar:\n", "calendar:\n  overrides: days.csv\n")
+    (tmp_path / "days.csv").write_text("date,day\n2026-10-10,off\n")
+    loaded = read(tmp_path, text)
+    published = unbundle(bundle(loaded, 7, "wang", AT))
+    assert published.tables == loaded.tables
+    assert [day.isoformat() for day in published.tables.workdays.off] == ["2026-10-10"]
+    assert published.digest == content_digest(loaded)
+    (tmp_path / "days.csv").write_text("date,day\n2026-10-10,work\n")
+    assert content_digest(read(tmp_path, text)) != published.digest
+    (tmp_path / "days.csv").write_text("date,day\n2026-10-10,wrk\n")
+    (mistake,) = read(tmp_path, text).mistakes
+    assert mistake.path == ("calendar", "overrides")
+    assert mistake.text == "days.csv, line 2: 'wrk' says nothing of a day; write work or off"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from andon.cli.main import DONE, FAILED
 from andon.config.load import Loaded, load
+from andon.config.mistakes import Mistake
 from andon.config.mistakes import Path as Way
 from andon.config.settings import Route, Settings
 from andon.runtime.registry import Registry
@@ -23,15 +27,33 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the mistakes, or one line of what the configuration holds."""
-    loaded = checked(args.path or args.config)
+    """Prints the mistakes, or one line of what the configuration holds. A year that the working calendar lacks is a
+    mistake here alone: a file that was right must not keep a system from starting at New Year."""
+    loaded, warnings = _up_to_date(checked(args.path or args.config))
     if args.json:
-        print(json.dumps(_answer(loaded), ensure_ascii=False))
-    elif loaded.mistakes:
+        print(json.dumps(_answer(loaded, warnings), ensure_ascii=False))
+        return FAILED if loaded.mistakes else DONE
+    for warning in warnings:
+        print(f"warning: {warning}")
+    if loaded.mistakes:
         print("\n".join(map(str, loaded.mistakes)))
     else:
         print(f"OK {loaded.file}: " + ", ".join(map(_counted, _counts(loaded.settings).items())))
     return FAILED if loaded.mistakes else DONE
+
+
+def _up_to_date(loaded: Loaded) -> tuple[Loaded, list[Mistake]]:
+    """The configuration with the mistake that its calendar lacks this year, and the warning that it lacks the next."""
+    from andon.routing.years import unknown_years
+
+    settings = loaded.draft
+    if settings is None:
+        return loaded, []
+    today = datetime.now(ZoneInfo(settings.site.zone)).date()
+    found = {year: loaded.mistake(*one) for year, one in unknown_years(settings, loaded.tables.workdays, today)}
+    now = [mistake for year, mistake in found.items() if year == today.year]
+    whole = replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *now})))
+    return whole, [mistake for year, mistake in found.items() if year != today.year]
 
 
 def checked(path: Path, registry: Registry | None = None) -> Loaded:
@@ -61,10 +83,11 @@ def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list
     ]
 
 
-def _answer(loaded: Loaded) -> dict[str, Any]:
+def _answer(loaded: Loaded, warnings: Sequence[Mistake]) -> dict[str, Any]:
     mistakes = [asdict(mistake) for mistake in loaded.mistakes]
     counts = {} if loaded.mistakes else {"counts": _counts(loaded.settings)}
-    return {"ok": not mistakes, "file": str(loaded.file), "mistakes": mistakes, **counts}
+    also = {"warnings": [asdict(warning) for warning in warnings]} if warnings else {}
+    return {"ok": not mistakes, "file": str(loaded.file), "mistakes": mistakes, **also, **counts}
 
 
 def _counts(settings: Settings) -> dict[str, int]:

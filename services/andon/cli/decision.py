@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from andon.routing.router import Router
 
 _MOST_NAMES = 5
+_STAND = {True: "within", False: "outside", None: "on a day unknown to"}
 
 
 def decision(router: Router, event: Event) -> dict[str, Any]:
@@ -41,10 +42,7 @@ def lines(decided: Mapping[str, Any]) -> Iterator[str]:
 
 def _why(visit: Mapping[str, Any]) -> str:
     said = [_matcher(one) for one in visit["matchers"]]
-    said += [
-        f"{'within' if one['held'] else 'outside'} {one['interval']} ({one['kind']})"
-        for one in visit.get("intervals", ())
-    ]
+    said += [f"{_STAND[one['held']]} {one['interval']} ({one['kind']})" for one in visit.get("intervals", ())]
     if visit.get("silenced"):
         said.append(f"silent: {ended(visit['silenced'])}")
     return ", ".join(said) or "no conditions"
@@ -80,6 +78,8 @@ def _told(told: Mapping[str, Any]) -> Iterator[str]:
         reasons = f" when given up for {', '.join(other['reasons'])}" if other.get("reasons") else ""
         who = shortened(other.get("recipients", ())) or "nobody, so it is passed over"
         yield line("    instead", f"{other['receiver']} ({who}){after}{reasons}")
+    for remark in told.get("remarks", ()):
+        yield line("    remark", f"{remark['reason']}: {remark['by']}")
 
 
 def ended(outcome: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ def _of_file(args: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     from andon.cli.check import checked
     from andon.cli.nowire import NoWire
     from andon.cli.written import read_events
-    from andon.config.published import Published
+    from andon.config.published import unpublished
     from andon.enrichment.tables import Tables
     from andon.routing.published import router_of
     from andon.runtime.clock import SystemClock
@@ -76,7 +76,7 @@ def _of_file(args: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     events = read_events(args.event)
     registry, loaded = Registry(), checked(args.config)
     settings = loaded.settings
-    router = router_of(Published(0, datetime.now(UTC), "", str(loaded.directory), settings, loaded.files), registry)
+    router = router_of(unpublished(loaded), registry)
     tables = Tables(settings, Path(loaded.directory), registry, NoWire(), SystemClock())
     at = times.moment(args.at, datetime.now(ZoneInfo(settings.site.zone))) if args.at else None
     for event in _enriched(events, tables):

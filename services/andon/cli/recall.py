@@ -51,10 +51,9 @@ def _recall(args: argparse.Namespace) -> int:
 def _published(args: argparse.Namespace) -> Published:
     """The configuration as egress would have it. Raises Invalid."""
     from andon.cli.check import checked
-    from andon.config.published import Published
+    from andon.config.published import unpublished
 
-    loaded = checked(where.file(args) or args.config)
-    return Published(0, datetime.now(UTC), "", str(loaded.directory), loaded.settings, loaded.files)
+    return unpublished(checked(where.file(args) or args.config))
 
 
 def _kept(url: str, delivery: UUID) -> Kept:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,12 +31,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _render(args: argparse.Namespace) -> int:
     """Exit code 1 when a notice could not be sent as it is. Nothing is looked up: facts are those of the file."""
     from andon.cli.check import checked
-    from andon.config.published import Published
+    from andon.config.published import unpublished
 
     events = read_events(args.event)
     loaded = checked(args.config)
-    published = Published(0, datetime.now(UTC), "", str(loaded.directory), loaded.settings, loaded.files)
-    shown = list(_Preview(published).of(events, args.receiver or (), merged=args.merged, repeat=args.repeat))
+    shown = list(_Preview(unpublished(loaded)).of(events, args.receiver or (), merged=args.merged, repeat=args.repeat))
     print(msgspec.json.encode(shown).decode() if args.json else "\n\n".join(map(_text, shown)))
     return FAILED if any("parked" in one for one in shown) else DONE
 

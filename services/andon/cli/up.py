@@ -226,7 +226,7 @@ class Up:
     def _watched(self, loaded: Loaded) -> Sequence[Path]:
         if self._plan.demo:
             return (self._plan.demo.source,)
-        return (loaded.file, loaded.directory / loaded.settings.templates.dir)
+        return (loaded.file, loaded.directory / loaded.settings.templates.dir, *loaded.beside)
 
     def _reload(self) -> Loaded:
         from andon.cli.check import checked

@@ -13,7 +13,6 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"access", "logins", "rota", "escalations", "maintenance", "audit"}),
     ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
     ("listen",): frozenset({"allow"}),
-    ("calendar",): frozenset({"holidays", "overrides"}),
     ("sources", "*"): frozenset({"map", "labels", "expect", "rate", "login", "allow", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
     ("channels", "*"): frozenset({"limits"}),

@@ -19,14 +19,17 @@ from andon.config.references import entries, reference_mistakes, template_mistak
 from andon.config.rules import rule_mistakes
 from andon.config.settings import ChannelPlug, Plug, Settings
 from andon.config.shapes import Found, shape_mistakes
+from andon.config.tables import Read, read_tables
 from andon.config.templates import read_templates
+from andon.core.tables import NO_TABLES, Tables
 
 FILE_NAME = "andon.yaml"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A file that was read. `files` are the texts of its templates by name, `mistakes` stand in file order.
+    """A file that was read. `files` are the texts of its templates by name, `tables` what it publishes of the tables
+    `beside` it, `mistakes` stand in file order.
 
     `draft` is there as soon as keys and values have the right shape, even where a name or a rule is wrong: to find
     more mistakes in, never to run with.
@@ -37,6 +40,8 @@ class Loaded:
     mistakes: tuple[Mistake, ...]
     files: Mapping[str, str]
     draft: Settings | None
+    tables: Tables = NO_TABLES
+    beside: tuple[File, ...] = ()
 
     @property
     def directory(self) -> File:
@@ -63,7 +68,7 @@ class Loaded:
 def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
     """Reads andon.yaml, or the one in a folder. Raises nothing: whatever is wrong is among the mistakes.
 
-    Without `plugs` the keys of plug-ins are not checked.
+    Without `plugs` the keys of plug-ins are not checked, and no tables are read: it is then not for publishing.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
@@ -90,11 +95,15 @@ def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loade
     settings, found = _settings(data)
     files, found_in_templates = _templates(file.parent, data)
     found += [*found_in_templates, *reference_mistakes(data), *rule_mistakes(data)]
+    read = Read(NO_TABLES, (), ())
     if plugs is not None:
         found += _plug_mistakes(data, plugs)
-    if settings is not None and (size := content_size(settings, files)) > MAX_BUNDLE:
-        found.append(Found((), f"{size >> 10} KiB with its templates; at most {MAX_BUNDLE >> 10} KiB can be published"))
-    bare = Loaded(file, document, (), files, settings)
+        read = read_tables(data, file.parent)
+        found += read.found
+    if settings is not None and (size := content_size(settings, files, read.tables)) > MAX_BUNDLE:
+        text = f"{size >> 10} KiB with its templates and tables; at most {MAX_BUNDLE >> 10} KiB can be published"
+        found.append(Found((), text))
+    bare = Loaded(file, document, (), files, settings, read.tables, read.files)
     mistakes = [bare.mistake((), text, place) for place, text in document.mistakes]
     mistakes += [bare.mistake(one.path, one.text, document.keys.get(one.path) if one.at_key else None) for one in found]
     return replace(bare, mistakes=tuple(sorted(dict.fromkeys(mistakes))))

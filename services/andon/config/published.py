@@ -1,4 +1,5 @@
-"""A configuration as it stands in the topic `andon.config`: settings, template texts and who published them when.
+"""A configuration as it stands in the topic `andon.config`: settings, template texts, tables, and who published them
+when.
 
 Secrets stay references. Services read only this; the YAML reader is not imported for it.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import msgspec
 from pydantic import ValidationError
 
 from andon.config.settings import Settings
+from andon.core.tables import NO_TABLES, Tables
 
 if TYPE_CHECKING:
     from andon.config.load import Loaded
@@ -34,11 +36,12 @@ class Published:
     directory: str
     settings: Settings
     files: Mapping[str, str]
+    tables: Tables = NO_TABLES
 
     @property
     def digest(self) -> str:
         """Equal for equal content, whatever its version, author and time."""
-        return _digest(self.settings, self.directory, self.files)
+        return _digest(self.settings, self.directory, self.files, self.tables)
 
 
 class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +51,7 @@ class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str
     settings: dict[str, Any]
     files: dict[str, str]
+    tables: Tables = NO_TABLES
 
 
 class BundleUnreadable(Exception):  # noqa: N818 - a state of the topic, read by people
@@ -58,8 +62,14 @@ def bundle(loaded: Loaded, version: int, author: str, at: datetime) -> bytes:
     """The record's value. Raises Invalid when the file has a mistake, ValueError for a time without a zone."""
     if at.tzinfo is None:
         raise ValueError("the time of publication needs a zone")
-    content = _plain(loaded.settings)
-    return msgspec.json.encode(_Bundle(version, at, author, str(loaded.directory), content, dict(loaded.files)))
+    content, files = _plain(loaded.settings), dict(loaded.files)
+    return msgspec.json.encode(_Bundle(version, at, author, str(loaded.directory), content, files, loaded.tables))
+
+
+def unpublished(loaded: Loaded) -> Published:
+    """What would be published, as version 0: for whoever shows what it does. Raises Invalid."""
+    directory = str(loaded.directory)
+    return Published(0, datetime.now(UTC), "", directory, loaded.settings, loaded.files, loaded.tables)
 
 
 def unbundle(raw: bytes) -> Published:
@@ -73,23 +83,24 @@ def unbundle(raw: bytes) -> Published:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise BundleUnreadable(f"a published configuration of another format: {place}: {first['msg']}") from None
-    return Published(inner.version, inner.at, inner.author, inner.directory, settings, inner.files)
+    return Published(inner.version, inner.at, inner.author, inner.directory, settings, inner.files, inner.tables)
 
 
 def content_digest(loaded: Loaded) -> str:
     """What `Published.digest` is after publishing: equal digests need no new version. Raises Invalid."""
-    return _digest(loaded.settings, str(loaded.directory), loaded.files)
+    return _digest(loaded.settings, str(loaded.directory), loaded.files, loaded.tables)
 
 
-def content_size(settings: Settings, files: Mapping[str, str]) -> int:
+def content_size(settings: Settings, files: Mapping[str, str], tables: Tables) -> int:
     """About the bytes a bundle of this content has."""
-    return len(msgspec.json.encode((_plain(settings), files)))
+    return len(msgspec.json.encode((_plain(settings), files, tables)))
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True)
 
 
-def _digest(settings: Settings, directory: str, files: Mapping[str, str]) -> str:
-    text = json.dumps([_plain(settings), directory, dict(files)], sort_keys=True, ensure_ascii=True)
+def _digest(settings: Settings, directory: str, files: Mapping[str, str], tables: Tables) -> str:
+    content = [_plain(settings), directory, dict(files), msgspec.to_builtins(tables)]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return sha256(text.encode()).hexdigest()

@@ -30,6 +30,13 @@ class Fallback(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: tuple[Reason, ...] = ()
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """What routing could not do as it is configured, and did in the way that tells people rather more than less."""
+
+    reason: Reason
+    by: str
+
+
 class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of a delivery at the receivers before this one, the last of which was given up `at`.
 
@@ -51,7 +58,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     the key of its group in the sense of the route, which keeps the `pace`.
 
     A receiver that is given up hands it on to the next of `fallback`, as a record with the same id: its `hop` counts
-    from 0, and `tried` says what there was before.
+    from 0, and `tried` says what there was before. `remarks` say in what routing had to help itself.
     """
 
     id: UUID
@@ -70,6 +77,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     fallback: tuple[Fallback, ...] = ()
     hop: int = 0
     tried: Tried | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def delivery_id(event: Event, receiver: str) -> UUID:

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     REPEATED = "repeated"
     INHIBITED = "inhibited"
     RESOLVED = "resolved"
+    # told nevertheless, with a remark
+    UNKNOWN_DAY = "unknown_day"
     # parked before any call
     UNDECODABLE = "undecodable"
     TOO_LARGE = "too_large"

@@ -16,7 +16,7 @@ from andon.runtime.tracing import traced_stage
 async def run(host: Host) -> None:
     """Runs routing until the host stops."""
     registry, settings = Registry(), host.published.settings
-    stage = RoutingStage(router_of(host.published, registry))
+    stage = RoutingStage(router_of(host.published, registry), host.metrics.remarked)
     told = traced_stage(stage, host.spans, host.clock, "route")
 
     async def changed(published: Published) -> None:

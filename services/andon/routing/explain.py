@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from andon.core.delivery import Delivery, Fallback
+from andon.core.delivery import Delivery, Fallback, Remark
 from andon.core.event import Event, accepted_at
 from andon.core.outcome import Skipped
 from andon.core.policy import Pace
@@ -24,11 +24,12 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A time interval of a route, and whether it held when the event was accepted."""
+    """A time interval of a route, and whether it held when the event was accepted; None: the working calendar does not
+    know the day."""
 
     interval: str
     kind: Literal["active", "mute"]
-    held: bool
+    held: bool | None
 
 
 class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +60,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """One receiver that hears of the event: by which route, who and why they, and what the desk is to keep to.
 
     `group` is the key of the route's group, which keeps `pace`; `merge` the key of the receiver's merge rule, None
-    where it refuses merging; `fallback` who is told instead.
+    where it refuses merging; `fallback` who is told instead; `remarks` in what routing had to help itself.
     """
 
     receiver: str
@@ -72,6 +73,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     pace: Pace | None = None
     merge: str | None = None
     fallback: tuple[Fallback, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -127,6 +129,7 @@ def _told(router: Router, event: Event, parts: list[Delivery]) -> Told:
         first.pace,
         first.group,
         first.fallback,
+        first.remarks,
     )
 
 

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from andon.config.settings import Route, Settings
 from andon.core.matchers import MatcherError, compile_matchers
 from andon.core.paths import PathError, compile_key
-from andon.routing.calendar import IntervalError, parse_days, parse_window
 from andon.routing.recipients import FACT, compile_recipients
+from andon.routing.spans import (
+    HOLIDAY,
+    WORKDAY,
+    IntervalError,
+    parse_days,
+    parse_days_of_month,
+    parse_months,
+    parse_window,
+    parse_years,
+)
 from andon.routing.tree import group_key
 
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
+
+_SPANS: Mapping[str, Callable[[str], object]] = {
+    "days": parse_days,
+    "times": parse_window,
+    "days_of_month": parse_days_of_month,
+    "months": parse_months,
+    "years": parse_years,
+}
 
 
 def check(settings: Settings) -> list[Mistake]:
@@ -31,19 +48,19 @@ def check(settings: Settings) -> list[Mistake]:
 
 
 def _calendar(settings: Settings) -> Iterator[Mistake]:
+    known = settings.calendar.holidays or settings.calendar.overrides
     for name, entries in settings.calendar.time_intervals.items():
         for number, entry in enumerate(entries):
-            place = ("calendar", "time_intervals", name, number)
-            for index, word in enumerate(entry.days):
-                try:
-                    parse_days(word)
-                except IntervalError as error:
-                    yield (*place, "days", index), str(error)
-            for index, text in enumerate(entry.times):
-                try:
-                    parse_window(text)
-                except IntervalError as error:
-                    yield (*place, "times", index), str(error)
+            for key, parse in _SPANS.items():
+                for index, text in enumerate(getattr(entry, key)):
+                    try:
+                        parse(text)
+                    except IntervalError as error:
+                        yield ("calendar", "time_intervals", name, number, key, index), str(error)
+                    else:
+                        if text in (WORKDAY, HOLIDAY) and not known:
+                            text = f"what a {text} is, `calendar.holidays: china` or `calendar.overrides` must say"
+                            yield ("calendar", "time_intervals", name, number, key, index), text
 
 
 def _routes(route: Route, place: Place, *, grouped: bool) -> Iterator[Mistake]:

@@ -15,6 +15,7 @@ from andon.core.outcome import Skipped
 from andon.core.paths import Text, compile_key
 from andon.core.ports import Result
 from andon.core.reason import Reason
+from andon.core.tables import Tables
 from andon.routing.calendar import intervals
 from andon.routing.recipients import Names, compile_recipients
 from andon.routing.tree import Node, compile_tree
@@ -46,9 +47,13 @@ class Router:
     configuration `check` would have refused.
     """
 
-    def __init__(self, settings: Settings, version: int, domains: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, version: int, domains: Mapping[str, str], tables: Tables | None = None
+    ) -> None:
         self.version = version
-        self.root = compile_tree(settings.route, intervals(settings.calendar.time_intervals, settings.site.zone))
+        workdays = tables.workdays if tables else None
+        known = intervals(settings.calendar.time_intervals, settings.site.zone, workdays)
+        self.root = compile_tree(settings.route, known)
         self.targets = {name: Target(name, each, _domain(domains, name)) for name, each in settings.receivers.items()}
         for name, each in settings.receivers.items():
             self.targets[name].fallback = tuple((rule, self._target(rule.receiver)) for rule in each.fallback)
@@ -126,6 +131,7 @@ class Router:
             node.batch(event) if group is not None else None,
             node.pace,
             tuple(_fallback(event, rule, to) for rule, to in target.fallback),
+            remarks=node.remarks(event),
         )
         return (delivery,) if len(names) <= MAX_RECIPIENTS else tuple(_parts(delivery))
 
@@ -140,13 +146,22 @@ class Router:
 
 
 class RoutingStage:
-    """The stage around a router. A new configuration version is a new router, set between two batches."""
+    """The stage around a router. A new configuration version is a new router, set between two batches.
 
-    def __init__(self, router: Router) -> None:
+    `remarked` is told the reason of every remark on a delivery.
+    """
+
+    def __init__(self, router: Router, remarked: Callable[[Reason], None] = lambda _reason: None) -> None:
         self.router = router
+        self._remarked = remarked
 
     async def __call__(self, batch: Sequence[Event], /) -> Sequence[Result[Delivery]]:
-        return [self.router.route(event) for event in batch]
+        results = [self.router.route(event) for event in batch]
+        for result in results:
+            for delivery in result.outputs:
+                for remark in delivery.remarks:
+                    self._remarked(remark.reason)
+        return results
 
 
 def _parts(whole: Delivery) -> Iterator[Delivery]:

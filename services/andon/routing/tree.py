@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.json import encode
 
 from andon.config.settings import Route
+from andon.core.delivery import Remark
 from andon.core.event import Event, accepted_at
 from andon.core.matchers import Matcher, Test, all_hold, compile_matchers, label_value
 from andon.core.outcome import Skipped
@@ -85,11 +86,21 @@ class Node:
         if not self.active and not self.mute:
             return None
         at = accepted_at(event)
-        if self.active and not any(interval.holds(at) for interval in self.active):
+        if self.active and all(interval.holds(at) is False for interval in self.active):
             names = ", ".join(interval.name for interval in self.active)
             return Skipped(Reason.INACTIVE, f"{self.path} {names}")
         muting = next((interval for interval in self.mute if interval.holds(at)), None)
         return Skipped(Reason.MUTED, f"{self.path} {muting.name}") if muting else None
+
+    def remarks(self, event: Event) -> tuple[Remark, ...]:
+        """The intervals for want of which this route speaks: they ask for a day that the working calendar does not
+        know, and a route rather speaks than keeps silent on a guess."""
+        if not self.active and not self.mute:
+            return ()
+        at = accepted_at(event)
+        active = () if any(interval.holds(at) for interval in self.active) else self.active
+        unknown = [interval.name for interval in (*active, *self.mute) if interval.holds(at) is None]
+        return tuple(Remark(Reason.UNKNOWN_DAY, f"{self.path} {name}") for name in unknown)
 
 
 _Candidate = tuple[int, Node, tuple[Test, ...]]

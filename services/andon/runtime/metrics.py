@@ -23,6 +23,7 @@ class Metrics:
         deliveries = Counter(
             "andon_deliveries", "Deliveries with a final outcome.", ["channel", "outcome", "reason"], registry=r
         )
+        remarks = Counter("andon_remarks", "What routing could not do as it is configured.", ["reason"], registry=r)
         attempts = Counter("andon_attempts", "Calls to the outside.", ["channel", "reason"], registry=r)
         self.window_in_flight = Gauge("andon_window_in_flight", "Records in work.", ["service"], registry=r)
         self.window_cap = Gauge("andon_window_cap", "Most records in work.", ["service"], registry=r)
@@ -61,6 +62,7 @@ class Metrics:
         self._accept = cache(accepted.labels)
         self._record = cache(records.labels)
         self._delivery = cache(deliveries.labels)
+        self._remark = cache(remarks.labels)
         self._attempt = cache(attempts.labels)
         self._delivered = cache(end_to_end.labels)
 
@@ -85,6 +87,9 @@ class Metrics:
 
     def delivery(self, channel: str, outcome: str, reason: str) -> None:
         self._delivery(channel, outcome, reason).inc()
+
+    def remarked(self, reason: str) -> None:
+        self._remark(reason).inc()
 
     def attempt(self, channel: str, reason: str) -> None:
         self._attempt(channel, reason).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from andon.config.settings import Days
-from andon.routing.calendar import DAYS, Interval, IntervalError, parse_days, parse_window
+from andon.routing.calendar import Interval
+from andon.routing.spans import (
+    DAYS,
+    IntervalError,
+    parse_days,
+    parse_days_of_month,
+    parse_months,
+    parse_window,
+    parse_years,
+)
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -34,8 +44,8 @@ def test_days() -> None:
 @pytest.mark.parametrize(
     ("word", "problem"),
     [
-        ("workday", "the day word 'workday' is not in this version"),
-        ("monday:holiday", "'holiday' is not in this version"),
+        ("workday:holiday", "'workday:holiday' is no range; workday stands alone"),
+        ("monday:holiday", "is no range; holiday stands alone"),
         ("Monday", "is no day"),
         ("mon", "is no day"),
         ("monday:", "is no day"),
@@ -114,6 +124,66 @@ def test_entries_are_alternatives_and_fields_are_not() -> None:
 @pytest.mark.parametrize("when", [-1e18, -1.0, 0.0, 1e12, 1e18, float("inf")])
 def test_no_time_raises(when: float) -> None:
     assert interval(Days(days=("monday:sunday",))).holds(when)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "holding"),
+    [
+        ("days_of_month", "1", ["2024-02-01", "2024-03-01"]),
+        ("days_of_month", "2:3", ["2024-03-02", "2024-03-03"]),
+        ("days_of_month", "-1", ["2024-02-29", "2024-03-31"]),
+        ("days_of_month", "30:-1", ["2024-03-30", "2024-03-31"]),  # February has none
+        ("days_of_month", "-31", ["2024-03-01"]),
+        ("months", "march", ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-30", "2024-03-31"]),
+        ("months", "February:2", ["2024-02-01", "2024-02-28", "2024-02-29"]),
+        ("years", "2023", []),
+        ("years", "2024:2026", None),
+    ],
+)
+def test_parts_of_the_year(key: str, text: str, holding: list[str] | None) -> None:
+    days = [f"2024-02-{day}" for day in ("01", "28", "29")] + [
+        f"2024-03-{day}" for day in ("01", "02", "03", "30", "31")
+    ]
+    asked = interval(Days.model_validate({key: (text,)}))
+    found = [day for day in days if asked.holds(at(f"{day}T12:00"))]
+    assert found == (days if holding is None else holding)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "problem"),
+    [
+        (parse_days_of_month, "0", "days 1 to 31"),
+        (parse_days_of_month, "32", "days 1 to 31"),
+        (parse_days_of_month, "5:1", "ends before it begins"),
+        (parse_days_of_month, "-1:5", "ends from there too"),
+        (parse_days_of_month, "x", "is no number"),
+        (parse_days_of_month, "1:", "is no number"),
+        (parse_months, "13", "is no month"),
+        (parse_months, "mai", "is no"),
+        (parse_months, "december:january", "write two ranges"),
+        (parse_years, "2026:2025", "is no span of years"),
+        (parse_years, "0", "is no span of years"),
+    ],
+)
+def test_no_spans(parse: Callable[[str], object], text: str, problem: str) -> None:
+    with pytest.raises(IntervalError, match=problem):
+        parse(text)
+
+
+def test_an_entry_can_have_a_zone_of_its_own() -> None:
+    noon = interval(Days(times=("12:00-13:00",), location="Europe/Berlin"), Days(times=("12:00-13:00",)))
+    assert [noon.holds(at("2023-11-14T12:30", zone)) for zone in (SHANGHAI, BERLIN, ZoneInfo("UTC"))] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_night_belongs_to_the_month_it_begins_in() -> None:
+    night = interval(Days(times=("20:00-08:00",), months=("january",), days_of_month=("-1",)))
+    assert night.holds(at("2024-01-31T20:00"))
+    assert night.holds(at("2024-02-01T07:59"))
+    assert not night.holds(at("2024-01-31T07:59"))
 
 
 WINDOWS = st.tuples(st.integers(0, 1439), st.integers(1, 1440)).filter(lambda w: w[0] != w[1])

@@ -56,7 +56,7 @@ def test_every_mistake_has_its_place() -> None:
         ("receivers", "it", "to", 1),
         ("receivers", "a#2"),
     ]
-    assert "not in this version" in found["calendar", "time_intervals", "night", 0, "days", 1]
+    assert "`calendar.holidays: china`" in found["calendar", "time_intervals", "night", 0, "days", 1]
     assert "column 3" in found["route", "routes", 0, "matchers", 2]
 
 

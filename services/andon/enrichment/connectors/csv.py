@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from andon.config.sheet import TableError, read_rows
 from andon.config.units import Seconds
 from andon.core.failure import Rejected
 from andon.core.ports import Context, Facts
@@ -18,15 +17,9 @@ from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.mapping import RESERVED
 
 _LOG = logging.getLogger("andon.enrichment")
-_MOST_BYTES = 16 << 20
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NOT_FOUND = Facts(MappingProxyType({}), found=False)
 
 Table = Mapping[str, Facts]
-
-
-class TableError(ValueError):
-    """The file is no table; the text says where and what to do."""
 
 
 class CsvTable:
@@ -83,56 +76,14 @@ class CsvTable:
 
 def read_table(path: Path, key: str) -> Table:
     """All rows by key. Raises TableError for anything that could make an answer wrong."""
-    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        columns = [name.strip() for name in next(rows, [])]
-        _check_columns(columns, key, path)
-        table: dict[str, Facts] = {}
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if len(cells) != len(columns):
-                raise TableError(
-                    f"{path.name}, line {rows.line_num}: {len(cells)} cells where the first row names {len(columns)}"
-                )
-            values = {column: cell for column, cell in zip(columns, cells, strict=True) if column}
-            if not values[key]:
-                raise TableError(f"{path.name}, line {rows.line_num}: the key {key} is empty")
-            if values[key] in table:
-                raise TableError(f"{path.name}, line {rows.line_num}: {key} {values[key]} is there a second time")
-            table[values[key]] = Facts(MappingProxyType(values))
-    except csv.Error as error:
-        raise TableError(f"{path.name}, line {rows.line_num}: {error}") from None
+    table: dict[str, Facts] = {}
+    for line, values in read_rows(path, (key,), RESERVED):
+        if not values[key]:
+            raise TableError(f"{path.name}, line {line}: the key {key} is empty")
+        if values[key] in table:
+            raise TableError(f"{path.name}, line {line}: {key} {values[key]} is there a second time")
+        table[values[key]] = Facts(MappingProxyType(values))
     return table
-
-
-def _check_columns(columns: Sequence[str], key: str, path: Path) -> None:
-    named = [column for column in columns if column]
-    if key not in named:
-        raise TableError(f"{path.name} has no column '{key}'; its first row names {', '.join(named) or 'none'}")
-    if twice := {column for column in named if named.count(column) > 1}:
-        raise TableError(f"{path.name} names the column {', '.join(sorted(twice))} more than once")
-    if reserved := RESERVED.intersection(named):
-        raise TableError(f"{path.name}: a column may not be called {' or '.join(sorted(reserved))}")
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise TableError(f"{path.name} cannot be read ({error.strerror})") from None
-    if len(content) > _MOST_BYTES:
-        raise TableError(f"{path.name} is larger than {_MOST_BYTES >> 20} MiB; use a database view instead")
-    if content.startswith(_UTF16):
-        raise TableError(f"{path.name} is UTF-16 text; in Excel save it as 'CSV UTF-8'")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise TableError(f"{path.name} is neither UTF-8 nor GB18030; in Excel save it as 'CSV UTF-8'")
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -1,0 +1,16 @@
+"""What a version of the configuration carries of the files beside it, so that routing asks nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from andon.core.workdays import Workdays
+
+
+class Tables(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The working calendar."""
+
+    workdays: Workdays = Workdays()
+
+
+NO_TABLES = Tables()
