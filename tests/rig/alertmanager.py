@@ -1,4 +1,4 @@
-"""The real Alertmanager: built once from its source, which is pinned, into the user's cache, and run on loopback.
+"""The real Alertmanager and its `amtool`: built once from their source, which is pinned, into the user's cache.
 
 The pin is Go's `h1:` sum of the module, a SHA-256 over the checksums of its files; the `go.sum` among them pins all
 that it is built with. Its web page is made by other tools and not in the module, so it has none here. The source comes
@@ -17,6 +17,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.rig.ports import free_port
 MODULE, VERSION = "github.com/prometheus/alertmanager", "v0.35.0"
 SUM = "h1:nbXMjr+P2JaoFd7aHNDxKifEwTPN+TWxM0gNPonuH5w="
 PAGE = "ui/app/dist/index.html"
+ORACLE = Path(__file__).parent / "oracle"
 BUILD_S, READY_S = 1_800.0, 30.0
 _SENT, _FAILED = "alertmanager_notifications_total", "alertmanager_notifications_failed_total"
 
@@ -38,31 +40,50 @@ class Unavailable(Exception):  # noqa: N818 - a state of the machine, read by pe
 
 def program() -> Path:
     """The built program. Raises Unavailable."""
-    home = cache_dir() / f"alertmanager-{VERSION}"
+    return _built(f"alertmanager-{VERSION}", ["alertmanager"]) / "alertmanager"
+
+
+def tools() -> Path:
+    """The folder with `amtool` and `oracle`, our own program around its packages. Raises Unavailable."""
+    return _built(_tools(), ["amtool", "oracle"])
+
+
+def has_tools() -> bool:
+    """Whether they are built already: it takes minutes."""
+    return (cache_dir() / _tools()).is_dir()
+
+
+def _tools() -> str:
+    return f"alertmanager-tools-{VERSION}-{sha256((ORACLE / 'main.go').read_bytes()).hexdigest()[:8]}"
+
+
+def _built(name: str, programs: Sequence[str]) -> Path:
+    home = cache_dir() / name
     with locked(cache_dir() / "alertmanager.lock"):
         if not home.is_dir():
             if shutil.which("go") is None:
                 raise Unavailable("Alertmanager is built by Go, which is not installed")
             aside = Path(tempfile.mkdtemp(dir=cache_dir()))
             try:
-                _build(aside)
+                _build(aside, programs)
                 (aside / "bin").rename(home)
             finally:
                 shutil.rmtree(aside)
-    return home / "alertmanager"
+    return home
 
 
-def _build(aside: Path) -> None:
+def _build(aside: Path, programs: Sequence[str]) -> None:
     # GOSUMDB is a second witness beside our own pin, and may be out of reach where the proxy is not.
     own = {"GOMODCACHE": f"{aside}/mod", "GOCACHE": f"{aside}/cache", "GOSUMDB": "off", "CGO_ENABLED": "0"}
     environment = {**os.environ, **own, "GOFLAGS": "-mod=readonly -modcacherw", "GOTOOLCHAIN": "local"}
     told = json.loads(_go(["mod", "download", "-json", f"{MODULE}@{VERSION}"], aside, environment))
     if told["Sum"] != SUM:
         raise Unavailable(f"{MODULE}@{VERSION} is not what was pinned: {told['Sum']}")
-    page = Path(told["Dir"]) / PAGE
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.touch()
-    _go(["build", "-trimpath", "-o", f"{aside}/bin/alertmanager", "./cmd/alertmanager"], Path(told["Dir"]), environment)
+    source = shutil.copytree(told["Dir"], aside / "source")  # in Go's own folder it sees no file that was added
+    (source / PAGE).parent.mkdir(parents=True, exist_ok=True)
+    (source / PAGE).touch()
+    shutil.copytree(ORACLE, source / "cmd" / "oracle", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    _go(["build", "-trimpath", "-o", f"{aside}/bin/", *(f"./cmd/{name}" for name in programs)], source, environment)
 
 
 def _go(words: Sequence[str], folder: Path, environment: dict[str, str]) -> str:

@@ -1,9 +1,9 @@
 """Conditions on an event: Alertmanager's label matchers, and comparisons of values in `data` and `facts`.
 
-Label matchers follow Alertmanager's UTF-8 syntax (prometheus.io, Alertmanager configuration, "Matcher"):
-`name="value"`, `!=`, `=~`, `!~`; names and values with or without double quotes (`<` and `>` only inside them);
-patterns are RE2 and match the whole value; a label that is not there equals the empty text. `type`, `subject` and
-`source` are labels of every event.
+Label matchers follow Alertmanager's UTF-8 syntax (docs/routing.md lists the differences): `name="value"`, `!=`, `=~`,
+`!~`; names and values with or without double quotes (`<` and `>` in a name only inside them); patterns are RE2 and
+match the whole value; a label that is not there equals the empty text. `type`, `subject` and `source` are labels of
+every event.
 
 Comparisons are ours: `data.temperature > 90`, `data.quantity < data.safety_stock`, `facts.machine.leader exists`,
 `data.code in [E12, E13]`. A value that is not there, or is not a number where one is needed, matches nothing, whatever

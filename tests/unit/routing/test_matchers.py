@@ -47,6 +47,12 @@ LABELLED = event(labels={"line": "L3", "severity": "minor", "班组": "甲", "no
         ('"班组"="乙"', False),
         (r'note="a \"b\" \\ c"', True),
         (r'"two\nlines"="x"', True),
+        (r'line="\x4c\063"', True),
+        (r'"\xe7\x8f\xad\u7ec4"="\U00007532"', True),  # a character by its bytes, or by its number
+        ("line=<none>", False),
+        ("line!=<none>", True),
+        ("\u3000line\xa0=\x85L3\u2028", True),
+        ("\x1fline=L3", False),  # a space to Python, part of the name to Alertmanager
         ('type="machine.fault"', True),
         ('subject=~"line-3/.*"', True),
         ('source!="mes"', False),
@@ -162,6 +168,17 @@ def test_comparisons(text: str, expected: bool) -> None:
         ('line=~"(L"', 7, "pattern cannot be read: missing )"),
         ('line=~"(?=x)"', 7, "pattern cannot be read"),
         (r'line="a\d"', 8, "no escape"),
+        (r'line="\'"', 7, "no escape"),
+        (r'line="\xe7"', 6, "no UTF-8"),
+        (r'line="\ud800"', 7, "no character"),
+        (r'line="\U00110000"', 7, "no character"),
+        (r'line="\UFFFFFFFF"', 7, "no character"),
+        ('line="a\nb"', 8, "written"),
+        ("line=\udcff", 6, "no text"),
+        ("line<=5", 5, "labels are text"),
+        ('""=x', 1, "begins with the name"),
+        ("line={}", 6, "the value is missing"),
+        ("line=!~x", 6, "inside double quotes"),
         ("line > 5", 6, "labels are text"),
         ("line == L3", 6, "labels are text"),
         ("data.x = 5", 8, "compared with =="),
@@ -229,7 +246,7 @@ def test_no_value_raises(one: object, other: object, text: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_every_label_can_be_written(value: str, name: str) -> None:
     def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
     given = event(labels={name: value})
     wanted = {"type": given.type, "subject": given.subject, "source": given.source}.get(name, value)

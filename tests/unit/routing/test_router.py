@@ -1,34 +1,23 @@
-"""Routing against a second, deliberately naive implementation, and by known cases."""
+"""Routing by known cases (test_naive.py has the generated ones)."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from random import Random
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from andon.config.settings import Settings
 from andon.core.delivery import Delivery, Fallback, delivery_id
 from andon.core.event import Event
-from andon.core.matchers import label_value
 from andon.core.outcome import Skipped
 from andon.core.policy import Pace
 from andon.core.reason import Reason
-from andon.routing import Router, RoutingStage, explain, tree
+from andon.routing import Router, RoutingStage, explain
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
 
-LABELS = ("type", "line", "severity", "code")
-WORDS = ("", "a", "b", "ab")
-PATTERNS = ("a|b", "a.*", ".*", "", "b+")
-NAMES = ("r0", "r1", "r2", "r3")
 INTERVALS = {
     "day": [{"times": ["08:00-20:00"]}],
     "night": [{"times": ["20:00-08:00"]}],
@@ -39,192 +28,6 @@ INTERVALS = {
 def router(given: Settings, version: int = 7) -> Router:
     return Router(given, version, {name: f"domain-of-{name}" for name in given.receivers})
 
-
-# The naive implementation: reads the written configuration anew for every event.
-
-
-def naive_holds(text: str, given: Event) -> bool:
-    match = re.fullmatch(r'(\S+?) ?(=~|!~|!=|=|>) ?"?(.*?)"?', text)
-    assert match
-    name, sign, value = match.groups()
-    if sign == ">":
-        found = given.data.get(name.removeprefix("data."))
-        return isinstance(found, int) and found > int(value)
-    seen = given.type if name == "type" else given.labels.get(name, "")
-    positive = re.fullmatch(value, seen) is not None if sign.endswith("~") else seen == value
-    return positive is not sign.startswith("!")
-
-
-def naive_interval(name: str, given: Event) -> bool:
-    local = datetime.fromtimestamp(given.origin[0].at / 1000, ZoneInfo("Asia/Shanghai"))
-    return {"day": 8 <= local.hour < 20, "night": not 8 <= local.hour < 20, "tuesday": local.weekday() == 1}[name]
-
-
-def naive_routes(node: dict[str, Any], given: Event, receiver: str, urgent: bool, path: str) -> list[tuple[str, ...]]:
-    """(path, receiver, urgent, verdict) of every route taken."""
-    receiver, urgent = node.get("receiver") or receiver, node.get("urgent", urgent)
-    taken: list[tuple[str, ...]] = []
-    for number, child in enumerate(node.get("routes", [])):
-        if all(naive_holds(text, given) for text in child.get("matchers", [])):
-            taken += naive_routes(child, given, receiver, urgent, f"{path}.{number}")
-            if not child.get("continue"):
-                break
-    if taken:
-        return taken
-    active, mute = node.get("active_time_intervals", []), node.get("mute_time_intervals", [])
-    if active and not any(naive_interval(name, given) for name in active):
-        return [(path, receiver, str(urgent), "inactive")]
-    return [(path, receiver, str(urgent), "muted" if any(naive_interval(name, given) for name in mute) else "")]
-
-
-def naive(root: dict[str, Any], given: Event) -> tuple[list[tuple[str, str, bool]], str]:
-    """(receiver, path, urgent) of every delivery, or the reason why there is none."""
-    taken = naive_routes(root, given, "", False, "0")
-    found: dict[str, tuple[str, str, bool]] = {}
-    for path, receiver, urgent, verdict in taken:
-        if not verdict:
-            _, first, before = found.get(receiver, (receiver, path, False))
-            found[receiver] = (receiver, first, before or urgent == "True")
-    return list(found.values()), "" if found else taken[0][3]
-
-
-def actual(subject: Router, given: Event) -> tuple[list[tuple[str, str, bool]], str]:
-    result = subject.route(given)
-    assert bool(result.outputs) is (result.ended is None)
-    return [(d.receiver, d.route, d.urgent) for d in result.outputs], result.ended.reason if result.ended else ""
-
-
-# Generated trees and events, driven by a seeded generator or by Hypothesis.
-
-
-def some_matcher(random: Random) -> str:
-    name = random.choice(LABELS)
-    if name == "code":
-        return f"data.code > {random.randrange(3)}"
-    sign = random.choice(("=", "=", "=", "!=", "=~", "!~"))
-    value = random.choice(PATTERNS if "~" in sign else WORDS)
-    return f'{name}{sign}"{value}"' if random.random() < 0.8 or not value else f"{name}{sign}{value}"
-
-
-def some_route(random: Random, depth: int) -> dict[str, Any]:
-    node: dict[str, Any] = {"matchers": [some_matcher(random) for _ in range(random.randrange(3))]}
-    if random.random() < 0.7:
-        node["receiver"] = random.choice(NAMES)
-    if random.random() < 0.4:
-        node["continue"] = True
-    if random.random() < 0.3:
-        node["urgent"] = random.random() < 0.5
-    for key in ("mute_time_intervals", "active_time_intervals"):
-        if random.random() < 0.2:
-            node[key] = random.sample(sorted(INTERVALS), random.randrange(1, 3))
-    if depth:
-        node["routes"] = [some_route(random, depth - 1) for _ in range(random.randrange(5))]
-    return node
-
-
-def some_tree(random: Random) -> dict[str, Any]:
-    return {"receiver": "r0", "routes": [some_route(random, 2) for _ in range(random.randrange(1, 6))]}
-
-
-def some_event(random: Random) -> Event:
-    labels = {name: random.choice(WORDS) for name in ("line", "severity") if random.random() < 0.8}
-    data: dict[str, Any] = {"code": random.choice((0, 1, 2, 3, "x", None))}
-    at = TUESDAY_NOON + timedelta(hours=random.randrange(7 * 24))
-    return event(random.choice(WORDS), labels=labels, data=data, at=at)
-
-
-def built(root: dict[str, Any]) -> Router:
-    return router(settings(root, receivers=receivers(*NAMES), calendar={"time_intervals": INTERVALS}))
-
-
-def differences(seed: int, trees: int = 60, events: int = 20) -> int:
-    random = Random(seed)
-    count = 0
-    for _ in range(trees):
-        root = some_tree(random)
-        subject = built(root)
-        for _ in range(events):
-            given = some_event(random)
-            count += actual(subject, given) != naive(root, given)
-    return count
-
-
-@given(st.randoms(use_true_random=False))
-def test_agrees_with_the_naive_one(random: Random) -> None:
-    root, given = some_tree(random), some_event(random)
-    assert actual(built(root), given) == naive(root, given)
-
-
-@given(st.randoms(use_true_random=False))
-def test_explains_what_it_does(random: Random) -> None:
-    root, given = some_tree(random), some_event(random)
-    subject = built(root)
-    result, explanation = subject.route(given), explain(subject, given)
-    assert explanation.receivers == tuple(delivery.receiver for delivery in result.outputs)
-    assert explanation.ended == result.ended
-    taken = [(visit.path, visit.silenced is not None) for visit in explanation.visits if visit.taken]
-    assert taken == [(path, bool(verdict)) for path, _, _, verdict in naive_routes(root, given, "", False, "0")]
-    msgspec.json.encode(explanation)
-
-
-def test_agrees_on_a_thousand_seeded_cases() -> None:
-    assert differences(20_261_122) == 0
-
-
-def test_the_index_changes_nothing_in_wide_trees() -> None:
-    random = Random(5)
-    for _ in range(20):
-        root = {"receiver": "r0", "routes": [some_route(random, 0) for _ in range(60)]}
-        subject = built(root)
-        for _ in range(20):
-            given = some_event(random)
-            assert actual(subject, given) == naive(root, given)
-
-
-def _ignores_continue(self: tree.Node, given: Event, found: list[tree.Node]) -> None:
-    for _, child, tests in self._index.candidates(given):
-        if all(test(given) for test in tests):
-            child.collect(given, found)
-            return
-    found.append(self)
-
-
-def _always_adds_itself(self: tree.Node, given: Event, found: list[tree.Node]) -> None:
-    matching = [child for _, child, tests in self._index.candidates(given) if all(test(given) for test in tests)]
-    for child in matching:
-        child.collect(given, found)
-        if not child.goes_on:
-            return
-    found.append(self)
-
-
-def _unsorted(self: Any, given: Event) -> list[Any]:
-    return [*self._always, *(entry for read, entries in self._tables for entry in entries(read(given)) or ())]
-
-
-def _forgets_the_missing(name: str) -> Callable[[Event], str]:
-    read = label_value(name)
-    return lambda given: read(given) or "none"
-
-
-@pytest.mark.parametrize(
-    ("where", "name", "mistake"),
-    [
-        (tree.Node, "collect", _ignores_continue),
-        (tree.Node, "collect", _always_adds_itself),
-        (tree.Node, "silenced", lambda self, given: None),
-        (tree._Index, "candidates", _unsorted),
-        (tree, "label_value", _forgets_the_missing),
-        (tree, "all_hold", lambda tests, given: any(test(given) for test in tests) or not tests),
-        (tree, "accepted_at", lambda given: TUESDAY_NOON.timestamp()),
-    ],
-)
-def test_a_seeded_mistake_is_found(where: Any, name: str, mistake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(where, name, mistake)
-    assert differences(20_261_122) > 0
-
-
-# Known cases.
 
 PLANT = settings(
     {
