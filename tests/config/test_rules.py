@@ -181,7 +181,7 @@ def test_more_than_one_record_can_hold(tmp_path: Path) -> None:
     for number in range(8):
         (tmp_path / "texts" / f"t{number}.j2").write_bytes(b"x" * (127 << 10))
     (mistake,) = said(read(tmp_path))
-    assert mistake == "1:1: 1018 KiB with its templates; at most 900 KiB can be published"
+    assert mistake == "1:1: 1018 KiB with its templates and tables; at most 900 KiB can be published"
 
 
 @pytest.mark.parametrize("address", ["localhost:80", "[::1]:8700", "127.9.9.9:0"])
@@ -243,13 +243,11 @@ LATER = """\
 version: 1
 listen: {allow: [10.0.0.0/8]}
 access: {sign_in: wecom}
-calendar: {holidays: china, overrides: days.csv}
 sources:
   db: {kind: sql, view: v}
   plc: {kind: opcua}
   sap: {kind: odata}
   prom: {kind: alertmanager}
-  app: {kind: wecom_callback}
   chat: {kind: wecom_aibot}
   clock: {kind: schedule}
   door: {kind: door, token: env:T, map: m.yaml, labels: {}, expect: {within: 2h}, rate: 5/s}

@@ -14,12 +14,16 @@ BUILT_IN_TEMPLATE = "plain"
 
 # Where a name stands (`*`: any name or position), the section it names an entry of, and what an entry is called.
 _REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (("sources", "*", "channel"), ("channels",), "channel"),
+    (("sources", "*", "apps", "*", "channel"), ("channels",), "channel"),
     (("enrich", "*", "connector"), ("connectors",), "connector"),
     (("receivers", "*", "channel"), ("channels",), "channel"),
     (("receivers", "*", "fallback", "*", "receiver"), ("receivers",), "receiver"),
     (("episodes", "*", "ticket_system"), ("ticket_systems",), "ticket system"),
 )
 _ROUTE_REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (("sources", "*", "channel"), ("channels",), "channel"),
+    (("sources", "*", "apps", "*", "channel"), ("channels",), "channel"),
     (("receiver",), ("receivers",), "receiver"),
     (("active_time_intervals", "*"), ("calendar", "time_intervals"), "time interval"),
     (("mute_time_intervals", "*"), ("calendar", "time_intervals"), "time interval"),

@@ -130,6 +130,7 @@ class Context(msgspec.Struct, frozen=True):
 
     `name` is the name it has in andon.yaml, `directory` the folder relative file names start from. `kafka` is Andon's
     own cluster, for a plug-in that uses it. Without a `vault` nothing is shared with other processes.
+    `channels` are the own keys of every channel, by its name, for a source that goes with one.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Context(msgspec.Struct, frozen=True):
     wire: Wire
     kafka: Link | None = None
     vault: Vault | None = None
+    channels: Mapping[str, Mapping[str, Any]] = {}
 
 
 class Result(msgspec.Struct, Generic[Out], frozen=True):
@@ -154,17 +156,37 @@ class Stage(Protocol[In, Out]):
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """Something that arrived at the door, already authenticated: the client's name, the headers, the raw body."""
+    """Something that arrived at the door, already authenticated: the client's name, the headers, the raw body, and the
+    parameters of the address.
+
+    Of a callback nobody has authenticated anything yet: its source does.
+    """
 
     client: str
     headers: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str] = {}
 
 
 class Source(Protocol):
     """Turns what arrived into events. Pure; verification is separate. Raises `Rejected(INVALID | MALFORMED)`."""
 
     def parse(self, inbound: Inbound, /) -> Sequence[Event]: ...
+
+
+@runtime_checkable
+class CallbackSource(Source, Protocol):
+    """A source that a vendor calls at `/callbacks/<its name>`.
+
+    `greet` and `parse` verify first and raise `Rejected(UNAUTHORISED)` for what was not sealed for us; the ids of the
+    events are the same however often the vendor sends them.
+    """
+
+    def greet(self, inbound: Inbound, /) -> bytes:
+        """The body of the answer to a GET, by which the vendor sees that the address is ours."""
+
+    def answer(self, inbound: Inbound, events: Sequence[Event], /) -> bytes:
+        """The body of the answer to a POST whose events are in the log; mostly none."""
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -16,6 +16,22 @@ REFERENCE = "env:ANDON_CONTRACT_SECRET"
 SECRET = "Zx9-hidden/3f9a+key"  # noqa: S105 - no secret, but what must never be shown
 
 
+class SourceSpecimen(msgspec.Struct, frozen=True):
+    """The class attribute `specimen` of a source.
+
+    `headers`, `body` and `query` are an arrival that is one event, or of no matter: then the suite has one of its own,
+    a CloudEvent. A callback's is signed at `now` (seconds since 1970) with `secret`, which every `REFERENCE` in
+    `options` leads to.
+    """
+
+    options: Mapping[str, Any]
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    now: float = 1_700_000_000.0
+    secret: str = SECRET
+
+
 class TopicSpecimen(msgspec.Struct, frozen=True):
     """The class attribute `specimen` of a channel that takes events and writes them to a topic of Kafka.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from functools import cache
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
 from andon.core import cloudevents
+from andon.core.ports import Inbound
 from andon.core.reason import Reason
 from andon.ingress import page
 from andon.ingress.clients import Client
@@ -19,7 +21,9 @@ from andon.ingress.refusal import Refused
 
 EVENTS = "/v1/events"
 BATCH = "/v1/events:batch"
+CALLBACK = "/callbacks/{name}"
 SLOWEST = 30.0
+_ALLOWED = {EVENTS: "POST", BATCH: "POST"}
 _SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
 _MANY = (Form.PLAIN, Form.BATCH)
 _SINGLE_TAKES = f"send {cloudevents.JSON} or {cloudevents.STRUCTURED}; {cloudevents.BATCH} goes to {BATCH}"
@@ -33,6 +37,9 @@ def application(door: Door) -> web.Application:
     for path, answer in ((EVENTS, api.single), (BATCH, api.batch)):
         app.router.add_post(path, answer)
         app.router.add_route("*", path, api.other_method)
+    app.router.add_get(CALLBACK, api.greet, allow_head=False)
+    app.router.add_post(CALLBACK, api.callback)
+    app.router.add_route("*", CALLBACK, api.other_method)
     for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI):
         app.router.add_get(path, api.document)
         app.router.add_route("*", path, api.other_method)
@@ -74,12 +81,32 @@ class _Api:
             return self._refuse(refusal)
         return web.Response(body=self._encode(items), content_type="application/json")
 
+    async def greet(self, request: web.Request) -> web.Response:
+        try:
+            return web.Response(body=self._door.greet(self._called(request, b"")), content_type="text/plain")
+        except Refused as refusal:
+            return self._refuse(refusal)
+
+    async def callback(self, request: web.Request) -> web.Response:
+        try:
+            self._called(request, b"")  # nothing is read for an address that is none
+            answer = await self._door.callback(self._called(request, await self._body(request)))
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=answer, content_type="application/xml" if answer else "text/plain")
+
+    def _called(self, request: web.Request, body: bytes) -> Inbound:
+        name = request.match_info["name"]
+        if name not in self._door.callbacks:
+            raise Refused(Reason.INVALID, "no source is called back here; look at its name", status=404)
+        return Inbound(name, request.headers, body, _query(request.raw_path))
+
     async def document(self, request: web.Request) -> web.Response:
         text, media = documents()[request.path]
         return web.Response(text=text, content_type=media, headers=page.HEADERS)
 
     async def other_method(self, request: web.Request) -> web.Response:
-        allowed = "POST" if request.path in (EVENTS, BATCH) else "GET, HEAD"
+        allowed = _ALLOWED.get(request.path, "GET, HEAD" if request.path in documents() else "GET, POST")
         detail = f"{request.method} is not possible here; use {allowed.partition(',')[0]}"
         answer = self._refuse(Refused(Reason.INVALID, detail, status=405))
         answer.headers["Allow"] = allowed
@@ -94,6 +121,11 @@ class _Api:
         client = self._door.client(headers.get("Authorization"))
         if form_of(headers) not in forms:
             raise Refused(Reason.MEDIA_TYPE, _SINGLE_TAKES if forms is _SINGLE else _MANY_TAKES, "Content-Type")
+        return client, await self._body(request)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Raises Refused."""
+        headers = request.headers
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refused(Reason.MEDIA_TYPE, "send it uncompressed", "Content-Encoding")
         limit = self._door.limits.body
@@ -105,7 +137,7 @@ class _Api:
             body = await self._read_slowly(request)
         if len(body) > limit:
             raise self._too_large()
-        return client, body
+        return body
 
     async def _read_slowly(self, request: web.Request) -> bytes:
         """A body that is still on its way: counted as it comes, and not for ever."""
@@ -133,3 +165,9 @@ class _Api:
         if refusal.reason is Reason.UNAUTHORISED:
             answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
+
+
+def _query(path: str) -> dict[str, str]:
+    """The parameters of an address. A `+` stays one: vendors leave it so in what they have sealed."""
+    pairs = (pair.partition("=") for pair in path.partition("?")[2].split("&"))
+    return {unquote(name): unquote(value) for name, _, value in pairs}

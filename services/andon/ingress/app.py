@@ -14,7 +14,7 @@ from andon.config.addresses import host_port, is_loopback
 from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
-from andon.core.ports import Clock, Context, Source, Wire
+from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
 from andon.ingress.admission import Admission
 from andon.ingress.api import application
 from andon.ingress.backlog import Backlog
@@ -43,9 +43,10 @@ _SPARING = {"queued.min.messages": 2_000, "queued.max.messages.kbytes": 8_192}
 def sources_of(published: Published, registry: Registry, host: Host) -> dict[str, Source]:
     """The configured sources by name."""
     sources = {}
+    channels = {name: plug.options for name, plug in published.settings.channels.items()}
     for name, plug in published.settings.sources.items():
         # Sources that only parse need no way out.
-        context = Context(name, Path(published.directory), host.clock, cast("Wire", None))
+        context = Context(name, Path(published.directory), host.clock, cast("Wire", None), channels=channels)
         sources[name] = registry.build(SOURCES, plug, context)
     return sources
 
@@ -53,6 +54,11 @@ def sources_of(published: Published, registry: Registry, host: Host) -> dict[str
 def clients_of(sources: Mapping[str, Source], clock: Clock) -> Clients:
     """The sources of kind `http`, as clients with their tokens."""
     return Clients({name: one for name, one in sources.items() if isinstance(one, HttpSource)}, clock)
+
+
+def callbacks_of(sources: Mapping[str, Source]) -> dict[str, CallbackSource]:
+    """The sources that vendors call."""
+    return {name: one for name, one in sources.items() if isinstance(one, CallbackSource)}
 
 
 def tls_of(listen: Listen) -> ssl.SSLContext | None:
@@ -106,11 +112,12 @@ async def run(host: Host) -> None:
         admission,
         host.metrics,
         DoorLimits(body=limits.body),
+        callbacks_of(sources),
     )
 
     async def changed(published: Published) -> None:
         newer = sources_of(published, registry, host)
-        door.clients = clients_of(newer, host.clock)
+        door.clients, door.callbacks = clients_of(newer, host.clock), callbacks_of(newer)
         await feeds.take(fed(published, newer), limits.window, published.version)
 
     runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)

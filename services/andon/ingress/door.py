@@ -11,14 +11,14 @@ from msgspec import UNSET, UnsetType
 
 from andon.core.event import Position
 from andon.core.failure import Invalid, Retryable
-from andon.core.ports import Inbound
+from andon.core.ports import CallbackSource, Inbound
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.clients import Client, Clients
+from andon.ingress.draft import Draft, draft_of
 from andon.ingress.refusal import Problem, Refused, refused
 from andon.ingress.requests import Requests
-from andon.ingress.sources.http import Draft
 from andon.store.requests import Request
 
 _AGAIN = 5
@@ -75,10 +75,12 @@ class Door:
         admission: Admission,
         metrics: DoorMetrics,
         limits: DoorLimits = DoorLimits(),  # noqa: B008 - frozen
+        callbacks: Mapping[str, CallbackSource] = {},
     ) -> None:
         self.limits = limits
         self.metrics = metrics
         self.clients = clients
+        self.callbacks = callbacks
         self._log = log
         self._requests = requests
         self._admission = admission
@@ -98,7 +100,7 @@ class Door:
             draft = client.source.draft(Inbound(client.name, headers, body))
             no = self._unfit(draft)
             if no is None:
-                (no,) = await self._once(client, (draft,))
+                (no,) = await self._once(client.name, (draft,))
         except Invalid as invalid:
             raise refused(invalid) from None
         finally:
@@ -129,6 +131,35 @@ class Door:
                 break
         return [Item(202, answer) if isinstance(answer, str) else self._refusal(answer) for answer in answers]
 
+    async def callback(self, inbound: Inbound) -> bytes:
+        """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The body of the answer,
+        once the log has its events. Raises Refused; until then the vendor is to try again."""
+        source = self.callbacks[inbound.client]
+        if not self._enter(1):
+            await self._turn(1)
+        try:
+            events = source.parse(inbound)
+            answers = await self._once(inbound.client, [draft_of(event, inbound.client) for event in events])
+            answer = source.answer(inbound, events)
+        except Invalid as invalid:
+            raise refused(invalid) from None
+        except Retryable as error:
+            raise _unavailable(error.detail) from None
+        finally:
+            self._admission.leave(1)
+        for no in filter(None, answers):
+            raise no
+        return answer
+
+    def greet(self, inbound: Inbound) -> bytes:
+        """The answer to a vendor that asks whether an address is ours. Raises Refused."""
+        try:
+            return self.callbacks[inbound.client].greet(inbound)
+        except Invalid as invalid:
+            raise refused(invalid) from None
+        except Retryable as error:
+            raise _unavailable(error.detail) from None
+
     def _refusal(self, no: Refused) -> Item:
         self.metrics.refused(no.reason)
         return Item(no.problem.status, problem=no.problem)
@@ -145,7 +176,7 @@ class Door:
             drafts = client.source.drafts(inbound, elements)
             limit = self.limits.body
             good = [draft for draft in drafts if isinstance(draft, Draft) and draft.size <= limit]
-            answers = await self._once(client, good)
+            answers = await self._once(client.name, good)
         finally:
             self._admission.leave(len(elements))
         judged = [no or draft.id for draft, no in zip(good, answers, strict=True)]
@@ -177,7 +208,7 @@ class Door:
         except Over as over:
             raise Refused(Reason.OVER_CAPACITY, over.detail, after=over.after) from None
 
-    async def _once(self, client: Client, drafts: Sequence[Draft]) -> Sequence[Refused | None]:
+    async def _once(self, client: str, drafts: Sequence[Draft]) -> Sequence[Refused | None]:
         """Appends what is new and answers what is not as it was answered before; None means accepted."""
         known: Mapping[bytes, Request] = {}
         try:
@@ -195,7 +226,7 @@ class Door:
             for draft, first in zip(drafts, firsts, strict=True)
         ]
 
-    async def _append(self, client: Client, drafts: Sequence[Draft]) -> list[Refused | None]:
+    async def _append(self, client: str, drafts: Sequence[Draft]) -> list[Refused | None]:
         """Appends claimed drafts and ends every claim, come what may; None means that the log has it."""
         fates: list[Position | Retryable | None] = [None] * len(drafts)
         try:
@@ -204,7 +235,7 @@ class Door:
         finally:
             taken = self._requests.settle(drafts, fates)
             if taken:
-                self.metrics.accepted(client.name, taken)
+                self.metrics.accepted(client, taken)
         if taken == len(drafts):
             return [None] * taken
         return [

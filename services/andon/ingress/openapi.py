@@ -14,7 +14,7 @@ import msgspec
 
 from andon.core import cloudevents
 from andon.core.reason import Reason
-from andon.ingress.api import BATCH, EVENTS
+from andon.ingress.api import BATCH, CALLBACK, EVENTS
 from andon.ingress.door import Accepted, Item
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
@@ -29,6 +29,7 @@ _RETRY = (Reason.OVER_CAPACITY, Reason.UNAVAILABLE)
 _WORDS = {
     "400": "Not valid JSON, not an event, or a body that ended early; `field` names what is wrong.",
     "401": "No valid token.",
+    "404": "No source of this name is called back.",
     "408": "The body took longer than 30 seconds.",
     "409": "Other content was accepted under this id.",
     "413": "Larger than `limits.body`.",
@@ -55,6 +56,7 @@ def document() -> dict[str, Any]:
         "paths": {
             EVENTS: {"post": _single()},
             BATCH: {"post": _batch()},
+            CALLBACK: {"get": _greeting(), "post": _callback()},
             PAGE: {"get": _open("docs", "This description, to read.", "text/html", {"type": "string"})},
             OPENAPI: {"get": _open("openapi", "The OpenAPI document of the door.", cloudevents.JSON, _OBJECT)},
             ASYNCAPI: {"get": _open("asyncapi", "The AsyncAPI document of all topics.", cloudevents.JSON, _OBJECT)},
@@ -104,6 +106,38 @@ def _batch() -> dict[str, Any]:
         "responses": {
             "200": _answer("An answer for each event.", cloudevents.JSON, {"type": "array", "items": _ref("Item")}),
             **_problems(_ANY),
+        },
+    }
+
+
+def _greeting() -> dict[str, Any]:
+    what = "What the vendor has sealed, as it was: the proof that the address is ours."
+    return {
+        "operationId": "greet",
+        "summary": "A vendor asks whether an address is ours.",
+        "security": [],
+        "parameters": _SIGNED,
+        "responses": {
+            "200": _answer(what, "text/plain", {"type": "string"}),
+            **_problems({"401", "404", "503"}),
+        },
+    }
+
+
+def _callback() -> dict[str, Any]:
+    return {
+        "operationId": "callback",
+        "summary": "A vendor tells of a message or an event; docs/callbacks.md.",
+        "description": "200 means that Kafka has the event. Signed by the vendor, not by a token.",
+        "security": [],
+        "parameters": _SIGNED,
+        "requestBody": _body({"application/xml": {"schema": _OBJECT}}),
+        "responses": {
+            "200": {
+                "description": "The log has the event. The body is a sealed reply, or nothing.",
+                "content": {media: {"schema": {"type": "string"}} for media in ("application/xml", "text/plain")},
+            },
+            **_problems({*_ANY, "404", "409"}),
         },
     }
 
@@ -166,7 +200,19 @@ def _header(name: str, description: str, **limits: int) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **limits}}
 
 
+def _part_of_address(name: str, place: str, description: str, *, required: bool) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {"name": name, "in": place, "required": required, "description": description, "schema": schema}
+
+
 _PARAMETERS = [_header("traceparent", "The trace the event belongs to (W3C); one that is not valid is not taken.")]
+_SIGNED = [
+    _part_of_address("name", "path", "The name of the source in andon.yaml.", required=True),
+    _part_of_address("msg_signature", "query", "The vendor's signature.", required=False),
+    _part_of_address("timestamp", "query", "When it signed, in seconds since 1970.", required=False),
+    _part_of_address("nonce", "query", "A word of its own for each call.", required=False),
+    _part_of_address("echostr", "query", "Of a GET: what is to be opened.", required=False),
+]
 
 
 def text() -> str:

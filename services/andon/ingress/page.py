@@ -52,7 +52,7 @@ def _operations(openapi: Mapping[str, Any]) -> Iterator[str]:
                 (media, _named(content["schema"]), "body")
                 for media, content in operation.get("requestBody", {}).get("content", {}).items()
             ]
-            taken += [(one["name"], one["description"], "header") for one in operation.get("parameters", ())]
+            taken += [(one["name"], one["description"], one["in"]) for one in operation.get("parameters", ())]
             yield from _table(("takes", "", ""), taken)
             answers = [
                 (status, answer["description"], ", ".join(_named(one["schema"]) for one in answer["content"].values()))

@@ -1,21 +1,26 @@
 """The contract of every source, as laws that a source keeps or breaks.
 
-    for law in LAWS: run(law, MySource, options)
+    for law in LAWS: run(law, MySource)
 
-needs the source's class with its nested `Config`, and options for it. Each law raises ContractBroken.
+needs the source's class with its nested `Config` and its `specimen`. Each law raises ContractBroken. What is only said
+of sources that vendors call back is kept by all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 from pydantic import BaseModel
 
 from andon.core.event import Event
 from andon.core.failure import Rejected
-from andon.core.ports import Context, Inbound, Source, Wire
+from andon.core.ports import CallbackSource, Context, Inbound, Source, Wire
+from andon.core.reason import Reason
+from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.testing.clock import ManualClock
 from andon.testing.rig import ContractBroken, expect, expect_refused
 
@@ -52,6 +57,7 @@ _BODIES = (
     b'{"specversion":"1.0","id":"1","source":"s","type":"t","time":"9999-12-31T23:59:59-23:59"}',
     b'{"specversion":"1.0","id":{},"source":[],"type":1,"data_base64":7}',
 )
+_LATER = 86_400.0
 _GOOD = Inbound(
     "case",
     _STRUCTURED,
@@ -60,13 +66,18 @@ _GOOD = Inbound(
 
 
 class SourceRig:
-    """A source, built from its options as a service does it."""
+    """A source, built from its specimen as a service does it, and an arrival that is one event."""
 
-    def __init__(self, source_type: type[Any], options: dict[str, Any]) -> None:
+    def __init__(self, source_type: type[Any]) -> None:
+        specimen: SourceSpecimen = source_type.specimen
+        os.environ[REFERENCE.removeprefix("env:")] = specimen.secret
+        self.secret = specimen.secret
         self.config_type: type[BaseModel] = source_type.Config
-        self.options = options
-        config = self.config_type.model_validate(options)
-        self.source: Source = source_type(config, Context("case", Path(), ManualClock(), cast("Wire", None)))
+        self.options = dict(specimen.options)
+        self.clock = ManualClock(specimen.now)
+        config = self.config_type.model_validate(self.options)
+        self.source: Source = source_type(config, Context("case", Path(), self.clock, cast("Wire", None)))
+        self.good = Inbound("case", specimen.headers, specimen.body, specimen.query) if specimen.body else _GOOD
 
 
 def law(function: Law) -> Law:
@@ -75,9 +86,9 @@ def law(function: Law) -> Law:
     return function
 
 
-def run(name: str, source_type: type[Any], options: dict[str, Any]) -> None:
+def run(name: str, source_type: type[Any]) -> None:
     """Holds `source_type` to one law. Raises ContractBroken."""
-    LAWS[name](SourceRig(source_type, options))
+    LAWS[name](SourceRig(source_type))
 
 
 @law
@@ -101,9 +112,40 @@ def whatever_arrives_is_events_or_rejected(rig: SourceRig) -> None:
 
 @law
 def parsing_is_pure(rig: SourceRig) -> None:
-    first, second = rig.source.parse(_GOOD), rig.source.parse(_GOOD)
+    first, second = rig.source.parse(rig.good), rig.source.parse(rig.good)
     expect(len(first) == len(second) == 1, "one event is one event")
     for one, other in zip(first, second, strict=True):
         said = [(e.id, e.source, e.type, e.subject, e.time, e.data, e.labels) for e in (one, other)]
         expect(said[0] == said[1], "the same twice is the same event")
         expect(one.traceparent and not one.facts and not one.origin, "a new event has a trace, no facts and no origin")
+
+
+@law
+def a_callback_is_verified_before_it_is_read(rig: SourceRig) -> None:
+    if not isinstance(rig.source, CallbackSource):
+        return
+    for forged in _forged(rig.good):
+        _unauthorised(rig, forged)
+    rig.clock.advance(_LATER)
+    _unauthorised(rig, rig.good)
+    rig.clock.advance(-2 * _LATER)
+    _unauthorised(rig, rig.good)
+
+
+def _unauthorised(rig: SourceRig, forged: Inbound) -> None:
+    try:
+        rig.source.parse(forged)
+    except Rejected as no:
+        expect(no.reason is Reason.UNAUTHORISED, f"what is not signed by the vendor is unauthorised, not {no.reason}")
+        expect(rig.secret not in str(no), "a refusal shows no secret")
+    else:
+        raise ContractBroken("what is not signed by the vendor is refused")
+
+
+def _forged(good: Inbound) -> Iterator[Inbound]:
+    """The good one, each with one thing that is not as it was signed."""
+    for name, value in good.query.items():
+        for other in ("", value + "0", "0" + value[1:], value.swapcase(), "\ud800", "9" * 5_000):
+            if other != value:
+                yield msgspec.structs.replace(good, query={**good.query, name: other})
+        yield msgspec.structs.replace(good, query={key: one for key, one in good.query.items() if key != name})

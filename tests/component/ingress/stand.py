@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from aiohttp import web
 from andon.config.secrets import SecretRef
 from andon.core.event import Event, Position
 from andon.core.failure import Retryable
-from andon.core.ports import Context
+from andon.core.ports import CallbackSource, Context
 from andon.core.reason import Reason
 from andon.ingress.admission import Admission
 from andon.ingress.api import application
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits, Log
+from andon.ingress.draft import Draft
 from andon.ingress.requests import Requests
-from andon.ingress.sources.http import Draft, HttpSource
+from andon.ingress.sources.http import HttpSource
 from andon.runtime.clock import SystemClock
 from andon.store.requests import RequestIndex
 
@@ -110,7 +111,13 @@ class Stand:
 
 @asynccontextmanager
 async def standing(
-    folder: Path, *, deadline: float = 5.0, window: int = 500, body: int = 1 << 20, log: Log | None = None
+    folder: Path,
+    *,
+    deadline: float = 5.0,
+    window: int = 500,
+    body: int = 1 << 20,
+    log: Log | None = None,
+    callbacks: Mapping[str, CallbackSource] = {},
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
     takes the place of the stand's own."""
@@ -131,7 +138,13 @@ async def standing(
         await stand.requests.start()
         admission = Admission(window, 1_000, lambda: stand.waiting, clock)
         door = Door(
-            Clients(sources, clock), log or stand.log, stand.requests, admission, stand.counts, DoorLimits(body)
+            Clients(sources, clock),
+            log or stand.log,
+            stand.requests,
+            admission,
+            stand.counts,
+            DoorLimits(body),
+            callbacks,
         )
         runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=0.1)
         await runner.setup()

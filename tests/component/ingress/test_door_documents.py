@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import jsonschema_rs
@@ -16,6 +17,7 @@ import pytest
 from andon.core.failure import Retryable
 from andon.ingress import api
 from tests.component.ingress.stand import Stand, standing, unavailable
+from tests.component.ingress.wecom import KEYS, MES, PATH, RANDOM, call, signed, source, text
 
 EVENT: dict[str, Any] = {"id": "1", "type": "t"}
 CLOUD = {"specversion": "1.0", "id": "c-1", "source": "/p", "type": "t"}
@@ -42,7 +44,9 @@ def test_documents_are_served_without_a_token_and_load_nothing_from_elsewhere(tm
     asyncio.run(run())
 
 
-async def each_status(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, httpx2.Response]]:
+async def each_status(
+    stand: Stand, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, dict[str, httpx2.Response]]:
     """Operation → status → an answer, each brought about by what the document says of it."""
     found: dict[str, dict[str, httpx2.Response]] = defaultdict(dict)
 
@@ -67,9 +71,36 @@ async def each_status(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> dict[str
         with monkeypatch.context() as patch:
             patch.setattr(api, "SLOWEST", 0.05)
             note(name, await slow(stand, path))
+    for answer in await called_back(stand, monkeypatch):
+        note("callback", answer)
+    sealed = MES.close(b"echo", RANDOM)
+    for path in (f"{PATH}{signed(MES, sealed)}&echostr={quote(sealed, safe='')}", PATH, "/callbacks/nobody"):
+        note("greet", await stand.client.get(path))
+    key = folder / "key0"
+    key.unlink()
+    note("greet", await stand.client.get(f"{PATH}{signed(MES, sealed)}&echostr={quote(sealed, safe='')}"))
+    key.write_text(KEYS[0], encoding="utf-8")
     note("postEvent", await stand.post({**EVENT, "data": {"other": 1}}))
     note("postEvent", await stand.post(CLOUD, content_type="application/cloudevents+json"))
     note("postEvents", await stand.batch([CLOUD, {}], content_type="application/cloudevents-batch+json"))
+    return found
+
+
+async def called_back(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[httpx2.Response]:
+    """Every answer there is to a callback."""
+    found = [await call(stand, text("hi", "1")), await call(stand, text("other", "1"))]
+    found += [await stand.client.post(path) for path in (PATH + signed(MES, "x"), "/callbacks/nobody")]
+    found += [await stand.client.post(PATH, content=b"<xml><Encrypt>x</Encrypt></xml>")]
+    found += [await stand.client.post(PATH, content=b" " * 5_000)]
+    found += [await stand.client.post(PATH, content=b"", headers={"content-encoding": "gzip"})]
+    stand.waiting = 1_000_000
+    found.append(await call(stand, text("hi", "2")))
+    stand.waiting = 0
+    stand.log.answers = [unavailable(2.0)]
+    found.append(await call(stand, text("hi", "3")))
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "SLOWEST", 0.05)
+        found.append(await slow(stand, PATH))
     return found
 
 
@@ -90,9 +121,9 @@ async def slow(stand: Stand, path: str) -> httpx2.Response:
 
 def test_every_documented_status_is_answered_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        async with standing(tmp_path, body=4_096) as stand:
+        async with standing(tmp_path, body=4_096, callbacks={"app-events": source(tmp_path)}) as stand:
             document = (await stand.client.get("/docs/openapi.json")).json()
-            found = await each_status(stand, monkeypatch)
+            found = await each_status(stand, tmp_path, monkeypatch)
         operations = {one["operationId"]: one for methods in document["paths"].values() for one in methods.values()}
         assert found.keys() == operations.keys()
         for name, operation in operations.items():

@@ -15,8 +15,9 @@ from andon.core.failure import Invalid, Rejected
 from andon.core.ids import minted_at
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
+from andon.ingress.draft import Draft
 from andon.ingress.randomness import Randomness
-from andon.ingress.sources.http import Draft, HttpSource
+from andon.ingress.sources.http import HttpSource
 from andon.testing.clock import ManualClock
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

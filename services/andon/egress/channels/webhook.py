@@ -219,14 +219,12 @@ class Webhook:
         """What went wrong, or None. A 3xx or 4xx turned the request away, so nothing happened; after a 5xx it may have
         had its effect."""
         status, accept = reply.status, self._config.accept
-        named = not accept.status or status in accept.status
-        if 200 <= status < 300 and named and not accept.body:
-            return None
-        said = _said(reply, url, secrets)
         if 200 <= status < 300:
-            if not named:
+            if accept.status and status not in accept.status:
+                said = _said(reply, url, secrets)
                 return Retryable(Reason.BAD_REPLY, f"{said}: a status that `accept` does not name", ambiguous=True)
-            return judge_body(reply.body, accept.body, said)
+            return judge_body(reply.body, accept.body, _said(reply, url, secrets)) if accept.body else None
+        said = _said(reply, url, secrets)
         if status == 410:
             return Rejected(Reason.GONE, f"{said}: it wants no more; take it out of the routes, or correct its `url`")
         after = self._after(reply)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -21,17 +21,17 @@ from andon.core.failure import Invalid
 from andon.core.ids import Namespace, uuid7
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
+from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress import cloud, traceparent
 from andon.ingress.cloud import Form
+from andon.ingress.draft import Draft
 from andon.ingress.randomness import Randomness
 from andon.ingress.sent import MOST_NAME, Sent, check, moment_of
 from andon.ingress.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
-from andon.kafka.codecs import Json
 from andon.store.requests import request_key, scope_of
 
 MOST_EVENTS = 1_000
 
-_events = Json(Event)
 _digest = blake2b(digest_size=16).copy  # to call it costs half of what making a new one does
 _encode = msgspec.json.Encoder().encode
 _keyed = Namespace(UUID("0d3d6a7e-3b55-5f0b-8f6c-1f6b1f6f7a53"))
@@ -50,27 +50,6 @@ class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     data: dict[str, Any] | UnsetType = UNSET
 
 
-class Draft(msgspec.Struct, frozen=True, gc=False):
-    """An event that may be appended, and by what a repetition of it is known.
-
-    `record` is the event as JSON: what the client wrote, byte by byte, and behind it what the door adds. `keys` are
-    its idempotency keys (none: it has neither id nor header), `digest` 16 bytes over what the client gave, equal for
-    equal content however it is written; `size` the length of that content in bytes.
-    """
-
-    id: str
-    subject: str
-    record: bytes
-    keys: tuple[bytes, ...]
-    digest: bytes
-    size: int
-
-    @property
-    def event(self) -> Event:
-        """The event as every reader of the record will see it."""
-        return _events.decode(self.record)
-
-
 class HttpSource:
     """Posted JSON or CloudEvents: strict, so that a mistake is named at once and never becomes a wrong notice.
 
@@ -87,6 +66,8 @@ class HttpSource:
 
         token: SecretRef
         source: str | None = None
+
+    specimen: ClassVar = SourceSpecimen({"token": REFERENCE})
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         self.token = config.token

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from andon.core.cloudevents import BATCH, STRUCTURED, CloudEvent
 from andon.core.event import Event
 from andon.core.failure import Invalid
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
+from andon.core.specimen import SourceSpecimen
 from andon.core.translation import event_of
 from andon.ingress import cloud, traceparent
 from andon.ingress.randomness import Randomness
@@ -33,6 +35,8 @@ class KafkaSource:
 
     class Config(ReadTopic):
         """The topic, and where a new source begins."""
+
+    specimen: ClassVar = SourceSpecimen({"topic": "alarms"})
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         self._clock = context.clock

@@ -1,0 +1,42 @@
+"""An event on its way into the log."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+from andon.core.event import Event
+from andon.kafka.codecs import Json, encode
+from andon.store.requests import request_key, scope_of
+
+_events = Json(Event)
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """An event that may be appended, and by what a repetition of it is known.
+
+    `record` is the event as JSON: what the client wrote, byte by byte, and behind it what the door adds. `keys` are
+    its idempotency keys (none: it has neither id nor header), `digest` 16 bytes over what the client gave, equal for
+    equal content however it is written; `size` the length of that content in bytes.
+    """
+
+    id: str
+    subject: str
+    record: bytes
+    keys: tuple[bytes, ...]
+    digest: bytes
+    size: int
+
+    @property
+    def event(self) -> Event:
+        """The event as every reader of the record will see it."""
+        return _events.decode(self.record)
+
+
+def draft_of(event: Event, client: str) -> Draft:
+    """The draft of an event that a source has made; its trace is no part of what a repetition is known by."""
+    content = _canonical(msgspec.structs.replace(event, traceparent=None))
+    keys = (request_key(event.id, scope_of(client, event.source)),)
+    return Draft(event.id, event.subject, encode(event), keys, blake2b(content, digest_size=16).digest(), len(content))
