@@ -26,6 +26,7 @@ COMMANDS = {
     "render": "how a notice of an event would look",
     "trace": "the whole path of an event",
     "explain": "why an event went where it went",
+    "why": "what came to a person, what did not and why",
     "recall": "take back what a delivery has sent",
     "status": "what runs, and where it listens",
     "dlq": "look at and redrive what was parked",

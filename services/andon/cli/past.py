@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -26,6 +27,11 @@ class Past:
     def newest(self) -> Published | None:
         """The version in force."""
         return self.board.newest
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The site's; None, this machine's, when nothing is published."""
+        return ZoneInfo(self.newest.settings.site.zone) if self.newest else None
 
     def version_at(self, at: float) -> int | None:
         """The version that was in force then, by the times of publication; the first for what was there before it."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,6 +15,7 @@ from andon.cli import where
 from andon.cli.decision import decision
 from andon.cli.main import DONE
 from andon.cli.past import past
+from andon.cli.stores import address, stores
 
 if TYPE_CHECKING:
     from andon.config.published import Published
@@ -71,9 +70,9 @@ class EventPath:
 
         self._past = past(scan)
         board, newest = self._past.board, self._past.newest
-        url = (newest.settings.store.address() if newest else None) or f"sqlite:///{place.data.absolute() / 'store'}"
+        url = address(newest, place.data)
         first = board.recorded.first if board.recorded else None
-        indexes, egress, ticketing = _stores(url, place.data / "store", stack)
+        indexes, egress, ticketing = stores(url, place.data / "store", stack)
         self._tracer: Tracer = Tracer(scan, indexes, egress, ticketing, first)
 
     def of(self, event_id: str, source: str | None) -> dict[str, Any]:
@@ -172,27 +171,6 @@ class EventPath:
                 for one in changes
             ],
         }
-
-
-def _stores(url: str, folder: Path, stack: ExitStack) -> Iterator[Any]:
-    """The doors' indexes, and the two desks' stores, each None where it is not at hand."""
-    files = sorted(folder.glob("requests*.sqlite"))
-    if not files and url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:///")).is_dir():
-        yield from ((), None, None)
-        return
-    from andon.core.work import StoreFailure
-    from andon.kafka.topics import EVENTS
-    from andon.store.lookup import look_into
-    from andon.store.requests import RequestIndex
-
-    yield [stack.enter_context(closing(RequestIndex(file, EVENTS))) for file in files]
-    for desk in ("egress", "ticketing"):
-        try:
-            found = look_into(url, desk)
-        except StoreFailure as failure:  # the topics know the rest
-            print(f"andon trace: {failure}", file=sys.stderr)
-            found = None
-        yield stack.enter_context(closing(found)) if found else None
 
 
 def _clients(published: Published | None) -> Mapping[str, str]:

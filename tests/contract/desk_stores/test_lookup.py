@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import delete
 
-from andon.cli.trace import _stores
+from andon.cli.stores import stores
 from andon.core.event import Home
 from andon.core.outcome import Delivered, Evidence, Outcome
 from andon.core.reason import Reason
@@ -69,7 +69,7 @@ def test_a_trace_goes_on_without_a_database_that_is_away(
     (tmp_path / "requests-0.sqlite").touch()
     away = postgres.url("nowhere")
     with ExitStack() as stack:
-        assert list(_stores(away, tmp_path, stack))[1:] == [None, None]
+        assert list(stores(away, tmp_path, stack))[1:] == [None, None]
     told = capsys.readouterr().err
     assert "andon trace: the store egress cannot be read: " in told
     assert 'database "nowhere" does not exist' in told

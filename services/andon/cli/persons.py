@@ -1,0 +1,40 @@
+"""The names a person has: in the words of channels, and in the tables beside the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from andon.config.published import Published
+
+# The columns of a directory that name a person, in the words of those who keep such tables.
+_NAMES = frozenset(
+    {
+        *("name", "userid", "user", "account", "mobile", "phone", "email", "mail", "unique_name", "employee_no"),
+        *("姓名", "名字", "账号", "工号", "手机", "电话", "邮箱"),
+    }
+)
+
+
+def names_of(person: Sequence[str], published: Published | None) -> frozenset[str]:
+    """These names, and what the csv tables of the configuration have beside them as names of the same person. A table
+    that is not here, or cannot be read, has none."""
+    return frozenset(person).union(*_rows(frozenset(person), published) if published else ())
+
+
+def _rows(person: frozenset[str], published: Published) -> Iterator[frozenset[str]]:
+    from andon.enrichment.connectors.csv import TableError, read_table
+
+    for plug in published.settings.connectors.values():
+        if plug.kind != "csv":
+            continue
+        try:
+            table = read_table(Path(published.directory) / str(plug.options["file"]), str(plug.options["key"]))
+        except (TableError, KeyError, OSError):
+            continue
+        for row in table.values():
+            named = {str(value) for column, value in row.values.items() if column.lower() in _NAMES and value}
+            if named & person:
+                yield frozenset(named)

@@ -1,0 +1,75 @@
+"""Why an event that was routed led to nothing for a person: the walk through the routes, asked for their sake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+
+from andon.core.event import Event
+from andon.core.outcome import Skipped
+from andon.core.reason import Reason
+from andon.routing.causes import Answer, Cause, of, skipped
+from andon.routing.explain import Visit, explain
+from andon.routing.recipients import FACT
+from andon.routing.router import Router
+from andon.routing.tree import Node
+
+
+def of_event(router: Router, event: Event, names: AbstractSet[str]) -> Answer:
+    """Why an event led to no delivery to the person of these names, by what `router` decides about it."""
+    version = router.version
+    nodes: list[Node] = []
+    router.root.collect(event, nodes)
+    for node in nodes:
+        if not concerns(router, node, event, names):
+            continue
+        if silenced := node.silenced(event):
+            cause, said = skipped(silenced)
+        elif not router.targets[node.receiver].hears(event):
+            cause, said = skipped(Skipped(Reason.RESOLVED, node.receiver))
+        else:
+            cause, said = Cause.ROUTING, "it is to be told, and routing has not come to it"
+        came = None if cause is Cause.ROUTING else False
+        return of(event, cause, came, said, receiver=node.receiver, route=node.path, version=version)
+    for node in nodes:
+        entries = [entry for entry in router.targets[node.receiver].settings.to if entry.startswith(FACT)]
+        if entries and not node.silenced(event):
+            others = router.targets[node.receiver].recipients(event)
+            whom = ", ".join(others[:3]) or "nobody"
+            said = f"{node.receiver} of route {node.path} names {whom} (by {', '.join(entries)}), not them"
+            return of(event, Cause.RECIPIENTS, False, said, receiver=node.receiver, route=node.path, version=version)
+    said = _no_route(router, event, names, nodes)
+    return of(event, Cause.ROUTE, False, said, version=version)
+
+
+def concerns(router: Router, node: Node, event: Event, names: AbstractSet[str]) -> bool:
+    """Whether a route would tell the person of this event, apart from its times."""
+    return node.receiver in names or not names.isdisjoint(router.targets[node.receiver].recipients(event))
+
+
+def _no_route(router: Router, event: Event, names: AbstractSet[str], taken: Sequence[Node]) -> str:
+    theirs = [node for node in _all(router.root) if concerns(router, node, event, names)]
+    where = ", ".join(f"{node.path} ({node.receiver})" for node in taken)
+    if not theirs:
+        return f"no receiver of version {router.version} has them; it went by {where}"
+    visits = {visit.path: visit for visit in explain(router, event).visits}
+    seen = [visits[node.path] for node in theirs if node.path in visits and not visits[node.path].matched]
+    if seen:
+        nearest = min(seen, key=lambda visit: sum(not one.held for one in visit.matchers))
+        return f"route {nearest.path} ({nearest.receiver}) {_unheld(nearest)}; it went by {where}"
+    first = theirs[0]
+    above = next((v for path, v in visits.items() if first.path.startswith(f"{path}.") and not v.matched), None)
+    if above is not None:
+        return f"route {first.path} ({first.receiver}) lies in {above.path}, which {_unheld(above)}; it went by {where}"
+    return f"route {where} took it before {first.path} ({first.receiver}) was asked"
+
+
+def _unheld(visit: Visit) -> str:
+    wrong = [f"{one.matcher}, and it is {one.value or 'not there'}" for one in visit.matchers if not one.held]
+    return f"asks for {'; '.join(wrong)}"
+
+
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from _all(child)
