@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     *("stage", "two", "avro", "path", "store", "latency", "ingress", "memory", "start", "recovery"),
-    *("conservation", "fanout", "fanout_urgent", "webhooks", "utilisation", "peers"),
+    *("conservation", "fanout", "fanout_urgent", "webhooks", "utilisation", "peers", "whatif"),
 )
 
 

@@ -25,7 +25,8 @@ def names_of(person: Sequence[str], published: Published | None) -> frozenset[st
 
 
 def _rows(person: frozenset[str], published: Published) -> Iterator[frozenset[str]]:
-    from andon.enrichment.connectors.csv import TableError, read_table
+    from andon.config.sheet import TableError
+    from andon.enrichment.connectors.csv import read_table
 
     for plug in published.settings.connectors.values():
         if plug.kind != "csv":

@@ -44,13 +44,14 @@ class Matcher(msgspec.Struct, frozen=True):
     """One compiled condition. Neither `holds` nor `seen` raises.
 
     `seen` is the value the condition looks at, for explanations. `equals` is (name, value) for a plain equality on a
-    label, by which a table of routes can be indexed.
+    label, by which a table of routes can be indexed. `label` is the one label it looks at; None for values.
     """
 
     text: str
     holds: Test
     seen: Callable[[Event], str | None]
     equals: tuple[str, str] | None = None
+    label: str | None = None
 
 
 def compile_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
@@ -134,7 +135,7 @@ def _label(text: str, name: str, sign: str, value: Token) -> Matcher:
         holds = lambda event: event.labels.get(name, "") != wanted  # noqa: E731
     if sign == "=":
         equals = (name, wanted)
-    return Matcher(_written(name, sign, value), holds, read, equals)
+    return Matcher(_written(name, sign, value), holds, read, equals, name)
 
 
 def _read_and(read: Callable[[Event], str], fits: Callable[[str], bool], wanted: bool) -> Test:
@@ -163,7 +164,7 @@ def _among(text: str, name: Token, values: Token) -> Matcher:
     written = f"{name.text} in {values.text}"
     if not (name.kind == "word" and name.text.startswith(("data.", "facts."))):
         read, wanted = label_value(name.text), frozenset(entry.text for entry in values.entries)
-        return Matcher(written, lambda event: read(event) in wanted, read)
+        return Matcher(written, lambda event: read(event) in wanted, read, label=name.text)
     value, texts, numbers = _path(text, name), set[str](), set[float]()
     for entry in values.entries:
         number = number_of(entry.text) if entry.kind == "word" else None

@@ -1,0 +1,206 @@
+"""What other rules would have done to recorded events: who would have gained or lost which notices. Pure, and sends
+nothing.
+
+A notice is one event for one receiver, as routing decides it; groups, limits and digests, which come after it, make
+fewer messages of them under either rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from andon.core.event import Event, accepted_at
+from andon.routing.rehearsal import Decision, Heard, Rehearsal
+from andon.routing.router import Router
+
+EXAMPLES = 5
+MOST_PEOPLE = 100_000
+_MOST_PAIRS = 20_000
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One of the events a figure counts; `at` is when it was accepted, in seconds since 1970."""
+
+    event: str
+    source: str
+    type: str
+    subject: str
+    at: float
+
+
+class OfReceiver(msgspec.Struct):
+    """A receiver's notices: the same under both rules, only under the new ones, only under the old ones, and those that
+    would go to other people or be urgent where they are not."""
+
+    receiver: str
+    kept: int = 0
+    gained: int = 0
+    lost: int = 0
+    changed: int = 0
+    gains: list[Example] = []
+    losses: list[Example] = []
+
+
+class OfPerson(msgspec.Struct):
+    """A recipient's notices, whatever the receiver they come by."""
+
+    person: str
+    gained: int = 0
+    lost: int = 0
+
+
+class OfRule(msgspec.Struct):
+    """The notices a route is the cause of: those gained by one of the new rules (`version` 0), those lost by one of the
+    old."""
+
+    version: int
+    route: str
+    receiver: str
+    matchers: tuple[str, ...]
+    gained: int = 0
+    lost: int = 0
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """`different` events of `events` would be told to others; `silent` of them to nobody any more, `heard` to somebody
+    where there was nobody. `notices` is what is gained, lost and changed, summed over the receivers. Receivers, people
+    and rules stand in the order of their changes, the most first. `cut` says that there are more people than listed."""
+
+    events: int
+    different: int
+    notices: int
+    silent: int
+    heard: int
+    receivers: tuple[OfReceiver, ...]
+    people: tuple[OfPerson, ...]
+    rules: tuple[OfRule, ...]
+    cut: bool = False
+
+
+class _Pair(msgspec.Struct):
+    """Events with the same two decisions; the old one is of this version."""
+
+    version: int
+    old: Decision
+    new: Decision
+    count: int = 0
+    examples: list[Example] = []
+
+
+class WhatIf:
+    """Takes events and compares. Memory is bounded by the receivers, rules and people there are."""
+
+    def __init__(self, new: Router) -> None:
+        self._new = Rehearsal(new)
+        self._old: dict[int, Rehearsal] = {}
+        self._pairs: dict[tuple[int, int], _Pair] = {}
+        self._events = self._different = self._silent = self._heard = 0
+        self._receivers: dict[str, OfReceiver] = {}
+        self._people: dict[str, OfPerson] = {}
+        self._rules: dict[tuple[int, str, str], OfRule] = {}
+        self._cut = False
+
+    def take(self, event: Event, old: Router) -> None:
+        """One more event, and the router of the version it is compared with."""
+        known = self._old.get(old.version)
+        if known is None:
+            known = self._old[old.version] = Rehearsal(old)
+        before, after = known.decide(event), self._new.decide(event)
+        pair = self._pairs.get((id(before), id(after)))
+        if pair is None:
+            if len(self._pairs) >= _MOST_PAIRS:
+                self._count()
+            # The pair keeps both, so that their identities stay theirs.
+            pair = self._pairs[id(before), id(after)] = _Pair(old.version, before, after)
+        pair.count += 1
+        if len(pair.examples) < EXAMPLES:
+            pair.examples.append(Example(event.id, event.source, event.type, event.subject, accepted_at(event)))
+
+    def difference(self) -> Difference:
+        """What there was so far."""
+        self._count()
+        receivers = sorted(self._receivers.values(), key=lambda one: (-_changes(one), one.receiver))
+        people = sorted(self._people.values(), key=lambda one: (-one.gained - one.lost, one.person))
+        rules = sorted(self._rules.values(), key=lambda one: (-one.gained - one.lost, one.version, one.route))
+        return Difference(
+            self._events,
+            self._different,
+            sum(map(_changes, receivers)),
+            self._silent,
+            self._heard,
+            tuple(receivers),
+            tuple(people),
+            tuple(rules),
+            self._cut,
+        )
+
+    # ---- counting
+
+    def _count(self) -> None:
+        for pair in self._pairs.values():
+            self._events += pair.count
+            self._compare(pair)
+        self._pairs.clear()
+
+    def _compare(self, pair: _Pair) -> None:
+        old = {one.receiver: one for one in pair.old.heard}
+        new = {one.receiver: one for one in pair.new.heard}
+        same = {name for name in old.keys() & new.keys() if _same(old[name], new[name])}
+        for name in same:
+            self._receiver(name).kept += pair.count
+        if len(same) == len(old) == len(new):
+            return
+        self._different += pair.count
+        self._silent += pair.count if not new else 0
+        self._heard += pair.count if not old else 0
+        for name in old.keys() & new.keys() - same:
+            self._receiver(name).changed += pair.count
+        for name in new.keys() - old.keys():
+            of = self._receiver(name)
+            of.gained += pair.count
+            of.gains += pair.examples[: EXAMPLES - len(of.gains)]
+            self._rule(0, self._new.router, new[name]).gained += pair.count
+        for name in old.keys() - new.keys():
+            of = self._receiver(name)
+            of.lost += pair.count
+            of.losses += pair.examples[: EXAMPLES - len(of.losses)]
+            self._rule(pair.version, self._old[pair.version].router, old[name]).lost += pair.count
+        self._tell(_people(old.values()), _people(new.values()), pair.count)
+
+    def _tell(self, before: set[str], after: set[str], count: int) -> None:
+        for name in before ^ after:
+            if name not in self._people and len(self._people) >= MOST_PEOPLE:
+                self._cut = True
+                continue
+            person = self._people.setdefault(name, OfPerson(name))
+            if name in after:
+                person.gained += count
+            else:
+                person.lost += count
+
+    def _receiver(self, name: str) -> OfReceiver:
+        return self._receivers.setdefault(name, OfReceiver(name))
+
+    def _rule(self, version: int, router: Router, heard: Heard) -> OfRule:
+        key = (version, heard.route, heard.receiver)
+        if key not in self._rules:
+            node = router.root
+            for number in heard.route.split(".")[1:]:
+                node = node.children[int(number)]
+            matchers = tuple(matcher.text for matcher in node.matchers)
+            self._rules[key] = OfRule(version, heard.route, heard.receiver, matchers)
+        return self._rules[key]
+
+
+def _same(one: Heard, other: Heard) -> bool:
+    return one.urgent == other.urgent and (one.names == other.names or set(one.names) == set(other.names))
+
+
+def _people(heard: Iterable[Heard]) -> set[str]:
+    return {name for one in heard for name in one.names}
+
+
+def _changes(one: OfReceiver) -> int:
+    return one.gained + one.lost + one.changed
