@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from andon.config.plugs import CHANNELS
-from andon.config.published import Published, bundle, unbundle
+from andon.config.published import Published, bundle, published, unbundle
 from andon.config.settings import ChannelPlug, proxy_of
 from andon.core.policy import Limit
 from andon.core.ports import Way
@@ -78,7 +78,7 @@ def test_a_channels_proxy_is_no_key_of_its_plug_in_and_survives_publishing(tmp_p
     assert said(loaded) == []
     printer = ChannelPlug(kind="paper", options={"keys": ["env:PRINTER"]}, proxy="none")
     assert loaded.settings.channels["printer"] == printer
-    assert unbundle(bundle(loaded, 1, "test", datetime.now(UTC))).settings == loaded.settings
+    assert unbundle(bundle(published(loaded, 1, "test", datetime.now(UTC)))).settings == loaded.settings
 
 
 def test_only_channels_have_one(tmp_path: Path) -> None:

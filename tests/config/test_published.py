@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from andon.config.load import Loaded
 from andon.config.mistakes import Invalid
-from andon.config.published import MAX_BUNDLE, BundleUnreadable, bundle, content_digest, unbundle
+from andon.config.published import MAX_BUNDLE, BundleUnreadable, content_digest, published, unbundle
+from andon.config.published import bundle as bundled
+from andon.core.mute import Mute
 from tests.config.plant import PLANT, changed, read
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
+def bundle(loaded: Loaded, version: int, author: str, at: datetime) -> bytes:
+    return bundled(published(loaded, version, author, at))
+
+
 def test_there_and_back(tmp_path: Path) -> None:
     loaded = read(tmp_path)
-    published = unbundle(bundle(loaded, 7, "wang", AT))
-    assert published.settings == loaded.settings
-    assert published.files == loaded.files
-    assert (published.version, published.author, published.at) == (7, "wang", AT)
-    assert published.directory == str(tmp_path)
+    one = unbundle(bundle(loaded, 7, "wang", AT))
+    assert one.settings == loaded.settings
+    assert one.files == loaded.files
+    assert (one.version, one.author, one.at) == (7, "wang", AT)
+    assert one.directory == str(tmp_path)
+
+
+def test_reason_and_mutes_come_back_and_are_no_content(tmp_path: Path) -> None:
+    bare = published(read(tmp_path), 7, "wang", AT)
+    mute = Mute("m7", ('line="L3"',), AT, AT + timedelta(hours=2), "wang", "换模")
+    whole = replace(bare, reason="新产线", restores=3, mutes=(mute,))
+    assert unbundle(bundled(whole)) == whole
+    assert whole.digest == bare.digest
+    assert b'"mutes":' not in bundled(bare), "an older Andon reads what has nothing new in it"
 
 
 def test_secrets_stay_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ class Plant:
         loaded = load(self.config)
         if loaded.mistakes:
             raise PlantBroken(str(loaded.mistakes[0]))
-        return asyncio.run(prepare(loaded, self.bootstrap))
+        return asyncio.run(prepare(loaded, self.bootstrap)).version
 
     # ---- processes
 

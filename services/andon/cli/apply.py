@@ -1,39 +1,47 @@
-"""`andon apply [PATH]`: check the configuration, show what changes, and publish it."""
+"""`andon apply [PATH]`: check the configuration, show what changes, and publish it as the next version."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from andon.cli import where
 from andon.cli.main import DONE, USAGE
 from andon.runtime.logs import safe
 
-if TYPE_CHECKING:
-    from andon.config.load import Loaded
-    from andon.config.published import Published
-
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("apply", help="check the configuration and publish it", description=__doc__)
+    options(parser)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What `andon apply` and `andon config publish` take."""
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="andon.yaml or its folder, as --config")
     parser.add_argument("--dry-run", action="store_true", help="show the difference and publish nothing")
+    said_options(parser)
     where.option(parser)
     parser.set_defaults(func=where.reported(_apply))
+
+
+def said_options(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
+    """Adds `--why` and `--author`, which every version keeps."""
+    parser.add_argument("--why", default="", required=needed, metavar="REASON", help="kept with the version")
+    parser.add_argument("--author", default="", metavar="NAME", help="who does it (default: the user signed in here)")
 
 
 def _apply(args: argparse.Namespace) -> int:
     """Exit code 2 for a configuration with mistakes: they are printed, and nothing is published."""
     from andon.cli.check import checked
+    from andon.config.difference import difference
     from andon.kafka.admin import Cluster
     from andon.kafka.topics import CONFIG
-    from andon.runtime.bootstrap import prepare, read_board
+    from andon.runtime.bootstrap import prepare
+    from andon.runtime.follower import read_board
+    from andon.runtime.publishing import Said
 
     loaded = checked(args.path or args.config)
     if loaded.mistakes:
@@ -48,7 +56,9 @@ def _apply(args: argparse.Namespace) -> int:
     changes = list(difference(before, loaded))
     if changes and not args.json:
         print("\n".join(map(safe, changes)))
-    version = (before.version if before else 0) if args.dry_run else asyncio.run(prepare(loaded, place.link.bootstrap))
+    version = before.version if before else 0
+    if not args.dry_run:
+        version = asyncio.run(prepare(loaded, place.link.bootstrap, Said(args.author, args.why))).version
     published = not args.dry_run and version != (before.version if before else 0)
     if args.json:
         told = {"ok": True, "version": version, "published": published, "changes": changes}
@@ -64,44 +74,3 @@ def _said(version: int, *, published: bool, dry: bool, changed: bool) -> str:
     if dry and changed:
         return f"nothing was published; version {version} is in force" if version else "nothing was published yet"
     return f"nothing changed; version {version} is in force"
-
-
-def difference(before: Published | None, loaded: Loaded) -> Iterator[str]:
-    """What changes with `loaded`: `+` comes, `-` goes, `~` was another value; templates line by line. Shows no secret,
-    for settings hold references only."""
-    old = dict(_flat(_plain(before.settings))) if before else {}
-    new = dict(_flat(_plain(loaded.settings)))
-    for path in sorted(old.keys() | new.keys()):
-        was, now = old.get(path), new.get(path)
-        if was == now:
-            continue
-        if was is None or now is None:
-            yield f"+ {path}: {now}" if was is None else f"- {path}: {was}"
-        else:
-            yield f"~ {path}: {was} → {now}"
-    if before and before.directory != str(loaded.directory):
-        yield f"~ folder of the configuration: {before.directory} → {loaded.directory}"
-    yield from _templates(before.files if before else {}, loaded.files)
-
-
-def _templates(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(before.keys() | after.keys()):
-        was, now = before.get(name, "").splitlines(), after.get(name, "").splitlines()
-        yield from unified_diff(was, now, f"templates/{name} (in force)", f"templates/{name}", lineterm="", n=1)
-
-
-def _plain(settings: Any) -> Any:
-    return settings.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every single value with its path, `route.routes[2].receiver`; a plug-in's keys stand beside its kind."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            below = path if key == "options" and "kind" in value else f"{path}.{key}" if path else str(key)
-            yield from _flat(inner, below)
-    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
-        for number, inner in enumerate(value):
-            yield from _flat(inner, f"{path}[{number}]")
-    else:
-        yield path, json.dumps(value, ensure_ascii=False)

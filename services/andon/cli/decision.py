@@ -32,12 +32,18 @@ def lines(decided: Mapping[str, Any]) -> Iterator[str]:
         sign = "→" if visit.get("taken") else "✓" if visit["matched"] else "·"
         rows.append((sign, visit["path"], visit["receiver"], _why(visit)))
     yield from columns(rows, 2)
+    for mute in decided.get("mutes", ()):
+        took = all(one["held"] for one in mute["matchers"])
+        what = ", ".join(map(_matcher, mute["matchers"]))
+        yield line("  muted" if took else "  unmuted", f"by {mute['by']}, until {mute['until']}: {what}")
     if decided.get("episode"):
         yield line("  episode", decided["episode"])
     for told in decided.get("told", ()):
         yield from _told(told)
     if decided.get("ended"):
         yield line("  so", f"nobody hears of it: {ended(decided['ended'])}")
+    if decided.get("held"):
+        yield line("  so", f"it is told when {decided['held']['by']} is over, with all that was held")
 
 
 def _why(visit: Mapping[str, Any]) -> str:

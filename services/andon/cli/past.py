@@ -46,13 +46,13 @@ class Past:
         return self._routers[number]
 
     def _built(self, version: int) -> Router | None:
-        from andon.config.published import BundleUnreadable, unbundle
+        from andon.config.published import BundleUnreadable
         from andon.routing.published import router_of
         from andon.runtime.registry import Registry
 
         try:
-            return router_of(unbundle(self.board.versions[version]), Registry())
-        except (KeyError, ValueError, BundleUnreadable) as error:
+            return router_of(self.board.version(version), Registry())
+        except (LookupError, ValueError, BundleUnreadable) as error:
             self.said.append(f"version {version} of the configuration cannot be used to explain it ({error})")
             return None
 

@@ -30,7 +30,7 @@ def _count(text: str) -> int:
 
 
 def _repartition(args: argparse.Namespace) -> int:
-    from andon.runtime.bootstrap import read_board
+    from andon.runtime.follower import read_board
     from andon.runtime.repartition import Refused, Repartition, require_nobody
 
     place = where.cluster(args)

@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 
 from andon.config.units import seconds
 
+COMING = "20:00, or 2026-11-26T20:00"
 FORMS = "14:00, 2026-11-26, 2026-11-26T14:00, or 2h for so long ago"
 
 
@@ -26,10 +27,25 @@ def moment(text: str, now: datetime) -> datetime:
         return now - timedelta(seconds=seconds(text))
     except (ValueError, OverflowError):
         pass
-    try:
-        of_day = time.fromisoformat(text)
-    except ValueError:
+    of_day = _of_day(text)
+    if of_day is None:
         whole = datetime.fromisoformat(text)
         return whole if whole.tzinfo else whole.replace(tzinfo=now.tzinfo)
     found = datetime.combine(now.date(), of_day, of_day.tzinfo or now.tzinfo)
     return found if found <= now else found - timedelta(days=1)
+
+
+def coming(text: str, now: datetime) -> datetime:
+    """The same for what is to come: a time of day is the next one there is. Raises ValueError."""
+    try:
+        found = moment(text, now)
+    except ValueError:
+        raise ValueError(f"{text} is no point in time; write for example {COMING}") from None
+    return found if _of_day(text) is None else found + timedelta(days=1)
+
+
+def _of_day(text: str) -> time | None:
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        return None

@@ -132,7 +132,7 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
     from andon.kafka.admin import Cluster
     from andon.kafka.scan import Scan
     from andon.kafka.topics import READERS, TOPICS, group_of
-    from andon.runtime.bootstrap import read_board
+    from andon.runtime.follower import read_board
     from andon.runtime.offsets import standing
 
     there = {row["topic"]: row for row in _topics(place, stack)}
@@ -185,8 +185,8 @@ def _offsets(args: argparse.Namespace) -> int:
     from andon.kafka.scan import Scan
     from andon.kafka.topics import READERS, group_of
     from andon.runtime import offsets
-    from andon.runtime.bootstrap import read_board
     from andon.runtime.clock import SystemClock
+    from andon.runtime.follower import read_board
 
     place = where.cluster(args)
     link, topic = place.link, READERS.get(args.group)
@@ -247,7 +247,7 @@ def _store(place: where.Where, service: str, stack: ExitStack) -> Any:
     """The store of a desk, None when it is not here; a stage has none."""
     if service not in ("egress", "ticketing"):
         return None
-    from andon.runtime.bootstrap import read_board
+    from andon.runtime.follower import read_board
     from andon.store.lookup import look_into
 
     newest = read_board(place.link).newest

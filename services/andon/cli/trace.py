@@ -124,6 +124,7 @@ class EventPath:
             "urgent": delivery.urgent,
             "domain": delivery.domain,
             "config_version": delivery.config_version,
+            "held": delivery.held,
             "state": name_of(outcome) if outcome else "waiting",
             "outcome": outcome,
             "at": _moment(kept.closed) if kept and kept.closed else last.at if last and outcome else None,

@@ -81,7 +81,9 @@ def _attempt(one: Mapping[str, Any], whole: Mapping[str, Any], *, redriven: bool
 
 def _outcome(one: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
     if one["outcome"] is None:
-        due = one["next_attempt"]
+        due, held = one["next_attempt"], one.get("held")
+        if held and held.until > datetime.now(UTC):
+            return f"held by {held.by}, until {_when(held.until)} at the latest"
         return "waiting" + (f", next attempt {_when(due)}" if due and _time(due) > datetime.now(UTC) else "")
     outcome = one["outcome"]
     said = one["state"]

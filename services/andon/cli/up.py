@@ -135,7 +135,8 @@ class Up:
             self._supervisor.start(program)
         if plan.kafka:
             await self._supervisor.ready(["kafka"])
-        await upkeep.prepare(plan)
+        if differs := await upkeep.prepare(plan):
+            self._note(differs)
         self._prepared.set()
         for service, slots in plan.left.items():
             self._note(await asyncio.to_thread(upkeep.take_out, plan, service, slots))

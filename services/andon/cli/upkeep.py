@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from andon.cli.plan import Plan
     from andon.config.load import Loaded
+    from andon.config.published import Published
     from andon.runtime.tally import Tally
 
 
-async def prepare(plan: Plan) -> None:
-    """Creates the topics and publishes the configuration, if it is another one than what is published."""
+async def prepare(plan: Plan) -> str | None:
+    """Creates the topics and publishes the configuration, if it is another one than what is published and was not put
+    aside by a rollback; returns a sentence about files that differ from what is in force."""
     from andon.runtime.bootstrap import prepare
 
-    await prepare(plan.loaded, plan.bootstrap)
+    return _put_aside(plan.loaded, await prepare(plan.loaded, plan.bootstrap, anew=False))
 
 
 async def publish(plan: Plan, loaded: Loaded) -> str:
@@ -24,10 +26,21 @@ async def publish(plan: Plan, loaded: Loaded) -> str:
     from andon.runtime.bootstrap import prepare
 
     try:
-        version = await prepare(loaded, plan.bootstrap)
+        now = await prepare(loaded, plan.bootstrap, anew=False)
     except KafkaFailure as error:
         return f"{loaded.file} could not be published ({error}); save it again"
-    return f"{loaded.file} is in force as version {version}"
+    return _put_aside(loaded, now) or f"{loaded.file} is in force as version {now.version}"
+
+
+def _put_aside(loaded: Loaded, now: Published) -> str | None:
+    from andon.config.published import content_digest
+
+    if now.restores is None or now.digest == content_digest(loaded):
+        return None
+    return (
+        f"version {now.version} is in force, which put the content of version {now.restores} back; {loaded.file} is "
+        "older and was not published: change it, or run `andon apply`"
+    )
 
 
 def take_out(plan: Plan, service: str, slots: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from andon.config.mistakes import Path
 
 # A path is written without names and positions: `*` stands for one of them, a route's children count as routes.
 KEYS: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"access", "logins", "rota", "escalations", "maintenance", "audit"}),
+    (): frozenset({"access", "logins", "rota", "escalations", "audit"}),
     ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
     ("listen",): frozenset({"allow"}),
     ("sources", "*"): frozenset({"map", "labels", "expect", "rate", "login", "allow", "proxy"}),

@@ -1,5 +1,5 @@
-"""A configuration as it stands in the topic `andon.config`: settings, template texts, tables, and who published them
-when.
+"""A configuration as it stands in the topic `andon.config`: settings, template texts, tables and mutes; who published
+it, when and why.
 
 Secrets stay references. Services read only this; the YAML reader is not imported for it.
 """
@@ -17,6 +17,7 @@ import msgspec
 from pydantic import ValidationError
 
 from andon.config.settings import Settings
+from andon.core.mute import Mute
 from andon.core.tables import NO_TABLES, Tables
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ MAX_BUNDLE = 900 << 10
 
 @dataclass(frozen=True)
 class Published:
-    """One version. `directory` is the folder relative tables are found in, `files` the template texts by name."""
+    """One version. `directory` is the folder relative tables are found in, `files` the template texts by name.
+
+    `restores` is the version whose content this one has again, where no files but a rollback brought it.
+    """
 
     version: int
     at: datetime
@@ -37,14 +41,17 @@ class Published:
     settings: Settings
     files: Mapping[str, str]
     tables: Tables = NO_TABLES
+    reason: str = ""
+    restores: int | None = None
+    mutes: tuple[Mute, ...] = ()
 
     @property
     def digest(self) -> str:
-        """Equal for equal content, whatever its version, author and time."""
+        """Equal for equal content of the files, whatever its version, author and time, and whatever is muted."""
         return _digest(self.settings, self.directory, self.files, self.tables)
 
 
-class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     version: int
     at: datetime
     author: str
@@ -52,24 +59,44 @@ class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any]
     files: dict[str, str]
     tables: Tables = NO_TABLES
+    reason: str = ""
+    restores: int | None = None
+    mutes: tuple[Mute, ...] = ()
 
 
 class BundleUnreadable(Exception):  # noqa: N818 - a state of the topic, read by people
     """The bytes are no bundle this version can read; the text says why and shows no content."""
 
 
-def bundle(loaded: Loaded, version: int, author: str, at: datetime) -> bytes:
-    """The record's value. Raises Invalid when the file has a mistake, ValueError for a time without a zone."""
-    if at.tzinfo is None:
+def published(loaded: Loaded, version: int, author: str, at: datetime, reason: str = "") -> Published:
+    """The content of files as a version. Raises Invalid when they have a mistake."""
+    directory = str(loaded.directory)
+    return Published(version, at, author, directory, loaded.settings, dict(loaded.files), loaded.tables, reason)
+
+
+def bundle(one: Published) -> bytes:
+    """The record's value. Raises ValueError for a time without a zone."""
+    if one.at.tzinfo is None:
         raise ValueError("the time of publication needs a zone")
-    content, files = _plain(loaded.settings), dict(loaded.files)
-    return msgspec.json.encode(_Bundle(version, at, author, str(loaded.directory), content, files, loaded.tables))
+    return msgspec.json.encode(
+        _Bundle(
+            one.version,
+            one.at,
+            one.author,
+            one.directory,
+            plain(one.settings),
+            dict(one.files),
+            one.tables,
+            one.reason,
+            one.restores,
+            one.mutes,
+        )
+    )
 
 
 def unpublished(loaded: Loaded) -> Published:
     """What would be published, as version 0: for whoever shows what it does. Raises Invalid."""
-    directory = str(loaded.directory)
-    return Published(0, datetime.now(UTC), "", directory, loaded.settings, loaded.files, loaded.tables)
+    return published(loaded, 0, "", datetime.now(UTC))
 
 
 def unbundle(raw: bytes) -> Published:
@@ -83,7 +110,18 @@ def unbundle(raw: bytes) -> Published:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise BundleUnreadable(f"a published configuration of another format: {place}: {first['msg']}") from None
-    return Published(inner.version, inner.at, inner.author, inner.directory, settings, inner.files, inner.tables)
+    return Published(
+        inner.version,
+        inner.at,
+        inner.author,
+        inner.directory,
+        settings,
+        inner.files,
+        inner.tables,
+        inner.reason,
+        inner.restores,
+        inner.mutes,
+    )
 
 
 def content_digest(loaded: Loaded) -> str:
@@ -93,14 +131,15 @@ def content_digest(loaded: Loaded) -> str:
 
 def content_size(settings: Settings, files: Mapping[str, str], tables: Tables) -> int:
     """About the bytes a bundle of this content has."""
-    return len(msgspec.json.encode((_plain(settings), files, tables)))
+    return len(msgspec.json.encode((plain(settings), files, tables)))
 
 
-def _plain(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", by_alias=True)
+def plain(settings: Settings, *, whole: bool = True) -> dict[str, Any]:
+    """The settings as plain data under the names of the file; without `whole` only what is not the default."""
+    return settings.model_dump(mode="json", by_alias=True, exclude_defaults=not whole)
 
 
 def _digest(settings: Settings, directory: str, files: Mapping[str, str], tables: Tables) -> str:
-    content = [_plain(settings), directory, dict(files), msgspec.to_builtins(tables)]
+    content = [plain(settings), directory, dict(files), msgspec.to_builtins(tables)]
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return sha256(text.encode()).hexdigest()

@@ -150,7 +150,7 @@ def _unreachable(path: Path, node: Any) -> Iterator[Found]:
 
 
 def _names(data: Any) -> Iterator[Found]:
-    for section in (*GROUPS, "receivers", "episodes"):
+    for section in (*GROUPS, "receivers", "episodes", "maintenance"):
         for name in entries(data, section):
             if not name.strip() or name != name.strip() or not name.isprintable():
                 yield Found((section, name), "a name is not empty and has no blanks around it")

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
+from andon.config.maintenance import Maintenance
 from andon.config.receivers import Receiver, Templates
 from andon.config.secrets import SecretRef
 from andon.config.section import Section as Section  # plug-ins import it from here
@@ -406,6 +407,8 @@ class Settings(Section):
     """Who hears of what."""
     inhibit_rules: tuple[InhibitRule, ...] = ()
     """What is not told while its cause is known."""
+    maintenance: dict[str, Maintenance] = {}
+    """What is not told at planned times."""
     templates: Templates = Templates()
     """How notices look."""
     watch: Watch = Watch()

@@ -49,13 +49,21 @@ class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
     marked: bool = False
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """Until when nobody is told, and `by` which mute or maintenance; then all that it held is told as one."""
+
+    by: str
+    until: datetime
+
+
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event for one receiver, as routing decided it; rendered late, by egress.
 
     `domain` is the limit domain, the key of `andon.deliveries`. `recipients` holds 1 to 1,000 names of the channel's
     own kind; a channel without named people (a group robot) has the receiver's name. `route` is the path of the
     matched route in the tree ("0.2"), `group` the key under which the receiver's merge rule may combine it. `batch` is
-    the key of its group in the sense of the route, which keeps the `pace`.
+    the key of its group in the sense of the route, which keeps the `pace`; of what is `held` it is the key of the
+    digest that is told when the hold is over.
 
     A receiver that is given up hands it on to the next of `fallback`, as a record with the same id: its `hop` counts
     from 0, and `tried` says what there was before. `remarks` say in what routing had to help itself.
@@ -78,6 +86,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     hop: int = 0
     tried: Tried | None = None
     remarks: tuple[Remark, ...] = ()
+    held: Hold | None = None
 
 
 def delivery_id(event: Event, receiver: str) -> UUID:

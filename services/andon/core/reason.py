@@ -22,8 +22,11 @@ class Reason(StrEnum):
     QUEUE_FULL = "queue_full"
     GROUPED = "grouped"
     ALARM_LOAD = "alarm_load"
+    HELD = "held"
     # skipped
     MUTED = "muted"
+    SILENCED = "silenced"
+    MAINTENANCE = "maintenance"
     INACTIVE = "inactive"
     NO_ROUTE = "no_route"
     NO_RECIPIENTS = "no_recipients"

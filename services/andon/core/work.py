@@ -19,6 +19,7 @@ from andon.core.event import Home
 from andon.core.reason import Reason
 
 AUDIENCE = "\x1f"
+APART = "\x1e"
 
 
 class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,6 +77,8 @@ class Item(msgspec.Struct):
     `content` is a hash that tells a repeat from a conflict.
     `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it. A key
     `AUDIENCE + audience + AUDIENCE + group` is that of an item whose recipients are not simply its queue's.
+    A lane `APART + …` is that of items which are held, to be told as one: they join the first of it as they come, and
+    hold back nothing else of their subject.
     `batch` is the key of a group that keeps a pace: what waits of it leaves together. An item whose batch is "" is in
     no group and asks at its turn all the same; one without a batch never does.
     `expires` is when it is given up at the latest, for somebody else to be told.
@@ -110,6 +113,11 @@ class Item(msgspec.Struct):
     def record(self) -> tuple[int, int]:
         """Partition and offset of its record."""
         return self.moved or (self.home.partition, self.offset)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it stands in a lane of what is held."""
+        return self.lane.startswith(APART)
 
     @property
     def audience(self) -> str:

@@ -33,6 +33,7 @@ from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.groups import Groups
 from andon.egress.handing_on import expires, handed_on
+from andon.egress.holding import lane_of, turn_of
 from andon.egress.inhibition import Causes, HeldBack
 from andon.egress.receivers import Receivers, Served
 from andon.egress.render import repeated
@@ -84,7 +85,7 @@ class EgressWork:
             # Few different ones, of which tens of thousands of items would each hold a copy.
             queue=intern(delivery.receiver),
             domain=intern(delivery.domain),
-            lane=intern(event.subject),
+            lane=intern(event.subject if group is None else lane_of(delivery, group)),
             content=fingerprint(event),
             born=born,
             body=record.value,
@@ -121,6 +122,8 @@ class EgressWork:
 
     def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
         delivery = self._delivery(item.body)
+        if delivery.held:
+            return turn_of(delivery, self.receivers.version, self.receivers.silences, now)
         if untold := self._groups.untold(item, delivery, now):
             return untold
         held = self._held.turn(delivery, map(self._follower, behind), now)

@@ -53,6 +53,7 @@ def handed_on(
         batch=None,
         pace=None,
         fallback=tuple(rest[1:]),
+        held=None,
         hop=delivery.hop + 1,
         tried=Tried(datetime.fromtimestamp(now, UTC), ours, item.carried, perhaps or bool(tried and tried.marked)),
         origin=(*delivery.origin, Position(item.home.topic, *item.record)),

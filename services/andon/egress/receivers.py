@@ -30,6 +30,7 @@ from andon.core.ports import (
     Wire,
 )
 from andon.core.specimen import ChannelSpecimen
+from andon.egress.holding import silences
 from andon.egress.inhibition import Inhibition
 from andon.egress.render import Renderer
 from andon.egress.structure import Structure
@@ -67,6 +68,8 @@ class Receivers(Mapping[str, Served]):
         vault: Vault | None = None,
     ) -> None:
         settings = published.settings
+        self.version = published.version
+        self.silences = silences(published)
         look, kinds = settings.templates, structures(settings, published.files, registry)
         self.renderer = Renderer(published.files, look.missing, settings.site.zone, kinds, look.mask)
         self.inhibition = Inhibition(settings.inhibit_rules)

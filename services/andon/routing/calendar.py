@@ -37,6 +37,7 @@ DayTest = Callable[[date], Holds]
 # Times outside of these (1970-01-02 to 9999-12-30) cannot be put in every zone; they are drawn to the nearer end.
 _FIRST_MINUTE, _LAST_MINUTE = 1_440, 4_223_370_000
 _ONE_DAY = timedelta(days=1)
+_LONGEST_S = 8 * 86_400.0
 
 
 class Interval:
@@ -48,14 +49,26 @@ class Interval:
         self._entries = [_Entry(entry, zone, calendar) for entry in entries]
         # Events of one batch were accepted within the same minutes, so the verdict is worked out once per minute.
         self._verdict = lru_cache(maxsize=64)(self._at_minute)
+        self._end = lru_cache(maxsize=64)(self._end_after)
 
     def holds(self, at: float) -> Holds:
         """Whether the interval holds at this time (seconds since 1970); None when that hangs on a day that the working
         calendar does not know. Never raises."""
         return self._verdict(int(max(_FIRST_MINUTE, min(at // 60, _LAST_MINUTE))))
 
+    def until(self, at: float) -> float:
+        """When the time is over in which the interval holds at this time: at most about a week later, for one that
+        never ends; `at` itself when it does not hold. Never raises."""
+        end, last = at, at + _LONGEST_S
+        while end < last and self.holds(end):
+            end = self._end(int(max(_FIRST_MINUTE, min(end // 60, _LAST_MINUTE))))
+        return end
+
     def _at_minute(self, minute: int) -> Holds:
         return _any(entry.at(minute) for entry in self._entries)
+
+    def _end_after(self, minute: int) -> float:
+        return max(entry.end(minute) for entry in self._entries if entry.at(minute))
 
 
 class _Entry:
@@ -73,6 +86,18 @@ class _Entry:
         if any(begin <= now + DAY < end for begin, end in self._windows):
             begun.append(today - _ONE_DAY)
         return _any(map(self._day, begun))
+
+    def end(self, minute: int) -> float:
+        """When the longest of the windows is over that a minute lies in, by the clock on the wall."""
+        local = datetime.fromtimestamp(minute * 60, self._zone)
+        now, midnight = local.hour * 60 + local.minute, local.replace(hour=0, minute=0, fold=0)
+        ends = [
+            (midnight + timedelta(minutes=end - ago)).timestamp()
+            for begin, end in self._windows
+            for ago in (0, DAY)
+            if begin <= now + ago < end and self._day((midnight - timedelta(minutes=ago)).date())
+        ]
+        return max(minute * 60.0 + 60.0, *ends)
 
 
 def intervals(

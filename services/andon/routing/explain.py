@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
-from andon.core.delivery import Delivery, Fallback, Remark
+from andon.core.delivery import Delivery, Fallback, Hold, Remark
 from andon.core.event import Event, accepted_at
+from andon.core.matchers import Matcher
 from andon.core.outcome import Skipped
 from andon.core.policy import Pace
 from andon.routing.recipients import named
@@ -76,10 +79,21 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     remarks: tuple[Remark, ...] = ()
 
 
+class Muting(msgspec.Struct, frozen=True):
+    """A mute or a maintenance window that was in force when the event was accepted, and what it looked at. It took the
+    event if all of its matchers held."""
+
+    by: str
+    then: str
+    until: datetime
+    matchers: tuple[Seen, ...]
+
+
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The routes visited in the order of the walk, the receivers that hear of the event, or the rule that ended it.
 
-    `at` is when it was accepted, the time that intervals were asked about; `episode` the fault it belongs to.
+    `at` is when it was accepted, the time that intervals were asked about; `episode` the fault it belongs to. `mutes`
+    are those that were in force; `held` says that the receivers hear of it only when one of them is over.
     """
 
     version: int
@@ -89,6 +103,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     told: tuple[Told, ...] = ()
     episode: str | None = None
     ended: Skipped | None = None
+    mutes: tuple[Muting, ...] = ()
+    held: Hold | None = None
 
 
 def explain(router: Router, event: Event) -> Explanation:
@@ -104,7 +120,20 @@ def explain(router: Router, event: Event) -> Explanation:
         tuple(_told(router, event, parts) for parts in whole.values()),
         router.episode(event),
         result.ended if isinstance(result.ended, Skipped) else None,
+        tuple(_mutes(router, event)),
+        next((delivery.held for delivery in result.outputs), None),
     )
+
+
+def _mutes(router: Router, event: Event) -> Iterator[Muting]:
+    at = accepted_at(event)
+    for one in router.silences.all:
+        if (end := one.until(at)) is not None:
+            yield Muting(one.by, one.then, datetime.fromtimestamp(end, UTC), _seen(one.matchers, event))
+
+
+def _seen(matchers: Sequence[Matcher], event: Event) -> tuple[Seen, ...]:
+    return tuple(Seen(matcher.text, matcher.seen(event), matcher.holds(event)) for matcher in matchers)
 
 
 def _whole(deliveries: tuple[Delivery, ...]) -> dict[str, list[Delivery]]:
@@ -134,7 +163,7 @@ def _told(router: Router, event: Event, parts: list[Delivery]) -> Told:
 
 
 def _walk(router: Router, event: Event, node: Node) -> tuple[list[Visit], bool]:
-    seen = tuple(Seen(matcher.text, matcher.seen(event), matcher.holds(event)) for matcher in node.matchers)
+    seen = _seen(node.matchers, event)
     if not all(one.held for one in seen):
         return [Visit(node.path, node.receiver, seen, matched=False)], False
     below: list[Visit] = []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo
 
-from andon.config.settings import Route, Settings
+from andon.config.maintenance import Maintenance
+from andon.config.settings import Days, Route, Settings
 from andon.core.matchers import MatcherError, compile_matchers
+from andon.core.mute import MuteWrong, require_named
 from andon.core.paths import PathError, compile_key
+from andon.routing.calendar import Interval
 from andon.routing.recipients import FACT, compile_recipients
 from andon.routing.spans import (
     HOLIDAY,
@@ -23,6 +27,7 @@ from andon.routing.tree import group_key
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
 
+_WEEK_S = 7 * 86_400.0
 _SPANS: Mapping[str, Callable[[str], object]] = {
     "days": parse_days,
     "times": parse_window,
@@ -44,23 +49,44 @@ def check(settings: Settings) -> list[Mistake]:
         *_episodes(settings),
         *_inhibitions(settings),
         *_receivers(settings),
+        *_maintenance(settings),
     ]
 
 
 def _calendar(settings: Settings) -> Iterator[Mistake]:
-    known = settings.calendar.holidays or settings.calendar.overrides
     for name, entries in settings.calendar.time_intervals.items():
         for number, entry in enumerate(entries):
-            for key, parse in _SPANS.items():
-                for index, text in enumerate(getattr(entry, key)):
-                    try:
-                        parse(text)
-                    except IntervalError as error:
-                        yield ("calendar", "time_intervals", name, number, key, index), str(error)
-                    else:
-                        if text in (WORKDAY, HOLIDAY) and not known:
-                            text = f"what a {text} is, `calendar.holidays: china` or `calendar.overrides` must say"
-                            yield ("calendar", "time_intervals", name, number, key, index), text
+            yield from _spans(entry, ("calendar", "time_intervals", name, number), settings)
+
+
+def _spans(entry: Days | Maintenance, place: Place, settings: Settings) -> Iterator[Mistake]:
+    known = settings.calendar.holidays or settings.calendar.overrides
+    for key, parse in _SPANS.items():
+        for index, text in enumerate(getattr(entry, key, ())):
+            try:
+                parse(text)
+            except IntervalError as error:
+                yield (*place, key, index), str(error)
+            else:
+                if text in (WORKDAY, HOLIDAY) and not known:
+                    said = f"what a {text} is, `calendar.holidays: china` or `calendar.overrides` must say"
+                    yield (*place, key, index), said
+
+
+def _maintenance(settings: Settings) -> Iterator[Mistake]:
+    for name, each in settings.maintenance.items():
+        place: Place = ("maintenance", name)
+        mistakes = [*_spans(each, place, settings), *_matchers(each.matchers, (*place, "matchers"))]
+        yield from mistakes
+        if mistakes:
+            continue
+        try:
+            require_named(each.matchers)
+        except MuteWrong as error:
+            yield (*place, "matchers"), str(error)
+        whole = Interval(name, [Days(days=each.days, times=each.times)], ZoneInfo("UTC"))
+        if whole.until(0.0) > _WEEK_S:
+            yield place, "it would never be over; name the `days` or the `times` of it"
 
 
 def _routes(route: Route, place: Place, *, grouped: bool) -> Iterator[Mistake]:

@@ -19,4 +19,4 @@ def router_of(published: Published, registry: Registry) -> Router:
         name: cast("ChannelConfig", registry.config(_GROUP, settings.channels[receiver.channel])).limit_domain()
         for name, receiver in settings.receivers.items()
     }
-    return Router(settings, published.version, domains, published.tables)
+    return Router(settings, published.version, domains, published.tables, published.mutes)

@@ -11,12 +11,14 @@ from andon.config.settings import Settings
 from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
 from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import all_hold, compile_matchers
+from andon.core.mute import Mute
 from andon.core.outcome import Skipped
 from andon.core.paths import Text, compile_key
 from andon.core.ports import Result
 from andon.core.reason import Reason
 from andon.core.tables import Tables
 from andon.routing.calendar import intervals
+from andon.routing.mutes import Silences, held
 from andon.routing.recipients import Names, compile_recipients
 from andon.routing.tree import Node, compile_tree
 
@@ -43,16 +45,23 @@ class Target:
 class Router:
     """The routes of one configuration version. `route` never raises for what an event contains.
 
-    `domains` gives each receiver's limit domain. Raises MatcherError, IntervalError, PathError or ValueError for a
-    configuration `check` would have refused.
+    `domains` gives each receiver's limit domain, `mutes` are those of the version. Raises MatcherError, IntervalError,
+    PathError or ValueError for a configuration `check` would have refused.
     """
 
     def __init__(
-        self, settings: Settings, version: int, domains: Mapping[str, str], tables: Tables | None = None
+        self,
+        settings: Settings,
+        version: int,
+        domains: Mapping[str, str],
+        tables: Tables | None = None,
+        mutes: Sequence[Mute] = (),
     ) -> None:
         self.version = version
         workdays = tables.workdays if tables else None
         known = intervals(settings.calendar.time_intervals, settings.site.zone, workdays)
+        self.silences = Silences(mutes, settings.maintenance, settings.site.zone, workdays)
+        self._silent = bool(self.silences)
         self.root = compile_tree(settings.route, known)
         self.targets = {name: Target(name, each, _domain(domains, name)) for name, each in settings.receivers.items()}
         for name, each in settings.receivers.items():
@@ -69,8 +78,18 @@ class Router:
         """One delivery per distinct receiver; several only where one has over 1,000 recipients.
 
         The first route that names a receiver wins, urgent if any does. With no delivery the result says which rule
-        ended the event: nobody to tell before muted or inactive, else the first in the order of the routes.
+        ended the event: nobody to tell before muted or inactive, else the first in the order of the routes. A mute or a
+        maintenance window that drops an event is asked before any route; one that holds it holds whatever they decide.
         """
+        if self._silent and (silence := self.silences.of(event)) is not None:
+            if isinstance(silence, Skipped):
+                return Result((), silence)
+            decided = self._decide(event)
+            return Result(tuple(held(each, silence) for each in decided.outputs), decided.ended)
+        return self._decide(event)
+
+    def _decide(self, event: Event) -> Result[Delivery]:
+        """The decision of the routes alone."""
         nodes: list[Node] = []
         self.root.collect(event, nodes)
         if len(nodes) > 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -22,6 +23,7 @@ NAME = "andon"
 TOPICS_KEY = b"topics"
 CURRENT_KEY = NAME.encode()
 _START_S = 60.0
+_WAIT_S = 60.0
 _AGAIN_S = 0.5
 
 
@@ -45,6 +47,12 @@ def version_key(version: int) -> bytes:
     return f"{NAME}@{version}".encode()
 
 
+class NoSuchVersion(LookupError):  # noqa: N818 - told to the person who asked
+    """There is no version of this number; the text says which there are."""
+
+    exit_code = 1
+
+
 class Board:
     """What `andon.config` says so far. What cannot be read is passed over: an old service keeps running.
 
@@ -65,13 +73,37 @@ class Board:
                 self._switch(msgspec.json.decode(value, type=Current).version)
             elif key and key.startswith(CURRENT_KEY + b"@"):
                 self.versions.setdefault(int(key.rpartition(b"@")[2]), value)
-        except (msgspec.MsgspecError, ValueError, BundleUnreadable) as error:
+        except (msgspec.MsgspecError, ValueError, NoSuchVersion, BundleUnreadable) as error:
             log.error("configuration not readable", extra={"key": repr(key), "problem": str(error)})
 
+    def version(self, number: int) -> Published:
+        """A version, whatever is in force: with it an event is explained or replayed as it was decided. Raises
+        NoSuchVersion, and BundleUnreadable for what another Andon wrote."""
+        if number not in self.versions:
+            known = f"1 to {max(self.versions)}" if self.versions else "none at all"
+            raise NoSuchVersion(f"there is no version {number} of the configuration; there is {known}")
+        return unbundle(self.versions[number])
+
+    def all(self) -> Iterator[Published]:
+        """Every version that can be read, newest first."""
+        for number in sorted(self.versions, reverse=True):
+            with suppress(BundleUnreadable):
+                yield self.version(number)
+
     def _switch(self, version: int) -> None:
-        if version not in self.versions:
-            raise BundleUnreadable(f"version {version} is not in the topic")
-        self.newest = unbundle(self.versions[version])
+        self.newest = self.version(version)
+
+
+def read_board(link: Connection) -> Board:
+    """Everything `andon.config` says now; blocking."""
+    board = Board()
+    reader = TopicReader(link, {Home(CONFIG, 0): BEGINNING})
+    try:
+        for record in reader.until_end(_WAIT_S):
+            board.take(record.key, record.value)
+    finally:
+        reader.close()
+    return board
 
 
 class Follower:

@@ -25,8 +25,7 @@ from andon.kafka.records import Outgoing
 from andon.kafka.scan import Scan
 from andon.kafka.topics import CONFIG, EVENTS, GROWING, READERS
 from andon.kafka.transactions import TransactionalProducer
-from andon.runtime.bootstrap import read_board
-from andon.runtime.follower import TOPICS_KEY, Recorded
+from andon.runtime.follower import TOPICS_KEY, Recorded, read_board
 from andon.store import moved
 from andon.store.database import Database
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -18,6 +18,7 @@ import msgspec
 from andon.config.published import Published
 from andon.config.settings import Settings
 from andon.core.event import Event, Home, Position
+from andon.core.mute import Mute
 from andon.core.outcome import OutcomeRecord, Skipped, name_of
 from andon.core.ports import Reply
 from andon.core.work import Holding, Note, Write
@@ -96,15 +97,19 @@ class Line:
         self._homes: dict[str, Home] = {}
         self.restart()
 
-    def configure(self, monkeypatch: Any, **sections: Any) -> None:
+    def configure(self, monkeypatch: Any, *, version: int = 1, mutes: Sequence[Mute] = (), **sections: Any) -> None:
         for name in ("ROBOT", "OTHER", "THIRD", "CORP", "SECRET"):
             monkeypatch.setenv(name, name.lower())
         settings = Settings.model_validate({"version": 1, **sections})
-        published = Published(1, datetime.fromtimestamp(START, UTC), "test", "/", settings, FILES)
+        at = datetime.fromtimestamp(START, UTC)
+        published = Published(version, at, "test", "/", settings, FILES, mutes=tuple(mutes))
         self._receivers = Receivers(published, Registry(), self.vendor, ManualClock())
-        self._router = Router(
-            settings, 1, {name: f"domain:{each.channel}" for name, each in settings.receivers.items()}
-        )
+        domains = {name: f"domain:{each.channel}" for name, each in settings.receivers.items()}
+        self._router = Router(settings, version, domains, mutes=tuple(mutes))
+
+    def switch(self) -> None:
+        """The running desk takes what was configured last."""
+        self.work.receivers = self._receivers
 
     def restart(self) -> None:
         self.work = EgressWork(self._receivers, Metrics(), self.causes)
@@ -119,13 +124,16 @@ class Line:
 
     # ---- what comes in
 
-    def feed(self, subject: str = "M-07", state: str = "raise", **labels: str) -> Event:
+    def feed(
+        self, subject: str = "M-07", state: str = "raise", facts: Mapping[str, Any] | None = None, **labels: str
+    ) -> Event:
         """An event, accepted now."""
         number = next(self._numbers)
         origin = (Position("andon.events", 0, number, round(self.now * 1000)),)
         at = datetime.fromtimestamp(self.now, UTC)
         all_labels = {"state": state, **labels} if state else labels
-        return self.route(event(id=f"e-{number}", subject=subject, time=at, labels=all_labels, origin=origin))
+        one = event(id=f"e-{number}", subject=subject, time=at, labels=all_labels, origin=origin)
+        return self.route(msgspec.structs.replace(one, facts=dict(facts or {})))
 
     def route(self, one: Event) -> Event:
         result = self._router.route(one)

@@ -11,10 +11,11 @@ import pytest
 
 from andon.cli import dlq, where
 from andon.cli import main as frame
-from andon.cli.apply import difference
 from andon.cli.check import checked
 from andon.cli.columns import columns, width
-from andon.config.published import Published, bundle, unbundle
+from andon.config import published as versions
+from andon.config.difference import difference
+from andon.config.published import Published
 from andon.core.outcome import Parked
 from andon.core.reason import Reason
 from andon.kafka.connection import LARGEST_PARKED
@@ -59,6 +60,11 @@ def config(tmp_path: Path) -> Path:
         ["dlq", "redrive"],
         ["dlq", "redrive", "3-17", "--all"],
         ["dlq", "list", "--since", "soon"],
+        ["config"],
+        ["config", "rollback", "1"],
+        ["config", "show", "newest"],
+        ["config", "log", "--last", "0"],
+        ["config", "export", "1"],
     ],
 )
 def test_wrong_usage_is_exit_two(argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -68,7 +74,16 @@ def test_wrong_usage_is_exit_two(argv: list[str], capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "argv", [["trace", "e-1"], ["topics"], ["topics", "check"], ["topics", "offsets", "andon-routing"], ["dlq", "list"]]
+    "argv",
+    [
+        ["trace", "e-1"],
+        ["config", "log"],
+        ["config", "rollback", "1", "--why", "loud"],
+        ["topics"],
+        ["topics", "check"],
+        ["topics", "offsets", "andon-routing"],
+        ["dlq", "list"],
+    ],
 )
 def test_an_embedded_kafka_that_does_not_run_is_one_sentence(
     argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -131,7 +146,7 @@ def test_columns_align_chinese_too() -> None:
 def published(file: Path) -> Published:
     from datetime import UTC, datetime
 
-    return unbundle(bundle(checked(file), 1, "me", datetime.now(UTC)))
+    return versions.unbundle(versions.bundle(versions.published(checked(file), 1, "me", datetime.now(UTC))))
 
 
 def changed(config: Path, old: str, new: str) -> list[str]:

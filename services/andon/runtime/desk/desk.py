@@ -58,14 +58,22 @@ class Desk(OpenWork):
         """Takes an item into its queue and adds what that changes to `write`. At the queue's cap the waiting routine
         items are merged first; False when even that makes no room, and then nothing has changed."""
         queue = self._queue(item)
-        if full(queue, self._work.policy(item.queue)) and not self._squeeze(queue, now, write):
+        if not item.apart and full(queue, self._work.policy(item.queue)) and not self._squeeze(queue, now, write):
             return False
         write.taken.append(copy(item))
         self._place(item)
+        if item.apart:
+            self._gather(queue, item, now, write)
         return True
 
+    def _gather(self, queue: Queue, item: Item, now: float, write: Write) -> None:
+        """What is held becomes part of what is held already, so that the longest hold fills no queue."""
+        first = queue.lanes[item.lane][0]
+        if first is not item and item.lane not in queue.busy and whole(first):
+            self._merge(queue, first, [item], Reason.HELD, now, write)
+
     def _squeeze(self, queue: Queue, now: float, write: Write) -> bool:
-        joined = mergeable(queue, None, audience=crowd(queue))
+        joined = mergeable(queue, None, alike=lambda one: not one.apart, audience=crowd(queue))
         if len(joined) < 2:
             return False
         into = joined[0]

@@ -20,13 +20,14 @@ _ROOM_AGAIN = 0.9
 class Queue:
     """Open items of one receiver. Only the first item of a lane can be called, and no other until it has ended."""
 
-    __slots__ = ("_gathers", "_held", "_ranks", "_ready", "_sent", "_waiting", "busy", "lanes", "name", "size")
+    __slots__ = ("_gathers", "_held", "_ranks", "_ready", "_sent", "_waiting", "apart", "busy", "lanes", "name", "size")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.lanes: dict[str, deque[Item]] = {}
         self.busy: set[str] = set()
         self.size = 0
+        self.apart = 0
         self._sent: deque[float] = deque()
         self._gathers = False
         # Lanes whose first item may not be called before then, whatever else may be.
@@ -41,6 +42,7 @@ class Queue:
         lane = self.lanes.setdefault(item.lane, deque())
         lane.append(item)
         self.size += 1
+        self.apart += item.apart
         if item.lane not in self.busy and (len(lane) == 1 or item.urgent):
             self._offer(item.lane)
 
@@ -110,6 +112,7 @@ class Queue:
             self.busy.discard(item.lane)
         lane.remove(item)
         self.size -= 1
+        self.apart -= item.apart
         if not lane:
             del self.lanes[item.lane]
             del self._ranks[item.lane]
@@ -166,7 +169,8 @@ def whole(item: Item) -> bool:
 
 def crowd(queue: Queue) -> str:
     """The audience for which most routine items wait."""
-    waiting = Counter(item.audience for item in queue if not item.urgent and item.group is not None)
+    routine = (item for item in queue if not item.urgent and item.group is not None and not item.apart)
+    waiting = Counter(item.audience for item in routine)
     return waiting.most_common(1)[0][0] if waiting else ""
 
 
@@ -193,10 +197,10 @@ def mergeable(
 
 
 def full(queue: Queue, policy: QueuePolicy) -> bool:
-    """Whether the queue is at its cap."""
-    return queue.size >= policy.cap
+    """Whether the queue is at its cap. What is held for later is few and does not count: it must not stop the rest."""
+    return queue.size - queue.apart >= policy.cap
 
 
 def has_room(queue: Queue, policy: QueuePolicy) -> bool:
     """Whether the queue is well below its cap: a partition is not to be paused and resumed for every single record."""
-    return queue.size <= int(_ROOM_AGAIN * policy.cap)
+    return queue.size - queue.apart <= int(_ROOM_AGAIN * policy.cap)

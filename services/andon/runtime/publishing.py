@@ -1,0 +1,205 @@
+"""Publishing: the next version of the configuration, made of what `andon.config` says at that very moment.
+
+A change is a function from what is published to what shall be. It is asked anew after another process has published
+something first, so of two that publish at one time neither loses what the other one wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from andon.config.published import Published, bundle, content_digest, published
+from andon.config.settings import Settings
+from andon.core.mute import MOST_BYTES, Mute, MuteWrong, require_sound
+from andon.kafka.admin import Cluster
+from andon.kafka.connection import Connection
+from andon.kafka.errors import Aborted, KafkaFailure
+from andon.kafka.records import Outgoing
+from andon.kafka.topics import CONFIG
+from andon.kafka.transactions import TransactionalProducer
+from andon.runtime.feeds import feeds_of
+from andon.runtime.follower import CURRENT_KEY, TOPICS_KEY, Board, Current, Recorded, read_board, version_key
+from andon.runtime.registry import Registry
+
+if TYPE_CHECKING:  # the door publishes mutes, and reads no files
+    from andon.config.load import Loaded
+
+_TRIES = 5
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Who changes something, and why."""
+
+    author: str
+    reason: str = ""
+
+
+OF_NOBODY = Said("")
+"""The author is then the account of this process."""
+
+Change = Callable[[Board, int, datetime], Published | None]
+"""The next version, which has this number and this time, given what the topic says; None: nothing has to change."""
+
+
+class NoSuchMute(LookupError):  # noqa: N818 - told to the person who asked
+    """There is no mute of this id that is not over."""
+
+    exit_code = 1
+
+
+def applied(loaded: Loaded, said: Said, *, anew: bool = True) -> Change:
+    """The content of files, unless it is in force; the mutes go on. Without `anew` it is not published again after a
+    rollback has put it aside. Raises Invalid."""
+    digest = content_digest(loaded)
+
+    def change(board: Board, version: int, now: datetime) -> Published | None:
+        newest = board.newest
+        if newest is not None and (newest.digest == digest or (not anew and _put_aside(board, digest))):
+            return None
+        next_one = published(loaded, version, said.author or getpass.getuser(), now, said.reason)
+        return replace(next_one, mutes=_going_on(newest, now))
+
+    return change
+
+
+def _put_aside(board: Board, digest: str) -> bool:
+    """Whether a rollback is in force, and this is what files said last."""
+    if board.newest is None or board.newest.restores is None:
+        return False
+    from_files = (one for one in board.all() if one.restores is None)
+    last = max(from_files, key=lambda one: one.version, default=None)
+    return last is not None and last.digest == digest
+
+
+def restored(number: int, said: Said) -> Change:
+    """The content of an earlier version, as a new one; the mutes of now go on. Raises NoSuchVersion."""
+
+    def change(board: Board, version: int, now: datetime) -> Published | None:
+        old, newest = board.version(number), board.newest
+        if newest is not None and newest.digest == old.digest:
+            return None
+        return replace(
+            old,
+            version=version,
+            at=now,
+            author=said.author or getpass.getuser(),
+            reason=said.reason,
+            restores=number,
+            mutes=_going_on(newest, now),
+        )
+
+    return change
+
+
+def muted(mute: Mute) -> Change:
+    """One more mute, whose id is made here. Raises MuteWrong, and KafkaFailure when nothing is published yet."""
+
+    def change(board: Board, version: int, now: datetime) -> Published:
+        require_sound(mute, now)
+        newest = _in_force(board)
+        mutes = (*_going_on(newest, now), msgspec.structs.replace(mute, id=f"m{version}"))
+        if len(msgspec.json.encode(mutes)) > MOST_BYTES:
+            raise MuteWrong("matchers", f"all mutes together are larger than {MOST_BYTES >> 10} KiB; end some first")
+        return replace(newest, version=version, at=now, author=mute.creator, reason=mute.why, mutes=mutes)
+
+    return change
+
+
+def unmuted(which: str, said: Said) -> Change:
+    """Without a mute, as if it were over. Raises NoSuchMute, and KafkaFailure when nothing is published yet."""
+
+    def change(board: Board, version: int, now: datetime) -> Published:
+        newest = _in_force(board)
+        mutes = _going_on(newest, now)
+        rest = tuple(one for one in mutes if one.id != which)
+        if len(rest) == len(mutes):
+            raise NoSuchMute(f"there is no mute {which} that is not over")
+        author = said.author or getpass.getuser()
+        return replace(newest, version=version, at=now, author=author, reason=said.reason, mutes=rest)
+
+    return change
+
+
+def _in_force(board: Board) -> Published:
+    if board.newest is None:
+        raise KafkaFailure("no configuration is published yet; run `andon apply` first")
+    return board.newest
+
+
+def _going_on(newest: Published | None, now: datetime) -> tuple[Mute, ...]:
+    """What is over drops out of later versions."""
+    return tuple(one for one in newest.mutes if one.ends > now) if newest else ()
+
+
+async def publish(link: Connection, change: Change, board: Board | None = None) -> Published:
+    """Publishes what a change makes; the version in force. `board` is what the topic said a moment ago, if that is
+    known. Raises KafkaFailure, and what the change raises."""
+    for _ in range(_TRIES):
+        if board is None:
+            board = await asyncio.to_thread(read_board, link)
+        wanted = change(board, _next(board), datetime.now(UTC))
+        if wanted is None:
+            return _in_force(board)
+        await asyncio.to_thread(begin_feeds, wanted.settings, link, board)
+        try:
+            return await asyncio.to_thread(_publish, change, link)
+        except Aborted:  # another process published at the same time: look again
+            board = None
+    raise KafkaFailure("other processes keep publishing configurations; try again when they have ended")
+
+
+def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
+    """Commits the first offsets of the topics that sources begin to read with this version; blocking.
+
+    Only before a version names them: a group that lost its offsets later must stop, not start over. Raises
+    KafkaFailure when such a topic does not exist.
+    """
+    registry = Registry()
+    known = feeds_of(board.newest.settings if board.newest else None, registry)
+    for service, feed in feeds_of(settings, registry).items():
+        topic = feed.config.topic
+        if service in known and known[service].place == feed.place:
+            continue
+        cluster = Cluster(feed.config.elsewhere() or link)
+        if topic not in cluster.partitions():
+            raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")
+        cluster.seed_offsets(service, topic, earliest=feed.config.begin == "earliest")
+
+
+def _publish(change: Change, link: Connection) -> Published:
+    """Two processes that publish at one time must not both make the same version: the transactional.id lets one of
+    them through, and only with what it read while it held it. Blocking; raises Aborted."""
+    producer = TransactionalProducer(link, "andon-config")
+    producer.start()
+    try:
+        board = read_board(link)
+        records = list(_records(change, board, link))
+        if records:
+            producer.commit(records)
+        for record in records:
+            board.take(record.key, record.value or b"")
+    finally:
+        producer.close()
+    return _in_force(board)
+
+
+def _records(change: Change, board: Board, link: Connection) -> Iterable[Outgoing]:
+    """The records that are missing on the board."""
+    if board.recorded is None:
+        counts = {topic: n for topic, n in Cluster(link).partitions().items() if topic.startswith("andon.")}
+        yield Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(Recorded(counts)))
+    wanted = change(board, _next(board), datetime.now(UTC))
+    if wanted is not None:
+        yield Outgoing(CONFIG, version_key(wanted.version), bundle(wanted))
+        yield Outgoing(CONFIG, CURRENT_KEY, msgspec.json.encode(Current(wanted.version)))
+
+
+def _next(board: Board) -> int:
+    return max(board.versions, default=0) + 1
