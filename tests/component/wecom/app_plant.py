@@ -53,6 +53,7 @@ class Process:
         deadline: float = 15.0,
         **more: Any,
     ) -> None:
+        files = {"plain.j2": "{{ event.subject }}", "digest.j2": "{{ digest.count }} 条", **more.pop("files", {})}
         receivers = {"office": {"channel": "app", "to": ["wang"]}, **more.pop("receivers", {})}
         settings = Settings.model_validate(
             {
@@ -72,7 +73,6 @@ class Process:
                 "route": {"receiver": "office"},
             }
         )
-        files = {"plain.j2": "{{ event.subject }}", "digest.j2": "{{ digest.count }} 条"}
         published = Published(1, datetime.now(UTC), "test", str(folder), settings, files)
         self.clock = clock
         self.store = SqlDeskStore(f"sqlite:///{folder}", "egress")

@@ -13,6 +13,9 @@ import pytest
 from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Content
 from andon.core.reason import Reason
+from andon.egress.cards.wecom_app import APP, UPDATE
+from andon.egress.judge import problems
+from andon.egress.structured import said
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
 from tests.unit.egress.app_vendor import BUTTONS, NOTICE, OK, PNG, Vendor, app, sent
@@ -163,3 +166,43 @@ def test_an_upload_that_fails_was_no_notice(
 def test_a_file_that_is_not_there_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match=r"a\.png cannot be read"):
         sent(Vendor(), "image", {"file": "a.png"}, folder=tmp_path)
+
+
+# Changes of a card that was sent
+
+
+def test_a_notice_may_change_a_card_for_its_recipients() -> None:
+    vendor = Vendor(update_template_card=[{"errcode": 0, "invaliduser": ["li"]}])
+    receipts = sent(vendor, UPDATE, {"response_code": "c1", "button": "王晴 已接手"}, "wang", "Li", "a b", "chat:x")
+    body = {"agentid": 1000002, "response_code": "c1", "button": {"replace_name": "王晴 已接手"}}
+    assert vendor.asked == [("message/update_template_card", {"userids": ["wang", "Li"], "atall": 0, **body})]
+    found = {one.recipient: one.failed.reason if one.failed else None for one in receipts}
+    assert found == {"wang": None, "Li": Reason.GONE, "a b": Reason.INVALID, "chat:x": Reason.REJECTED}
+
+
+def test_a_notice_may_put_another_card_in_its_place_for_all() -> None:
+    vendor, card = Vendor(), {**BUTTONS, "replace_text": "已处理"}
+    (receipt,) = sent(vendor, UPDATE, {"response_code": "c1", "card": card}, "@all")
+    assert receipt.failed is None
+    body = {"atall": 1, "agentid": 1000002, "response_code": "c1", "template_card": card}
+    assert vendor.asked == [("message/update_template_card", body)]
+
+
+def test_a_code_is_good_once_and_the_notice_says_so() -> None:
+    vendor = Vendor(update_template_card=[{"errcode": 40058, "errmsg": "no"}])
+    with pytest.raises(Rejected) as caught:
+        sent(vendor, UPDATE, {"response_code": "c1", "button": "x"})
+    assert caught.value.reason is Reason.GONE
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"button": "x"}, "`response_code` is missing"),
+        ({"response_code": "c"}, "`button` or `card`"),
+        ({"response_code": "c", "button": "x", "card": BUTTONS}, "`button` or `card`"),
+        ({"response_code": "c", "card": {"card_type": "text_notice"}}, "`card_action` is missing"),
+    ],
+)
+def test_a_template_of_a_change_is_judged_before_it_is_sent(value: dict[str, Any], says: str) -> None:
+    assert any(says in said(one) for one in problems(APP[UPDATE].shape, value))

@@ -177,6 +177,16 @@ _TEXTCARD = Fields(
 )
 _MARKS = (("main_title", "title"), ("sub_title_text",))
 
+
+def _one_of_both(value: Mapping[str, Any]) -> Iterator[Problem]:
+    """A rule: either the buttons get a text, or the card is replaced."""
+    if ("button" in value) == ("card" in value):
+        yield Problem((), "`button` or `card` is missing, or both are there: an update has one of them")
+
+
+UPDATE = "update_template_card"
+REPLACED = Structure(_cards(again=True), 0, _MARKS)
+"""The card that takes the place of one that was sent: `replace_text` stands on buttons nobody can press any more."""
 APP: Mapping[str, Structure] = {
     "textcard": Structure(_TEXTCARD, 0, (("title",),)),
     "news": Structure(Fields({"articles": Items(_ARTICLE, most=8)}), 0, (("articles", 0, "title"),)),
@@ -194,8 +204,10 @@ APP: Mapping[str, Structure] = {
         0,
         (("title",),),
     ),
+    UPDATE: Structure(
+        Fields({"response_code": Text(512)}, {"button": Text(), "card": REPLACED.shape}, _one_of_both),
+        0,
+        (("button",), *(("card", *way) for way in _MARKS)),
+    ),
 }
-"""The structured kinds of an app's messages."""
-
-REPLACED = Structure(_cards(again=True), 0, _MARKS)
-"""The card that takes the place of one that was sent: `replace_text` stands on buttons nobody can press any more."""
+"""The structured kinds of an app's messages, and the change of a card that was sent."""

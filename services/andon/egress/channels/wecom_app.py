@@ -24,7 +24,7 @@ from andon.core.ports import Call, ChannelConfig, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
 from andon.core.text import split_bytes
-from andon.egress.cards.wecom_app import APP, FILES
+from andon.egress.cards.wecom_app import APP, FILES, UPDATE
 from andon.egress.channels import wecom_app_bodies as bodies
 from andon.egress.channels import wecom_app_codes as codes
 from andon.egress.channels import wecom_app_limits as counted
@@ -40,6 +40,7 @@ _SEND, _CHAT = "/cgi-bin/message/send", "/cgi-bin/appchat/send"
 _UPLOAD, _RECALL = "/cgi-bin/media/upload", "/cgi-bin/message/recall"
 _UPDATE = "/cgi-bin/message/update_template_card"
 _NO_CARD_IN_CHATS = "a group chat takes no template_card: use a textcard, news or a text"
+_CARDS = ("template_card", UPDATE)
 _REFERENCE = 512
 _WAITS = Parked(Reason.BUSY, "a chat has a call of its own")
 
@@ -104,7 +105,7 @@ class WecomApp:
             return counted.ToChats(self.limit_domain(), self.agent_id, self.per_corp, self.per_chat)
 
         def unfit(self, to: Sequence[str], kind: str, /) -> str:
-            return _NO_CARD_IN_CHATS if kind == "template_card" and any(map(people.is_chat, to)) else ""
+            return _NO_CARD_IN_CHATS if kind in _CARDS and any(map(people.is_chat, to)) else ""
 
         def lines(self) -> int:
             return 1
@@ -135,6 +136,7 @@ class WecomApp:
             "news": '{"articles":[{"title":"停机","url":"https://mes.corp/1"}]}',
             "template_card": '{"card_type":"button_interaction","main_title":{"title":"停机"},'
             '"button_list":[{"text":"接手","key":"take"}]}',
+            UPDATE: '{"response_code":"rc","button":"已接手"}',
         },
     )
 
@@ -170,17 +172,30 @@ class WecomApp:
         if len(call.recipients) > MAX_RECIPIENTS:
             raise Rejected(Reason.TOO_LARGE, f"one call takes at most {MAX_RECIPIENTS} recipients")
         failed = dict.fromkeys(to.wrong, Parked(Reason.INVALID, "it is no userid, party:ID, tag:ID or chat:ID"))
-        if call.content.kind == "template_card":
+        if call.content.kind in _CARDS:
             failed |= dict.fromkeys(to.chats, Parked(Reason.REJECTED, _NO_CARD_IN_CHATS))
             to = to._replace(chats=())
         if not (to.people or to.chats):
             return [Receipt(name, failed=failed[name]) for name in call.recipients]
+        if call.content.kind == UPDATE:
+            return await self._updated(call, failed)
         answer = await self._told(call, to)
         reached = [name for name in call.recipients if not people.is_chat(name)] if to.people else to.chats[:1]
         waiting = to.chats if to.people else to.chats[1:]
         failed |= dict(_failed(answer, [name for name in reached if name not in failed]))
         by = _reference(answer)
         return [_receipt(name, failed.get(name), by, later=name in waiting) for name in call.recipients]
+
+    async def _updated(self, call: Call, failed: Mapping[str, Parked]) -> Sequence[Receipt]:
+        """Changes a card that was sent, for those of its people who are recipients of the call."""
+        words = msgspec.json.decode(call.content.text)
+        card = msgspec.json.encode(words["card"]).decode() if "card" in words else ""
+        to = [name for name in call.recipients if name not in failed]
+        missed = await self.update_card(
+            words["response_code"], to=to, button=words.get("button", ""), card=card, deadline=call.deadline
+        )
+        gone = dict.fromkeys((name.lower() for name in missed), Parked(Reason.GONE, "this card was not sent to them"))
+        return [Receipt(name, failed=failed.get(name) or gone.get(name.lower())) for name in call.recipients]
 
     async def _told(self, call: Call, to: people.Addressed) -> Answer:
         """The vendor's answer to the people of `to`, or to the first chat of it."""
