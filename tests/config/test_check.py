@@ -17,7 +17,21 @@ SMALL = """\
 version: 1
 channels: {robot: {kind: wecom_robot, keys: [env:ROBOT]}}
 receivers: {shift: {channel: robot}}
-route: {receiver: shift, routes: [{matchers: ['line="1"'], continue: true}]}
+route: {receiver: shift, routes: [{matchers: ['line="1"'], urgent: true}]}
+"""
+DOUBTFUL = """\
+version: 1
+calendar: {time_intervals: {night: [{times: ["20:00-08:00"]}]}}
+channels: {robot: {kind: wecom_robot, keys: [env:ROBOT]}, spare: {kind: wecom_robot, keys: [env:ROBOT]}}
+receivers:
+  shift: {channel: robot, template: fault}
+  office: {channel: robot}
+route:
+  receiver: shift
+  routes:
+    - {matchers: ['line=~"L1|L2"']}
+    - {matchers: ['line="L1"'], urgent: true}
+    - {matchers: ['line="L3"'], continue: true}
 """
 
 
@@ -61,9 +75,67 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
                 "column": 10,
                 "path": ["limits", "windw"],
                 "text": "unknown key `windw`; did you mean `window`?",
+                "severity": "error",
             }
         ],
+        "warnings": [],
     }
+
+
+def test_what_is_hardly_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "andon.yaml"
+    file.write_text(DOUBTFUL)
+    (tmp_path / "templates").mkdir()
+    for name, text in {
+        "fault.wecom_robot.md.j2": "{% include 'head.j2' %}",
+        "head.j2": "甲",
+        "digest.j2": "乙",
+        "falt.md.j2": "丙",
+        "fault.smtp.md.j2": "丁",
+    }.items():
+        (tmp_path / "templates" / name).write_text(text)
+    assert main(["check", str(file)]) == 0
+    taken = (
+        "never taken: route 0.0 (line 10) takes all of it before and has no `continue`; "
+        "move this route before that one, or delete it"
+    )
+    *warnings, last = capsys.readouterr().out.splitlines()
+    assert warnings == [
+        f"{file}:1:1: warning: no receiver uses the template falt.md.j2; name it at one, or delete the file",
+        f"{file}:1:1: warning: no receiver uses the template fault.smtp.md.j2; name it at one, or delete the file",
+        f"{file}:2:29: warning: nothing uses the time interval `night`; name it somewhere, or delete it",
+        f"{file}:3:59: warning: nothing uses the channel `spare`; name it somewhere, or delete it",
+        f"{file}:6:3: warning: nothing uses the receiver `office`; name it somewhere, or delete it",
+        f"{file}:11:7: warning: {taken}",
+        f"{file}:12:33: warning: no effect: no route comes after the last one of a list; delete `continue`",
+    ]
+    assert last.endswith("2 templates, 7 warnings")
+    assert main(["check", "--strict", str(file)]) == 1
+    capsys.readouterr()
+    assert main(["check", "--strict", "--json", str(file)]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], answer["mistakes"], len(answer["warnings"])) == (True, [], 7)
+    assert {warning["severity"] for warning in answer["warnings"]} == {"warning"}
+    assert answer["warnings"][-1]["path"] == ["route", "routes", 2, "continue"]
+    file.write_text(DOUBTFUL.replace("version: 1", "version: 2"))
+    assert main(["check", str(file)]) == 1
+    assert capsys.readouterr().out == f"{file}:1:10: `version` must be 1\n", "mistakes first"
+
+
+def test_an_expression_may_name_any_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "andon.yaml"
+    file.write_text(SMALL.replace("channel: robot", "channel: robot, template: fault"))
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "fault.j2").write_text("{%- include labels.line ~ '.j2' ignore missing %}")
+    (tmp_path / "templates" / "L1.j2").write_text("甲")
+    assert main(["check", "--strict", str(file)]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", ["demo", "first"])
+def test_what_we_ship_is_meant(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--strict", f"{Path(__file__).parents[2]}/deploy/config/{folder}"]) == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

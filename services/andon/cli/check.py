@@ -1,4 +1,4 @@
-"""`andon check`: every mistake of a configuration as `file:line:column: text`."""
+"""`andon check`: every mistake of a configuration as `file:line:column: text`, and warnings of what is hardly meant."""
 
 from __future__ import annotations
 
@@ -15,45 +15,65 @@ from andon.cli.main import DONE, FAILED
 from andon.config.load import Loaded, load
 from andon.config.mistakes import Mistake
 from andon.config.mistakes import Path as Way
+from andon.config.references import unused
 from andon.config.settings import Route, Settings
 from andon.runtime.registry import Registry
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("check", help="check the configuration")
-    parser.description = "Names every mistake of a configuration; ends with 1 when there is one."
+    parser.description = (
+        "Names every mistake of a configuration; ends with 1 when there is one. Without mistakes it also warns of\n"
+        "what is hardly meant: routes never taken, names that nobody uses, times that never open (docs/check.md)."
+    )
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="andon.yaml or its folder, as --config")
+    parser.add_argument("--strict", action="store_true", help="end with 1 for a warning too")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the mistakes, or one line of what the configuration holds. A year that the working calendar lacks is a
-    mistake here alone: a file that was right must not keep a system from starting at New Year."""
-    loaded, warnings = _up_to_date(checked(args.path or args.config))
+    """Prints mistakes and warnings, and without mistakes one line of what the configuration holds. A year that the
+    working calendar lacks is a mistake here alone: a file that was right must not keep a system from starting at New
+    Year."""
+    loaded, warnings = _judged(checked(args.path or args.config))
     if args.json:
         print(json.dumps(_answer(loaded, warnings), ensure_ascii=False))
-        return FAILED if loaded.mistakes else DONE
-    for warning in warnings:
-        print(f"warning: {warning}")
-    if loaded.mistakes:
-        print("\n".join(map(str, loaded.mistakes)))
     else:
-        print(f"OK {loaded.file}: " + ", ".join(map(_counted, _counts(loaded.settings).items())))
-    return FAILED if loaded.mistakes else DONE
+        for one in (*loaded.mistakes, *warnings):
+            print(one)
+        if not loaded.mistakes:
+            counts = _counts(loaded.settings) | ({"warnings": len(warnings)} if warnings else {})
+            print(f"OK {loaded.file}: " + ", ".join(map(_counted, counts.items())))
+    return FAILED if loaded.mistakes or (args.strict and warnings) else DONE
 
 
-def _up_to_date(loaded: Loaded) -> tuple[Loaded, list[Mistake]]:
-    """The configuration with the mistake that its calendar lacks this year, and the warning that it lacks the next."""
+def _judged(loaded: Loaded) -> tuple[Loaded, list[Mistake]]:
+    """The configuration with the mistake that its calendar lacks this year; and the warnings: that it lacks the next,
+    and what a configuration without mistakes allows and hardly means."""
     from andon.routing.years import unknown_years
 
     settings = loaded.draft
     if settings is None:
         return loaded, []
     today = datetime.now(ZoneInfo(settings.site.zone)).date()
-    found = {year: loaded.mistake(*one) for year, one in unknown_years(settings, loaded.tables.workdays, today)}
-    now = [mistake for year, mistake in found.items() if year == today.year]
+    found = dict(unknown_years(settings, loaded.tables.workdays, today))
+    now = [loaded.mistake(*one) for year, one in found.items() if year == today.year]
     whole = replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *now})))
-    return whole, [mistake for year, mistake in found.items() if year != today.year]
+    later = [one for year, one in found.items() if year != today.year]
+    doubts = [] if whole.mistakes else _doubts(loaded, settings, today.year)
+    return whole, sorted({loaded.warning(*one) for one in (*later, *doubts)})
+
+
+def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, str]]:
+    from andon.egress import lints as egress
+    from andon.routing import lints as routing
+
+    data = loaded.document.data if loaded.document else None
+    return [
+        *((one.path, one.text) for one in unused(data)),
+        *routing.check(settings, loaded.tables.workdays, year, lambda path: loaded.where(path)[0]),
+        *egress.check(settings, loaded.files),
+    ]
 
 
 def checked(path: Path, registry: Registry | None = None) -> Loaded:
@@ -85,9 +105,9 @@ def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list
 
 def _answer(loaded: Loaded, warnings: Sequence[Mistake]) -> dict[str, Any]:
     mistakes = [asdict(mistake) for mistake in loaded.mistakes]
-    counts = {} if loaded.mistakes else {"counts": _counts(loaded.settings)}
-    also = {"warnings": [asdict(warning) for warning in warnings]} if warnings else {}
-    return {"ok": not mistakes, "file": str(loaded.file), "mistakes": mistakes, **also, **counts}
+    answer = {"ok": not mistakes, "file": str(loaded.file), "mistakes": mistakes}
+    counts = {} if mistakes else {"counts": _counts(loaded.settings)}
+    return {**answer, "warnings": [asdict(warning) for warning in warnings], **counts}
 
 
 def _counts(settings: Settings) -> dict[str, int]:

@@ -64,6 +64,11 @@ class Loaded:
         line, column = place or self.where(path)
         return Mistake(str(self.file), line, column, path, shortened(text))
 
+    def warning(self, path: Path, text: str) -> Mistake:
+        """A doubt about what stands at `path`, at its key where it has one."""
+        place = self.document.keys.get(path) if self.document else None
+        return replace(self.mistake(path, text, place), severity="warning")
+
 
 def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
     """Reads andon.yaml, or the one in a folder. Raises nothing: whatever is wrong is among the mistakes.

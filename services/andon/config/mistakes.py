@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Literal
 
 Path = tuple[str | int, ...]
 """The way to a value: keys of maps and positions in lists."""
@@ -17,7 +18,8 @@ _MAX_LISTED = 12
 
 @dataclass(frozen=True, order=True)
 class Mistake:
-    """One mistake. Line and column count from 1; `path` is the way to it in the file.
+    """One mistake. Line and column count from 1; `path` is the way to it in the file. A `warning` says what is allowed
+    and yet hardly meant; it refuses no file.
 
     Two with the same text at the same place are one: what an alias repeats is mended in one place.
     """
@@ -27,9 +29,11 @@ class Mistake:
     column: int
     path: Path = field(compare=False)
     text: str
+    severity: Literal["error", "warning"] = field(default="error", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+        mark = "warning: " if self.severity == "warning" else ""
+        return f"{self.file}:{self.line}:{self.column}: {mark}{self.text}"
 
 
 class Invalid(Exception):  # noqa: N818 - a state of the file, read by people

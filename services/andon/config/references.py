@@ -7,6 +7,7 @@ from typing import Any
 
 from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path, hint
+from andon.config.plugs import GROUPS
 from andon.config.shapes import Found
 from andon.config.templates import candidates, name_of, structured
 
@@ -77,6 +78,39 @@ def _unless_known(path: Path, name: Any, section: tuple[str, ...], what: str, da
     known = entries(data, *section)
     if isinstance(name, str) and name not in known:
         yield Found(path, f"there is no {what} `{name}` under `{'.'.join(section)}`{hint(name, known)}")
+
+
+def unused(data: Any) -> Iterator[Found]:
+    """Every entry that nothing names: what it is good for is written down nowhere. Whatever stands in the keys of a
+    plug-in counts as a name, for only the plug-in knows."""
+    rows = [(section, what) for _, section, what in (*_REFERENCES, *_ROUTE_REFERENCES)]
+    texts = {text for section in GROUPS for plug in entries(data, section).values() for text in _texts(plug)}
+    for section, what in dict.fromkeys(rows):
+        named = texts | set(_named(data, section))
+        for name in entries(data, *section):
+            if name not in named:
+                yield Found(
+                    (*section, name), f"nothing uses the {what} `{name}`; name it somewhere, or delete it", at_key=True
+                )
+
+
+def _named(data: Any, section: tuple[str, ...]) -> Iterator[str]:
+    """What is named as an entry of a section."""
+    places = [(data, pattern) for pattern, known, _ in _REFERENCES if known == section]
+    places += [
+        (node, pattern) for _, node in routes(data) for pattern, known, _ in _ROUTE_REFERENCES if known == section
+    ]
+    for inner, pattern in places:
+        yield from (name for _, name in matches(inner, pattern) if isinstance(name, str))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text within a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _recipients(data: Any) -> Iterator[Found]:

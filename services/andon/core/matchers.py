@@ -40,18 +40,31 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 _PATTERN_CACHE = 1_024
 
 
+class OnLabel(msgspec.Struct, frozen=True):
+    """A condition on one label, in parts. `fits` says whether the label may have that text; it never raises."""
+
+    name: str
+    sign: str  # = != =~ !~ or in
+    values: tuple[str, ...]  # one, but for a list after `in`
+    fits: Callable[[str], bool]
+
+
 class Matcher(msgspec.Struct, frozen=True):
     """One compiled condition. Neither `holds` nor `seen` raises.
 
-    `seen` is the value the condition looks at, for explanations. `equals` is (name, value) for a plain equality on a
-    label, by which a table of routes can be indexed. `label` is the one label it looks at; None for values.
+    `seen` is the value the condition looks at, for explanations. `label` has the parts of a condition on a label; a
+    comparison has none.
     """
 
     text: str
     holds: Test
     seen: Callable[[Event], str | None]
-    equals: tuple[str, str] | None = None
-    label: str | None = None
+    label: OnLabel | None = None
+
+    @property
+    def equals(self) -> tuple[str, str] | None:
+        """(name, value) of a plain equality on a label, by which a table of routes can be indexed."""
+        return (self.label.name, self.label.values[0]) if self.label and self.label.sign == "=" else None
 
 
 def compile_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
@@ -123,19 +136,28 @@ def _condition(text: str, name: Token, sign: Token, value: Token) -> Matcher:
 
 
 def _label(text: str, name: str, sign: str, value: Token) -> Matcher:
-    read, wanted = label_value(name), value.text
-    equals = None
+    read = label_value(name)
     if sign in ("=~", "!~"):
-        holds = _read_and(read, _pattern(text, value), sign == "=~")
-    elif name in PSEUDO_LABELS:
-        holds = (lambda event: read(event) == wanted) if sign == "=" else (lambda event: read(event) != wanted)
-    elif sign == "=":
-        holds = lambda event: event.labels.get(name, "") == wanted  # noqa: E731 - the hot path: no second call
+        pattern = _pattern(text, value)
+        fits = pattern if sign == "=~" else _not(pattern)
+        holds = _read_and(read, pattern, sign == "=~")
     else:
-        holds = lambda event: event.labels.get(name, "") != wanted  # noqa: E731
-    if sign == "=":
-        equals = (name, wanted)
-    return Matcher(_written(name, sign, value), holds, read, equals, name)
+        fits = value.text.__eq__ if sign == "=" else value.text.__ne__
+        holds = _equality(name, value.text, sign == "=")
+    return Matcher(_written(name, sign, value), holds, read, OnLabel(name, sign, (value.text,), fits))
+
+
+def _not(fits: Callable[[str], bool]) -> Callable[[str], bool]:
+    return lambda seen: not fits(seen)
+
+
+def _equality(name: str, wanted: str, equal: bool) -> Test:
+    if name in PSEUDO_LABELS:
+        read = label_value(name)
+        return (lambda event: read(event) == wanted) if equal else (lambda event: read(event) != wanted)
+    if equal:
+        return lambda event: event.labels.get(name, "") == wanted  # the hot path: no second call
+    return lambda event: event.labels.get(name, "") != wanted
 
 
 def _read_and(read: Callable[[Event], str], fits: Callable[[str], bool], wanted: bool) -> Test:
@@ -163,20 +185,22 @@ def _among(text: str, name: Token, values: Token) -> Matcher:
     """Whether a label, a value, or one of a list of values, is in a written list; each entry as after `==`."""
     written = f"{name.text} in {values.text}"
     if not (name.kind == "word" and name.text.startswith(("data.", "facts."))):
-        read, wanted = label_value(name.text), frozenset(entry.text for entry in values.entries)
-        return Matcher(written, lambda event: read(event) in wanted, read, label=name.text)
-    value, texts, numbers = _path(text, name), set[str](), set[float]()
+        read, texts = label_value(name.text), tuple(entry.text for entry in values.entries)
+        wanted = frozenset(texts)
+        on = OnLabel(name.text, "in", texts, wanted.__contains__)
+        return Matcher(written, lambda event: read(event) in wanted, read, on)
+    value, words, numbers = _path(text, name), set[str](), set[float]()
     for entry in values.entries:
         number = number_of(entry.text) if entry.kind == "word" else None
         if entry.kind == "word" and is_path(entry.text):
             raise MatcherError(text, entry.column, f'a list holds values; the text itself is written "{entry.text}"')
         if number is None:
-            texts.add(entry.text)
+            words.add(entry.text)
         else:
             numbers.add(number)
 
     def is_listed(one: Any) -> bool:
-        return text_of(one) in texts or number_of(one) in numbers
+        return text_of(one) in words or number_of(one) in numbers
 
     def holds(event: Event) -> bool:
         seen = value(event)

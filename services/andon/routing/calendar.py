@@ -13,7 +13,7 @@ same configuration has the same verdict in every replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -64,6 +64,11 @@ class Interval:
             end = self._end(int(max(_FIRST_MINUTE, min(end // 60, _LAST_MINUTE))))
         return end
 
+    def edges(self, days: Sequence[date]) -> Iterator[float]:
+        """The times, while those days last, at which the answer of `holds` may change; in no order."""
+        for entry in self._entries:
+            yield from entry.edges(days)
+
     def _at_minute(self, minute: int) -> Holds:
         return _any(entry.at(minute) for entry in self._entries)
 
@@ -78,6 +83,12 @@ class _Entry:
         self._zone = ZoneInfo(entry.location) if entry.location else zone
         self._windows = [parse_window(text) for text in entry.times] or [(0, DAY)]
         self._day = _day_test(entry, calendar)
+
+    def edges(self, days: Sequence[date]) -> Iterator[float]:
+        minutes = {0, *(minute for window in self._windows for minute in window)}
+        for day in days:
+            midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+            yield from ((midnight + timedelta(minutes=minute)).timestamp() for minute in minutes)
 
     def at(self, minute: int) -> Holds:
         local = datetime.fromtimestamp(minute * 60, self._zone)

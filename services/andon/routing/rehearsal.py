@@ -58,7 +58,7 @@ class Rehearsal:
         self.router = router
         nodes = list(_all(router.root))
         matchers = [matcher for node in nodes for matcher in node.matchers]
-        labels = {matcher.label for matcher in matchers if matcher.label is not None}
+        labels = {matcher.label.name for matcher in matchers if matcher.label is not None}
         self._labels = sorted(labels - set(PSEUDO_LABELS))
         self._type, self._subject, self._source = (name in labels for name in PSEUDO_LABELS)
         tests = {matcher.text: matcher.holds for matcher in matchers if matcher.label is None}

@@ -61,7 +61,7 @@ class Node:
         self.active = tuple(known[name] for name in route.active_time_intervals)
         self.mute = tuple(known[name] for name in route.mute_time_intervals)
         self.children = tuple(
-            Node(_heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
+            Node(heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
         )
         self._index = _Index(self.children)
 
@@ -158,7 +158,7 @@ def group_key(fields: Sequence[str]) -> Text:
     return compile_key(fields, missing="")
 
 
-def _heir(child: Route, parent: Route) -> Route:
+def heir(child: Route, parent: Route) -> Route:
     """The child with what it leaves to its parent."""
     left = {name: getattr(parent, name) for name in _INHERITED if getattr(child, name) is None}
     return child.model_copy(update=left) if left else child

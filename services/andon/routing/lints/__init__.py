@@ -1,0 +1,82 @@
+"""What is allowed in the routing part of a configuration and yet hardly meant: doubts, not mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from andon.config.settings import Settings
+from andon.core.event import CLEAR, STATE
+from andon.core.matchers import Matcher, compile_matchers
+from andon.core.workdays import Workdays
+from andon.routing.calendar import intervals
+from andon.routing.lints import routes
+from andon.routing.lints.branches import Branch, Place
+from andon.routing.lints.conditions import Conditions
+from andon.routing.lints.hours import Hours, years_of
+from andon.routing.lints.routes import Line, Lint, listed
+from andon.routing.tree import compile_tree
+
+__all__ = ["check"]
+
+_ENDED = frozenset({CLEAR})
+
+
+def check(settings: Settings, workdays: Workdays, year: int, line: Line) -> list[Lint]:
+    """Every doubt about routes, time intervals, episodes and inhibition: its path and one sentence. For a configuration
+    without mistakes only. Times are judged from `year` on; `line` gives the line of a place in the file."""
+    known = intervals(settings.calendar.time_intervals, settings.site.zone, workdays)
+    hours = Hours(known, years_of(settings.calendar.time_intervals, year))
+    root = Branch(compile_tree(settings.route, known), settings.route)
+    return [
+        *_intervals(settings, hours),
+        *routes.lints(root, hours, line),
+        *_episodes(settings),
+        *_inhibitions(settings),
+    ]
+
+
+def _intervals(settings: Settings, hours: Hours) -> Iterator[Lint]:
+    for name in settings.calendar.time_intervals:
+        if not hours.opens(name):
+            yield ("calendar", "time_intervals", name), f"`{name}` never opens from now on; change it, or delete it"
+
+
+def _episodes(settings: Settings) -> Iterator[Lint]:
+    for name, rule in settings.episodes.items():
+        yield from _contradiction(rule.matchers, ("episodes", name), "no event is a fault of this rule")
+
+
+def _inhibitions(settings: Settings) -> Iterator[Lint]:
+    faults = [compile_matchers(rule.matchers) for rule in settings.episodes.values()]
+    for number, rule in enumerate(settings.inhibit_rules):
+        place = ("inhibit_rules", number)
+        never = [
+            *_contradiction(rule.source_matchers, (*place, "source_matchers"), "there is no such cause"),
+            *_contradiction(rule.target_matchers, (*place, "target_matchers"), "it holds nothing back"),
+        ]
+        yield from never
+        if never:
+            continue
+        source = Conditions(compile_matchers(rule.source_matchers))
+        target = Conditions(compile_matchers(rule.target_matchers))
+        if target.values.get(STATE) == _ENDED:
+            text = "never holds anything back: the end of a fault is always told; take `state` out"
+            yield (*place, "target_matchers"), text
+        if source.values.get(STATE) == _ENDED or not any(_meets(source, fault) for fault in faults):
+            text = "never fires: no rule under `episodes` makes an open fault of such an event; add one"
+            yield (*place, "source_matchers"), text
+        for index, name in enumerate(rule.equal):
+            label = name.removeprefix("labels.")
+            causes, held = source.values.get(label), target.values.get(label)
+            if causes and held and "" not in causes | held and not causes & held:
+                text = f"never fires: `{name}` has other values in the cause than in what it holds back; take it out"
+                yield (*place, "equal", index), text
+
+
+def _meets(source: Conditions, fault: Sequence[Matcher]) -> bool:
+    return not Conditions([*source.matchers, *fault]).contradiction()
+
+
+def _contradiction(texts: Sequence[str], place: Place, so: str) -> Iterator[Lint]:
+    if clash := Conditions(compile_matchers(texts)).contradiction():
+        yield place, f"{listed(clash)} cannot hold together, so {so}; take one out"
