@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from tests.chaos import brokers, clients, members, processes, receivers, replies, storage, transactions
+from tests.chaos import brokers, clients, groups, members, processes, receivers, replies, storage, transactions
 from tests.chaos.plants import Need
 from tests.chaos.round import Round
 from tests.rig.clusterplant import ClusterPlant
@@ -53,6 +53,7 @@ FAULTS = {
     "F18": Fault(replies.f18_no_answer),
     "F19": Fault(clients.f19_repeats),
     "F22": Fault(storage.f22_poison),
+    "groups": Fault(groups.open_groups),
     "F23": Fault(members.f23_rebalance_storm, times=2, slow=True),
     "F24": Fault(transactions.f24_open_transactions, slow=True),
     "F26": Fault(clients.f26_rotation, slow=True),

@@ -66,7 +66,7 @@ def f23_rebalance_storm(run: Round) -> None:
             service, due = GROUPS[turn % len(GROUPS)], time.monotonic() + EVERY_S
             # One that has not joined yet would not leave.
             plant.wait_ready(f"{service}-1")
-            _end(run, service, kill=run.rng.random() < 0.5)
+            end(run, service, kill=run.rng.random() < 0.5)
             plant.start(service, slot=1)
             time.sleep(max(0.0, due - time.monotonic()))
         ended = time.time()
@@ -189,10 +189,11 @@ def _restart(run: Round, service: str, slot: int) -> None:
 
 def _leave(run: Round, services: Sequence[str]) -> None:
     for service in services:
-        _end(run, service)
+        end(run, service)
 
 
-def _end(run: Round, service: str, *, kill: bool = False) -> None:
+def end(run: Round, service: str, *, kill: bool = False) -> None:
+    """Ends the second process of a service, which is an injury."""
     run.injured(time.time())
     _gone(run, service, kill=kill)
 

@@ -20,7 +20,6 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     ("receivers", "*"): frozenset({"actions", "if_nobody"}),
     ("route",): frozenset({"escalation"}),
     ("episodes", "*"): frozenset({"reopen_within", "flapping", "stale_after"}),
-    ("limits",): frozenset({"storm"}),
 }
 
 KINDS: dict[str, frozenset[str]] = {

@@ -205,6 +205,17 @@ class PersonLoad(Section):
     """What is told at any time."""
 
 
+class StormRule(Section):
+    """When too much of one kind comes for one receiver: what exceeds the rate waits, and comes as one digest."""
+
+    over: Rate
+    """So many of a kind are told one by one, urgent ones at any time. A digest counts as all that it tells."""
+    by: tuple[str, ...] = ()
+    """Labels whose equal values make a kind; without them all is of one kind."""
+    then: Literal["digest"] = "digest"
+    """What becomes of the rest."""
+
+
 class Limits(Section):
     """Caps of the whole system. `window` and `queue` stay within 500 to 1000: see docs/limits.md for the reason."""
 
@@ -221,6 +232,8 @@ class Limits(Section):
     per_person: PersonLoad | Literal["none"] = PersonLoad()
     """How much one person is told: what the vendors allow is more than anybody can read. `none`: as much as they
     allow."""
+    storm: StormRule | Literal["none"] = "none"
+    """How much of one kind each receiver is told. `none`: all of it, as far as its other rules let it."""
 
 
 class Plug(Section):

@@ -11,7 +11,7 @@ from andon.core.digest import Digest
 from andon.core.event import Event, Position
 from andon.core.ids import Namespace
 from andon.core.outcome import Attempt
-from andon.core.policy import Pace
+from andon.core.policy import Pace, Storm
 from andon.core.reason import Reason
 
 MAX_RECIPIENTS = 1_000
@@ -63,7 +63,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     own kind; a channel without named people (a group robot) has the receiver's name. `route` is the path of the
     matched route in the tree ("0.2"), `group` the key under which the receiver's merge rule may combine it. `batch` is
     the key of its group in the sense of the route, which keeps the `pace`; of what is `held` it is the key of the
-    digest that is told when the hold is over.
+    digest that is told when the hold is over. `storm` says what too many at once are of.
 
     A receiver that is given up hands it on to the next of `fallback`, as a record with the same id: its `hop` counts
     from 0, and `tried` says what there was before. `remarks` say in what routing had to help itself.
@@ -87,6 +87,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     tried: Tried | None = None
     remarks: tuple[Remark, ...] = ()
     held: Hold | None = None
+    storm: Storm | None = None
 
 
 def delivery_id(event: Event, receiver: str) -> UUID:

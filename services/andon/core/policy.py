@@ -57,6 +57,15 @@ class Pace(msgspec.Struct, frozen=True, omit_defaults=True):
     repeat: float = 0.0
 
 
+class Storm(msgspec.Struct, frozen=True):
+    """What `key` a notice is of, and how many of one key a receiver is told in any `period`; the rest waits and leaves
+    as one digest, which counts as all that it tells."""
+
+    key: str
+    count: int
+    period: float
+
+
 class Retry(msgspec.Struct, frozen=True):
     """How long to wait after the n-th failure: `first`, doubled each time up to `most`, ± 20 %.
 

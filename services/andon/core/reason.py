@@ -23,6 +23,7 @@ class Reason(StrEnum):
     GROUPED = "grouped"
     ALARM_LOAD = "alarm_load"
     HELD = "held"
+    STORM = "storm"
     # skipped
     MUTED = "muted"
     SILENCED = "silenced"

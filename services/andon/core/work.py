@@ -20,6 +20,7 @@ from andon.core.reason import Reason
 
 AUDIENCE = "\x1f"
 APART = "\x1e"
+STORM = "\x1d"
 
 
 class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,7 +81,8 @@ class Item(msgspec.Struct):
     A lane `APART + …` is that of items which are held, to be told as one: they join the first of it as they come, and
     hold back nothing else of their subject.
     `batch` is the key of a group that keeps a pace: what waits of it leaves together. An item whose batch is "" is in
-    no group and asks at its turn all the same; one without a batch never does.
+    no group and asks at its turn all the same; one without a batch never does. A batch `STORM + storm + STORM + group`
+    says what storm the item may be part of besides.
     `expires` is when it is given up at the latest, for somebody else to be told.
     `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
     sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.
@@ -124,6 +126,18 @@ class Item(msgspec.Struct):
         """Who hears of it: only items of one audience may become one."""
         group = self.group or ""
         return group[1:].partition(AUDIENCE)[0] if group.startswith(AUDIENCE) else ""
+
+    @property
+    def storm(self) -> str:
+        """The storm it may be part of; "" for none."""
+        batch = self.batch
+        return batch[1:].partition(STORM)[0] if batch and batch[0] == STORM else ""
+
+    @property
+    def flock(self) -> str:
+        """The group it is in; "" for none."""
+        batch = self.batch or ""
+        return batch[1:].partition(STORM)[2] if batch and batch[0] == STORM else batch
 
 
 class Closed(msgspec.Struct, frozen=True):

@@ -37,6 +37,7 @@ from andon.egress.holding import lane_of, turn_of
 from andon.egress.inhibition import Causes, HeldBack
 from andon.egress.receivers import Receivers, Served
 from andon.egress.render import repeated
+from andon.egress.storm import Storms, is_storm, storm_batch
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
@@ -71,6 +72,7 @@ class EgressWork:
         self._delivery = lru_cache(maxsize=256)(self._codec.decode)
         self._sendings = Json(Sending)
         self._groups = Groups()
+        self._storms = Storms()
         self._held = HeldBack(lambda: self.receivers.inhibition, causes or Causes())
 
     def read(self, record: Record) -> Taken:
@@ -94,10 +96,17 @@ class EgressWork:
             hop=delivery.hop,
             carried=tried.carried if tried else None,
             marked=bool(tried and tried.marked),
-            batch=(group is not None and delivery.batch) or ("" if self._held.concerns(event) else None),
+            batch=self._batch(delivery) if group is not None else None,
             expires=expires(delivery, born),
         )
         return Taken(item)
+
+    def _batch(self, delivery: Delivery) -> str | None:
+        batch = delivery.batch or ("" if self._held.concerns(delivery.event) else None)
+        if delivery.storm is None or delivery.held:
+            return batch
+        # Few different ones, as of receivers, where it matters.
+        return intern(storm_batch(_short(delivery.storm.key), batch or ""))
 
     def _events(self, receiver: str) -> EventChannel | None:
         served = self.receivers.get(receiver)
@@ -127,26 +136,36 @@ class EgressWork:
         if untold := self._groups.untold(item, delivery, now):
             return untold
         held = self._held.turn(delivery, map(self._follower, behind), now)
-        return held or self._groups.waits(item, delivery.pace)
+        if held or delivery.storm is None:
+            return held or self._groups.waits(item, delivery.pace)
+        return max(self._groups.waits(item, delivery.pace), self._storms.until(item))
 
     def _follower(self, item: Item) -> tuple[UUID, Event]:
         return item.id, self._delivery(item.body).event
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
-        return self._groups.speaks(item, self._delivery(item.body), now) if item.batch else {}
+        if not item.batch:
+            return {}
+        delivery = self._delivery(item.body)
+        memos = self._groups.speaks(item, delivery, now) if item.flock else {}
+        return memos | self._storms.speaks(item, delivery.storm, now) if delivery.storm and item.storm else memos
+
+    def stormed(self, item: Item) -> bool:
+        return item.born < self._storms.until(item)
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._groups.keep(home, memos)
+        self._storms.keep(home, memos)
 
     def memo(self, home: Home, name: str) -> bytes:
-        return self._groups.memo(home, name)
+        return (self._storms if is_storm(name) else self._groups).memo(home, name)
 
     def digest(self, item: Item) -> Digest:
         return merged(None, self._delivery(item.body).event)
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         delivery = self._delivery(item.body)
-        memos = self._groups.closed(item, delivery, outcome, now) if item.batch else {}
+        memos = self._groups.closed(item, delivery, outcome, now) if item.flock else {}
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
             note = Note(DELIVERIES, onward.domain.encode(), encode(onward), redrive_header(item.redrive))
@@ -274,8 +293,12 @@ def _group(delivery: Delivery) -> str:
     group = delivery.group or ""
     if delivery.recipients == (delivery.receiver,):
         return group
-    audience = blake2b("\n".join(delivery.recipients).encode(), digest_size=8).hexdigest()
+    audience = _short("\n".join(delivery.recipients))
     return f"{AUDIENCE}{audience}{AUDIENCE}{group}"
+
+
+def _short(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _to(delivery: Delivery, sending: Sending) -> tuple[str, ...]:

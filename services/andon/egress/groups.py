@@ -17,13 +17,11 @@ from andon.core.outcome import Delivered, Merged, Outcome, Parked, Skipped
 from andon.core.policy import Pace
 from andon.core.reason import Reason
 from andon.core.work import Item
-from andon.kafka.codecs import Json, encode
+from andon.egress.kept import Kept, Memos
+from andon.egress.storm import is_storm
 
-_SWEEP_S = 60.0
 _OF = ":"
 _UNPACED = Pace()
-
-Memos = dict[str, bytes]
 
 
 class Group(msgspec.Struct, omit_defaults=True):
@@ -40,22 +38,20 @@ class Groups:
     """The groups of the homes a desk owns. Methods that change one return the memos that keep it."""
 
     def __init__(self) -> None:
-        self._of: dict[Home, dict[str, Group]] = {}
-        self._swept: dict[Home, float] = {}
-        self._codec = Json(Group)
+        self._kept = Kept(Group)
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        """The memos of a home this process has just taken over."""
-        self._of[home] = {name: self._codec.decode(body) for name, body in memos.items()}
+        """The memos of a home this process has just taken over; those that are of no group are passed over."""
+        self._kept.keep(home, {name: body for name, body in memos.items() if not is_storm(name)})
 
     def memo(self, home: Home, name: str) -> bytes:
         """A memo as it stands now."""
-        return encode(self._of[home][name])
+        return self._kept.memo(home, name)
 
     def waits(self, item: Item, pace: Pace | None) -> float:
         """When the item may leave: `wait` after the first event of a group that has been silent, otherwise one
         `interval` after the group spoke last."""
-        pace, group = pace or _UNPACED, self._of.get(item.home, {}).get(_name(item))
+        pace, group = pace or _UNPACED, self._kept.get(item.home, _name(item))
         if group is not None and group.spoke + pace.interval > item.born:
             return group.spoke + pace.interval
         return item.born + pace.wait
@@ -63,7 +59,7 @@ class Groups:
     def untold(self, item: Item, delivery: Delivery, now: float) -> Skipped | None:
         """Why the item says nothing new: the group told this state of this subject less than `repeat` ago."""
         state, repeat = _state(delivery), delivery.pace.repeat if delivery.pace else 0.0
-        group = self._of.get(item.home, {}).get(_name(item))
+        group = self._kept.get(item.home, _name(item))
         if state is None or group is None:
             return None
         told, at = group.told.get(subject_of(delivery.event), ("", 0.0))
@@ -75,7 +71,7 @@ class Groups:
         """The first call of an item begins."""
         group = self._group(item)
         group.spoke = now
-        return self._kept(item, group, delivery, now)
+        return self._as_it_stands(item, group, delivery, now)
 
     def closed(self, item: Item, delivery: Delivery, outcome: Outcome, now: float) -> Memos:
         """An item ended. What a merged one says counts as told; when a notice could not be delivered, nothing that the
@@ -87,7 +83,7 @@ class Groups:
             self._told(group, delivery.event, state, now)
         else:
             return {}
-        return self._kept(item, group, delivery, now)
+        return self._as_it_stands(item, group, delivery, now)
 
     @staticmethod
     def _told(group: Group, event: Event, state: str, now: float) -> None:
@@ -99,33 +95,18 @@ class Groups:
         group.told[name] = (state, now)
 
     def _group(self, item: Item) -> Group:
-        return self._of.setdefault(item.home, {}).setdefault(_name(item), Group(item.domain))
+        return self._kept.get(item.home, _name(item)) or Group(item.domain)
 
-    def _kept(self, item: Item, group: Group, delivery: Delivery, now: float) -> Memos:
+    def _as_it_stands(self, item: Item, group: Group, delivery: Delivery, now: float) -> Memos:
         pace = delivery.pace or _UNPACED
         group.told = {subject: (state, at) for subject, (state, at) in group.told.items() if at + pace.repeat > now}
         latest = max((at for _, at in group.told.values()), default=0.0)
         group.over = max(group.spoke + pace.interval, latest + pace.repeat)
-        return self._swept_out(item.home, now) | {_name(item): encode(group)}
-
-    def _swept_out(self, home: Home, now: float) -> Memos:
-        """Now and then: the groups of which nothing matters any more."""
-        if now < self._swept.get(home, 0.0) + _SWEEP_S:
-            return {}
-        self._swept[home] = now
-        groups = self._of[home]
-        gone = [name for name, group in groups.items() if group.over <= now]
-        self._of[home] = {name: group for name, group in groups.items() if group.over > now}
-        return dict.fromkeys(gone, b"")
-
-
-def domain_of(memo: bytes) -> str:
-    """The limit domain whose deliveries a memo is about."""
-    return Json(Group).decode(memo).domain
+        return self._kept.put(item.home, _name(item), group, now)
 
 
 def _name(item: Item) -> str:
-    return f"{item.queue}\n{item.batch}"
+    return f"{item.queue}\n{item.flock}"
 
 
 def _state(delivery: Delivery) -> str | None:

@@ -52,6 +52,7 @@ def handed_on(
         group=to.group,
         batch=None,
         pace=None,
+        storm=delivery.storm if to.group is not None else None,
         fallback=tuple(rest[1:]),
         held=None,
         hop=delivery.hop + 1,

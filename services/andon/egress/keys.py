@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from andon.egress.groups import domain_of
+from andon.egress.kept import domain_of
 
 
 class DeliveryKeys:

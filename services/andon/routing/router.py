@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from andon.config.receivers import FallbackRule, MergeRule, Receiver
-from andon.config.settings import Settings
+from andon.config.settings import Settings, StormRule
 from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
 from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import all_hold, compile_matchers
 from andon.core.mute import Mute
 from andon.core.outcome import Skipped
 from andon.core.paths import Text, compile_key
+from andon.core.policy import Storm
 from andon.core.ports import Result
 from andon.core.reason import Reason
 from andon.core.tables import Tables
@@ -66,6 +67,7 @@ class Router:
         self.targets = {name: Target(name, each, _domain(domains, name)) for name, each in settings.receivers.items()}
         for name, each in settings.receivers.items():
             self.targets[name].fallback = tuple((rule, self._target(rule.receiver)) for rule in each.fallback)
+        self._storm = _storm(settings.limits.storm)
         self._episodes = [
             (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
             for rule in settings.episodes.values()
@@ -151,6 +153,7 @@ class Router:
             node.pace,
             tuple(_fallback(event, rule, to) for rule, to in target.fallback),
             remarks=node.remarks(event),
+            storm=self._storm(event) if self._storm is not None and group is not None else None,
         )
         return (delivery,) if len(names) <= MAX_RECIPIENTS else tuple(_parts(delivery))
 
@@ -205,6 +208,14 @@ def _group(merge: MergeRule | str | None) -> Text:
     if isinstance(merge, str):
         return lambda _event: None
     return compile_key(merge.by, missing="")
+
+
+def _storm(rule: StormRule | str) -> Callable[[Event], Storm] | None:
+    """What an event would be a storm of; None without a rule."""
+    if isinstance(rule, str):
+        return None
+    key, over = compile_key(rule.by, missing=""), rule.over
+    return lambda event: Storm(key(event) or "", over.count, over.period)
 
 
 def _domain(domains: Mapping[str, str], receiver: str) -> str:

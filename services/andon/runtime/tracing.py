@@ -202,6 +202,9 @@ class TracedWork:
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return self._inner.speaks(item, now)
 
+    def stormed(self, item: Item) -> bool:
+        return self._inner.stormed(item)
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._inner.keep(home, memos)
 

@@ -161,6 +161,9 @@ class TicketWork:
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}
 
+    def stormed(self, item: Item) -> bool:
+        return False
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._episodes[home] = {key: self._memos.decode(body) for key, body in memos.items()}
 

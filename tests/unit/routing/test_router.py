@@ -13,7 +13,7 @@ from andon.config.settings import Settings
 from andon.core.delivery import Delivery, Fallback, delivery_id
 from andon.core.event import Event
 from andon.core.outcome import Skipped
-from andon.core.policy import Pace
+from andon.core.policy import Pace, Storm
 from andon.core.reason import Reason
 from andon.routing import Router, RoutingStage, explain
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
@@ -261,6 +261,16 @@ def test_different_labels_are_different_groups_whatever_is_in_them() -> None:
     of = router(settings({"receiver": "r0", "group_by": ["..."]}, receivers=receivers("r0")))
     given = [{"a": "b"}, {"a": "b", "c": ""}, {"a": 'b"'}, {"a": "b,c"}, {"a": "b", "c": "d"}]
     assert len({of.route(event(labels=labels)).outputs[0].batch for labels in given}) == len(given)
+
+
+def test_a_delivery_says_what_it_would_be_a_storm_of() -> None:
+    limits = {"storm": {"over": "200/m", "by": ["line", "code"]}}
+    never = {"channel": "robot", "merge": "none"}
+    route = {"receiver": "r0", "routes": [{"matchers": ['line="L9"'], "receiver": "never"}]}
+    of = router(settings(route, receivers=receivers("r0", never=never), limits=limits))
+    labels = ({"line": "L3", "code": "E/1"}, {"line": "L3"}, {"line": "L9"})
+    storms = [of.route(event(labels=one, data={})).outputs[0].storm for one in labels]
+    assert storms == [Storm("L3/E%2F1", 200, 60.0), Storm("L3/", 200, 60.0), None]
 
 
 def test_a_delivery_knows_who_is_told_instead() -> None:

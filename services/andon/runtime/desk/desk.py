@@ -22,9 +22,9 @@ from andon.core.policy import OnAmbiguous
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, Write
 from andon.runtime.desk.domain import Choice, Domain
-from andon.runtime.desk.gathering import companions
+from andon.runtime.desk.gathering import companions, crowded
 from andon.runtime.desk.open_work import Call, OpenWork
-from andon.runtime.desk.queue import Queue, crowd, full, mergeable, whole
+from andon.runtime.desk.queue import Queue, full, whole
 from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, reached
 from andon.runtime.desk.work import Held, Success, Work
 from andon.runtime.failures import Failed
@@ -73,7 +73,7 @@ class Desk(OpenWork):
             self._merge(queue, first, [item], Reason.HELD, now, write)
 
     def _squeeze(self, queue: Queue, now: float, write: Write) -> bool:
-        joined = mergeable(queue, None, alike=lambda one: not one.apart, audience=crowd(queue))
+        joined = crowded(queue)
         if len(joined) < 2:
             return False
         into = joined[0]
@@ -128,7 +128,8 @@ class Desk(OpenWork):
             return False
         write = self._write(home, decision)
         if item.group is not None and not item.urgent and whole(item):
-            for reason, joined in companions(domain, found, free, now):
+            stormed = bool(item.storm) and not item.entries and self._work.stormed(item)
+            for reason, joined in companions(domain, found, free, now, stormed=stormed):
                 self._join(queue, item, joined, reason, now, write)
         if item.batch is not None and not item.entries:
             write.memos.update(self._work.speaks(item, now))

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from andon.core.policy import Per
 from andon.core.reason import Reason
 from andon.core.work import Item
 from andon.runtime.desk.domain import Choice, Domain
-from andon.runtime.desk.queue import mergeable
+from andon.runtime.desk.queue import Queue, crowd, mergeable
 
 
-def companions(domain: Domain, chosen: Choice, free: int, now: float) -> Iterator[tuple[Reason, list[Item]]]:
-    """The waiting items that may become part of the chosen one, and why: the others of its group; above the rate of the
-    merge rule what the rule combines; and all that waits for its people, when they have had as much as they can read.
+def companions(
+    domain: Domain, chosen: Choice, free: int, now: float, *, stormed: bool = False
+) -> Iterator[tuple[Reason, list[Item]]]:
+    """The waiting items that may become part of the chosen one, and why: the others of its group; the others of its
+    storm, if it had to wait for that (`stormed`); above the rate of the merge rule what the rule combines; and all that
+    waits for its people, when they have had as much as they can read.
 
     Each is looked for when it is asked for, so that what joined before is not found again. `free` is the number of
     free places of the line it leaves by.
     """
     queue, item, policy, reach, _ = chosen
-    if item.batch:
-        yield Reason.GROUPED, mergeable(queue, item, alike=lambda other: other.batch == item.batch)
+    if item.batch and (flock := item.flock):
+        yield Reason.GROUPED, mergeable(queue, item, alike=lambda other: other.flock == flock)
+    if stormed:
+        storm = item.storm
+        yield Reason.STORM, mergeable(queue, item, alike=lambda other: other.storm == storm)
     merge = policy.merge
     if merge and (queue.over_rate(merge, now) or (free == 1 and queue.size > 1)):
         yield Reason.OVER_RATE, mergeable(queue, item, alike=lambda other: other.group == item.group)
     load = [limit for limit in policy.routine if limit.per is Per.RECIPIENT]
     if reach and load and queue.size > 1 and domain.meter(reach.sender).spare(reach, load, now) <= 1:
         yield Reason.ALARM_LOAD, mergeable(queue, item)
+
+
+def crowded(queue: Queue) -> list[Item]:
+    """What of a full queue becomes one: of the audience for which most waits, its storm where that is most of it, so
+    that it takes nothing else along; otherwise all."""
+    audience = crowd(queue)
+    joined = mergeable(queue, None, audience=audience, alike=lambda item: not item.apart)
+    storm, size = Counter(item.storm for item in joined).most_common(1)[0] if joined else ("", 0)
+    if storm and 2 * size > len(joined):
+        alone = mergeable(queue, None, audience=audience, alike=lambda item: item.storm == storm)
+        if 2 * len(alone) > len(joined):
+            return alone
+    return joined

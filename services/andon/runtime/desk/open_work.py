@@ -30,12 +30,13 @@ class Call(msgspec.Struct, frozen=True):
 class OpenWork:
     """Items, calls in flight and domains of the homes this process owns, each home under the epoch of its lease.
 
-    `weight` is the size of all open items' bodies, in bytes.
+    `weight` is the size of the open items' bodies, in bytes, but for those in groups: theirs is `grouped`.
     """
 
     def __init__(self, work: Work, deadline: float) -> None:
         self.items: dict[UUID, Item] = {}
         self.weight = 0
+        self.grouped = 0
         self.epochs: dict[Home, int] = {}
         self.calls: dict[UUID, Call] = {}
         self._domains: dict[Address, Domain] = {}
@@ -150,7 +151,7 @@ class OpenWork:
 
     def _place(self, item: Item) -> None:
         self.items[item.id] = item
-        self.weight += len(item.body)
+        self._weigh(item, len(item.body))
         self._open[item.home] += 1
         self._queue(item).add(item)
         if item.expires < inf:
@@ -159,8 +160,14 @@ class OpenWork:
 
     def _forget(self, item: Item) -> None:
         del self.items[item.id]
-        self.weight -= len(item.body)
+        self._weigh(item, -len(item.body))
         self._open[item.home] -= 1
+
+    def _weigh(self, item: Item, size: int) -> None:
+        if item.batch and item.flock:
+            self.grouped += size
+        else:
+            self.weight += size
 
     def _queue(self, item: Item) -> Queue:
         return self._domain((item.home, item.domain)).queue(item.queue)

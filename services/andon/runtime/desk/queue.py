@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 from math import inf
 
 from andon.core.policy import Merge, QueuePolicy
@@ -24,7 +23,8 @@ class Queue:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lanes: dict[str, deque[Item]] = {}
+        # Most have one item: a list of one is a tenth of a deque.
+        self.lanes: dict[str, list[Item]] = {}
         self.busy: set[str] = set()
         self.size = 0
         self.apart = 0
@@ -39,8 +39,11 @@ class Queue:
 
     def add(self, item: Item) -> None:
         """Takes an item in, behind the others of its lane."""
-        lane = self.lanes.setdefault(item.lane, deque())
-        lane.append(item)
+        lane = self.lanes.get(item.lane)
+        if lane is None:
+            lane = self.lanes[item.lane] = [item]
+        else:
+            lane.append(item)
         self.size += 1
         self.apart += item.apart
         if item.lane not in self.busy and (len(lane) == 1 or item.urgent):
@@ -94,7 +97,7 @@ class Queue:
 
     def behind(self, item: Item) -> list[Item]:
         """Those that follow the first item of its lane."""
-        return list(islice(self.lanes[item.lane], 1, None))
+        return self.lanes[item.lane][1:]
 
     def start(self, item: Item) -> None:
         """The item is being called; its lane waits."""

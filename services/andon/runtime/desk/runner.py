@@ -48,6 +48,9 @@ _PRUNE = 1_000
 _OUTBOX_CAP = 5_000
 # Bytes of open items in memory: some 18,000 of ordinary size, so that a process stays small whatever waits.
 _WEIGHT = 16 << 20
+# The same for what may wait for its group: left in Kafka it would wait for other groups to leave, so a hundred thousand
+# of ordinary size have room.
+_GROUPED = 96 << 20
 # Nobody waits for an outcome as for a call, and a request for every single record is most of what Kafka has to do.
 _LINGER_MS = 100
 _AGAIN = 0.9
@@ -310,6 +313,7 @@ class DeskRunner:
         share = max(
             len(self.desk.items) / self._settings.backlog,
             self.desk.weight / _WEIGHT,
+            self.desk.grouped / _GROUPED,
             len(self._outbox) / _OUTBOX_CAP,
         )
         self._crowded = share >= (_AGAIN if self._crowded else 1.0)

@@ -90,6 +90,10 @@ class Work(Protocol):
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         """The first call of an item with a batch begins; memos to store with its intent."""
 
+    def stormed(self, item: Item) -> bool:
+        """Whether an item that may be part of a storm had to wait for it; all that waits of the storm leaves with it
+        then."""
+
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The memos of a home this process has just taken over; they replace whatever it knew of it."""
 
