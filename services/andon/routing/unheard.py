@@ -28,7 +28,7 @@ def of_event(router: Router, event: Event, names: AbstractSet[str]) -> Answer:
         elif not router.targets[node.receiver].hears(event):
             cause, said = skipped(Skipped(Reason.RESOLVED, node.receiver))
         else:
-            cause, said = Cause.ROUTING, "it is to be told, and routing has not come to it"
+            cause, said = _whole(router, event)
         came = None if cause is Cause.ROUTING else False
         return of(event, cause, came, said, receiver=node.receiver, route=node.path, version=version)
     for node in nodes:
@@ -40,6 +40,14 @@ def of_event(router: Router, event: Event, names: AbstractSet[str]) -> Answer:
             return of(event, Cause.RECIPIENTS, False, said, receiver=node.receiver, route=node.path, version=version)
     said = _no_route(router, event, names, nodes)
     return of(event, Cause.ROUTE, False, said, version=version)
+
+
+def _whole(router: Router, event: Event) -> tuple[Cause, str]:
+    """Of an event that its route would tell: what ended it for everybody, else that it is on its way."""
+    ended = router.route(event).ended
+    if isinstance(ended, Skipped):
+        return skipped(ended)
+    return Cause.ROUTING, "it is to be told, and routing has not come to it"
 
 
 def concerns(router: Router, node: Node, event: Event, names: AbstractSet[str]) -> bool:
