@@ -30,6 +30,11 @@ def compile_recipients(name: str, receiver: Receiver) -> Callable[[Event], Names
     return lambda event: tuple(dict.fromkeys(name for part in parts for name in part(event)))
 
 
+def is_computed(entry: str) -> bool:
+    """Whether whom an entry of `to` names hangs on the event."""
+    return entry.startswith(FACT)
+
+
 def named(name: str, receiver: Receiver, event: Event) -> tuple[tuple[str, Names], ...]:
     """Each entry of `to` with whom it names, for an explanation: compiled anew, and so not for many events. A receiver
     that stands for itself has one empty entry."""

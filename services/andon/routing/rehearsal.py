@@ -1,4 +1,4 @@
-"""What a router decides about very many events: events that its routes cannot tell apart are decided once.
+"""What routers decide about very many events: events that their routes cannot tell apart are decided once.
 
 Nothing here decides: `Router.route` does, for the first event of each kind. What its decision depends on is the labels
 that matchers look at, whether the matchers on values hold, the time intervals, whether the event is an end, and the
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from andon.core.event import CLEAR, STATE, Event, accepted_at
 from andon.core.matchers import PSEUDO_LABELS
 from andon.routing.calendar import Holds, Interval
-from andon.routing.recipients import FACT, Names
+from andon.routing.recipients import Names, is_computed
 from andon.routing.router import Router
 from andon.routing.tree import Node
 
@@ -33,97 +33,106 @@ class Heard(NamedTuple):
 
 
 class Decision:
-    """Who hears of events of one kind. Compared by identity."""
+    """Who hears of events of one kind, for each router in turn. Compared by identity."""
 
-    __slots__ = ("heard",)
+    __slots__ = ("sides",)
 
-    def __init__(self, heard: tuple[Heard, ...]) -> None:
-        self.heard = heard
+    def __init__(self, sides: tuple[tuple[Heard, ...], ...]) -> None:
+        self.sides = sides
 
 
 class _Kind:
-    """Events that take the same routes, and their decisions by what else there is to a decision."""
+    """Events that take the same routes. `only` is their decision where nothing else matters to it, `decisions` those by
+    what else there is."""
 
-    __slots__ = ("decisions", "named")
+    __slots__ = ("decisions", "named", "only")
 
     def __init__(self, named: tuple[Callable[[Event], Names], ...]) -> None:
         self.named = named
+        self.only: Decision | None = None
         self.decisions: dict[object, Decision] = {}
 
 
 class Rehearsal:
-    """A router asked about recorded events. Belongs to one thread; what it remembers is bounded."""
+    """Routers asked about recorded events, all about each. Belongs to one thread; what it remembers is bounded."""
 
-    def __init__(self, router: Router) -> None:
-        self.router = router
-        nodes = list(_all(router.root))
+    def __init__(self, *routers: Router) -> None:
+        self._routers = routers
+        nodes = [node for router in routers for node in _all(router.root)]
+        targets = [target for router in routers for target in router.targets.values()]
         matchers = [matcher for node in nodes for matcher in node.matchers]
         labels = {matcher.label.name for matcher in matchers if matcher.label is not None}
         self._labels = sorted(labels - set(PSEUDO_LABELS))
         self._type, self._subject, self._source = (name in labels for name in PSEUDO_LABELS)
-        tests = {matcher.text: matcher.holds for matcher in matchers if matcher.label is None}
-        self._tests = tuple(tests.values())
-        self._too_many = len(tests) > _MOST_TESTS
+        self._tests = tuple({matcher.text: matcher.holds for matcher in matchers if matcher.label is None}.values())
         self._intervals = tuple({id(one): one for node in nodes for one in (*node.active, *node.mute)}.values())
         self._at_minute = lru_cache(maxsize=4_096)(lambda minute: _held(self._intervals, minute))
-        self._computed = {
-            name: target.recipients
-            for name, target in router.targets.items()
-            if any(entry.startswith(FACT) for entry in target.settings.to)
-        }
-        self._kinds: dict[object, _Kind] = {}
-        self._decisions: dict[tuple[Heard, ...], Decision] = {}
+        self._timed = bool(self._intervals)
+        self._ends = not all(target.resolved for target in targets)
+        self._kinds: dict[tuple[object, ...], _Kind] = {}
+        self._decisions: dict[tuple[tuple[Heard, ...], ...], Decision] = {}
         self._remembered = 0
 
     def decide(self, event: Event) -> Decision:
-        """What the router decides about an event. Equal decisions are mostly the same object."""
-        if self._too_many:
-            return _asked(self.router, event)
-        key = self._key(event)
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds[key] = self._kind(event)
-        rest = (
-            self._at_minute(int(accepted_at(event) // _MINUTE_S)) if self._intervals else None,
-            event.labels.get(STATE) == CLEAR,
-            *[named(event) for named in kind.named],
-        )
-        decision = kind.decisions.get(rest)
-        if decision is None:
-            if self._remembered >= _MOST:
-                self._kinds.clear()
-                self._decisions.clear()
-                self._remembered = 0
-            self._remembered += 1
-            decision = _asked(self.router, event)
-            decision = kind.decisions[rest] = self._decisions.setdefault(decision.heard, decision)
-        return decision
-
-    def _key(self, event: Event) -> tuple[object, ...]:
-        """What the routes see of an event."""
+        """What the routers decide about an event. Equal decisions are mostly the same object."""
+        if len(self._tests) > _MOST_TESTS:
+            return self._asked(event)
         read = event.labels.get
-        return (
+        key = (
             event.type if self._type else None,
             event.subject if self._subject else None,
             event.source if self._source else None,
             *[read(name, "") for name in self._labels],
             *[test(event) for test in self._tests],
         )
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = self._kind(event)
+        if kind.only is not None:
+            return kind.only
+        rest = (
+            self._at_minute(int(accepted_at(event) // _MINUTE_S)) if self._timed else None,
+            self._ends and event.labels.get(STATE) == CLEAR,
+            *[named(event) for named in kind.named],
+        )
+        decision = kind.decisions.get(rest)
+        if decision is None:
+            decision = kind.decisions[rest] = self._remember(event)
+            if not (self._timed or self._ends or kind.named):
+                kind.only = decision
+        return decision
 
     def _kind(self, event: Event) -> _Kind:
-        nodes: list[Node] = []
-        self.router.root.collect(event, nodes)
-        return _Kind(tuple(self._computed[node.receiver] for node in nodes if node.receiver in self._computed))
+        """How people are named by the receivers of the routes that the event takes."""
+        named: list[Callable[[Event], Names]] = []
+        for router in self._routers:
+            nodes: list[Node] = []
+            router.root.collect(event, nodes)
+            targets = (router.targets[name] for name in dict.fromkeys(node.receiver for node in nodes))
+            named += [target.recipients for target in targets if any(map(is_computed, target.settings.to))]
+        return _Kind(tuple(named))
+
+    def _remember(self, event: Event) -> Decision:
+        if self._remembered >= _MOST:
+            self._kinds.clear()
+            self._decisions.clear()
+            self._remembered = 0
+        self._remembered += 1
+        decision = self._asked(event)
+        return self._decisions.setdefault(decision.sides, decision)
+
+    def _asked(self, event: Event) -> Decision:
+        return Decision(tuple(_asked(router, event) for router in self._routers))
 
 
-def _asked(router: Router, event: Event) -> Decision:
-    """The decision; the parts of a long list of people are one again."""
+def _asked(router: Router, event: Event) -> tuple[Heard, ...]:
+    """Who hears of it; the parts of a long list of people are one again."""
     heard: dict[str, Heard] = {}
     for one in router.route(event).outputs:
         before = heard.get(one.receiver)
         names = (*before.names, *one.recipients) if before else one.recipients
         heard[one.receiver] = Heard(one.receiver, one.route, one.urgent, names)
-    return Decision(tuple(heard.values()))
+    return tuple(heard.values())
 
 
 def _all(node: Node) -> Iterator[Node]:

@@ -10,7 +10,7 @@ from andon.core.outcome import Skipped
 from andon.core.reason import Reason
 from andon.routing.causes import Answer, Cause, of, skipped
 from andon.routing.explain import Visit, explain
-from andon.routing.recipients import FACT
+from andon.routing.recipients import is_computed
 from andon.routing.router import Router
 from andon.routing.tree import Node
 
@@ -32,7 +32,7 @@ def of_event(router: Router, event: Event, names: AbstractSet[str]) -> Answer:
         came = None if cause is Cause.ROUTING else False
         return of(event, cause, came, said, receiver=node.receiver, route=node.path, version=version)
     for node in nodes:
-        entries = [entry for entry in router.targets[node.receiver].settings.to if entry.startswith(FACT)]
+        entries = list(filter(is_computed, router.targets[node.receiver].settings.to))
         if entries and not node.silenced(event):
             others = router.targets[node.receiver].recipients(event)
             whom = ", ".join(others[:3]) or "nobody"

@@ -17,7 +17,7 @@ from andon.routing.router import Router
 
 EXAMPLES = 5
 MOST_PEOPLE = 100_000
-_MOST_PAIRS = 20_000
+_MOST_KINDS = 20_000
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -79,12 +79,11 @@ class Difference(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-class _Pair(msgspec.Struct):
+class _Kind(msgspec.Struct):
     """Events with the same two decisions; the old one is of this version."""
 
     version: int
-    old: Decision
-    new: Decision
+    decision: Decision
     count: int = 0
     examples: list[Example] = []
 
@@ -93,9 +92,9 @@ class WhatIf:
     """Takes events and compares. Memory is bounded by the receivers, rules and people there are."""
 
     def __init__(self, new: Router) -> None:
-        self._new = Rehearsal(new)
-        self._old: dict[int, Rehearsal] = {}
-        self._pairs: dict[tuple[int, int], _Pair] = {}
+        self._new = new
+        self._old: dict[int, tuple[Router, Rehearsal]] = {}
+        self._kinds: dict[int, _Kind] = {}
         self._events = self._different = self._silent = self._heard = 0
         self._receivers: dict[str, OfReceiver] = {}
         self._people: dict[str, OfPerson] = {}
@@ -106,17 +105,17 @@ class WhatIf:
         """One more event, and the router of the version it is compared with."""
         known = self._old.get(old.version)
         if known is None:
-            known = self._old[old.version] = Rehearsal(old)
-        before, after = known.decide(event), self._new.decide(event)
-        pair = self._pairs.get((id(before), id(after)))
-        if pair is None:
-            if len(self._pairs) >= _MOST_PAIRS:
+            known = self._old[old.version] = (old, Rehearsal(old, self._new))
+        decision = known[1].decide(event)
+        kind = self._kinds.get(id(decision))
+        if kind is None:
+            if len(self._kinds) >= _MOST_KINDS:
                 self._count()
-            # The pair keeps both, so that their identities stay theirs.
-            pair = self._pairs[id(before), id(after)] = _Pair(old.version, before, after)
-        pair.count += 1
-        if len(pair.examples) < EXAMPLES:
-            pair.examples.append(Example(event.id, event.source, event.type, event.subject, accepted_at(event)))
+            # It keeps the decision, so that its identity stays its own.
+            kind = self._kinds[id(decision)] = _Kind(old.version, decision)
+        kind.count += 1
+        if kind.count <= EXAMPLES:
+            kind.examples.append(Example(event.id, event.source, event.type, event.subject, accepted_at(event)))
 
     def difference(self) -> Difference:
         """What there was so far."""
@@ -139,35 +138,34 @@ class WhatIf:
     # ---- counting
 
     def _count(self) -> None:
-        for pair in self._pairs.values():
-            self._events += pair.count
-            self._compare(pair)
-        self._pairs.clear()
+        for kind in self._kinds.values():
+            self._events += kind.count
+            self._compare(kind)
+        self._kinds.clear()
 
-    def _compare(self, pair: _Pair) -> None:
-        old = {one.receiver: one for one in pair.old.heard}
-        new = {one.receiver: one for one in pair.new.heard}
+    def _compare(self, kind: _Kind) -> None:
+        old, new = ({one.receiver: one for one in side} for side in kind.decision.sides)
         same = {name for name in old.keys() & new.keys() if _same(old[name], new[name])}
         for name in same:
-            self._receiver(name).kept += pair.count
+            self._receiver(name).kept += kind.count
         if len(same) == len(old) == len(new):
             return
-        self._different += pair.count
-        self._silent += pair.count if not new else 0
-        self._heard += pair.count if not old else 0
+        self._different += kind.count
+        self._silent += kind.count if not new else 0
+        self._heard += kind.count if not old else 0
         for name in old.keys() & new.keys() - same:
-            self._receiver(name).changed += pair.count
+            self._receiver(name).changed += kind.count
         for name in new.keys() - old.keys():
             of = self._receiver(name)
-            of.gained += pair.count
-            of.gains += pair.examples[: EXAMPLES - len(of.gains)]
-            self._rule(0, self._new.router, new[name]).gained += pair.count
+            of.gained += kind.count
+            of.gains += kind.examples[: EXAMPLES - len(of.gains)]
+            self._rule(0, self._new, new[name]).gained += kind.count
         for name in old.keys() - new.keys():
             of = self._receiver(name)
-            of.lost += pair.count
-            of.losses += pair.examples[: EXAMPLES - len(of.losses)]
-            self._rule(pair.version, self._old[pair.version].router, old[name]).lost += pair.count
-        self._tell(_people(old.values()), _people(new.values()), pair.count)
+            of.lost += kind.count
+            of.losses += kind.examples[: EXAMPLES - len(of.losses)]
+            self._rule(kind.version, self._old[kind.version][0], old[name]).lost += kind.count
+        self._tell(_people(old.values()), _people(new.values()), kind.count)
 
     def _tell(self, before: set[str], after: set[str], count: int) -> None:
         for name in before ^ after:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -15,8 +14,10 @@ from andon.core.event import Event
 from andon.routing import Router, rehearsal, whatif
 from andon.routing.rehearsal import Rehearsal
 from andon.routing.whatif import Difference, WhatIf
-from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
-from tests.unit.routing.test_router import INTERVALS, router, some_tree
+from tests.unit.routing import sides
+from tests.unit.routing.events import event, receivers, settings
+from tests.unit.routing.generated import some_tree
+from tests.unit.routing.test_router import router
 
 RECEIVERS = receivers(
     "r0",
@@ -27,17 +28,16 @@ RECEIVERS = receivers(
 
 
 def built(root: dict[str, Any], version: int) -> Router:
-    return router(settings(root, receivers=RECEIVERS, calendar={"time_intervals": INTERVALS}), version)
+    return router(settings(root, receivers=RECEIVERS, calendar={"time_intervals": sides.INTERVALS}), version)
 
 
 def some_event(random: Random, number: int) -> Event:
-    labels = {name: random.choice(("a", "b", "ab")) for name in ("line", "severity", "code") if random.random() < 0.8}
-    labels |= {"state": random.choice(("raise", "clear"))}
-    facts = {"machine": {"leader": random.choice(("wang", "韩梅", ["wang", "zhao"], None))}}
-    at = TUESDAY_NOON + timedelta(minutes=random.randrange(7 * 24 * 60))
-    kind = random.choice(("a", "b", ""))
-    one = event(kind, labels=labels, data={"code": random.choice((0, 1, 2, "x"))}, facts=facts, at=at)
-    return msgspec.structs.replace(one, id=f"e-{number}")
+    leader = random.choice(("wang", "韩梅", ["wang", "zhao"], None))
+    one = sides.some_event(random)
+    labels = {**one.labels, "state": random.choice(("raise", "clear"))}
+    return msgspec.structs.replace(
+        one, id=f"e-{number}", labels=labels, facts={**one.facts, "machine": {"leader": leader}}
+    )
 
 
 def by_hand(events: list[Event], old: Router, new: Router) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def summed(found: Difference) -> dict[str, Any]:
 def test_counts_as_by_hand(small: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if small:  # what is remembered is forgotten all the time, and nothing changes
         monkeypatch.setattr(rehearsal, "_MOST", 2)
-        monkeypatch.setattr(whatif, "_MOST_PAIRS", 2)
+        monkeypatch.setattr(whatif, "_MOST_KINDS", 2)
     random = Random(20_261_126)
     for _ in range(40):
-        old, new = built(some_tree(random), 1), built(some_tree(random), 0)
+        old, new = (built(some_tree(random, own=True), version) for version in (1, 0))
         events = [some_event(random, number) for number in range(40)]
         compared = WhatIf(new)
         for one in events:
@@ -103,7 +103,7 @@ def test_a_rehearsal_decides_as_the_router_even_with_very_many_conditions() -> N
     for number in range(50):
         one = some_event(random, number)
         heard = [(d.receiver, d.route, d.urgent, d.recipients) for d in subject.route(one).outputs]
-        assert [tuple(each) for each in once.decide(one).heard] == heard
+        assert [tuple(each) for each in once.decide(one).sides[0]] == heard
 
 
 def test_equal_events_are_routed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_equal_events_are_routed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_lists_of_people_are_one_decision() -> None:
     many = [f"p{number}" for number in range(1_500)]
     subject = built({"receiver": "r2"}, 1)
-    (heard,) = Rehearsal(subject).decide(event(facts={"machine": {"leader": many}})).heard
+    ((heard,),) = Rehearsal(subject).decide(event(facts={"machine": {"leader": many}})).sides
     assert heard.names == (*many, "li")
 
 
