@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,11 @@ from andon.cli.past import past
 from andon.cli.reading import Reading
 
 if TYPE_CHECKING:
+    from andon.cli.past import Past
+    from andon.config.published import Published
+    from andon.kafka.scan import Scan
     from andon.routing.router import Router
+    from andon.routing.whatif import WhatIf
 
 _HELP = """Runs the events that enrichment recorded from one time to another through the rules of a configuration that
 is not published, and through those that are, and shows who would have gained or lost which notices. Nothing is sent."""
@@ -58,8 +63,8 @@ def _whatif(args: argparse.Namespace) -> int:
         if since >= until:
             print("andon whatif: --from is not before --to", file=sys.stderr)
             return USAGE
-        compared = WhatIf(new)
-        versions = _run(compared, scan, known, (since, until), recorded=args.recorded)
+        compared = WhatIf()
+        versions = _run(compared, new, scan, known, (since, until), recorded=args.recorded)
     difference = compared.difference()
     whole = {
         "since": since,
@@ -83,34 +88,44 @@ def _whatif(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _new(path: Path) -> Router:
-    """The router of what is not published. Raises Invalid for a configuration with a mistake."""
+def _new(path: Path) -> Published:
+    """What is not published. Raises Invalid for a configuration with a mistake."""
     from andon.cli.check import checked
     from andon.config.published import unpublished
-    from andon.routing.published import router_of
-    from andon.runtime.registry import Registry
 
-    return router_of(unpublished(checked(path)), Registry())
+    return unpublished(checked(path))
 
 
-def _run(compared: Any, scan: Any, known: Any, between: tuple[datetime, datetime], *, recorded: bool) -> list[int]:
+def _run(
+    compared: WhatIf, new: Published, scan: Scan, known: Past, between: tuple[datetime, datetime], *, recorded: bool
+) -> list[int]:
     """Compares every event of the time; the versions it was compared with."""
     from andon.core.event import Event
     from andon.kafka.codecs import Json, Undecodable
     from andon.kafka.topics import ENRICHED
 
-    decode, used = Json(Event).decode, set[int]()
-    today = known.router(known.newest.version)
+    decode, today = Json(Event).decode, known.newest.version if known.newest else 0
+    both: dict[int, tuple[Router, Router]] = {}
     for record in Reading(scan, sys.stderr).of(ENRICHED, *(one.timestamp() for one in between)):
-        old = known.router(known.version_at(record.at / 1000)) if recorded else today
-        if old is None:
-            raise SystemExit("; ".join(known.said))
+        version = (known.version_at(record.at / 1000) or today) if recorded else today
+        if version not in both:
+            both[version] = _both(known, version, new)
         try:
-            compared.take(decode(record.value), old)
+            compared.take(decode(record.value), *both[version])
         except Undecodable:
             continue
-        used.add(old.version)
-    return sorted(used or {known.newest.version})
+    return sorted(both or [today])
+
+
+def _both(known: Past, version: int, new: Published) -> tuple[Router, Router]:
+    """The routers of a version and of the new rules, muted as that version was: files say nothing of mutes."""
+    from andon.routing.published import router_of
+    from andon.runtime.registry import Registry
+
+    old = known.router(version)
+    if old is None:
+        raise SystemExit("; ".join(known.said))
+    return old, router_of(replace(new, mutes=known.board.version(version).mutes), Registry())
 
 
 def _text(whole: Mapping[str, Any]) -> str:

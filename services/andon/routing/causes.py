@@ -71,6 +71,8 @@ class Place(TypedDict, total=False):
 _SKIPPED = {
     Reason.MUTED: Cause.CALENDAR,
     Reason.INACTIVE: Cause.CALENDAR,
+    Reason.SILENCED: Cause.MUTE,
+    Reason.MAINTENANCE: Cause.MUTE,
     Reason.RESOLVED: Cause.RESOLVED,
     Reason.REPEATED: Cause.REPEATED,
     Reason.INHIBITED: Cause.INHIBITED,
@@ -79,7 +81,7 @@ _SKIPPED = {
 }
 _WHY_SKIPPED = {
     Cause.CALENDAR: "its route is silent at that time",
-    Cause.MUTE: "it was muted",
+    Cause.MUTE: "it was muted, and is told to nobody",
     Cause.RESOLVED: "the receiver wants no ends (send_resolved: false)",
     Cause.REPEATED: "the same state of the same subject had been told within repeat_interval",
     Cause.INHIBITED: "a known cause held it back until it had ended itself",
@@ -90,6 +92,8 @@ _MERGED = {
     Reason.GROUPED: (Cause.MERGE, "as one notice with the others of its group"),
     Reason.OVER_RATE: (Cause.LIMITER, "in a digest, because its receiver is over the rate it is allowed"),
     Reason.QUEUE_FULL: (Cause.LIMITER, "in a digest, because too much was waiting for its receiver"),
+    Reason.STORM: (Cause.LIMITER, "in a digest, because more of its kind came at once than limits.storm allows"),
+    Reason.HELD: (Cause.MUTE, "in the digest of what a mute or a maintenance window had held"),
     Reason.ALARM_LOAD: (Cause.LOAD, "in a digest, because it was more than limits.per_person allows"),
 }
 _OF_THE_VENDOR = frozenset(
@@ -175,6 +179,8 @@ def _open(delivery: Delivery, now: float, known: Open) -> tuple[Cause, str]:
         return Cause.INHIBITED, f"it is held back while its cause is open ({known.held})"
     if known.failed:
         return Cause.RETRY, f"{MEANING.get(known.failed, f'an attempt failed ({known.failed})')}; it is tried again"
+    if delivery.held and now < delivery.held.until.timestamp():
+        return Cause.MUTE, f"{delivery.held.by} holds it, and it is told in a digest when that is over"
     pace = delivery.pace
     if delivery.batch is not None and pace and not delivery.urgent:
         longest = max(pace.wait, pace.interval)

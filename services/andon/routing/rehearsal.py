@@ -1,8 +1,8 @@
 """What routers decide about very many events: events that their routes cannot tell apart are decided once.
 
 Nothing here decides: `Router.route` does, for the first event of each kind. What its decision depends on is the labels
-that matchers look at, whether the matchers on values hold, the time intervals, whether the event is an end, and the
-people that facts name.
+that matchers look at, whether the matchers on values hold, the time intervals, whether the event is an end, the people
+that facts name, and the mutes that take it.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Rehearsal:
         self._intervals = tuple({id(one): one for node in nodes for one in (*node.active, *node.mute)}.values())
         self._at_minute = lru_cache(maxsize=4_096)(lambda minute: _held(self._intervals, minute))
         self._timed = bool(self._intervals)
+        self._silences = tuple(silence for router in routers for silence in router.silences.all)
         self._ends = not all(target.resolved for target in targets)
         self._kinds: dict[tuple[object, ...], _Kind] = {}
         self._decisions: dict[tuple[tuple[Heard, ...], ...], Decision] = {}
@@ -93,14 +94,19 @@ class Rehearsal:
         rest = (
             self._at_minute(int(accepted_at(event) // _MINUTE_S)) if self._timed else None,
             self._ends and event.labels.get(STATE) == CLEAR,
+            self._silences and self._silenced(event),
             *[named(event) for named in kind.named],
         )
         decision = kind.decisions.get(rest)
         if decision is None:
             decision = kind.decisions[rest] = self._remember(event)
-            if not (self._timed or self._ends or kind.named):
+            if not (self._timed or self._ends or self._silences or kind.named):
                 kind.only = decision
         return decision
+
+    def _silenced(self, event: Event) -> tuple[bool, ...]:
+        at = accepted_at(event)
+        return tuple(one.until(at) is not None and one.takes(event) for one in self._silences)
 
     def _kind(self, event: Event) -> _Kind:
         """How people are named by the receivers of the routes that the event takes."""

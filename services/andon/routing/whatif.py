@@ -91,9 +91,8 @@ class _Kind(msgspec.Struct):
 class WhatIf:
     """Takes events and compares. Memory is bounded by the receivers, rules and people there are."""
 
-    def __init__(self, new: Router) -> None:
-        self._new = new
-        self._old: dict[int, tuple[Router, Rehearsal]] = {}
+    def __init__(self) -> None:
+        self._both: dict[int, tuple[Router, Router, Rehearsal]] = {}
         self._kinds: dict[int, _Kind] = {}
         self._events = self._different = self._silent = self._heard = 0
         self._receivers: dict[str, OfReceiver] = {}
@@ -101,12 +100,13 @@ class WhatIf:
         self._rules: dict[tuple[int, str, str], OfRule] = {}
         self._cut = False
 
-    def take(self, event: Event, old: Router) -> None:
-        """One more event, and the router of the version it is compared with."""
-        known = self._old.get(old.version)
+    def take(self, event: Event, old: Router, new: Router) -> None:
+        """One more event, the router of the version it is compared with, and that of the new rules, which is always the
+        same for one version."""
+        known = self._both.get(old.version)
         if known is None:
-            known = self._old[old.version] = (old, Rehearsal(old, self._new))
-        decision = known[1].decide(event)
+            known = self._both[old.version] = (old, new, Rehearsal(old, new))
+        decision = known[2].decide(event)
         kind = self._kinds.get(id(decision))
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
@@ -159,12 +159,12 @@ class WhatIf:
             of = self._receiver(name)
             of.gained += kind.count
             of.gains += kind.examples[: EXAMPLES - len(of.gains)]
-            self._rule(0, self._new, new[name]).gained += kind.count
+            self._rule(0, self._both[kind.version][1], new[name]).gained += kind.count
         for name in old.keys() - new.keys():
             of = self._receiver(name)
             of.lost += kind.count
             of.losses += kind.examples[: EXAMPLES - len(of.losses)]
-            self._rule(kind.version, self._old[kind.version][0], old[name]).lost += kind.count
+            self._rule(kind.version, self._both[kind.version][0], old[name]).lost += kind.count
         self._tell(_people(old.values()), _people(new.values()), kind.count)
 
     def _tell(self, before: set[str], after: set[str], count: int) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from andon.core.delivery import Hold
 from andon.core.outcome import Delivered, Evidence, Merged, Parked, Skipped
 from andon.core.reason import Reason
 from andon.routing.causes import Open
@@ -106,6 +108,23 @@ def outside_of_its_times(at: Story) -> Told:
     at.labels["quiet"] = "inactive"
     at.stopped(at.enriched(), Skipped(Reason.INACTIVE, "0.9 never"), ())
     return "calendar", False
+
+
+def held_by_a_mute(at: Story) -> Told:
+    at.told(held=Hold("mute m7", datetime.fromtimestamp(at.now + 3_600, UTC)))
+    return "mute", None
+
+
+def held_until_now(at: Story) -> Told:
+    at.told(held=Hold("mute m7", datetime.fromtimestamp(at.now + 10, UTC)))
+    return "limiter", None
+
+
+def dropped_by_a_mute(at: Story) -> Told:
+    """Its version has a mute that the file knows nothing of."""
+    at.labels["silent"] = "yes"
+    at.stopped(at.enriched(), Skipped(Reason.SILENCED, "mute m7"), ())
+    return "mute", False
 
 
 def wants_no_ends(at: Story) -> Told:
@@ -231,6 +250,8 @@ STORIES: list[Callable[[Story], Told]] = [
     merged(Reason.OVER_RATE, "limiter", ACCEPTED, True),
     merged(Reason.OVER_RATE, "limiter", Parked(Reason.REJECTED), False),
     merged(Reason.QUEUE_FULL, "limiter", ACCEPTED, True),
+    merged(Reason.STORM, "limiter", ACCEPTED, True),
+    merged(Reason.HELD, "mute", ACCEPTED, True),
     merged(Reason.ALARM_LOAD, "load", ACCEPTED, True),
     merged_twice,
     waits_for_its_group,
@@ -242,6 +263,9 @@ STORIES: list[Callable[[Story], Told]] = [
     inhibited,
     muted_by_the_calendar,
     outside_of_its_times,
+    held_by_a_mute,
+    held_until_now,
+    dropped_by_a_mute,
     wants_no_ends,
     no_route,
     the_route_is_of_another_version,

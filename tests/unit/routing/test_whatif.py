@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 
 from andon.cli.whatifpage import page
 from andon.core.event import Event
+from andon.core.mute import Mute
 from andon.routing import Router, rehearsal, whatif
 from andon.routing.rehearsal import Rehearsal
 from andon.routing.whatif import Difference, WhatIf
 from tests.unit.routing import sides
-from tests.unit.routing.events import event, receivers, settings
+from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
 from tests.unit.routing.generated import some_tree
 from tests.unit.routing.test_router import router
 
@@ -84,9 +86,9 @@ def test_counts_as_by_hand(small: bool, monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(40):
         old, new = (built(some_tree(random, own=True), version) for version in (1, 0))
         events = [some_event(random, number) for number in range(40)]
-        compared = WhatIf(new)
+        compared = WhatIf()
         for one in events:
-            compared.take(one, old)
+            compared.take(one, old, new)
         found = compared.difference()
         assert summed(found) == by_hand(events, old, new)
         assert found.notices == sum(one.gained + one.lost + one.changed for one in found.receivers)
@@ -104,6 +106,23 @@ def test_a_rehearsal_decides_as_the_router_even_with_very_many_conditions() -> N
         one = some_event(random, number)
         heard = [(d.receiver, d.route, d.urgent, d.recipients) for d in subject.route(one).outputs]
         assert [tuple(each) for each in once.decide(one).sides[0]] == heard
+
+
+def test_mutes_and_maintenance_are_looked_at() -> None:
+    begins, ends = TUESDAY_NOON, TUESDAY_NOON + timedelta(hours=1)
+    mutes = (
+        Mute("m1", ('line="a"',), begins, ends, "wang", "换模", "drop"),
+        Mute("m2", ('line=~"b|c"',), begins, ends, "wang", "换模", "digest"),
+    )
+    given = settings({"receiver": "r1", "urgent": True}, receivers=RECEIVERS)
+    subject = Router(given, 1, dict.fromkeys(RECEIVERS, "d"), mutes=mutes)
+    once = Rehearsal(subject)
+    for minutes in (-1, 0, 59, 60):
+        for line in "abcd":
+            one = event(labels={"line": line}, at=TUESDAY_NOON + timedelta(minutes=minutes))
+            heard = [(d.receiver, d.route, d.urgent, d.recipients) for d in subject.route(one).outputs]
+            assert [tuple(each) for each in once.decide(one).sides[0]] == heard
+            assert bool(heard) is not (line == "a" and minutes in (0, 59))
 
 
 def test_equal_events_are_routed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +146,10 @@ def test_long_lists_of_people_are_one_decision() -> None:
 def test_names_the_rules_and_some_of_the_events() -> None:
     old = built({"receiver": "r0", "routes": [{"matchers": ['line="a"'], "receiver": "r1"}]}, 3)
     new = built({"receiver": "r0", "routes": [{"matchers": ['line=~"a|b"'], "receiver": "r1"}]}, 0)
-    compared = WhatIf(new)
+    compared = WhatIf()
     for number in range(30):
         one = event(labels={"line": "ab"[number % 2]})
-        compared.take(msgspec.structs.replace(one, id=f"e-{number}"), old)
+        compared.take(msgspec.structs.replace(one, id=f"e-{number}"), old, new)
     found = compared.difference()
     assert [(one.version, one.route, one.receiver, one.matchers, one.gained, one.lost) for one in found.rules] == [
         (0, "0.0", "r1", ('line=~"a|b"',), 15, 0),
@@ -144,9 +163,9 @@ def test_names_the_rules_and_some_of_the_events() -> None:
 def test_the_page_loads_nothing_and_escapes_everything() -> None:
     evil = "<script>alert(1)</script>"
     only = {"receiver": "r0", "routes": [{"matchers": [f'line="{"x"}"'], "receiver": "r1"}]}
-    compared = WhatIf(built(only, 0))
+    compared = WhatIf()
     one = event(evil, subject=evil, labels={"line": "x"}, facts={"machine": {"leader": evil}})
-    compared.take(msgspec.structs.replace(one, id=evil), built({"receiver": "r2"}, 1))
+    compared.take(msgspec.structs.replace(one, id=evil), built({"receiver": "r2"}, 1), built(only, 0))
     whole = msgspec.to_builtins(compared.difference())
     shown = page({"since": "a", "until": "b", "old": evil, "new": evil, **whole})
     assert "<script" not in shown
