@@ -28,6 +28,8 @@ class Tables:
 
     def __init__(self, settings: Settings, directory: Path, registry: Registry, wire: Wire, clock: Clock) -> None:
         self._rules = settings.enrich
+        self._tests = [tuple(one.holds for one in compile_matchers(rule.matchers)) for rule in settings.enrich]
+        self._stages: dict[frozenset[str], EnrichmentStage] = {}
         self._connectors: dict[str, CachedConnector] = {}
         for name, plug in settings.connectors.items():
             if plug.kind == _TABLE:
@@ -37,13 +39,16 @@ class Tables:
 
     async def enriched(self, event: Event) -> Event:
         """The event with the facts and labels of the tables it had no facts of."""
-        rules = [rule for rule in self._rules if rule.connector in self._connectors.keys() - event.facts.keys()]
-        (result,) = await EnrichmentStage(rules, self._connectors)([event])
+        asked = frozenset(self._connectors.keys() - event.facts.keys())
+        if asked not in self._stages:
+            rules = [rule for rule in self._rules if rule.connector in asked]
+            self._stages[asked] = EnrichmentStage(rules, self._connectors)
+        (result,) = await self._stages[asked]([event])
         return result.outputs[0]
 
     def unasked(self, event: Event) -> Iterator[str]:
         """The connectors a running system would ask about the event, and this one does not."""
-        for rule in self._rules:
+        for rule, tests in zip(self._rules, self._tests, strict=True):
             known = rule.connector in event.facts or rule.connector in self._connectors
-            if not known and all_hold([matcher.holds for matcher in compile_matchers(rule.matchers)], event):
+            if not known and all_hold(tests, event):
                 yield rule.connector
