@@ -9,7 +9,7 @@ import pytest
 from andon.config.load import load
 from andon.config.mistakes import Invalid
 from andon.config.settings import ChannelPlug
-from andon.config.templates import candidates
+from andon.config.templates import best
 from andon.core.policy import Limit
 from andon.egress import render
 from tests.config.plant import PLANT, changed, read, registry, said, write
@@ -99,7 +99,18 @@ def test_plain_may_be_used_and_replaced(tmp_path: Path) -> None:
     assert loaded.files["plain.paper.j2"] == "x"
 
 
-@pytest.mark.parametrize("name", ["sign.paper.md.j2", "sign.paper.txt.j2", "sign.paper.j2", "sign.md.j2", "sign.j2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sign.paper.md.j2",
+        "sign.paper.txt.j2",
+        "sign.paper.j2",
+        "sign.md.j2",
+        "sign.zh.j2",
+        "sign.paper.zh.md.j2",
+        "sign.j2",
+    ],
+)
 def test_names_a_template_may_have(name: str, tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / name).write_text("x")
@@ -108,7 +119,9 @@ def test_names_a_template_may_have(name: str, tmp_path: Path) -> None:
 
 
 def test_egress_looks_for_the_same_files() -> None:
-    assert render.candidates("fault", "paper") == candidates("fault", "paper")
+    for files in (["fault.paper.zh.j2", "fault.zh.j2", "fault.j2"], ["fault.zh.j2", "fault.j2"], ["fault.j2"]):
+        assert render.Renderer(dict.fromkeys(files, "x")).file("fault", "paper", "zh") == files[0]
+        assert best(files, "fault", "paper", "zh") == files[0]
 
 
 def test_template_falls_back_to_the_name_without_a_kind(tmp_path: Path) -> None:

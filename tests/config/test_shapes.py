@@ -42,7 +42,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "nothing alike": (
         "templates: {dir: texts}",
         "templates: {dir: texts, ‹qqq: 1}",
-        "unknown key `qqq`; possible: `dir`, `mask`, `missing`",
+        "unknown key `qqq`; possible: `dir`, `link`, `mask`, `missing`, `watermark`",
     ),
     "key that is a number": ("{kind: book}", "{kind: book, ‹7: x}", "unknown key `7`; possible: `folder`"),
     # wrong types

@@ -55,9 +55,10 @@ class Hook:
         self._config = config
         self._wire = context.wire
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         self._check(content)
-        return [Content(content.kind, part) for part in split_bytes(content.text, BYTES)]
+        parts = split_bytes(content.text, BYTES - len(tail.encode()))
+        return [Content(content.kind, part + tail) for part in parts]
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         self._check(call.content)
@@ -147,6 +148,13 @@ class SplitsInsideCharacters(Hook):
         data = content.text.encode()
         blocks = [data[start : start + BYTES - 1] for start in range(0, len(data) or 1, BYTES - 1)]
         return [Content(content.kind, block.decode(errors="ignore")) for block in blocks]
+
+
+class TailOnTheLastOnly(Hook):
+    """Puts what every part is to end with behind the whole."""
+
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        return super().split(Content(content.kind, content.text + tail))
 
 
 class NumbersAndLoses(Hook):

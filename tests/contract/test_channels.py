@@ -26,6 +26,7 @@ BROKEN = [
     pytest.param(hook.MarkdownSentAsText, "kinds_are_told_apart", id="apprise-markdown-sent-as-text"),
     pytest.param(hook.ThrottleIsFinal, "throttle_is_retryable", id="alertmanager-throttle-is-final"),
     pytest.param(hook.LogsTheBody, "secret_is_never_shown", id="alertmanager-body-in-the-debug-log"),
+    pytest.param(hook.TailOnTheLastOnly, "tail_ends_every_part", id="tail-on-the-last-only"),
     pytest.param(hook.CutsText, "whole_text_is_sent", id="n9e-cuts-text-at-4096"),
     pytest.param(hook.SwallowsExceptions, "call_that_never_left_is_not_ambiguous", id="quix-failure-swallowed"),
     pytest.param(hook.RecallIsNotRead, "recall_is_judged_by_its_answer", id="recall-is-not-read"),

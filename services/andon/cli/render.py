@@ -85,19 +85,22 @@ class _Preview:
 
     def _shown(self, delivery: Delivery, digest: Any, repeat: bool) -> dict[str, Any]:
         from andon.core.failure import Rejected
-        from andon.egress.desk import parts
+        from andon.egress.look import NO_ENDS
+        from andon.egress.parts import parts
 
         served = self._receivers[delivery.receiver]
         told: dict[str, Any] = {"channel": served.policy.channel, "kind": served.kind}
         told |= {"recipients": list(delivery.recipients)}
         try:
             if served.events:
-                content = served.events.content(delivery.event)
+                content, ends = served.events.content(delivery.event), NO_ENDS
             else:
-                rendered = self._receivers.renderer.render(delivery, served.kind, served.template, digest, repeat)
-                content = rendered.content
+                look = served.look
+                rendered = self._receivers.renderer.render(delivery, served.kind, look, digest, repeat)
+                content, ends = rendered.content, rendered.ends
+                told |= {"language": look.language, "zone": look.zone.key}
                 told |= {"template": rendered.file, "missing": rendered.missing}
-            sent = parts(served, content, marked=repeat and not served.events)
+            sent = parts(served, content, ends, marked=repeat and not served.events)
         except Rejected as rejected:
             return told | {"parked": rejected.reason, "detail": rejected.detail}
         shown = [{"kind": part.kind, "bytes": len(part.text.encode()), "text": part.text} for part in sent]

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from andon.config.addresses import Zone
 from andon.config.section import Section
+from andon.config.templates import LANGUAGE
 from andon.config.units import Rate, Seconds
 from andon.core.delivery import MAX_RECIPIENTS
 from andon.core.policy import Merge, OnAmbiguous
 from andon.core.reason import Reason
+
+_FIELD = re.compile(r"\{(id|subject)\}")
+_ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s]*", re.ASCII)
+_MARKUP = frozenset("(){}[]<>|*`\"'\\")
+_LONGEST_LINK = 512
+
+
+def _language(text: str) -> str:
+    if not LANGUAGE.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is no language; write a code of ISO 639-1 such as zh or en, or with a country zh-TW"
+        )
+    return text
+
+
+def _link(text: str) -> str:
+    rest = _FIELD.sub("", text)
+    if not _ADDRESS.fullmatch(text) or _MARKUP & set(rest) or rest == text or len(text) > _LONGEST_LINK:
+        raise ValueError("must be an address like https://mes.corp/events/{id}, with `{id}` or `{subject}` in it")
+    return text
+
+
+Language = Annotated[str, AfterValidator(_language)]
+Link = Annotated[str, AfterValidator(_link)]
 
 
 class MergeRule(Section):
@@ -70,7 +97,18 @@ class Receiver(Section):
     """Who, in the channel's own words, at most 1,000; not needed by a group robot. `fact:machine.leader` is the name,
     or the list of names, that enrichment found there."""
     template: str = "plain"
-    """`<template>.<channel kind>.j2`, else `<template>.j2`, in `templates.dir`; `plain` is built in."""
+    """`<template>.<channel kind>.<language>.j2` in `templates.dir`, with or without kind and language, in a folder of
+    the event's type or not: docs/templates.md. `plain` is built in."""
+    language: Language | None = None
+    """The language of its notices, `zh`, `en` or another of ISO 639-1 that has templates; by default `site.language`.
+    Built-in texts are Chinese for `zh`, else English."""
+    zone: Zone | None = None
+    """The IANA time zone its notices tell times in; by default `site.zone`."""
+    watermark: bool | None = None
+    """Whether each of its texts bears a watermark; by default `templates.watermark`."""
+    long: Literal["split", "link"] = "split"
+    """A text that is too long for one notice leaves in parts (`split`), or is cut, says so, and has a link to the whole
+    (`link`, which needs `templates.link`)."""
     merge: MergeRule | Literal["none"] | None = None
     """When waiting notices are combined; `none`: never."""
     fallback: Annotated[tuple[FallbackRule, ...], Field(max_length=8)] = ()
@@ -90,7 +128,11 @@ class Templates(Section):
 
     dir: str = "templates"
     """The folder of the Jinja2 files, `*.j2`."""
-    missing: str = "【缺】"
-    """Stands where a fact is missing."""
+    missing: str | None = None
+    """Stands where a fact is missing; by default 【缺】, and [missing] in other languages than Chinese."""
     mask: tuple[MaskKind, ...] = ()
     """Numbers of persons of which notices show only a part."""
+    link: Link | None = None
+    """Where an event can be looked up in a system of yours: `https://mes.corp/events/{id}`, or by its `{subject}`."""
+    watermark: bool = False
+    """Whether every text ends with a line that tells a leaked picture apart: receiver, delivery and time."""

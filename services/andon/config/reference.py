@@ -34,7 +34,8 @@ same for editors.
 - Plug-ins (`sources`, `connectors`, `channels`, `ticket_systems`) have a `kind` and keys of their own, checked by the
   plug-in.
 - Templates are the `*.j2` files in `templates.dir`: a receiver's `template: fault` on a channel of kind `wecom_robot`
-  is `fault.wecom_robot.j2`, else `fault.j2`; `.md.j2` instead of `.j2` makes it markdown. Cards are
+  is `fault.wecom_robot.j2`, else `fault.j2`; `.md.j2` instead of `.j2` makes it markdown; a language may stand before
+  that, and a folder with a type of event around it (docs/templates.md). Cards are
   `fault.wecom_robot.template_card.yaml` and the like (docs/channels/cards.md). `plain` is built in. They are published
   with the file.
 """

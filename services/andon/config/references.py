@@ -9,7 +9,7 @@ from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path, hint
 from andon.config.plugs import GROUPS
 from andon.config.shapes import Found
-from andon.config.templates import candidates, name_of, structured
+from andon.config.templates import best, name_of
 
 BUILT_IN_TEMPLATE = "plain"
 
@@ -123,12 +123,14 @@ def _recipients(data: Any) -> Iterator[Found]:
 def template_mistakes(data: Any, files: Collection[str]) -> Iterator[Found]:
     """Every template of a receiver that is not among `files` (relative names)."""
     channels = entries(data, "channels")
+    spoken = entries(data, "site").get("language", "zh")
     for path, template in matches(data, ("receivers", "*", "template")):
-        channel = entries(data, "receivers", str(path[1])).get("channel")
+        receiver = entries(data, "receivers", str(path[1]))
+        channel, language = receiver.get("channel"), receiver.get("language") or spoken
         kind = entries(channels, channel).get("kind") if isinstance(channel, str) else None
         if not isinstance(template, str) or not isinstance(kind, str) or template == BUILT_IN_TEMPLATE:
             continue
-        if not any(file in files for file in candidates(template, kind)) and not structured(template, kind, files):
+        if best(files, template, kind, str(language)) is None:
             known = {BUILT_IN_TEMPLATE} | {name_of(file, kind) for file in files}
             wanted = f"{template}.{kind}.j2 or {template}.j2"
             yield Found(path, f"there is no template `{template}` ({wanted}){hint(template, known)}")

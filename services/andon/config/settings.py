@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema
 
 from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
 from andon.config.maintenance import Maintenance
-from andon.config.receivers import Receiver, Templates
+from andon.config.receivers import Language, Receiver, Templates
 from andon.config.secrets import SecretRef
 from andon.config.section import Section as Section  # plug-ins import it from here
 from andon.config.units import Bytes, Rate, Seconds, Share
@@ -72,8 +72,8 @@ class Site(Section):
     """Its name, as people read it."""
     zone: Zone = "Asia/Shanghai"
     """The IANA time zone of every time of day in this file."""
-    language: str = "zh"
-    """The language of built-in texts."""
+    language: Language = "zh"
+    """The language of notices and of built-in texts; a receiver may have its own."""
     proxy: ProxyUrl | Proxy | None = None
     """The HTTP proxy of calls to the outside, `http://host:port`; this machine itself is called without it."""
 

@@ -1,72 +1,151 @@
-"""The texts of the templates that lie beside andon.yaml."""
+"""The names and texts of the templates that lie beside andon.yaml.
+
+A file is called NAME, then for which kind of channel and in which language it is, where that matters, then what it is
+sent as: `fault.wecom_robot.en.md.j2`, or `fault.wecom_app.en.textcard.yaml` for a structured kind. One that is for a
+single type of event lies in a folder with the type's name. What says most is used first: the type, then the language,
+then the kind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 SUFFIX = ".j2"
 STRUCTURED = ".yaml"
 MAX_BYTES = 128 << 10
+LANGUAGE = re.compile(r"[a-z]{2}(?:-[A-Z]{2})?")
 _FORMS = (".md", ".txt", "")
 _SECOND = ".md2"
 
 
-def candidates(template: str, kind: str) -> tuple[str, ...]:
-    """File names a template may have for a channel of that kind, best first.
+class Named(NamedTuple):
+    """What the name of a structured template's file says; `type` and `language` may be empty."""
+
+    type: str
+    template: str
+    channel: str
+    language: str
+    kind: str
+
+
+def best(files: Collection[str], template: str, kind: str, language: str = "", event_type: str = "") -> str | None:
+    """The file that is used for a template in a channel of that kind, told in that language, of events of that type."""
+    return next(_found(files, template, kind, language, event_type), None)
+
+
+def _found(files: Collection[str], template: str, kind: str, language: str, event_type: str) -> Iterator[str]:
+    for folder in (event_type, "") if event_type else ("",):
+        for tongue in languages(language):
+            yield from structured(template, kind, files, tongue, folder)
+            names = candidates(template, kind, tongue)
+            yield from (name for name in (f"{folder}/{one}" if folder else one for one in names) if name in files)
+
+
+def languages(language: str) -> tuple[str, ...]:
+    """The language, that without its country, and none: in this order a reader of it is served."""
+    return tuple(dict.fromkeys((language, language.partition("-")[0], "")))
+
+
+def candidates(template: str, kind: str, language: str = "") -> tuple[str, ...]:
+    """File names a text template in just that language may have for a channel of that kind, best first.
 
     `.md.j2` is markdown, the rest text; `.md2.j2` is WeCom's second markdown, which only a file for one kind can be.
     """
-    own = f"{template}.{kind}"
-    return (f"{own}{_SECOND}{SUFFIX}", *(f"{name}{form}{SUFFIX}" for name in (own, template) for form in _FORMS))
+    tongue = f".{language}" if language else ""
+    own, common = f"{template}.{kind}{tongue}", f"{template}{tongue}"
+    return (f"{own}{_SECOND}{SUFFIX}", *(f"{name}{form}{SUFFIX}" for name in (own, common) for form in _FORMS))
 
 
-def structured(template: str, kind: str, files: Iterable[str]) -> list[str]:
-    """Those of the files that are this template in a structured kind for that kind of channel, sorted."""
-    return sorted(file for file in files if is_structured(file) and parts_of(file)[:2] == (template, kind))
+def structured(template: str, kind: str, files: Iterable[str], language: str = "", folder: str = "") -> list[str]:
+    """Those of the files that are this template in a structured kind for just that, sorted."""
+    wanted = (folder, template, kind, language)
+    return sorted(file for file in files if is_structured(file) and parts_of(file)[:4] == wanted)
 
 
 def is_structured(file: str) -> bool:
-    """Whether a file's name is that of a structured template, NAME.CHANNEL_KIND.CONTENT_KIND.yaml."""
-    return file.endswith(STRUCTURED) and file.count(".") > 2
+    """Whether a file's name is that of a structured template, NAME.CHANNEL_KIND[.LANGUAGE].CONTENT_KIND.yaml."""
+    return file.endswith(STRUCTURED) and file.rpartition("/")[2].count(".") > 2
 
 
-def parts_of(file: str) -> tuple[str, str, str]:
-    """Template, kind of channel and kind of content of a structured template's file."""
-    name, channel, kind = file.removesuffix(STRUCTURED).rsplit(".", 2)
-    return name, channel, kind
+def parts_of(file: str) -> Named:
+    """What a structured template's file is for."""
+    folder, _, name = file.rpartition("/")
+    steps = name.removesuffix(STRUCTURED).split(".")
+    kind = steps.pop()
+    language = steps.pop() if len(steps) > 2 and LANGUAGE.fullmatch(steps[-1]) else ""
+    return Named(folder, ".".join(steps[:-1]), steps[-1], language, kind)
+
+
+def stem_of(file: str) -> str:
+    """A text template's name without its folder and without what it is sent as: NAME[.CHANNEL_KIND][.LANGUAGE]."""
+    name = file.rpartition("/")[2].removesuffix(SUFFIX)
+    for form in (_SECOND, *_FORMS):
+        name = name.removesuffix(form) if form else name
+    return name
 
 
 def name_of(file: str, kind: str) -> str:
     """The template a file belongs to, for a channel of that kind."""
     if is_structured(file):
-        return parts_of(file)[0]
-    name = file.removesuffix(SUFFIX)
-    for form in (_SECOND, *_FORMS):
-        name = name.removesuffix(form) if form else name
-    return name.removesuffix(f".{kind}")
+        return parts_of(file).template
+    return stem_of(file).removesuffix(f".{language_of(file)}").removesuffix(f".{kind}")
+
+
+def language_of(file: str) -> str:
+    """The language a file's name ends in; empty for one without."""
+    if is_structured(file):
+        return parts_of(file).language
+    _, dot, last = stem_of(file).rpartition(".")
+    return last if dot and LANGUAGE.fullmatch(last) else ""
+
+
+def is_of(file: str, template: str, kind: str) -> bool:
+    """Whether a file is this template for that kind of channel, in some language and for some type of event, be it
+    one that another file goes before."""
+    if is_structured(file):
+        return parts_of(file)[1:3] == (template, kind)
+    name = file.rpartition("/")[2]
+    return any(name in candidates(template, kind, language) for language in {"", language_of(file)})
+
+
+def types_of(files: Iterable[str]) -> frozenset[str]:
+    """The types of events that have templates of their own."""
+    return frozenset(file.rpartition("/")[0] for file in files) - {""}
 
 
 def read_templates(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Every template of the folder by its name, sorted; and of each that cannot be read what is wrong with it.
+    """Every template of the folder and of the folders in it by its name, sorted; and of each that cannot be read what
+    is wrong with it.
 
-    A folder that is not there has none.
+    A folder that is not there has none; one whose name begins with a dot is left alone.
     """
     texts: dict[str, str] = {}
     unread: dict[str, str] = {}
     try:
-        files = sorted(file for file in folder.iterdir() if _is_template(file.name))
+        files = sorted(_templates(folder))
     except FileNotFoundError:
         return {}, {}
     except OSError as error:
         return {}, {folder.name: f"cannot be read ({error.strerror})"}
     for file in files:
+        name = file.relative_to(folder).as_posix()
         text, problem = _text(file)
         if problem:
-            unread[file.name] = problem
+            unread[name] = problem
         else:
-            texts[file.name] = text
+            texts[name] = text
     return texts, unread
+
+
+def _templates(folder: Path) -> Iterator[Path]:
+    for file in folder.iterdir():
+        if _is_template(file.name):
+            yield file
+        elif file.is_dir() and not file.name.startswith("."):
+            yield from (inner for inner in file.iterdir() if _is_template(inner.name))
 
 
 def _is_template(file: str) -> bool:

@@ -14,11 +14,12 @@ _SHOWN = ("code", STATE, SEVERITY)
 
 
 class Line(msgspec.Struct, frozen=True):
-    """The latest news of one subject: the event's type with its labels code, state and severity."""
+    """The latest news of one subject: the event's type with its labels code, state and severity, and its id."""
 
     subject: str
     text: str
     time: datetime
+    id: str = ""
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -51,6 +52,6 @@ def merged(digest: Digest | None, event: Event) -> Digest:
     """The digest with one more event; of one event alone when there is none yet."""
     text = " ".join([event.type, *(event.labels[name] for name in _SHOWN if event.labels.get(name))])
     shown = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
-    line = Line(event.subject, shown, event.time)
+    line = Line(event.subject, shown, event.time, event.id)
     own = Digest(1, event.time, event.time, (line,))
     return own if digest is None else combined(digest, own)

@@ -259,8 +259,11 @@ class Receipt(msgspec.Struct, frozen=True):
 class Channel(Protocol):
     """An account at a vendor. The reply body decides what `send` returns (law L5)."""
 
-    def split(self, content: Content, /) -> Sequence[Content]:
-        """The content in parts the vendor takes whole; joined they equal it byte for byte. Pure."""
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        """The content in parts the vendor takes whole; joined they equal it byte for byte. Pure.
+
+        Each part of a text that people read ends with `tail`, which counts as the rest does.
+        """
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Makes one vendor call; a receipt per recipient. Raises `Retryable` or `Rejected`."""

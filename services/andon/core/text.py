@@ -21,7 +21,7 @@ _REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff]+$")
 _EXTENDING = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 _LONGEST_CODE_POINT = 4
 _LONGEST_ESCAPE = 6
-_LEAST_NUMBERED = 64
+LEAST_NUMBERED = 64
 _MARK_ROOM = 24
 # A break in the first half of a part would cost more parts, hence more of the vendor's rate, than it helps a reader.
 _FILLED = 0.5
@@ -65,8 +65,8 @@ def numbered(pieces: Callable[[int], list[str]], limit: int, in_json: bool) -> l
     24 bytes are left in each for a mark before it, so that one that is sent again need not be split.
     Raises ValueError when `limit` is below 64: most of a part would be its number.
     """
-    if limit < _LEAST_NUMBERED:
-        raise ValueError(f"a limit below {_LEAST_NUMBERED} bytes leaves no room for numbers of parts")
+    if limit < LEAST_NUMBERED:
+        raise ValueError(f"a limit below {LEAST_NUMBERED} bytes leaves no room for numbers of parts")
     digits = 1
     while True:
         parts = pieces(limit - size_of("({0}/{0})\n".format("9" * digits), in_json) - _MARK_ROOM)

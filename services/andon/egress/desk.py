@@ -35,8 +35,9 @@ from andon.egress.groups import Groups
 from andon.egress.handing_on import expires, handed_on
 from andon.egress.holding import lane_of, turn_of
 from andon.egress.inhibition import Causes, HeldBack
+from andon.egress.look import NO_ENDS
+from andon.egress.parts import parts
 from andon.egress.receivers import Receivers, Served
-from andon.egress.render import repeated
 from andon.egress.storm import Storms, is_storm, storm_batch
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
@@ -243,13 +244,15 @@ class EgressWork:
             return Sending((receiver.events.content(delivery.event),))
         if item.parts is None:
             rendered = self.receivers.renderer.render(
-                delivery, receiver.kind, receiver.template, item.carried, repeat=item.marked
+                delivery, receiver.kind, receiver.look, item.carried, repeat=item.marked
             )
-            return Sending(parts(receiver, rendered.content, marked=item.marked))
+            if rendered.missing and len(item.entries) < 2:
+                self._metrics.fields_missing(receiver.policy.channel, rendered.missing)
+            return Sending(parts(receiver, rendered.content, rendered.ends, marked=item.marked))
         sending = self._sendings.decode(item.parts)
         if not item.marked:
             return sending
-        again = parts(receiver, sending.parts[item.part], marked=True)
+        again = parts(receiver, sending.parts[item.part], NO_ENDS, marked=True)
         whole = (*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :])
         return msgspec.structs.replace(sending, parts=whole)
 
@@ -258,12 +261,6 @@ def _refused(item: Item) -> int:
     """Attempts at the present part that certainly had no effect, before the first that may have had it."""
     failed = [one for one in item.entries if one.part == item.part and one.ended and one.reason is not Reason.DELIVERED]
     return sum(1 for _ in takewhile(lambda entry: not entry.ambiguous, failed))
-
-
-def parts(receiver: Served, content: Content, *, marked: bool) -> tuple[Content, ...]:
-    """The content as the channel wants it, with the mark of a possible repeat if wanted; a card is one part."""
-    wholes = repeated(content, receiver.structures) if marked else (content,)
-    return tuple(part for whole in wholes for part in receiver.channel.split(whole))
 
 
 def _outcome_id(item: Item) -> UUID:

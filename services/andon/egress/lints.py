@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from andon.config.mistakes import Path
 from andon.config.settings import Settings
-from andon.config.templates import candidates, is_structured, structured
+from andon.config.templates import is_of
 
 _DIGEST = "digest"
 # A template that another one names by an expression: which one it is, only an event says.
@@ -22,16 +22,11 @@ def check(settings: Settings, files: Mapping[str, str]) -> Iterator[tuple[Path, 
     if any(map(_BY_EXPRESSION.search, files.values())):
         return
     for file in files:
-        own = any(_is(file, template, kind, files) for template, kind in looks | {(_DIGEST, kind) for kind in kinds})
-        if not own and not any(_mentions(text, file) for name, text in files.items() if name != file):
+        own = any(is_of(file, template, kind) for template, kind in looks | {(_DIGEST, kind) for kind in kinds})
+        if not own and not any(mentions(text, file) for name, text in files.items() if name != file):
             yield ("templates", "dir"), f"no receiver uses the template {file}; name it at one, or delete the file"
 
 
-def _is(file: str, template: str, kind: str, files: Mapping[str, str]) -> bool:
-    """Whether a file is this template for that kind of channel, be it one that another file goes before."""
-    return file in (structured(template, kind, files) if is_structured(file) else candidates(template, kind))
-
-
-def _mentions(text: str, file: str) -> bool:
+def mentions(text: str, file: str) -> bool:
     """Whether a template may include, extend or import a file."""
     return f'"{file}"' in text or f"'{file}'" in text

@@ -12,10 +12,10 @@ from andon.config.mistakes import Path as Way
 from andon.config.plugs import PlugUnusable
 from andon.config.receivers import Receiver
 from andon.config.settings import Settings
-from andon.config.templates import parts_of, structured
+from andon.config.templates import is_structured, parts_of
 from andon.core.policy import OnAmbiguous
 from andon.core.ports import HasWays, KeyedChannel, NamesPeople
-from andon.egress import render
+from andon.egress import names, render
 from andon.egress.receivers import GROUP, structures, taken
 from andon.runtime.registry import Registry
 
@@ -27,11 +27,14 @@ def check(settings: Settings, files: Mapping[str, str], registry: Registry, fold
     wrong with a channel itself is said elsewhere (config.load)."""
     kinds = structures(settings, files, registry)
     found = render.check(settings, files, kinds, taken(settings, registry), folder)
-    return [*found, *_receivers(settings, files, registry)]
+    return [*found, *names.mistakes(settings, files, registry.kinds(GROUP)), *_receivers(settings, files, registry)]
 
 
 def _receivers(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Way, str]]:
     for name, receiver in settings.receivers.items():
+        if receiver.long == "link" and settings.templates.link is None:
+            text = "`link` needs `templates.link`, the address where the whole can be read"
+            yield ("receivers", name, "long"), f"{text}; without one write `split`"
         if receiver.channel not in settings.channels:
             continue
         plug = settings.channels[receiver.channel]
@@ -52,10 +55,11 @@ def _unfit(
     name: str, receiver: Receiver, channel: str, config: HasWays, files: Mapping[str, str]
 ) -> Iterator[tuple[Way, str]]:
     """Cards that cannot go to whom a receiver names: its own, and the one of what was merged."""
-    for template in dict.fromkeys((receiver.template, "digest")):
-        for file in structured(template, channel, files)[:1]:
-            if text := config.unfit(receiver.to, parts_of(file)[2]):
-                yield ("receivers", name, "template"), f"template {file}: {text}"
+    for file in filter(is_structured, files):
+        of = parts_of(file)
+        used = of.template in (receiver.template, "digest") and of.channel == channel
+        if used and (text := config.unfit(receiver.to, of.kind)):
+            yield ("receivers", name, "template"), f"template {file}: {text}"
 
 
 def _people(name: str, receiver: Receiver, config: NamesPeople) -> Iterator[tuple[Way, str]]:

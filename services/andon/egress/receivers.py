@@ -32,6 +32,7 @@ from andon.core.ports import (
 from andon.core.specimen import ChannelSpecimen
 from andon.egress.holding import silences
 from andon.egress.inhibition import Inhibition
+from andon.egress.look import Look, look_of
 from andon.egress.render import Renderer
 from andon.egress.structure import Structure
 from andon.runtime.registry import Registry
@@ -48,7 +49,7 @@ class Served(msgspec.Struct, frozen=True):
 
     channel: Channel
     kind: str
-    template: str
+    look: Look
     policy: QueuePolicy
     events: EventChannel | None = None
     structures: Mapping[str, Structure] = {}
@@ -70,8 +71,8 @@ class Receivers(Mapping[str, Served]):
         settings = published.settings
         self.version = published.version
         self.silences = silences(published)
-        look, kinds = settings.templates, structures(settings, published.files, registry)
-        self.renderer = Renderer(published.files, look.missing, settings.site.zone, kinds, look.mask)
+        shared, kinds = settings.templates, structures(settings, published.files, registry)
+        self.renderer = Renderer(published.files, shared.missing, kinds, shared.mask, shared.link)
         self.inhibition = Inhibition(settings.inhibit_rules)
         self._channels: dict[str, Channel] = {}
         self._wires: list[Wire] = []
@@ -91,7 +92,7 @@ class Receivers(Mapping[str, Served]):
             self._served[name] = Served(
                 channel,
                 plug.kind,
-                receiver.template,
+                look_of(receiver, settings),
                 _of_events(policy) if events else policy,
                 events,
                 structures_of(type(channel)),
@@ -135,7 +136,7 @@ def taken(settings: Settings, registry: Registry) -> dict[str, frozenset[str]]:
 
 def _used(settings: Settings, files: Iterable[str], registry: Registry) -> Iterator[tuple[str, type]]:
     """Classes of channels by kind. One that cannot be loaded is left out: whoever builds it says so."""
-    named = {parts_of(file)[1] for file in files if is_structured(file)} & set(registry.kinds(GROUP))
+    named = {parts_of(file).channel for file in files if is_structured(file)} & set(registry.kinds(GROUP))
     for kind in sorted({plug.kind for plug in settings.channels.values()} | named):
         with suppress(PlugUnusable):
             yield kind, registry.plug_in(GROUP, kind)

@@ -5,62 +5,42 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
 
 from andon.config.receivers import MaskKind
 from andon.config.settings import Settings
-from andon.config.templates import candidates, is_structured, parts_of, structured
+from andon.config.templates import best, is_structured, parts_of, structured, types_of
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest
 from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
+from andon.egress import escape
 from andon.egress.escape import sendable
-from andon.egress.judge import fits
+from andon.egress.look import NO_ENDS, Ends, Look
 from andon.egress.masks import masker
-from andon.egress.sandbox import Sandbox, Tally
-from andon.egress.structure import Structure, marked
+from andon.egress.sandbox import Render, Sandbox, link_to
 from andon.egress.structured import Broken, Card, Kinds, compiled, file_problems
+from andon.egress.words import BUILT_IN, words_of
 
-REPEAT = "【可能重复】"
 MAX_CHARACTERS = 65_536
 _TEXT, _MARKDOWN, _MARKDOWN_2 = "text", "markdown", "markdown_v2"
-_NONE: Mapping[str, Structure] = MappingProxyType({})
-_BUILT_IN = {
-    "plain.j2": """\
-{% if labels.state == "clear" %}【恢复】{% elif labels.severity %}【{{ labels.severity }}】{% endif %}
-{{ event.type }} {{ event.subject }}
-时间：{{ event.time | at }}
-{% for name, value in data | items %}
-{{ name }}：{{ value }}
-{% endfor %}
-""",
-    "digest.j2": """\
-【合并 {{ digest.count }} 条】{{ digest.first | at }} 至 {{ digest.last | at }}
-{% for line in digest.lines %}
-{{ line.time | at(format="%H:%M:%S") }} {{ line.subject }} {{ line.text }}
-{% endfor %}
-{% if digest.left_out %}
-另有 {{ digest.left_out }} 项较早的未列出
-{% endif %}
-""",
-}
+_SHORT = 8
 _KINDS = {".md.j2": _MARKDOWN, ".md2.j2": _MARKDOWN_2}
 # What an expression in a template can raise beside Jinja's own errors.
 _FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A text for a channel, the file it was made with, and how many fields showed as missing in it."""
+    """A text for a channel, the file it was made with, how many fields showed as missing in it, and how it ends."""
 
     content: Content
     file: str
     missing: int
+    ends: Ends = NO_ENDS
 
 
 class _Compiled(msgspec.Struct, frozen=True):
@@ -75,7 +55,7 @@ class _Compiled(msgspec.Struct, frozen=True):
     def render(self, text_of: Callable[[Template], str]) -> Content:
         text = sendable(text_of(self.template)).strip()
         if not text:
-            raise Rejected(Reason.EMPTY, f"{self.name} renders to nothing")
+            raise Rejected(Reason.EMPTY, f"{self.name} renders to nothing; give it a text for such an event")
         return Content(self.kind, text)
 
 
@@ -85,73 +65,94 @@ _Usable = _Compiled | Card
 class Renderer:
     """Renders deliveries with the published templates; one per configuration version, used by one thread.
 
-    `files` maps file names to texts, `missing` is the mark of a field that is not there, `zone` the site's IANA time
-    zone, `kinds` what structured kinds each kind of channel has, `mask` the kinds of numbers that are hidden.
-    Everything is compiled once, here; a broken file is known then and refuses every delivery that needs it.
+    `files` maps file names to texts. `missing` is the mark of a field that is not there, by default that of the
+    reader's language. `kinds` says what structured kinds each kind of channel has, `mask` which numbers are hidden,
+    `link` where an event can be looked up, with `{id}` or `{subject}` in it. Everything is compiled once, here; a
+    broken file is known then and refuses every delivery that needs it.
     """
 
     def __init__(
         self,
         files: Mapping[str, str],
-        missing: str,
-        zone: str,
+        missing: str | None = None,
         kinds: Kinds | None = None,
         mask: Collection[MaskKind] = (),
+        link: str | None = None,
     ) -> None:
-        self._tally = Tally()
-        texts = {**_BUILT_IN, **{name: text for name, text in files.items() if not is_structured(name)}}
-        site = ZoneInfo(zone)
+        self._files = frozenset(files)
+        self._types = types_of(files)
+        self._run = Render()
+        self._mark = missing
+        self._address = link or ""
+        texts = {**BUILT_IN, **{name: text for name, text in files.items() if not is_structured(name)}}
         masks = masker(mask)
         self._sandboxes = {
-            kind: Sandbox(texts, kind, missing, site, self._tally, masks) for kind in (_TEXT, _MARKDOWN, _MARKDOWN_2)
+            kind: Sandbox(texts, kind, self._run, masks, self._address) for kind in (_TEXT, _MARKDOWN, _MARKDOWN_2)
         }
         self._compiled: dict[str, _Usable | Broken] = {name: self._compile(name, text) for name, text in texts.items()}
         for name in filter(is_structured, files):
             self._compiled[name] = compiled(name, files[name], kinds or {}, self._sandboxes)
-        self._found: dict[tuple[str, str], _Usable | Broken] = {}
+        self._found: dict[tuple[str, str, str, str], _Usable | Broken] = {}
 
     def render(
-        self, delivery: Delivery, kind: str, template: str, digest: Digest | None = None, repeat: bool = False
+        self, delivery: Delivery, kind: str, look: Look, digest: Digest | None = None, repeat: bool = False
     ) -> Rendered:
-        """The content for a channel of that kind.
+        """The content for a channel of that kind, as its receiver's notices look.
 
         A template that does not mention `digest` is not asked for one: merged deliveries then look as the template
         `digest` says, so what was merged is never hidden. Templates are told of a `repeat`; the mark of one is put
-        there by `repeated`. Raises Rejected: TEMPLATE_BROKEN, naming file and line, EMPTY, and TOO_LONG for a card.
+        there by `parts`. Raises Rejected: TEMPLATE_BROKEN, naming file and line, EMPTY, and TOO_LONG for a card.
         """
-        found = self._find(template, kind)
+        template, of = look.template, delivery.event.type
+        found = self._find(template, kind, look.language, of)
         if digest and not (not isinstance(found, Broken) and found.knows_digest):
-            template, found = "digest", self._find("digest", kind)
+            template, found = "digest", self._find("digest", kind, look.language, of)
         if isinstance(found, Broken):
-            raise Rejected(Reason.TEMPLATE_BROKEN, f"{self.file(template, kind)} {found.detail}")
+            raise Rejected(Reason.TEMPLATE_BROKEN, f"{self.file(template, kind, look.language, of)} {found.detail}")
         variables = _variables(delivery, digest, repeat)
-        self._tally.missing = self._tally.steps = 0
+        self._run.begin(look.words.missing if self._mark is None else self._mark, look.zone)
         content = found.render(lambda template: self._text(template, variables))
-        return Rendered(content, found.name, self._tally.missing)
+        plain = not (look.watermark or look.cut)
+        ends = NO_ENDS if plain else self._ends(delivery, content.kind, look, merged=digest is not None)
+        return Rendered(content, found.name, self._run.missing, ends)
 
     def broken(self) -> dict[str, tuple[str, ...]]:
         """Files that cannot be used: "line 3: unexpected '}'" by name."""
         return {name: found.details for name, found in self._compiled.items() if isinstance(found, Broken)}
 
-    def file(self, template: str, kind: str) -> str:
+    def file(self, template: str, kind: str, language: str, event_type: str = "") -> str:
         """The name of the file used for that template in a channel of that kind; the built-in `plain` when none is."""
-        own = structured(template, kind, self._compiled)
-        names = (
-            *own,
-            *candidates(template, kind),
-            *structured("plain", kind, self._compiled),
-            *candidates("plain", kind),
-        )
-        return next(name for name in names if name in self._compiled)
+        event_type = event_type if event_type in self._types else ""
+        suffix = words_of(language).suffix
+        for name in (template, "plain"):
+            found = best(self._files, name, kind, language, event_type)
+            if found or f"{name}.{suffix}.j2" in BUILT_IN:
+                return found or f"{name}.{suffix}.j2"
+        raise AssertionError("`plain` is built in")
+
+    def _ends(self, delivery: Delivery, kind: str, look: Look, *, merged: bool) -> Ends:
+        """What was merged is told in parts: no link leads to all of it."""
+        marked, event, words = kind.startswith(_MARKDOWN), delivery.event, look.words
+        tail = rest = ""
+        if look.watermark:
+            time = event.time.astimezone(look.zone).strftime("%Y-%m-%d %H:%M:%S")
+            line = f"{delivery.receiver} · {str(delivery.id)[:_SHORT]} · {time}"
+            tail = f"\n\n{escape.markdown(line)}" if marked else f"\n{escape.plain(line)}"
+        if look.cut and self._address and not merged:
+            link = link_to(self._address, event.id, event.subject)
+            rest = f"\n\n{words.more} [{words.whole}]({link})" if marked else f"\n{words.more} {words.whole}: {link}"
+        return Ends(tail, rest)
 
     def kind(self, file: str) -> str:
         """What a text template is sent as."""
         return next((kind for form, kind in _KINDS.items() if file.endswith(form)), _TEXT)
 
-    def _find(self, template: str, kind: str) -> _Usable | Broken:
-        found = self._found.get((template, kind))
+    def _find(self, template: str, kind: str, language: str, event_type: str) -> _Usable | Broken:
+        # Types come from outside, so only those that have templates are kept.
+        key = (template, kind, language, event_type if event_type in self._types else "")
+        found = self._found.get(key)
         if found is None:
-            found = self._found[template, kind] = self._compiled[self.file(template, kind)]
+            found = self._found[key] = self._compiled[self.file(*key)]
         return found
 
     def _compile(self, name: str, text: str) -> _Compiled | Broken:
@@ -182,19 +183,6 @@ class Renderer:
         return "".join(pieces)
 
 
-def repeated(content: Content, structures: Mapping[str, Structure] = _NONE) -> tuple[Content, ...]:
-    """The content with the mark of a possible repeat where people see it: before a text, in a card's first words, or
-    as a text of its own before what has no words."""
-    structure = structures.get(content.kind)
-    if structure is None:
-        mark = f"{REPEAT}\n" if content.kind.startswith(_MARKDOWN) else REPEAT
-        return (Content(content.kind, mark + content.text),)
-    value = msgspec.json.decode(content.text)
-    if marked(structure, value, REPEAT) and fits(structure, value):
-        return (Content(content.kind, msgspec.json.encode(value).decode()),)
-    return Content(_TEXT, REPEAT), content
-
-
 def check(
     settings: Settings,
     files: Mapping[str, str],
@@ -205,24 +193,27 @@ def check(
     """What is wrong with the templates: pairs of a place in andon.yaml (the receiver that uses the file, else
     `templates`) and a sentence. `takes` has the kinds of content of every kind of channel; files that cards name are
     looked for in `folder`."""
-    look = settings.templates
-    renderer = Renderer(files, look.missing, settings.site.zone, kinds, look.mask)
+    shared = settings.templates
+    renderer = Renderer(files, shared.missing, kinds, shared.mask, shared.link)
     used: dict[str, tuple[str | int, ...]] = {}
     unfit: list[tuple[tuple[str | int, ...], str]] = []
     for name, receiver in settings.receivers.items():
         if receiver.channel in settings.channels:
-            kind = settings.channels[receiver.channel].kind
-            file, place = renderer.file(receiver.template, kind), ("receivers", name, "template")
-            used.setdefault(file, place)
+            kind, place = settings.channels[receiver.channel].kind, ("receivers", name, "template")
             known = (takes or {}).get(kind, ())
-            if known and not is_structured(file) and (content := renderer.kind(file)) not in known:
-                text = f"template {file} is {content}, and a {kind} takes {', '.join(sorted(known))}"
-                unfit.append((place, text))
+            language = receiver.language or settings.site.language
+            all_of = [renderer.file(receiver.template, kind, language, one) for one in ("", *sorted(types_of(files)))]
+            for file in dict.fromkeys(all_of):
+                used.setdefault(file, place)
+                if known and not is_structured(file) and (content := renderer.kind(file)) not in known:
+                    text = f"template {file} is {content}, and a {kind} takes {', '.join(sorted(known))}"
+                    unfit.append((place, text))
     found = [(file, detail) for file, details in renderer.broken().items() for detail in details]
     for file in filter(is_structured, files):
         if folder is not None:
             found += [(file, detail) for detail in file_problems(file, files[file], kinds or {}, folder)]
-        twins = structured(*parts_of(file)[:2], files)
+        of = parts_of(file)
+        twins = structured(of.template, of.channel, files, of.language, of.type)
         if twins[0] != file:
             found.append((file, f"line 1: {twins[0]} is used and this never; keep one of them"))
     return [*unfit, *((used.get(file, ("templates",)), f"template {file} {detail}") for file, detail in found)]

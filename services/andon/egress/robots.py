@@ -1,4 +1,4 @@
-"""What the group robots of all vendors have in common: the kinds they take, and people called by name."""
+"""What the chats of all vendors have in common: the kinds they take, and people called by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from andon.core.failure import Rejected
 from andon.core.markdown import split_markdown
 from andon.core.ports import Call, Content
 from andon.core.reason import Reason
-from andon.core.text import split_numbered
+from andon.core.text import LEAST_NUMBERED, size_of, split_numbered
 
 _MOBILE = re.compile(r"(?:\+\d{1,3}-?)?1\d{10}")
 _ID = re.compile(r"[\w.\-@]{1,64}")
@@ -18,7 +18,8 @@ _EVERYBODY = "all"
 
 
 class Kinds(NamedTuple):
-    """What a robot takes: texts by kind, of so many bytes at most (as they stand in JSON if `in_json`), and cards."""
+    """What a robot or an app takes: texts by kind, of so many bytes at most (as they stand in JSON if
+    `in_json`), and cards."""
 
     robot: str
     texts: Mapping[str, int]
@@ -31,14 +32,18 @@ class Kinds(NamedTuple):
             known = ", ".join((*self.texts, *self.cards))
             raise Rejected(Reason.REJECTED, f"{self.robot} takes {known}, not {content.kind}")
 
-    def split(self, content: Content) -> Sequence[Content]:
-        """Parts that fit; a card is one part. Raises Rejected for another kind."""
+    def split(self, content: Content, tail: str = "") -> Sequence[Content]:
+        """Parts that fit with `tail` at the end of each; a card is one part. Raises Rejected for another kind, and for
+        a tail that leaves no room."""
         self.require(content)
         if content.kind in self.cards:
             return (content,)
         split = split_numbered if content.kind == "text" else split_markdown
-        parts = split(content.text, self.texts[content.kind], in_json=self.in_json)
-        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+        room = self.texts[content.kind] - size_of(tail, self.in_json)
+        if room < LEAST_NUMBERED:
+            raise Rejected(Reason.TOO_LONG, "what stands at the end of each part leaves no room for it")
+        parts = split(content.text, room, in_json=self.in_json)
+        return (content,) if len(parts) == 1 and not tail else [Content(content.kind, part + tail) for part in parts]
 
 
 class Called(NamedTuple):

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from jinja2 import ChainableUndefined, DictLoader, Undefined
+from jinja2 import ChainableUndefined, DictLoader, Undefined, pass_context
 from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from andon.egress import escape
@@ -17,7 +19,8 @@ from andon.egress.masks import Mask, named
 
 MAX_STEPS = 10_000
 MAX_REPEAT = 1_000
-_TIME = "%Y-%m-%d %H:%M:%S"
+_TIME, _DAY, _HOUR = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%H:%M"
+_UTC = ZoneInfo("UTC")
 _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
 _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 
@@ -25,22 +28,28 @@ _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 _HARMLESS = {"text": escape.plain, "markdown": escape.markdown, "markdown_v2": escape.markdown_v2}
 
 
-class Tally:
-    """What one render used: fields that were missing, and steps of `range`."""
+class Render:
+    """What one render goes by and has used: the mark of a missing field and the reader's clock; fields that were
+    missing, and steps of `range`."""
 
-    __slots__ = ("missing", "steps")
+    __slots__ = ("mark", "missing", "steps", "zone")
 
     def __init__(self) -> None:
-        self.missing = 0
-        self.steps = 0
+        self.begin("", _UTC)
+
+    def begin(self, mark: str, zone: ZoneInfo) -> None:
+        """Another one."""
+        self.mark, self.zone = mark, zone
+        self.missing = self.steps = 0
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Templates of one kind ("text", "markdown", "markdown_v2"); every value they show is made harmless for it.
 
-    A field that is not there, or is null, shows as `missing` and is counted; calculating with it gives a missing
+    A field that is not there, or is null, shows as the mark of one and is counted; calculating with it gives a missing
     field again, comparing with it is false. `range` is limited over the whole render, so nested loops end. It does
-    not bound what a template computes from large data: templates are written by the operator.
+    not bound what a template computes from large data: templates are written by the operator. `link` is where an event
+    can be looked up, with `{id}` or `{subject}` in it.
     """
 
     intercepted_binops = frozenset({"*", "**"})
@@ -49,26 +58,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self,
         files: Mapping[str, str],
         kind: str,
-        missing: str,
-        zone: ZoneInfo,
-        tally: Tally,
+        render: Render,
         mask: Mask,
+        link: str = "",
     ) -> None:
         self._escaped = _HARMLESS[kind]
         self._mask = mask
-        self._zone = zone
-        self._tally = tally
+        self._render = render
+        self._address = link
         super().__init__(
             loader=DictLoader(files),
-            undefined=_missing_type(missing, tally),
+            undefined=_missing_type(render),
             finalize=self._show,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
             cache_size=-1,
         )
-        self._missing = missing
-        self.filters |= {"at": self._at, "md": self._md, "raw": _raw, "mask": _masked}
+        self.filters |= {"at": self._at, "date": self._date, "time": self._clock, "link": self._link}
+        self.filters |= {"md": self._md, "raw": _raw, "mask": _masked}
         del self.filters["random"]
         for name in _NO_GLOBALS:
             del self.globals[name]
@@ -93,17 +101,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _range(self, *arguments: int) -> range:
         steps = range(*arguments)
-        self._tally.steps += len(steps)
-        if self._tally.steps > MAX_STEPS:
+        self._render.steps += len(steps)
+        if self._render.steps > MAX_STEPS:
             raise SecurityError(f"range has more than {MAX_STEPS} steps in all")
         return steps
 
-    def _show(self, value: Any) -> Any:
+    # With a context, so that nothing constant is shown when templates are compiled: the mark is not known then.
+    @pass_context
+    def _show(self, _context: Context, value: Any) -> Any:
         if type(value) is str:
             return self._harmless(value)
         if value is None or callable(value):
-            self._tally.missing += 1
-            return self._missing
+            self._render.missing += 1
+            return self._render.mark
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, int | float):
@@ -111,7 +121,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(value, escape.Escaped | Undefined):
             return value
         if isinstance(value, datetime):
-            return _local(value, self._zone, _TIME)
+            return _local(value, self._render.zone, _TIME)
         if isinstance(value, dict | list | tuple):
             return self._harmless(json.dumps(value, ensure_ascii=False, default=str))
         return self._harmless(str(value))
@@ -123,8 +133,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Escapes for markdown, also where the template itself is plain text."""
         return escape.Escaped(escape.markdown(self._mask(str(value))))
 
-    def _at(self, value: Any, zone: str | None = None, format: str = _TIME) -> Any:  # noqa: A002 - template word
-        """A time on the clock of `zone`, else of the site; text in ISO 8601 with a zone counts as a time."""
+    @pass_context
+    def _at(self, _context: Context, value: Any, zone: str | None = None, format: str = _TIME) -> Any:  # noqa: A002 - template word
+        """A time on the clock of `zone`, else of the reader; text in ISO 8601 with a zone counts as a time."""
         time = value
         if isinstance(value, str):
             try:
@@ -133,7 +144,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return value
         if not isinstance(time, datetime) or time.tzinfo is None:
             return value
-        return _local(time, ZoneInfo(zone) if zone else self._zone, format)
+        return _local(time, ZoneInfo(zone) if zone else self._render.zone, format)
+
+    @pass_context
+    def _date(self, context: Context, value: Any, format: str = _DAY) -> Any:  # noqa: A002 - template word
+        return self._at(context, value, format=format)
+
+    @pass_context
+    def _clock(self, context: Context, value: Any, format: str = _HOUR) -> Any:  # noqa: A002 - template word
+        return self._at(context, value, format=format)
+
+    def _link(self, value: Any) -> Any:
+        """Where an event, or a line of a digest, can be looked up; a missing field when that is not known."""
+        if not self._address or isinstance(value, Undefined) or not getattr(value, "id", ""):
+            return self.undefined(name="link")
+        return escape.Escaped(link_to(self._address, value.id, value.subject))
+
+
+def link_to(address: str, event: str, subject: str) -> str:
+    """The address with an event's id and subject in it, as they may stand in one and in markup."""
+    return address.replace("{id}", quote(event, safe="")).replace("{subject}", quote(subject, safe=""))
 
 
 def _local(time: datetime, zone: tzinfo, format: str) -> str:  # noqa: A002 - template word
@@ -150,12 +180,12 @@ def _masked(value: Any) -> Any:
     return value if isinstance(value, Undefined) else named(str(value))
 
 
-def _missing_type(mark: str, tally: Tally) -> type[Undefined]:
-    """Jinja makes its undefined values itself, so the type must know the mark and the tally."""
+def _missing_type(render: Render) -> type[Undefined]:
+    """Jinja makes its undefined values itself, so the type must know the render."""
 
     def show(_self: Undefined) -> str:
-        tally.missing += 1
-        return mark
+        render.missing += 1
+        return render.mark
 
     def keep(self: Undefined, *_arguments: Any) -> Undefined:
         return self

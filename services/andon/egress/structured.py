@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from jinja2 import Template, TemplateSyntaxError, meta
 
+from andon.config.mistakes import hint
 from andon.config.templates import parts_of
 from andon.core.failure import Rejected
 from andon.core.ports import Content
@@ -91,7 +92,7 @@ def compiled(name: str, text: str, kinds: Kinds, sandboxes: Mapping[str, Sandbox
     # The reader of YAML is loaded only where there are such templates.
     from andon.config.document import Unreadable, parse
 
-    channel, kind = parts_of(name)[1:]
+    channel, kind = parts_of(name).channel, parts_of(name).kind
     structure = kinds.get(channel, {}).get(kind)
     if structure is None:
         return Broken((f"line 1: {_unknown(channel, kind, kinds)}",))
@@ -124,7 +125,7 @@ def file_problems(name: str, text: str, kinds: Kinds, folder: Path) -> Iterator[
     """What is wrong with the files a template names, looked for in `folder`: "line 2: …"."""
     from andon.config.document import Unreadable, parse
 
-    channel, kind = parts_of(name)[1:]
+    channel, kind = parts_of(name).channel, parts_of(name).kind
     structure = kinds.get(channel, {}).get(kind)
     try:
         document = parse(text.encode())
@@ -152,7 +153,8 @@ def named(way: Way) -> str:
 
 def _unknown(channel: str, kind: str, kinds: Kinds) -> str:
     if channel not in kinds:
-        return f"there is no kind of channel `{channel}` (a file is named NAME.CHANNEL_KIND.CONTENT_KIND.yaml)"
+        named_as = "a file is named NAME.CHANNEL_KIND.CONTENT_KIND.yaml"
+        return f"there is no kind of channel `{channel}`{hint(channel, kinds)} ({named_as})"
     known = ", ".join(f"`{name}`" for name in sorted(kinds[channel])) or "none"
     return f"`{channel}` has no structured kind `{kind}`; it has {known}"
 

@@ -58,6 +58,9 @@ class Metrics:
             ["channel"],
             registry=r,
         )
+        self._missing = Counter(
+            "andon_fields_missing", "Fields of templates that were not there, in notices.", ["channel"], registry=r
+        )
         # Finding a label's counter takes longer than counting, and each delivery counts in four places.
         self._accept = cache(accepted.labels)
         self._record = cache(records.labels)
@@ -93,6 +96,9 @@ class Metrics:
 
     def attempt(self, channel: str, reason: str) -> None:
         self._attempt(channel, reason).inc()
+
+    def fields_missing(self, channel: str, count: int) -> None:
+        self._missing.labels(channel).inc(count)
 
     def delivered_after(self, channel: str, seconds: float) -> None:
         self._delivered(channel).observe(seconds)

@@ -101,6 +101,18 @@ async def marked_up_text_loses_nothing_in_parts(rig: ChannelRig) -> None:
 
 
 @law
+async def tail_ends_every_part(rig: ChannelRig) -> None:
+    tail = "\n组长 · 3f2a9c1e"
+    for kind, limit in rig.specimen.kinds.items():
+        for text in ("短", *(() if rig.specimen.whole else ("冲压机 7 停机。" * (limit // 9),))):
+            texts = [part.text for part in rig.channel.split(Content(kind, text), tail)]
+            expect(all(one.endswith(tail) for one in texts), f"every part of a {kind} ends with its tail")
+            expect(all(len(one.encode()) <= limit for one in texts), f"a part of {kind} has {limit} bytes at most")
+            said = "".join(unnumbered([one.removesuffix(tail) for one in texts]))
+            expect(said == text, f"the parts of {kind} without their tails are the whole")
+
+
+@law
 async def unknown_kind_is_rejected_before_any_call(rig: ChannelRig) -> None:
     expect(isinstance(await rig.send(rig.call(kind="nonsense")), Rejected), "an unknown kind is Rejected")
     expect(not rig.vendor.heard, "an unknown kind makes no call")

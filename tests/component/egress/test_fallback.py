@@ -9,9 +9,10 @@ import pytest
 from andon.core.failure import Retryable
 from andon.core.ports import Reply
 from andon.core.reason import Reason
-from andon.egress.render import REPEAT
+from andon.egress.words import words_of
 from tests.component.egress.line import OK, Line, Seen, texts
 
+REPEAT = words_of("zh").repeat
 GONE = Reply(200, b'{"errcode":93000,"errmsg":"invalid webhook url"}', {})
 REFUSED = Reply(200, b'{"errcode":40008,"errmsg":"invalid message type"}', {})
 ROBOTS = {"group": "ROBOT", "second": "OTHER", "third": "THIRD"}

@@ -47,7 +47,7 @@ class RefreshesForever(WecomApp):
             granted = await self._account.granted(self._config.secret.reveal(), deadline)
             address = f"{self._config.base_url}{path}?access_token={quote(granted.token, safe='')}"
             reply = await self._account._wire.request("POST", address, body=body, deadline=deadline)
-            answer = codes.read(reply, Answer)
+            answer = codes.read(reply, Answer, 60.0)
             if answer.errcode not in codes.STALE:
                 break
         if answer.errcode:
@@ -213,7 +213,7 @@ class OneGoneChatStopsAll(WecomApp):
     async def _sent(self, path: str, body: bytes, deadline: float) -> Answer:
         answer = await super()._sent(path, body, deadline)
         if answer.errcode in codes.NO_CHAT:
-            raise codes.failure(answer, ())
+            raise codes.failure(answer, (), 60.0)
         return answer
 
 

@@ -22,6 +22,8 @@ receivers:
   plain: {channel: robot}
   programs: {channel: log}
   silent: {channel: robot, template: silent}
+  abroad: {channel: robot, language: en, zone: Europe/Berlin, watermark: true, long: link}
+templates: {link: "https://mes.corp/events/{id}"}
 route:
   receiver: group
   routes:
@@ -90,11 +92,24 @@ def test_merged_and_repeated_notices(shown: Any) -> None:
     events = [EVENT | {"subject": subject} for subject in ("M-01", "M-02")]
     code, out, _ = shown(events, "--merged", "--repeat")
     assert code == 0
-    assert "template digest.j2" in out
+    assert "template digest.zh.j2" in out
     assert "【可能重复】【合并 2 条】" in out
     assert "M-01" in out
     assert "M-02" in out
     assert shown(events)[1].count("→ group") == 2
+
+
+def test_a_receivers_own_look_is_shown_in_every_part(shown: Any) -> None:
+    code, out, _ = shown(EVENT | {"data": {"text": "主轴过热。" * 400}}, "--json", "--receiver", "abroad")
+    (one,) = json.loads(out)
+    (part,) = one["parts"]
+    assert (code, one["language"], one["zone"], one["template"]) == (0, "en", "Europe/Berlin", "plain.en.j2")
+    assert part["text"].startswith("fault M-07\nTime: 2026-11-26 01:00:00\n")
+    assert "\n… (there is more) the whole: https://mes.corp/events/render-1\nabroad · " in part["text"]
+    assert part["bytes"] == len(part["text"].encode()) <= 2048
+    code, out, _ = shown([EVENT, EVENT | {"subject": "M-08"}], "--merged", "--receiver", "abroad")
+    assert "[2 in one]" in out
+    assert out.count("https://mes.corp/events/render-1") == 2
 
 
 def test_what_would_not_be_sent_says_why(shown: Any) -> None:
@@ -124,7 +139,7 @@ def test_what_is_no_event_is_told(shown: Any, event: object, sentence: str) -> N
 def test_a_receiver_that_is_not_there_and_a_file_that_is_not(shown: Any, folder: Path) -> None:
     code, _, err = shown(EVENT, "--receiver", "grup")
     assert code == 1
-    assert "there is no receiver grup; there are group, plain, programs, silent" in err
+    assert "there is no receiver grup; there are group, plain, programs, silent, abroad" in err
     assert main(["render", str(folder / "nothing.json"), "--config", str(folder)]) == 1
 
 

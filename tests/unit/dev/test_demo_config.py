@@ -19,6 +19,7 @@ from andon.core.digest import merged
 from andon.core.event import Event, Position
 from andon.core.ports import Connector, Content
 from andon.dev.data import FAULTS, LINES, MACHINES, Fault, Machine, create_machines
+from andon.egress.look import Look
 from andon.egress.render import Renderer
 from andon.enrichment.mapping import Answer, enriched
 from andon.routing.router import Router
@@ -114,12 +115,12 @@ def test_every_machine_and_every_leader_is_known(settings: Settings, directory: 
 
 def notice(settings: Settings, event: Event, digest_of: tuple[Event, ...] = ()) -> Content:
     files = {file.name: file.read_text(encoding="utf-8") for file in (DEMO / "templates").iterdir()}
-    renderer = Renderer(files, settings.templates.missing, settings.site.zone)
+    renderer = Renderer(files)
     (delivery,) = deliveries(settings, event)
     digest = None
     for one in digest_of:
         digest = merged(digest, one)
-    return renderer.render(delivery, "wecom_robot", "fault", digest).content
+    return renderer.render(delivery, "wecom_robot", Look("fault"), digest).content
 
 
 def known(settings: Settings, directory: Path, event: Event) -> Event:

@@ -25,7 +25,7 @@ from andon.core.reason import Reason
 from andon.core.work import Entry, Item, Note
 from andon.egress.desk import EgressWork
 from andon.egress.receivers import Receivers
-from andon.egress.render import REPEAT
+from andon.egress.words import words_of
 from andon.kafka.codecs import Undecodable, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, DLQ, OUTCOMES
@@ -37,6 +37,7 @@ from andon.testing.builders import delivery, event
 from andon.testing.clock import ManualClock
 from andon.testing.contract_channels import unnumbered
 
+REPEAT = words_of("zh").repeat
 HOME = Home(DELIVERIES, 3)
 NOW = datetime(2026, 11, 22, 6, 4, tzinfo=UTC)
 
@@ -71,7 +72,10 @@ def work(group: Group, monkeypatch: pytest.MonkeyPatch) -> EgressWork:
             "route": {"receiver": "l3-group"},
         }
     )
-    files = {"fault.j2": "{{ data.text }}", "digest.j2": "{{ digest.count }} 条"}
+    files = {
+        "fault.j2": "{{ data.text }}{% if data.zone %}{{ event.time | at(data.zone) }}{% endif %}",
+        "digest.j2": "{{ digest.count }} 条",
+    }
     published = Published(1, NOW, "test", "/", settings, files)
     return EgressWork(Receivers(published, Registry(), group, ManualClock()), Metrics())
 
@@ -134,6 +138,22 @@ def test_what_we_added_or_the_door_minted_makes_no_conflict(work: EgressWork) ->
 def test_anything_else_is_undecodable(work: EgressWork, raw: bytes) -> None:
     with pytest.raises(Undecodable):
         work.read(replace(record(delivery()), value=raw))
+
+
+def test_a_field_that_is_missing_is_marked_and_counted_once(work: EgressWork, group: Group) -> None:
+    of = item(work, delivery(event(data={})))
+    for number in (1, 2):
+        of.entries.append(Entry(of.id, 0, 0, number, HOME, of.domain, 0, 0, 7, NOW.timestamp(), of.queue))
+        send(work, of)
+    assert group.seen == ["【缺】"] * 2
+    metrics = work._metrics.text().decode()
+    assert 'andon_fields_missing_total{channel="robot"} 1.0' in metrics
+
+
+def test_a_broken_template_is_parked_with_its_line(work: EgressWork) -> None:
+    with pytest.raises(Rejected, match=r"fault\.j2 line 1: ZoneInfoNotFoundError") as caught:
+        send(work, item(work, delivery(event(data={"text": "x", "zone": "Mars"}))))
+    assert caught.value.reason is Reason.TEMPLATE_BROKEN
 
 
 def test_a_receiver_that_is_gone_is_parked_by_name_and_asks_for_a_redrive(work: EgressWork) -> None:

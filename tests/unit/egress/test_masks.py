@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.config.receivers import MaskKind
+from andon.egress.look import Look
 from andon.egress.masks import masker, named
 from andon.egress.render import Renderer
 from tests.unit.egress.test_render import MARK, delivery, event
@@ -69,8 +70,8 @@ def test_nothing_but_digits_is_ever_hidden(text: str) -> None:
 
 
 def shown_by(source: str, name: str = "fault.j2", **of: Any) -> str:
-    renderer = Renderer({name: source}, MARK, "UTC", mask=ALL)
-    return renderer.render(delivery(event(**of)), "wecom_robot", "fault").content.text
+    renderer = Renderer({name: source}, MARK, mask=ALL)
+    return renderer.render(delivery(event(**of)), "wecom_robot", Look("fault")).content.text
 
 
 def test_a_template_shows_them_hidden_wherever_they_stand() -> None:

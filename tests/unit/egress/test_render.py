@@ -13,19 +13,22 @@ from andon.core.digest import Digest, merged
 from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
-from andon.egress.render import MAX_CHARACTERS, REPEAT, Rendered, Renderer, check, repeated
+from andon.egress.look import Look
+from andon.egress.parts import repeated
+from andon.egress.render import MAX_CHARACTERS, Rendered, Renderer, check
 from andon.testing.builders import delivery, event
 
 MARK = "【缺】"
+REPEAT = "【可能重复】"
 
 
 def rendered(
     source: str, *, md: bool = False, digest: Digest | None = None, repeat: bool = False, **of: Any
 ) -> Rendered:
     name = "fault.md.j2" if md else "fault.j2"
-    renderer = Renderer({name: source}, MARK, "Asia/Shanghai")
-    found = renderer.render(delivery(event(**of)), "wecom_robot", "fault", digest, repeat)
-    return Rendered(repeated(found.content)[0], found.file, found.missing) if repeat else found
+    renderer = Renderer({name: source}, MARK)
+    found = renderer.render(delivery(event(**of)), "wecom_robot", Look("fault"), digest, repeat)
+    return Rendered(repeated(found.content, {}, REPEAT)[0], found.file, found.missing) if repeat else found
 
 
 def text(source: str, **options: Any) -> str:
@@ -60,8 +63,8 @@ def test_every_variable_of_the_context() -> None:
     ],
 )
 def test_the_best_name_decides_file_and_kind(files: dict[str, str], content: Content) -> None:
-    renderer = Renderer(files, MARK, "UTC")
-    assert renderer.render(delivery(), "wecom_robot", "fault").content == content
+    renderer = Renderer(files, MARK)
+    assert renderer.render(delivery(), "wecom_robot", Look("fault")).content == content
 
 
 def test_candidates_are_the_names_a_check_may_accept() -> None:
@@ -69,7 +72,7 @@ def test_candidates_are_the_names_a_check_may_accept() -> None:
 
 
 def test_built_in_plain_shows_everything_a_reader_needs() -> None:
-    found = Renderer({}, MARK, "Asia/Shanghai").render(delivery(), "wecom_robot", "plain")
+    found = Renderer({}, MARK).render(delivery(), "wecom_robot", Look("plain"))
     assert found.content.text.splitlines() == [
         "【critical】mes.fault.raised line-3/M-07",
         "时间：2026-11-22 14:03:05",
@@ -81,7 +84,7 @@ def test_built_in_plain_shows_everything_a_reader_needs() -> None:
 
 def test_built_in_plain_says_that_a_fault_is_over() -> None:
     clear = delivery(event(labels={"state": "clear", "severity": "critical"}))
-    assert Renderer({}, MARK, "UTC").render(clear, "x", "plain").content.text.startswith("【恢复】mes.fault")
+    assert Renderer({}, MARK).render(clear, "x", Look("plain")).content.text.startswith("【恢复】mes.fault")
 
 
 # Missing fields
@@ -109,8 +112,8 @@ def test_missing_field_shows_the_mark_and_is_counted(expression: str) -> None:
 
 
 def test_missing_is_counted_anew_for_each_render() -> None:
-    renderer = Renderer({"a.j2": "{{ data.x }}{{ data.y }}", "b.j2": "fine"}, MARK, "UTC")
-    assert [renderer.render(delivery(), "k", name).missing for name in ("a", "b", "a")] == [2, 0, 2]
+    renderer = Renderer({"a.j2": "{{ data.x }}{{ data.y }}", "b.j2": "fine"}, MARK)
+    assert [renderer.render(delivery(), "k", Look(name)).missing for name in ("a", "b", "a")] == [2, 0, 2]
 
 
 def test_missing_field_in_a_condition_is_false_and_not_counted() -> None:
@@ -218,8 +221,8 @@ def test_digest_orders_times_whatever_the_arrival() -> None:
 def test_template_that_never_mentions_the_digest_does_not_hide_it() -> None:
     assert text("only {{ data.code }}", digest=many(2, 2)).startswith("【合并 2 条】")
     assert text("{% if digest %}{{ digest.count }} together{% endif %}", digest=many(2, 2)) == "2 together"
-    own = Renderer({"a.j2": "x", "digest.k.j2": "mine {{ digest.count }}"}, MARK, "UTC")
-    assert own.render(delivery(), "k", "a", many(2, 1)).content.text == "mine 2"
+    own = Renderer({"a.j2": "x", "digest.k.j2": "mine {{ digest.count }}"}, MARK)
+    assert own.render(delivery(), "k", Look("a"), many(2, 1)).content.text == "mine 2"
 
 
 def test_repeat_is_marked_first() -> None:
@@ -249,9 +252,9 @@ def test_broken_template_names_file_and_line(source: str, detail: str) -> None:
 
 
 def test_error_inside_an_included_file_names_that_file() -> None:
-    renderer = Renderer({"fault.j2": "{% include 'part.j2' %}", "part.j2": "\n\n{{ 1 // 0 }}"}, MARK, "UTC")
+    renderer = Renderer({"fault.j2": "{% include 'part.j2' %}", "part.j2": "\n\n{{ 1 // 0 }}"}, MARK)
     with pytest.raises(Rejected, match=r"part\.j2 line 3"):
-        renderer.render(delivery(), "k", "fault")
+        renderer.render(delivery(), "k", Look("fault"))
 
 
 def test_refusal_never_quotes_the_event() -> None:

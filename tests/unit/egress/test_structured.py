@@ -18,10 +18,14 @@ from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.cards import dingtalk, feishu, wecom, wecom_app
 from andon.egress.judge import fits, problems
-from andon.egress.render import REPEAT, Renderer, repeated
+from andon.egress.look import Look
+from andon.egress.parts import repeated
+from andon.egress.render import Renderer
 from andon.egress.structure import Structure
+from andon.egress.words import words_of
 from andon.testing.builders import delivery, event
 
+REPEAT = words_of("zh").repeat
 KINDS = {
     "wecom_robot": wecom.ROBOT,
     "wecom_app": wecom_app.APP,
@@ -43,7 +47,7 @@ card_action: {type: 1, url: "https://mes.corp/{{ data.id }}"}
 
 def rendered(source: str, file: str = "fault.wecom_robot.template_card.yaml", **data: Any) -> Content:
     channel = file.split(".")[1]
-    return Renderer({file: source}, "【缺】", "UTC", KINDS).render(delivery(event(data=data)), channel, "fault").content
+    return Renderer({file: source}, "【缺】", KINDS).render(delivery(event(data=data)), channel, Look("fault")).content
 
 
 def refusal(source: str, file: str = "fault.wecom_robot.template_card.yaml", **data: Any) -> Rejected:
@@ -151,14 +155,14 @@ DIGEST = merged(merged(None, event()), event(subject="M-08", time=datetime(2026,
 
 def test_what_was_merged_is_never_hidden_by_a_card() -> None:
     file = "fault.wecom_robot.news.yaml"
-    plain = Renderer({file: 'articles: [{title: x, url: "https://x.cn"}]'}, "", "UTC", KINDS)
-    found = plain.render(delivery(), "wecom_robot", "fault", DIGEST).content
+    plain = Renderer({file: 'articles: [{title: x, url: "https://x.cn"}]'}, "", KINDS)
+    found = plain.render(delivery(), "wecom_robot", Look("fault"), DIGEST).content
     assert found.kind == "text"
     assert found.text.startswith("【合并 2 条】")
     own = Renderer(
-        {file: 'articles: [{title: "{{ digest.count if digest else 1 }} 条", url: "https://x.cn"}]'}, "", "UTC", KINDS
+        {file: 'articles: [{title: "{{ digest.count if digest else 1 }} 条", url: "https://x.cn"}]'}, "", KINDS
     )
-    found = own.render(delivery(), "wecom_robot", "fault", DIGEST).content
+    found = own.render(delivery(), "wecom_robot", Look("fault"), DIGEST).content
     assert (found.kind, json.loads(found.text)["articles"][0]["title"]) == ("news", "2 条")
     card = Renderer(
         {
@@ -166,10 +170,9 @@ def test_what_was_merged_is_never_hidden_by_a_card() -> None:
             f"digest{file.removeprefix('fault')}": 'articles: [{title: "{{ digest.count }}", url: "https://x.cn"}]',
         },
         "",
-        "UTC",
         KINDS,
     )
-    assert card.render(delivery(), "wecom_robot", "fault", DIGEST).content.kind == "news"
+    assert card.render(delivery(), "wecom_robot", Look("fault"), DIGEST).content.kind == "news"
 
 
 MARKED = [
@@ -202,7 +205,7 @@ def test_mark_of_a_repeat_stands_where_people_look(
     if kind == "actionCard":
         value = {**value, "singleURL": "https://x.cn"}
     assert fits(KINDS[channel][kind], value)
-    (content,) = repeated(Content(kind, json.dumps(value)), KINDS[channel])
+    (content,) = repeated(Content(kind, json.dumps(value)), KINDS[channel], REPEAT)
     shown: Any = json.loads(content.text)
     for step in way:
         shown = shown[step]
@@ -218,7 +221,7 @@ def test_mark_of_a_repeat_stands_where_people_look(
 )
 def test_mark_goes_before_what_has_no_place_for_it(kind: str, value: dict[str, Any]) -> None:
     whole = Content(kind, json.dumps(value))
-    assert repeated(whole, KINDS["wecom_robot"]) == (Content("text", REPEAT), whole)
+    assert repeated(whole, KINDS["wecom_robot"], REPEAT) == (Content("text", REPEAT), whole)
 
 
 # andon check

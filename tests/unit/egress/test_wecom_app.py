@@ -16,7 +16,7 @@ from andon.config.receivers import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.outcome import Evidence, Parked
 from andon.core.policy import Limit, Merge, Per
-from andon.core.ports import Context, NamesPeople, Receipt, Reply
+from andon.core.ports import Content, Context, NamesPeople, Receipt, Reply
 from andon.core.reason import Reason
 from andon.egress.channels.wecom_app import WecomApp
 from andon.egress.receivers import policy_of
@@ -223,6 +223,38 @@ def test_a_ban_is_waited_out() -> None:
     failure = failed(vendor)
     assert isinstance(failure, Retryable)
     assert (failure.reason, failure.after) == (Reason.THROTTLED, pytest.approx(600.0))
+
+
+def test_the_block_is_configuration() -> None:
+    for answer in ({"errcode": 45009, "errmsg": "api freq out of limit"}, "<html>too many</html>"):
+        vendor = Throttling(answer)
+        with pytest.raises(Retryable) as caught:
+            asyncio.run(app(vendor, block="1s").send(call(recipients=("wang",))))
+        assert (caught.value.reason, caught.value.after) == (Reason.THROTTLED, 1.0)
+
+
+class Throttling(Vendor):
+    """Shuts the app out, in the vendor's words or in those of what stands before it."""
+
+    def __init__(self, answer: Mapping[str, Any] | str) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def request(
+        self, method: str, url: str, /, *, body: bytes = b"", headers: Any = None, deadline: float = 15.0
+    ) -> Reply:
+        if method == "GET":
+            return await super().request(method, url, body=body, headers=headers, deadline=deadline)
+        if isinstance(self.answer, str):
+            return Reply(429, self.answer.encode(), {})
+        return Reply(200, json.dumps(self.answer).encode(), {})
+
+
+def test_parts_are_numbered_and_their_markup_is_whole() -> None:
+    first, *_, last = app(Vendor()).split(Content("markdown", "**" + "冲压机 7 停机。" * 200 + "**"))
+    assert first.text.startswith("(1/3)\n**冲")
+    assert first.text.endswith("**")
+    assert last.text.startswith("(3/3)\n**")
 
 
 def test_the_vendor_is_never_given_what_it_would_cut() -> None:

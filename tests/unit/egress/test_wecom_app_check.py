@@ -13,9 +13,13 @@ from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.cards.wecom_app import APP
-from andon.egress.render import REPEAT, Renderer, repeated
+from andon.egress.look import Look
+from andon.egress.parts import repeated
+from andon.egress.render import Renderer
+from andon.egress.words import words_of
 from andon.testing.builders import delivery, event
 
+REPEAT = words_of("zh").repeat
 PLANT = """\
 version: 1
 channels: {app: {kind: wecom_app, corp_id: env:A, agent_id: 1, secret: env:B}}
@@ -163,8 +167,8 @@ def test_people_and_chats_are_not_mixed(tmp_path: Path) -> None:
 
 def rendered(kind: str, text: str, **data: Any) -> Any:
     name = f"fault.wecom_app.{kind}.yaml"
-    renderer = Renderer({name: text}, "【缺】", "UTC", {"wecom_app": APP})
-    return json.loads(renderer.render(delivery(event(data=data)), "wecom_app", "fault").content.text)
+    renderer = Renderer({name: text}, "【缺】", {"wecom_app": APP})
+    return json.loads(renderer.render(delivery(event(data=data)), "wecom_app", Look("fault")).content.text)
 
 
 def test_no_value_becomes_html_in_a_description() -> None:
@@ -191,7 +195,7 @@ def test_mark_of_a_repeat_stands_where_people_look(kind: str, value: dict[str, A
     if kind == "template_card":
         options = [{"id": "1", "text": "y", "is_checked": True}]
         value |= {"checkbox": {"question_key": "q", "option_list": options}, "submit_button": {"text": "z", "key": "k"}}
-    (content,) = repeated(Content(kind, json.dumps(value)), APP)
+    (content,) = repeated(Content(kind, json.dumps(value)), APP, REPEAT)
     shown: Any = json.loads(content.text)
     for step in way:
         shown = shown[step]
@@ -200,4 +204,4 @@ def test_mark_of_a_repeat_stands_where_people_look(kind: str, value: dict[str, A
 
 def test_mark_goes_before_a_video_without_words() -> None:
     whole = Content("video", '{"file":"a.mp4"}')
-    assert repeated(whole, APP) == (Content("text", REPEAT), whole)
+    assert repeated(whole, APP, REPEAT) == (Content("text", REPEAT), whole)

@@ -181,9 +181,9 @@ class DingtalkRobot:
         """The `msgUuid`."""
         return str(call.fresh_key)
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         """Parts that leave room for the rest of the body; a card is one part. Raises Rejected for another kind."""
-        return _KINDS.split(content)
+        return _KINDS.split(content, tail)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success."""

@@ -135,9 +135,9 @@ class FeishuRobot:
     def __repr__(self) -> str:
         return f"FeishuRobot({', '.join(robot.hook.reference for robot in self._robots)})"
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         """Parts that leave room for the rest of a body of 20 KB; a card is one. Raises Rejected for another kind."""
-        return _KINDS.split(content)
+        return _KINDS.split(content, tail)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the bot `call.line`. An answer that is not the vendor's is never a success."""

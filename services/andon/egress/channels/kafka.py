@@ -74,7 +74,7 @@ class KafkaTopic:
         """The delivery's id, also after a redrive: who reads a topic has it only once."""
         return str(call.delivery)
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, _tail: str = "", /) -> Sequence[Content]:
         """The whole: half an event is none. Raises Rejected for anything but an event."""
         _require_event(content)
         return (content,)

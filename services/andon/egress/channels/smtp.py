@@ -165,13 +165,14 @@ class Smtp:
     def _fault(name: str) -> str | None:
         return recipient_fault(name)
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         """The whole. Raises Rejected for another kind, and for what is longer than any template renders."""
         if content.kind not in KINDS:
             raise Rejected(Reason.REJECTED, f"a mail takes text or markdown, not {content.kind}")
-        if len(content.text.encode()) > BYTES:
+        whole = Content(content.kind, content.text + tail) if tail else content
+        if len(whole.text.encode()) > BYTES:
             raise Rejected(Reason.TOO_LONG, f"a mail has at most {BYTES:,} bytes of text")
-        return (content,)
+        return (whole,)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Sends one mail. Raises Retryable and Rejected where it reached nobody."""

@@ -138,12 +138,15 @@ class Webhook:
         """The `webhook-id`."""
         return str(call.key)
 
-    def split(self, content: Content, /) -> Sequence[Content]:
-        """The whole. Raises Rejected for another kind, and for what is longer than any template renders."""
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        """The whole, without the tail where a `content_type` says that it is for programs. Raises Rejected for another
+        kind, and for what is longer than any template renders."""
         self._require(content)
-        if len(content.text.encode()) > BYTES:
+        for_people = tail and content.kind != events.KIND and self._config.content_type is None
+        whole = Content(content.kind, content.text + tail) if for_people else content
+        if len(whole.text.encode()) > BYTES:
             raise Rejected(Reason.TOO_LONG, f"a webhook's body has at most {BYTES:,} bytes")
-        return (content,)
+        return (whole,)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one body and judges the answer as `accept` says."""

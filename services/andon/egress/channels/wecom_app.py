@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
-from andon.config.units import Rate
+from andon.config.units import Rate, Seconds
 from andon.core.delivery import MAX_RECIPIENTS
 from andon.core.failure import Rejected
 from andon.core.outcome import Parked
@@ -23,7 +23,6 @@ from andon.core.policy import Limit
 from andon.core.ports import Call, ChannelConfig, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
-from andon.core.text import split_bytes
 from andon.egress.cards.wecom_app import APP, FILES, UPDATE
 from andon.egress.channels import wecom_app_bodies as bodies
 from andon.egress.channels import wecom_app_codes as codes
@@ -32,9 +31,11 @@ from andon.egress.channels import wecom_app_people as people
 from andon.egress.channels.wecom_app_account import TOKEN_PATH, Account
 from andon.egress.channels.wecom_app_codes import Answer
 from andon.egress.media import Media, upload_of
+from andon.egress.robots import Kinds
 from andon.egress.vendors import BaseUrl
 
 BYTES = {"text": 2048, "markdown": 2048}
+_KINDS = Kinds("a WeCom app", BYTES, APP)
 RECALL_SECONDS = 86_400.0
 _SEND, _CHAT = "/cgi-bin/message/send", "/cgi-bin/appchat/send"
 _UPLOAD, _RECALL = "/cgi-bin/media/upload", "/cgi-bin/message/recall"
@@ -72,6 +73,8 @@ class WecomApp:
         minute and 10,000 a day."""
         per_corp: Annotated[tuple[Rate, ...], Field(min_length=1)] = counted.CORP
         """Calls of all apps of the corp: 10,000 a minute and 150,000 an hour."""
+        block: Seconds = codes.THROTTLED_SECONDS
+        """For how long an app that called too often is shut out; for a private deployment whose limits differ."""
 
         def limit_domain(self) -> str:
             """The corp, with all of its apps, by the reference of its id."""
@@ -146,24 +149,23 @@ class WecomApp:
         self._folder = context.directory
         self._media = Media(context.clock)
         name = f"{config.limit_domain()}:{config.agent_id}:{config.secret.reference}@{config.base_url}"
-        self._account = Account(name, config.base_url, config.corp_id, config.secret, context)
+        self._account = Account(name, config.base_url, config.corp_id, config.secret, config.block, context)
 
     def __repr__(self) -> str:
         return f"WecomApp({self._config.limit_domain()!r}, {self._config.agent_id})"
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         """Parts of at most 2048 bytes: what is longer the vendor cuts without a word. A card is one part. Raises
         Rejected for another kind."""
-        limit = _limit(content)
-        parts = [content.text] if limit is None else split_bytes(content.text, limit)
-        return (content,) if len(parts) == 1 else [Content(content.kind, part) for part in parts]
+        return _KINDS.split(content, tail)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Sends one part to up to 1,000 members at once, or to one chat: others wait for calls of their own.
 
         A file is uploaded before, unless the vendor still has it. Raises Retryable or Rejected.
         """
-        limit = _limit(call.content)
+        _KINDS.require(call.content)
+        limit = BYTES.get(call.content.kind)
         if limit is not None and len(call.content.text.encode()) > limit:
             raise Rejected(Reason.TOO_LONG, "the vendor would cut it without a word")
         to = people.addressed(call.recipients)
@@ -249,13 +251,6 @@ class WecomApp:
 
     async def close(self) -> None:
         """Nothing to release: the wire and the vault belong to the service."""
-
-
-def _limit(content: Content) -> int | None:
-    """How many bytes a text may have; None for a card. Raises Rejected for another kind."""
-    if content.kind not in BYTES and content.kind not in APP:
-        raise Rejected(Reason.REJECTED, f"a WeCom app takes {', '.join((*BYTES, *APP))}, not {content.kind}")
-    return BYTES.get(content.kind)
 
 
 def _reference(answer: Answer) -> str:

@@ -23,8 +23,11 @@ _NO_OTHER: Mapping[int, Meaning] = {}
 class Account:
     """The app whose secret this is. Its token is shared with all processes that have the context's vault."""
 
-    def __init__(self, name: str, base_url: str, corp_id: SecretRef, secret: SecretRef, context: Context) -> None:
+    def __init__(
+        self, name: str, base_url: str, corp_id: SecretRef, secret: SecretRef, block: float, context: Context
+    ) -> None:
         self._base_url = base_url
+        self._block = block
         self._corp_id = corp_id
         self._secret = secret
         self._wire = context.wire
@@ -55,7 +58,7 @@ class Account:
         if said.errcode in codes.STALE:
             raise Retryable(Reason.CREDENTIALS, f"errcode {said.errcode}: a new access token is refused as well")
         if said.errcode not in good:
-            raise codes.failure(said, (token, *self._secrets()), other)
+            raise codes.failure(said, (token, *self._secrets()), self._block, other)
         return said
 
     async def _posted(
@@ -63,16 +66,17 @@ class Account:
     ) -> A:
         address = f"{self._base_url}{path}?access_token={quote(token, safe='')}{query}"
         reply = await self._wire.request("POST", address, body=body, headers=headers, deadline=_left(ends))
-        return codes.read(reply, answer)
+        return codes.read(reply, answer, self._block)
 
     async def granted(self, secret: str, deadline: float) -> Granted:
         """A token for the secret. Raises what its refusal means."""
         corp = revealed(self._corp_id)
         query = urlencode({"corpid": corp, "corpsecret": secret})
         address = f"{self._base_url}{TOKEN_PATH}?{query}"
-        said = codes.read(await self._wire.request("GET", address, deadline=deadline), codes.Token)
+        reply = await self._wire.request("GET", address, deadline=deadline)
+        said = codes.read(reply, codes.Token, self._block)
         if said.errcode != 0:
-            raise codes.failure(said, (secret, corp), asking=True)
+            raise codes.failure(said, (secret, corp), self._block, asking=True)
         if not said.access_token:
             raise Retryable(Reason.BAD_REPLY, "errcode 0 without an access token")
         return Granted(said.access_token, said.expires_in)

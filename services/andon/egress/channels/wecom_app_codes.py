@@ -31,7 +31,7 @@ _FILE = Meaning(False, Reason.TOO_LARGE, advice="the vendor takes no file of thi
 MEANING = {
     -1: Meaning(True, Reason.BUSY),
     45033: Meaning(True, Reason.BUSY),
-    45009: Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS),
+    45009: Meaning(True, Reason.THROTTLED),
     40001: Meaning(False, Reason.CREDENTIALS, advice="the secret is wrong"),
     40013: Meaning(False, Reason.CREDENTIALS, advice="the corp id is wrong"),
     41001: Meaning(False, Reason.CREDENTIALS, advice="the vendor saw no access token"),
@@ -94,27 +94,28 @@ A = TypeVar("A", bound=Said)
 _NO_OTHER: Mapping[int, Meaning] = {}
 
 
-def read(reply: Reply, kind: type[A]) -> A:
-    """The answer. Raises Retryable for one that is not the vendor's (`vendors.foreign`)."""
+def read(reply: Reply, kind: type[A], block: float) -> A:
+    """The answer. Raises Retryable for one that is not the vendor's (`vendors.foreign`); who calls too often is shut
+    out for `block` seconds."""
     try:
         answer = msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise foreign(reply, THROTTLED_SECONDS) from None
+        raise foreign(reply, block) from None
     if answer.errcode == 0 and reply.status != 200:
-        raise foreign(reply, THROTTLED_SECONDS)
+        raise foreign(reply, block)
     return answer
 
 
 def failure(
-    answer: Said, hidden: Iterable[str], other: Mapping[int, Meaning] = _NO_OTHER, *, asking: bool = False
+    answer: Said, hidden: Iterable[str], block: float, other: Mapping[int, Meaning] = _NO_OTHER, *, asking: bool = False
 ) -> Failure:
-    """What an errcode but 0 means, unless this call has an `other` meaning for it; `asking` for a token has a ban of
-    its own. Nothing `hidden` is in its text."""
+    """What an errcode but 0 means, unless this call has an `other` meaning for it. Who calls too often waits `block`
+    seconds; `asking` for a token has a ban of its own. Nothing `hidden` is in its text."""
     if answer.errcode == _NO_FILE:
         return FileGone(Reason.REJECTED, detail(answer.errcode, answer.errmsg, *hidden))
     meaning = other.get(answer.errcode) or MEANING.get(answer.errcode, OTHER)
     if not meaning.retry and "max length" in str(answer.errmsg):
         meaning = TOO_LONG
-    if asking and meaning.after:
-        meaning = meaning._replace(after=BANNED_SECONDS)
+    if meaning.reason is Reason.THROTTLED:
+        meaning = meaning._replace(after=BANNED_SECONDS if asking else block)
     return meaning.failure(detail(answer.errcode, answer.errmsg, *hidden))

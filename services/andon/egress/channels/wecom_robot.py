@@ -126,9 +126,9 @@ class WecomRobot:
     def __repr__(self) -> str:
         return f"WecomRobot({', '.join(key.reference for key in self._keys)})"
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         """Parts of at most 2048 bytes of text or 4096 of markdown; a card is one. Raises Rejected for another kind."""
-        return _KINDS.split(content)
+        return _KINDS.split(content, tail)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         """Posts one part by the robot `call.line`. An answer that is not the vendor's is never a success.
