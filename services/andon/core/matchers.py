@@ -140,7 +140,7 @@ def _label(text: str, name: str, sign: str, value: Token) -> Matcher:
     if sign in ("=~", "!~"):
         pattern = _pattern(text, value)
         fits = pattern if sign == "=~" else _not(pattern)
-        holds = _read_and(read, pattern, sign == "=~")
+        holds = _read_and(read, _remembering(pattern), sign == "=~")
     else:
         fits = value.text.__eq__ if sign == "=" else value.text.__ne__
         holds = _equality(name, value.text, sign == "=")
@@ -165,7 +165,7 @@ def _read_and(read: Callable[[Event], str], fits: Callable[[str], bool], wanted:
 
 
 def _pattern(text: str, value: Token) -> Callable[[str], bool]:
-    """Whether a whole text fits the pattern. Remembers its last answers: labels have few values, RE2 calls are slow."""
+    """Whether a whole text fits the pattern."""
     options = re2.Options()
     options.log_errors = False
     try:
@@ -173,7 +173,12 @@ def _pattern(text: str, value: Token) -> Callable[[str], bool]:
     except re2.error as error:
         detail = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise MatcherError(text, value.column, f"the pattern cannot be read: {detail}") from None
-    return lru_cache(maxsize=_PATTERN_CACHE)(lambda seen: compiled.fullmatch(seen) is not None)
+    return lambda seen: compiled.fullmatch(seen) is not None
+
+
+def _remembering(fits: Callable[[str], bool]) -> Callable[[str], bool]:
+    """The same with its last answers: labels have few values, and a call of RE2 is slow."""
+    return lru_cache(maxsize=_PATTERN_CACHE)(fits)
 
 
 def _exists(text: str, name: Token) -> Matcher:
@@ -215,7 +220,7 @@ def _comparison(text: str, name: Token, sign: Token, value: Token) -> Matcher:
     if sign.text == "=":
         raise MatcherError(text, sign.column, "a value of data. or facts. is compared with ==")
     if sign.text in ("=~", "!~"):
-        fits, wanted = _pattern(text, value), sign.text == "=~"
+        fits, wanted = _remembering(_pattern(text, value)), sign.text == "=~"
         return Matcher(written, lambda e: (seen := text_of(left(e))) is not None and fits(seen) is wanted, _shown(left))
     compare = _ORDER[sign.text]
     if value.kind == "word" and is_path(value.text):

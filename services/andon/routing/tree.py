@@ -6,7 +6,6 @@ meant. Children inherit `receiver`, `urgent` and everything about groups. Time i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec.json import encode
@@ -14,12 +13,13 @@ from msgspec.json import encode
 from andon.config.settings import Route
 from andon.core.delivery import Remark
 from andon.core.event import Event, accepted_at
-from andon.core.matchers import Matcher, Test, all_hold, compile_matchers, label_value
+from andon.core.matchers import all_hold, compile_matchers
 from andon.core.outcome import Skipped
 from andon.core.paths import Text, compile_key
 from andon.core.policy import Pace
 from andon.core.reason import Reason
 from andon.routing.calendar import Interval
+from andon.routing.index import Index
 
 ROOT = "0"
 ALL = "..."
@@ -63,7 +63,7 @@ class Node:
         self.children = tuple(
             Node(heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
         )
-        self._index = _Index(self.children)
+        self._index = Index([(child, child.matchers) for child in self.children])
 
     def collect(self, event: Event, found: list[Node]) -> None:
         """Appends the routes this event takes from here on, in the order of the file. At least one."""
@@ -101,47 +101,6 @@ class Node:
         active = () if any(interval.holds(at) for interval in self.active) else self.active
         unknown = [interval.name for interval in (*active, *self.mute) if interval.holds(at) is None]
         return tuple(Remark(Reason.UNKNOWN_DAY, f"{self.path} {name}") for name in unknown)
-
-
-_Candidate = tuple[int, Node, tuple[Test, ...]]
-
-
-class _Index:
-    """Finds the children worth asking, with the tests that are left to ask, in the order of the file.
-
-    A child with equality matchers stands in the table of one of them, the rarest; the others are asked every time.
-    So a list of fifty routes told apart by `type` and `line` costs two lookups and the few candidates they give.
-    """
-
-    __slots__ = ("_always", "_tables")
-
-    def __init__(self, children: Sequence[Node]) -> None:
-        common: Counter[tuple[str, ...]] = Counter(
-            matcher.equals for child in children for matcher in child.matchers if matcher.equals
-        )
-        tables: dict[str, dict[str, list[_Candidate]]] = {}
-        self._always: list[_Candidate] = []
-        for position, child in enumerate(children):
-            rarest = min((m for m in child.matchers if m.equals), key=lambda m: common[m.equals or ()], default=None)
-            entry = (position, child, _tests(child.matchers, rarest))
-            if rarest is None or rarest.equals is None:
-                self._always.append(entry)
-            else:
-                name, value = rarest.equals
-                tables.setdefault(name, {}).setdefault(value, []).append(entry)
-        self._tables = [(label_value(name), table.get) for name, table in tables.items()]
-
-    def candidates(self, event: Event) -> list[_Candidate]:
-        found = self._always
-        for read, entries in self._tables:
-            more = entries(read(event))
-            if more:
-                found = found + more if found else more
-        return sorted(found) if len(found) > 1 else found
-
-
-def _tests(matchers: Sequence[Matcher], known: Matcher | None) -> tuple[Test, ...]:
-    return tuple(matcher.holds for matcher in matchers if matcher is not known)
 
 
 def compile_tree(route: Route, known: Mapping[str, Interval]) -> Node:

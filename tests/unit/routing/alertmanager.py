@@ -96,10 +96,11 @@ def differences(question: Question, answer: dict[str, Any]) -> Iterator[str]:
     """What Andon or the naive implementation says otherwise, but for what docs/routing.md lists."""
     if "config" in question:
         yield from _of_a_tree(json.loads(question["config"])["route"], question["labels"], answer)
-    elif not (_is_documented(question["matchers"], answer) and _held_by_us(question) is None):
-        for who, held in (("andon", _held_by_us(question)), ("naive", _held_by_naive(question, answer))):
-            if held != (None if "error" in answer else answer["held"]):
-                yield f"{who}: {held}, Alertmanager: {answer} of {question}"
+    elif not (_is_documented(question["matchers"], answer) and _ours(question) == {}):
+        there = {part: answer[part] for part in ("read", "held") if part in answer}
+        for who, here in (("andon", _ours(question)), ("naive", _naive(question, answer))):
+            if here != there:
+                yield f"{who}: {here}, Alertmanager: {answer} of {question}"
 
 
 def _is_documented(text: str, answer: dict[str, Any]) -> bool:
@@ -122,23 +123,33 @@ def _is_pattern(text: str) -> bool:
     return True
 
 
-def _held_by_us(question: Question) -> list[bool] | None:
+def _ours(question: Question) -> dict[str, Any]:
+    """What Andon reads, and whether it holds; nothing if it is refused."""
     try:
-        tests = [matcher.holds for matcher in compile_matchers((question["matchers"],))]
+        found = compile_matchers((question["matchers"],))
     except MatcherError:
-        return None
-    return [all_hold(tests, sides.labelled(labels)) for labels in question["labels"]]
+        return {}
+    parts = [matcher.label for matcher in found]
+    assert all(parts), question
+    tests = [matcher.holds for matcher in found]
+    return {
+        "read": [[part.name, part.sign, *part.values] for part in parts if part],
+        "held": [all_hold(tests, sides.labelled(labels)) for labels in question["labels"]],
+    }
 
 
-def _held_by_naive(question: Question, answer: dict[str, Any]) -> list[bool] | None:
-    if "~" in question["matchers"]:  # neither Python's patterns nor what is none in them
-        return None if "error" in answer else list(answer["held"])
+def _naive(question: Question, answer: dict[str, Any]) -> dict[str, Any]:
+    """The same of the naive one; patterns, which Python reads otherwise, are left to Alertmanager."""
     try:
         read = naive.read(question["matchers"])
     except naive.Refused:
-        return None
+        return {}
+    if "error" in answer and any("~" in one.sign for one in read):
+        return {}
     given = [sides.happened(sides.labelled(labels)) for labels in question["labels"]]
-    return [all(naive.holds(one, each) for one in read) for each in given]
+    plain = not any("~" in one.sign for one in read)
+    held = [all(naive.holds(one, each) for one in read) for each in given] if plain else answer["held"]
+    return {"read": [[one.name, one.sign, one.value] for one in read], "held": held}
 
 
 def _of_a_tree(route: dict[str, Any], labels: list[dict[str, str]], answer: dict[str, Any]) -> Iterator[str]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from andon.core.matchers import compile_matchers
-from andon.routing.lints.conditions import Conditions, words_of
+from andon.routing.lints.conditions import Conditions
+from andon.routing.words import words_of
 
 WORDS = ("", "a", "b", "ab", "a.b")
 PATTERNS = ("a|b", "(a|ab)", "(?:b)", "a.*", ".*", "a?", "a\\\\.b", "b+", "")

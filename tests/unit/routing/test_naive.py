@@ -19,7 +19,7 @@ from andon.core import matcher_text, matchers
 from andon.core.event import Event
 from andon.core.matchers import MatcherError, compile_matchers, label_value
 from andon.core.ports import Result
-from andon.routing import Router, calendar, explain, tree
+from andon.routing import Router, calendar, explain, index, tree
 from tests.unit.routing import generated, naive
 from tests.unit.routing.events import TUESDAY_NOON
 from tests.unit.routing.generated import some_text, some_tree
@@ -141,7 +141,7 @@ def _forgets_the_last(self: Any, given_: Event) -> list[Any]:
     return _candidates(self, given_)[:1]
 
 
-_candidates = tree._Index.candidates
+_candidates = index.Index.candidates
 _deliver, _several, _label, _silenced = Router._deliver, Router._route_to_several, matchers._label, tree.Node.silenced
 
 
@@ -204,15 +204,16 @@ MISTAKES: list[tuple[Any, str, Any]] = [
     (tree.Node, "silenced", lambda self, given_: None),
     (tree.Node, "silenced", _mutes_only),
     (tree.Node, "batch", lambda self, given_: self._group(given_) if self._group else None),
-    (tree._Index, "candidates", _unsorted),
-    (tree._Index, "candidates", _forgets_the_last),
-    (tree, "_tests", lambda found, known: ()),
+    (index.Index, "candidates", _unsorted),
+    (index.Index, "candidates", _forgets_the_last),
+    (index, "tests_left", lambda found, known: ()),
+    (index, "words_of", lambda on: frozenset(on.values)),
+    (index, "label_value", _forgets_the_missing),
     (tree, "_INHERITED", _inherits_less("urgent")),
     (tree, "_INHERITED", _inherits_less("group_by")),
     (tree, "_INHERITED", _inherits_less("repeat_interval")),
     (tree, "all_hold", lambda tests, given_: any(test(given_) for test in tests) or not tests),
     (tree, "accepted_at", lambda given_: TUESDAY_NOON.timestamp()),
-    (tree, "label_value", _forgets_the_missing),
     (calendar.Interval, "holds", _is_on_before_it_is_accepted),
     (matchers, "label_value", _forgets_the_missing),
     (matchers, "_label", _unequal_only_when_there),

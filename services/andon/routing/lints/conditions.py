@@ -7,11 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice, product
 
 from andon.core.matchers import Matcher, OnLabel
+from andon.routing.words import words_of
 
-# A pattern that is a list of words: `a`, `a|b`, `(a|b)`, with signs escaped by a backslash.
-_WORD = r"(?:[^\\.+*?()|\[\]{}^$]|\\[^\w\s])*"
-_WORDS = re.compile(rf"(?:{_WORD}(?:\|{_WORD})*|\((?:\?:)?{_WORD}(?:\|{_WORD})*\))")
-_BRANCH = re.compile(rf"(?:^|\|)({_WORD})")
 # What is put for the parts of a pattern to get a text that may fit it.
 _SHORTEST = ((re.compile(r"(?<!\\)(?:\.\*|\(\.\*\))"), ""), (re.compile(r"(?<!\\)\.\+?"), "x"), (re.compile(r"\\"), ""))
 
@@ -85,17 +82,6 @@ class Conditions:
 
     def _fit(self, name: str, text: str) -> bool:
         return all(one.fits(text) for one in self._labels.get(name, ()))
-
-
-def words_of(on: OnLabel) -> frozenset[str] | None:
-    """The texts that a condition names, one by one; None for a pattern that names them otherwise."""
-    if on.sign not in ("=~", "!~"):
-        return frozenset(on.values)
-    (pattern,) = on.values
-    if not _WORDS.fullmatch(pattern):
-        return None
-    inner = pattern.removeprefix("(").removesuffix(")").removeprefix("?:") if pattern.startswith("(") else pattern
-    return frozenset(re.sub(r"\\(.)", r"\1", branch) for branch in _BRANCH.findall(inner))
 
 
 def pool_of(matchers: Iterable[Matcher]) -> Pool:
