@@ -15,7 +15,9 @@ from pathlib import Path
 
 DONE, FAILED, USAGE, STOPPED_BY_LAW, INTERRUPTED = 0, 1, 2, 3, 130
 
-# Every command is the file cli/<name>.py, with `add_parser(subparsers)`; only the one that is used is imported.
+# Every command is the file cli/<name>.py, with `add_parser(subparsers)`; only the one that is used is imported. A word
+# of Python is no name of a file.
+_FILES = {"import": "importing"}
 COMMANDS = {
     "up": "start everything on this machine, and keep it running",
     "run": "run one service",
@@ -27,6 +29,7 @@ COMMANDS = {
     "mute": "tell nobody of what matches, for a while",
     "unmute": "end a mute before its time",
     "mutes": "what is muted",
+    "import": "make an andon.yaml of another program's configuration",
     "render": "how a notice of an event would look",
     "trace": "the whole path of an event",
     "explain": "why an event went where it went",
@@ -89,7 +92,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     wanted = next((word for word in rest if not word.startswith("-")), None)
     for name, purpose in COMMANDS.items():
         if name == wanted:
-            importlib.import_module(f"andon.cli.{name}").add_parser(subparsers)
+            importlib.import_module(f"andon.cli.{_FILES.get(name, name)}").add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=purpose, add_help=False)
     args = parser.parse_args(rest)
