@@ -51,6 +51,7 @@ def _why(visit: Mapping[str, Any]) -> str:
     said += [f"{_STAND[one['held']]} {one['interval']} ({one['kind']})" for one in visit.get("intervals", ())]
     if visit.get("silenced"):
         said.append(f"silent: {ended(visit['silenced'])}")
+    said += [f"{shortened(one['names'])} told by {one['receiver']}" for one in visit.get("elsewhere", ())]
     return ", ".join(said) or "no conditions"
 
 

@@ -17,7 +17,7 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     ("connectors", "*"): frozenset({"login", "proxy"}),
     ("channels", "*"): frozenset({"limits"}),
     ("ticket_systems", "*"): frozenset({"login", "preset", "reconcile", "proxy"}),
-    ("receivers", "*"): frozenset({"actions", "if_nobody"}),
+    ("receivers", "*"): frozenset({"actions"}),
     ("route",): frozenset({"escalation"}),
     ("episodes", "*"): frozenset({"reopen_within", "flapping", "stale_after"}),
 }
@@ -30,7 +30,7 @@ KINDS: dict[str, frozenset[str]] = {
 }
 
 # A recipient written `word:…` names people through a part that does not exist yet.
-RECIPIENTS = frozenset({"rota", "role", "department"})
+RECIPIENTS = frozenset({"rota"})
 
 NAMED_SECTIONS = frozenset({"sources", "connectors", "channels", "receivers", "ticket_systems", "episodes"})
 

@@ -103,7 +103,7 @@ def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loade
     read = Read(NO_TABLES, (), ())
     if plugs is not None:
         found += _plug_mistakes(data, plugs)
-        read = read_tables(data, file.parent)
+        read = read_tables(data, file.parent, plugs)
         found += read.found
     if settings is not None and (size := content_size(settings, files, read.tables)) > MAX_BUNDLE:
         text = f"{size >> 10} KiB with its templates and tables; at most {MAX_BUNDLE >> 10} KiB can be published"

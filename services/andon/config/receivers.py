@@ -95,7 +95,12 @@ class Receiver(Section):
     """The channel's name."""
     to: Annotated[tuple[str, ...], AfterValidator(_people), Field(json_schema_extra={"maxItems": MAX_RECIPIENTS})] = ()
     """Who, in the channel's own words, at most 1,000; not needed by a group robot. `fact:machine.leader` is the name,
-    or the list of names, that enrichment found there."""
+    or the list of names, that enrichment found there; `role:班长 & department:{facts.machine.line}` and
+    `manager-of:fact:machine.leader` ask the directory. See docs/routing.md."""
+    at_most: Annotated[int, Field(ge=1, le=100_000)] = MAX_RECIPIENTS
+    """How many people a computed `to` may come to; those beyond are left out, with a remark that says so."""
+    if_nobody: str | None = None
+    """The receiver that is told in its place when a computed `to` comes to nobody."""
     template: str = "plain"
     """`<template>.<channel kind>.<language>.j2` in `templates.dir`, with or without kind and language, in a folder of
     the event's type or not: docs/templates.md. `plain` is built in."""
@@ -118,6 +123,26 @@ class Receiver(Section):
     on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
     """What follows a call that may have had its effect: send again, marked as a possible repeat (`resend_marked`), lay
     it aside for a person (`park_unknown`), or send again because the other side deduplicates (`resend_keyed`)."""
+
+
+class DirectoryTable(Section):
+    """Who is who: a table of people that is published with the configuration. The columns of one person may hold
+    several values with `;` between them, and departments are paths like `苏州一厂/采购部`."""
+
+    connector: str = "people"
+    """The connector whose table it is, of kind `csv` or `sql`."""
+    id: str = "userid"
+    """The column with what channels call a person."""
+    department: str = "department"
+    """The column with departments."""
+    role: str = "role"
+    """The column with roles."""
+    shift: str = "shift"
+    """The column with shifts."""
+    manager: str = "manager"
+    """The column with the ids of whom they report to."""
+    addresses: dict[str, str] = {}
+    """By kind of channel, the column with what that one calls a person in place of `id`: `{smtp: mail}`."""
 
 
 MaskKind = Literal["phone", "id_card", "bank_card"]

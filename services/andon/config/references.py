@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from andon.config.computed import asks_directory
 from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path, hint
 from andon.config.plugs import GROUPS
+from andon.config.receivers import DirectoryTable
 from andon.config.shapes import Found
 from andon.config.templates import best, name_of
 
@@ -20,6 +22,7 @@ _REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("enrich", "*", "connector"), ("connectors",), "connector"),
     (("receivers", "*", "channel"), ("channels",), "channel"),
     (("receivers", "*", "fallback", "*", "receiver"), ("receivers",), "receiver"),
+    (("receivers", "*", "if_nobody"), ("receivers",), "receiver"),
     (("episodes", "*", "ticket_system"), ("ticket_systems",), "ticket system"),
 )
 _ROUTE_REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
@@ -102,6 +105,15 @@ def _named(data: Any, section: tuple[str, ...]) -> Iterator[str]:
     ]
     for inner, pattern in places:
         yield from (name for _, name in matches(inner, pattern) if isinstance(name, str))
+    if section == ("connectors",) and next(asking(data), None):
+        yield str(entries(data, "directory").get("connector", DirectoryTable().connector))
+
+
+def asking(data: Any) -> Iterator[tuple[Path, str]]:
+    """The entries of receivers that ask who is who."""
+    for path, entry in matches(data, ("receivers", "*", "to", "*")):
+        if isinstance(entry, str) and asks_directory(entry):
+            yield path, entry
 
 
 def _texts(value: Any) -> Iterator[str]:

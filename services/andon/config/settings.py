@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema
 
 from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
 from andon.config.maintenance import Maintenance
-from andon.config.receivers import Language, Receiver, Templates
+from andon.config.receivers import DirectoryTable, Language, Receiver, Templates
 from andon.config.secrets import SecretRef
 from andon.config.section import Section as Section  # plug-ins import it from here
 from andon.config.units import Bytes, Rate, Seconds, Share
@@ -410,6 +410,8 @@ class Settings(Section):
     """Who is asked about what, in this order."""
     channels: dict[str, ChannelPlug] = {}
     """Accounts at vendors."""
+    directory: DirectoryTable = DirectoryTable()
+    """Who is who."""
     receivers: dict[str, Receiver] = {}
     """Named destinations."""
     ticket_systems: dict[str, Plug] = {}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from andon.config.people import read_people
+from andon.config.plugs import PlugChecker
 from andon.config.references import entries
 from andon.config.shapes import Found
 from andon.config.sheet import TableError
@@ -23,14 +25,20 @@ class Read:
     files: tuple[Path, ...]
 
 
-def read_tables(data: Any, folder: Path) -> Read:
+def read_tables(data: Any, folder: Path, plugs: PlugChecker) -> Read:
     """Every table that the data of andon.yaml names."""
+    workdays, found, files = _read_workdays(data, folder)
+    people, found_in_people, files_of_people = read_people(data, folder, plugs)
+    return Read(Tables(workdays, people), (*found, *found_in_people), (*files, *files_of_people))
+
+
+def _read_workdays(data: Any, folder: Path) -> tuple[Workdays, tuple[Found, ...], tuple[Path, ...]]:
     calendar = entries(data, "calendar")
     workdays = china() if calendar.get("holidays") == "china" else Workdays()
     overrides = calendar.get("overrides")
     if not isinstance(overrides, str):
-        return Read(Tables(workdays), (), ())
+        return workdays, (), ()
     try:
-        return Read(Tables(with_overrides(workdays, read_overrides(folder / overrides))), (), (folder / overrides,))
+        return with_overrides(workdays, read_overrides(folder / overrides)), (), (folder / overrides,)
     except TableError as error:
-        return Read(Tables(workdays), (Found(("calendar", "overrides"), str(error)),), (folder / overrides,))
+        return workdays, (Found(("calendar", "overrides"), str(error)),), (folder / overrides,)

@@ -6,7 +6,7 @@ entry-point line. They raise `Retryable` or `Rejected` (core.failure) and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from socket import socket
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -202,6 +202,18 @@ class Connector(Protocol):
     async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class ReadsWhole(Protocol):
+    """The `Config` of a connector whose whole table can be read, to be published with the configuration."""
+
+    def rows(self, folder: Path, /) -> Iterator[Mapping[str, Any]]:
+        """Every row; blocking. Relative file names start from `folder`. Raises ValueError, Retryable or Rejected, with
+        a text that shows no secret."""
+
+    def files(self, folder: Path, /) -> Sequence[Path]:
+        """The files whose change changes the rows."""
 
 
 class Content(msgspec.Struct, frozen=True):

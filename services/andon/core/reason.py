@@ -37,6 +37,8 @@ class Reason(StrEnum):
     RESOLVED = "resolved"
     # told nevertheless, with a remark
     UNKNOWN_DAY = "unknown_day"
+    NO_ADDRESS = "no_address"
+    TOO_MANY = "too_many"
     # parked before any call
     UNDECODABLE = "undecodable"
     TOO_LARGE = "too_large"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from andon.core.people import Person
 from andon.core.workdays import Workdays
 
 
 class Tables(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The working calendar."""
+    """The working calendar, and the people that computed receivers are looked up among."""
 
     workdays: Workdays = Workdays()
+    people: tuple[Person, ...] = ()
 
 
 NO_TABLES = Tables()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from andon.config.computed import COMPUTED
 from andon.config.later import RECIPIENTS
 from andon.config.mistakes import Path as Way
 from andon.config.plugs import PlugUnusable
@@ -19,7 +20,7 @@ from andon.egress import names, render
 from andon.egress.receivers import GROUP, structures, taken
 from andon.runtime.registry import Registry
 
-_NO_NAMES = (*RECIPIENTS, "fact")
+_NO_NAMES = (*RECIPIENTS, *COMPUTED)
 
 
 def check(settings: Settings, files: Mapping[str, str], registry: Registry, folder: Path) -> list[tuple[Way, str]]:

@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 
+from andon.config.computed import is_computed
 from andon.config.plugs import PlugUnusable
 from andon.config.published import Published
 from andon.config.receivers import Receiver
@@ -38,7 +39,6 @@ from andon.egress.structure import Structure
 from andon.runtime.registry import Registry
 
 GROUP = "andon.channels"
-_FACT = "fact:"
 # A broker, or an application, answers many at once, and a subject's own stay in order anyway.
 _IN_FLIGHT = 32
 
@@ -205,9 +205,9 @@ def _of_events(policy: QueuePolicy) -> QueuePolicy:
 
 def _half_of_people(people: tuple[Limit, ...], receiver: Receiver) -> Merge | None:
     """Without a rule of its own a receiver of always the same people merges above half of what each of them may get in
-    the shortest time. One whose people are facts has a rate for none of them, so it has to be given a rule."""
+    the shortest time. One whose people are computed has a rate for none of them, so it has to be given a rule."""
     each = [limit for limit in people if limit.per is Per.RECIPIENT]
-    if not each or any(name.startswith(_FACT) for name in receiver.to):
+    if not each or any(map(is_computed, receiver.to)):
         return None
     shortest = min(each, key=lambda limit: limit.period)
     return Merge(Limit(max(1, shortest.count // 2), shortest.period))

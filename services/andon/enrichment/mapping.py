@@ -8,7 +8,7 @@ reserved: no connector may answer with a value of that name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,8 @@ from andon.core.paths import Text
 MISSING = "missing"
 AGE = "age_s"
 RESERVED = frozenset({MISSING, AGE})
+MOST_ROWS = 1_000
+"""Rows of one key that a connector answers with as lists."""
 
 
 class Missing(StrEnum):
@@ -32,6 +34,11 @@ class Missing(StrEnum):
     BREAKER_OPEN = "breaker_open"  # the source failed again and again and is left alone for a while
     WRONG_ANSWER = "wrong_answer"  # the connector broke its contract
     UNEXPECTED = "unexpected"  # the connector failed in a way nobody foresaw; the log names it
+
+
+def listed(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """Several rows of one key as one answer: the key, and of every other column the list of their values."""
+    return {name: value if name == key else [row[name] for row in rows] for name, value in rows[0].items()}
 
 
 class Answer(msgspec.Struct, frozen=True):

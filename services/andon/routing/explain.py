@@ -13,7 +13,6 @@ from andon.core.event import Event, accepted_at
 from andon.core.matchers import Matcher
 from andon.core.outcome import Skipped
 from andon.core.policy import Pace
-from andon.routing.recipients import named
 from andon.routing.router import Router
 from andon.routing.tree import Node
 
@@ -35,11 +34,19 @@ class Asked(msgspec.Struct, frozen=True):
     held: bool | None
 
 
+class Elsewhere(msgspec.Struct, frozen=True):
+    """Who hears of the event by another receiver of the same account, and so not by this one again."""
+
+    receiver: str
+    names: tuple[str, ...]
+
+
 class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     """One route the walk came to.
 
     `matched` says that all matchers held; `taken` that the event leaves by this very route and none below it.
-    `silenced` names the time interval that kept a taken route from speaking; `intervals` are those of a taken route.
+    `silenced` names the time interval that kept a taken route from speaking; `intervals` are those of a taken route,
+    `elsewhere` its people who hear by another one.
     """
 
     path: str
@@ -50,6 +57,7 @@ class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     silenced: Skipped | None = None
     recipients: tuple[str, ...] = ()
     intervals: tuple[Asked, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -115,7 +123,7 @@ def explain(router: Router, event: Event) -> Explanation:
     return Explanation(
         router.version,
         accepted_at(event),
-        tuple(visits),
+        tuple(_with_elsewhere(router, visit, whole) for visit in visits),
         tuple(whole),
         tuple(_told(router, event, parts) for parts in whole.values()),
         router.episode(event),
@@ -144,9 +152,20 @@ def _whole(deliveries: tuple[Delivery, ...]) -> dict[str, list[Delivery]]:
     return found
 
 
+def _with_elsewhere(router: Router, visit: Visit, whole: dict[str, list[Delivery]]) -> Visit:
+    told = {receiver: {name for part in parts for name in part.recipients} for receiver, parts in whole.items()}
+    account = router.targets[visit.receiver].account
+    left = [name for name in visit.recipients if name not in told.get(visit.receiver, ())]
+    if not left or account is None:
+        return visit
+    others = (other for other in told if (a := router.targets[other].account) and a.name == account.name)
+    found = ((other, tuple(name for name in left if name in told[other])) for other in others)
+    return msgspec.structs.replace(visit, elsewhere=tuple(Elsewhere(other, names) for other, names in found if names))
+
+
 def _told(router: Router, event: Event, parts: list[Delivery]) -> Told:
     first = parts[0]
-    by_entry = named(first.receiver, router.targets[first.receiver].settings, event)
+    by_entry = router.targets[first.receiver].named(event)
     return Told(
         first.receiver,
         first.route,

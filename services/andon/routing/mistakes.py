@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from andon.config.computed import is_computed
 from andon.config.maintenance import Maintenance
 from andon.config.settings import Days, Route, Settings
 from andon.core.matchers import MatcherError, compile_matchers
 from andon.core.mute import MuteWrong, require_named
 from andon.core.paths import PathError, compile_key
+from andon.core.people import Directory
 from andon.routing.calendar import Interval
-from andon.routing.recipients import FACT, compile_recipients
 from andon.routing.spans import (
     HOLIDAY,
     WORKDAY,
@@ -23,11 +24,13 @@ from andon.routing.spans import (
     parse_years,
 )
 from andon.routing.tree import group_key
+from andon.routing.who import compile_who
 
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
 
 _WEEK_S = 7 * 86_400.0
+_NOBODY = Directory(())
 _SPANS: Mapping[str, Callable[[str], object]] = {
     "days": parse_days,
     "times": parse_window,
@@ -149,15 +152,26 @@ def _receivers(settings: Settings) -> Iterator[Mistake]:
             if rule.receiver == name:
                 yield ("receivers", name, "fallback", index), "a receiver that was not reached is no fallback of itself"
         for index, entry in enumerate(receiver.to):
-            if not entry.startswith(FACT):
+            if not is_computed(entry):
                 continue
             try:
-                compile_recipients(name, receiver.model_copy(update={"to": (entry,)}))
-            except PathError:
-                yield (
-                    ("receivers", name, "to", index),
-                    f"'{entry}' names no fact; write for example fact:machine.leader",
-                )
+                compile_who(entry, _NOBODY)
+            except PathError as error:
+                yield ("receivers", name, "to", index), str(error)
+        yield from _if_nobody(settings, name)
+
+
+def _if_nobody(settings: Settings, name: str) -> Iterator[Mistake]:
+    seen, following = [name], settings.receivers[name].if_nobody
+    place = ("receivers", name, "if_nobody")
+    if following and not any(map(is_computed, settings.receivers[name].to)):
+        yield place, "it has always somebody to tell: nothing in its `to` is computed"
+    while following in settings.receivers:
+        if following in seen:
+            yield place, f"leads back to `{following}`: at its end there must be somebody"
+            return
+        seen.append(following)
+        following = settings.receivers[following].if_nobody
 
 
 def _matchers(texts: Sequence[str], place: Place) -> Iterator[Mistake]:

@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import NamedTuple
 
+from andon.config.computed import asks_directory, is_computed
 from andon.config.receivers import Receiver
+from andon.core.delivery import Remark
 from andon.core.event import Event
-from andon.core.paths import Lookup, compile_path, text_of
-
-FACT = "fact:"
-_EVERYBODY = ("all", "所有人")
+from andon.core.people import Directory
+from andon.core.reason import Reason
+from andon.routing.who import compile_who
 
 Names = tuple[str, ...]
 
 
-def compile_recipients(name: str, receiver: Receiver) -> Callable[[Event], Names]:
-    """The function that names the recipients of an event: in the order of `to`, without repeats, () if there are none.
+class Whom(NamedTuple):
+    """The recipients of an event, () if there are none, and what is to be said of those who are not among them."""
 
-    A receiver without `to` has no people of its own (a group robot) and stands for itself. `fact:machine.leader` is
-    the name, or the list of names, enrichment found there; everybody (`all`) is only who the file itself calls so.
-    Raises PathError.
+    names: Names
+    remarks: tuple[Remark, ...] = ()
+
+
+def compile_recipients(name: str, receiver: Receiver, directory: Directory, kind: str) -> Callable[[Event], Whom]:
+    """The function that names the recipients of an event: in the order of `to`, without repeats.
+
+    A receiver without `to` has no people of its own (a group robot) and stands for itself. What facts name are names
+    in the channel's own words, and everybody (`all`) is only who the file itself calls so; people from the directory
+    have the address it gives for this `kind` of channel. Who has none, and who exceeds `at_most`, is left out with a
+    remark. Raises PathError.
     """
     if not receiver.to:
-        return lambda _event: (name,)
-    if not any(entry.startswith(FACT) for entry in receiver.to):
-        fixed = tuple(dict.fromkeys(receiver.to))
-        return lambda _event: fixed
-    parts = [_literal(entry) if not entry.startswith(FACT) else _from_fact(entry) for entry in receiver.to]
-    return lambda event: tuple(dict.fromkeys(name for part in parts for name in part(event)))
+        return _always((name,))
+    if not any(map(is_computed, receiver.to)):
+        return _always(tuple(dict.fromkeys(receiver.to)))
+    parts = [_part(entry, directory, kind) for entry in receiver.to]
+
+    def whom(event: Event) -> Whom:
+        found: dict[str, None] = {}
+        unreached: list[str] = []
+        for part in parts:
+            for person, address in part(event):
+                if address:
+                    found[address] = None
+                else:
+                    unreached.append(person)
+        names, remarks = tuple(found), []
+        if unreached:
+            remarks.append(Remark(Reason.NO_ADDRESS, f"{name}: {', '.join(dict.fromkeys(unreached))}"))
+        if len(names) > receiver.at_most:
+            text = f"{name}: {len(names)} people, of whom the first {receiver.at_most} hear of it"
+            remarks.append(Remark(Reason.TOO_MANY, text))
+            names = names[: receiver.at_most]
+        return Whom(names, tuple(remarks))
+
+    return whom
 
 
-def is_computed(entry: str) -> bool:
-    """Whether whom an entry of `to` names hangs on the event."""
-    return entry.startswith(FACT)
-
-
-def named(name: str, receiver: Receiver, event: Event) -> tuple[tuple[str, Names], ...]:
+def named(
+    name: str, receiver: Receiver, directory: Directory, kind: str, event: Event
+) -> tuple[tuple[str, Names], ...]:
     """Each entry of `to` with whom it names, for an explanation: compiled anew, and so not for many events. A receiver
     that stands for itself has one empty entry."""
     entries = receiver.to or ("",)
     alone = (receiver.model_copy(update={"to": (entry,) if entry else ()}) for entry in entries)
-    return tuple((entry, compile_recipients(name, one)(event)) for entry, one in zip(entries, alone, strict=True))
+    return tuple(
+        (entry, compile_recipients(name, one, directory, kind)(event).names)
+        for entry, one in zip(entries, alone, strict=True)
+    )
 
 
-def _literal(entry: str) -> Callable[[Event], Names]:
-    return lambda _event: (entry,)
+def _always(names: Names) -> Callable[[Event], Whom]:
+    whom = Whom(names)
+    return lambda _event: whom
 
 
-def _from_fact(entry: str) -> Callable[[Event], Iterable[str]]:
-    lookup: Lookup = compile_path(f"facts.{entry.removeprefix(FACT)}")
-
-    def names(event: Event) -> list[str]:
-        value = lookup(event)
-        texts = map(text_of, value if isinstance(value, list) else (value,))
-        return [text for text in texts if text and text.removeprefix("@") not in _EVERYBODY]
-
-    return names
+def _part(entry: str, directory: Directory, kind: str) -> Callable[[Event], list[tuple[str, str]]]:
+    """Whom an entry names: each with the address, "" where there is none."""
+    if not is_computed(entry):
+        return lambda _event: [(entry, entry)]
+    who = compile_who(entry, directory)
+    if not asks_directory(entry):
+        return lambda event: [(person, person) for person in who(event)]
+    return lambda event: [(person, directory.address(person, kind)) for person in who(event)]

@@ -2,7 +2,7 @@
 
 Nothing here decides: `Router.route` does, for the first event of each kind. What its decision depends on is the labels
 that matchers look at, whether the matchers on values hold, the time intervals, whether the event is an end, the people
-that facts name, and the mutes that take it.
+that computed receivers come to, and the mutes that take it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from andon.core.event import CLEAR, STATE, Event, accepted_at
 from andon.core.matchers import PSEUDO_LABELS
 from andon.routing.calendar import Holds, Interval
-from andon.routing.recipients import Names, is_computed
+from andon.routing.recipients import Names
 from andon.routing.router import Router
 from andon.routing.tree import Node
 
@@ -114,8 +114,8 @@ class Rehearsal:
         for router in self._routers:
             nodes: list[Node] = []
             router.root.collect(event, nodes)
-            targets = (router.targets[name] for name in dict.fromkeys(node.receiver for node in nodes))
-            named += [target.recipients for target in targets if any(map(is_computed, target.settings.to))]
+            asked = {one.name: one for node in nodes for one in router.targets[node.receiver].line()}
+            named += [target.recipients for target in asked.values() if target.computed]
         return _Kind(tuple(named))
 
     def _remember(self, event: Event) -> Decision:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
+from andon.config.computed import is_computed
 from andon.core.event import Event
 from andon.core.outcome import Skipped
 from andon.core.reason import Reason
 from andon.routing.causes import Answer, Cause, of, skipped
 from andon.routing.explain import Visit, explain
-from andon.routing.recipients import is_computed
 from andon.routing.router import Router
 from andon.routing.tree import Node
 

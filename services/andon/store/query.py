@@ -30,6 +30,7 @@ from andon.core.paths import text_of
 from andon.core.reason import Reason
 
 _NAME = re.compile(r"[^\W\d][\w$#]{0,127}")
+_MOST_ROWS = 100_000
 _MOST_KEYS = 1_000  # Oracle takes no longer list; the others take more
 
 Row = dict[str, Any]
@@ -78,6 +79,20 @@ class ViewReader:
         except SQLAlchemyError as error:
             raise _failure(error) from None
 
+    def every_row(self) -> list[Row]:
+        """All rows of the view, at most 100,000. Raises as `rows` does, and Rejected(TOO_LARGE)."""
+        try:
+            with self._engine.connect() as connection:
+                table = self._table = self._described(connection) if self._table is None else self._table
+                found = connection.execute(select(*table.columns).limit(_MOST_ROWS + 1)).mappings()
+                rows = [{name: plain(value) for name, value in row.items()} for row in found]
+                rows.sort(key=by_values)
+        except SQLAlchemyError as error:
+            raise _failure(error) from None
+        if len(rows) > _MOST_ROWS:
+            raise Rejected(Reason.TOO_LARGE, f"the view {self._view} has more than {_MOST_ROWS:,} rows")
+        return rows
+
     def close(self) -> None:
         """Closes the connections not in use; those in use close when their statement ends."""
         self._engine.dispose()
@@ -94,6 +109,11 @@ class ViewReader:
             raise Rejected(Reason.INVALID, f"the view {self._view} has no column {', '.join(absent)}")
         wanted = dict.fromkeys((self._key, *(self._columns or there)))
         return Table(name, MetaData(), *(Column(column) for column in wanted), schema=schema or None)
+
+
+def by_values(row: Row) -> list[str]:
+    """An order for rows that any database keeps, which promises none itself."""
+    return [str(value) for value in row.values()]
 
 
 def plain(value: Any) -> Any:

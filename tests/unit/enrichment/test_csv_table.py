@@ -127,3 +127,25 @@ def test_a_file_that_goes_and_comes(desk: Desk) -> None:
     desk.save(GOOD)
     assert desk.ask() is not None
     assert desk.table.problem is None
+
+
+def test_a_key_with_many_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("line,person,phone\nL3,张三,1\nL4,王五,3\nL3,李四,\n", encoding="utf-8")
+    config = CsvTable.Config(file="t.csv", key="line", many=True)
+    table = CsvTable(config, Context("crew", tmp_path, ManualClock(), NoWire()))
+    answers = [dict(one.values) for one in asyncio.run(table.lookup(["L3", "L4", "L5"]))]
+    assert answers == [
+        {"line": "L3", "person": ["张三", "李四"], "phone": ["1", ""]},
+        {"line": "L4", "person": ["王五"], "phone": ["3"]},
+        {},
+    ]
+
+
+def test_more_rows_than_an_event_should_carry(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("line,n\n" + "".join(f"L3,{n}\n" for n in range(1_001)))
+    table = CsvTable(
+        CsvTable.Config(file="t.csv", key="line", many=True), Context("crew", tmp_path, ManualClock(), NoWire())
+    )
+    with pytest.raises(Rejected):
+        asyncio.run(table.lookup(["L3"]))
+    assert table.problem == "t.csv, line 1002: line L3 has more than 1000 rows"

@@ -91,6 +91,21 @@ def test_two_rows_are_no_answer(folder: Path, caplog: pytest.LogCaptureFixture) 
     assert [(record.getMessage(), record.keys) for record in caplog.records] == [("keys with several rows", 1)]
 
 
+def test_a_key_with_many_rows(folder: Path) -> None:
+    twice, once, unknown = ask(folder, "twice", "M-2", "M-x", many=True)
+    assert twice.values == {"machine_no": "twice", "班组": ["a", "b"], "age": [1, 2], "order": [1.0, 2.0]}
+    assert once.values == {"machine_no": "M-2", "班组": ["乙"], "age": [None], "order": [2.0]}
+    assert not unknown.found
+    (some,) = ask(folder, "twice", many=True, columns=["班组"])
+    assert some.values == {"班组": ["a", "b"]}
+
+
+def test_too_many_rows_are_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("andon.enrichment.connectors.sql.MOST_ROWS", 1)
+    twice, once = ask(folder, "twice", "M-2", many=True)
+    assert (twice.found, once.found) == (False, True)
+
+
 def test_whole_number_keys(folder: Path) -> None:
     options = {"view": "v_numbered", "key": "id", "key_type": "integer"}
     answers = ask(folder, "7", "07", "7.0", "x", "", "9" * 30, "70", **options)

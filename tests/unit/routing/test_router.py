@@ -174,7 +174,9 @@ def test_no_fact_calls_everybody(said: str) -> None:
 
 
 def test_a_long_list_becomes_several_deliveries() -> None:
-    everybody = router(settings({"receiver": "all"}, receivers=receivers(all={"to": ["fact:list.people"]})))
+    everybody = router(
+        settings({"receiver": "all"}, receivers=receivers(all={"to": ["fact:list.people"], "at_most": 5_000}))
+    )
     names = [f"p{number}" for number in range(2_500)]
     given = event(facts={"list": {"people": [*names, *names]}})
     found = everybody.route(given).outputs
@@ -287,7 +289,7 @@ def test_a_delivery_knows_who_is_told_instead() -> None:
 
 
 def test_a_fallback_of_more_people_than_a_delivery_holds_has_none() -> None:
-    told = receivers(r0={"fallback": [{"receiver": "all"}]}, all={"to": ["fact:m.all"]})
+    told = receivers(r0={"fallback": [{"receiver": "all"}]}, all={"to": ["fact:m.all"], "at_most": 5_000})
     of = router(settings({"receiver": "r0"}, receivers=told))
     sizes = [
         len(of.route(event(facts={"m": {"all": [f"p{n}" for n in range(count)]}})).outputs[0].fallback[0].recipients)

@@ -24,7 +24,7 @@ from tests.unit.routing.test_router import router
 RECEIVERS = receivers(
     "r0",
     r1={"to": ["wang", "li"]},
-    r2={"to": ["fact:machine.leader", "li"]},
+    r2={"to": ["fact:machine.leader", "li"], "at_most": 5_000},
     r3={"to": ["fact:machine.leader"], "send_resolved": False},
 )
 

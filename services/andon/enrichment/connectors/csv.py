@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from andon.config.sheet import TableError, read_rows
 from andon.config.units import Seconds
@@ -14,7 +15,7 @@ from andon.core.failure import Rejected
 from andon.core.ports import Context, Facts
 from andon.core.reason import Reason
 from andon.enrichment.config import ConnectorConfig
-from andon.enrichment.mapping import RESERVED
+from andon.enrichment.mapping import MOST_ROWS, RESERVED, listed
 
 _LOG = logging.getLogger("andon.enrichment")
 _NOT_FOUND = Facts(MappingProxyType({}), found=False)
@@ -32,16 +33,26 @@ class CsvTable:
     """
 
     class Config(ConnectorConfig):
-        """`file` is relative to the configuration's folder. The table is in memory, so nothing else keeps answers."""
+        """`file` is relative to the configuration's folder. With `many` a key may have several rows, and every value
+        is the list of theirs. The table is in memory, so nothing else keeps answers."""
 
         file: str
         key: str
+        many: bool = False
         cache: Seconds = 0.0
+
+        def rows(self, folder: Path, /) -> Iterator[Mapping[str, Any]]:
+            """Every row, for a table that is published. Raises TableError."""
+            return (row for _, row in read_rows(folder / self.file, (), RESERVED))
+
+        def files(self, folder: Path, /) -> Sequence[Path]:
+            return (folder / self.file,)
 
     def __init__(self, config: Config, context: Context) -> None:
         self._name = context.name
         self._path = context.directory / config.file
         self._key = config.key
+        self._many = config.many
         self._table: Table | None = None
         self._seen: tuple[int, int] | None = None
         self._reading = asyncio.Lock()
@@ -64,7 +75,7 @@ class CsvTable:
 
     async def _read(self) -> None:
         try:
-            self._table = await asyncio.to_thread(read_table, self._path, self._key)
+            self._table = await asyncio.to_thread(read_table, self._path, self._key, many=self._many)
         except TableError as error:
             if self.problem != str(error):
                 fields = {"connector": self._name, "problem": str(error), "old_table": self._table is not None}
@@ -74,16 +85,19 @@ class CsvTable:
             self.problem = None
 
 
-def read_table(path: Path, key: str) -> Table:
+def read_table(path: Path, key: str, *, many: bool = False) -> Table:
     """All rows by key. Raises TableError for anything that could make an answer wrong."""
-    table: dict[str, Facts] = {}
+    table: dict[str, list[Mapping[str, str]]] = {}
     for line, values in read_rows(path, (key,), RESERVED):
         if not values[key]:
             raise TableError(f"{path.name}, line {line}: the key {key} is empty")
-        if values[key] in table:
+        rows = table.setdefault(values[key], [])
+        if rows and not many:
             raise TableError(f"{path.name}, line {line}: {key} {values[key]} is there a second time")
-        table[values[key]] = Facts(MappingProxyType(values))
-    return table
+        if len(rows) == MOST_ROWS:
+            raise TableError(f"{path.name}, line {line}: {key} {values[key]} has more than {MOST_ROWS} rows")
+        rows.append(values)
+    return {name: Facts(MappingProxyType(listed(rows, key) if many else rows[0])) for name, rows in table.items()}
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -15,11 +16,12 @@ from pydantic import BeforeValidator, model_validator
 
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.core.failure import Rejected
+from andon.core.paths import text_of
 from andon.core.ports import Context, Facts
 from andon.core.reason import Reason
 from andon.enrichment.config import ConnectorConfig
-from andon.enrichment.mapping import RESERVED
-from andon.store.query import Row, ViewReader, is_name, is_view_name, unique
+from andon.enrichment.mapping import MOST_ROWS, RESERVED, listed
+from andon.store.query import Row, ViewReader, by_values, is_name, is_view_name, unique
 
 _LOG = logging.getLogger("andon.enrichment")
 _SQLITE = "sqlite:///"
@@ -40,7 +42,8 @@ def _address(value: Any) -> Any:
 class SqlView:
     """Rows of a view by its key column: one read-only `SELECT … WHERE key IN (…)` per lookup, in a thread of its own.
 
-    A key with two rows counts as not found, because neither is the answer; the log says how many there were. The
+    A key with two rows counts as not found, because neither is the answer (with `many`, one with over a thousand, too
+    long a list for an event); the log says how many there were. The
     address is read again at every lookup, so a changed secret needs no restart.
     """
 
@@ -48,7 +51,8 @@ class SqlView:
         """`url` names where the address is (or a SQLite file, relative to the configuration's folder).
 
         `view` is a view or table, `columns` what of it becomes facts (all, if empty), `key` the column the keys are
-        in, and `key_type` says how it holds them.
+        in, and `key_type` says how it holds them. With `many` a key may have several rows, and every value is the list
+        of theirs.
         """
 
         url: Annotated[SecretRef | str, BeforeValidator(_address)]
@@ -56,6 +60,30 @@ class SqlView:
         key: str
         columns: tuple[str, ...] = ()
         key_type: Literal["text", "integer"] = "text"
+        many: bool = False
+
+        def rows(self, folder: Path, /) -> Iterator[Mapping[str, Any]]:
+            """Every row, for a table that is published. Raises Rejected or Retryable."""
+            reader = ViewReader(
+                self.address(folder), self.view, self.key, self.columns, deadline=self.deadline, connections=1
+            )
+            try:
+                yield from reader.every_row()
+            finally:
+                reader.close()
+
+        def files(self, folder: Path, /) -> Sequence[Path]:
+            """None: of a database nobody is told that it changed."""
+            return ()
+
+        def address(self, folder: Path) -> str:
+            """Where the database is. Raises Rejected(CREDENTIALS)."""
+            if isinstance(self.url, str):
+                return f"{_SQLITE}{folder / self.url.removeprefix(_SQLITE)}"
+            try:
+                return self.url.reveal()
+            except SecretMissing as error:
+                raise Rejected(Reason.CREDENTIALS, str(error)) from None
 
         @model_validator(mode="after")
         def _names(self) -> SqlView.Config:
@@ -101,14 +129,20 @@ class SqlView:
         """In a thread: the row of each key that has one; None for a key with several."""
         reader = self._current_reader()
         values: Sequence[Any] = keys if self._config.key_type == "text" else [int(key) for key in keys]
-        rows = unique(reader.rows(values), self._config.key)
+        rows = (self._listed if self._config.many else unique)(reader.rows(values), self._config.key)
         if several := sum(row is None for row in rows.values()):
             _LOG.warning("keys with several rows", extra={"connector": self._name, "keys": several})
         return rows
 
+    def _listed(self, rows: Iterable[Row], key: str) -> dict[str, Row | None]:
+        found: dict[str, list[Row]] = {}
+        for row in sorted(rows, key=by_values):
+            found.setdefault(text_of(row[key]) or "", []).append(row)
+        return {name: listed(some, key) if len(some) <= MOST_ROWS else None for name, some in found.items()}
+
     def _current_reader(self) -> ViewReader:
         with self._opening:
-            address = self._current_address()
+            address = self._config.address(self._directory)
             if self._reader is None or address != self._address:
                 if self._reader is not None:
                     self._reader.close()
@@ -118,15 +152,6 @@ class SqlView:
                 )
                 self._address = address
             return self._reader
-
-    def _current_address(self) -> str:
-        url = self._config.url
-        if isinstance(url, str):
-            return f"{_SQLITE}{self._directory / url.removeprefix(_SQLITE)}"
-        try:
-            return url.reveal()
-        except SecretMissing as error:
-            raise Rejected(Reason.CREDENTIALS, str(error)) from None
 
     def _facts(self, row: Row | None) -> Facts:
         if row is None:

@@ -1,0 +1,137 @@
+"""Receivers, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from andon.config.computed import is_computed
+from andon.config.receivers import FallbackRule, MergeRule, Receiver
+from andon.config.settings import Settings
+from andon.core.delivery import Remark
+from andon.core.event import CLEAR, STATE, Event
+from andon.core.paths import Text, compile_key
+from andon.core.people import Directory
+from andon.core.reason import Reason
+from andon.routing.once import Account
+from andon.routing.recipients import Names, Whom, compile_recipients, named
+
+
+class Target:
+    """A receiver, compiled: who hears of an event, and the group its merge rule puts the event in."""
+
+    __slots__ = (
+        "_directory",
+        "_kind",
+        "_whom",
+        "account",
+        "domain",
+        "fallback",
+        "group",
+        "if_nobody",
+        "name",
+        "resolved",
+        "settings",
+    )
+
+    def __init__(
+        self, name: str, receiver: Receiver, domain: str, account: Account | None, directory: Directory, kind: str
+    ) -> None:
+        self.name = name
+        self.settings = receiver
+        self.domain = domain
+        self.account = account
+        self._directory = directory
+        self._kind = kind
+        self._whom: Callable[[Event], Whom] = compile_recipients(name, receiver, directory, kind)
+        self.group: Text = _group(receiver.merge)
+        self.resolved = receiver.send_resolved
+        self.fallback: tuple[tuple[FallbackRule, Target], ...] = ()
+        self.if_nobody: Target | None = None
+
+    def hears(self, event: Event) -> bool:
+        """Whether it wants events of this state."""
+        return self.resolved or event.labels.get(STATE) != CLEAR
+
+    def recipients(self, event: Event) -> Names:
+        """Who hears of an event, whatever its state."""
+        return self._whom(event).names
+
+    def named(self, event: Event) -> tuple[tuple[str, Names], ...]:
+        """Each entry of `to` with whom it names."""
+        return named(self.name, self.settings, self._directory, self._kind, event)
+
+    @property
+    def computed(self) -> bool:
+        """Whether it depends on the event who they are."""
+        return any(map(is_computed, self.settings.to))
+
+    def line(self) -> Iterator[Target]:
+        """This receiver, and those in its place while there is nobody."""
+        target: Target | None = self
+        while target is not None:
+            yield target
+            target = target.if_nobody
+
+    def answering(self, event: Event) -> tuple[Target, Whom]:
+        """The receiver that hears of an event, this one or where it has nobody the one in its place, and whom it tells;
+        nobody, if there is nobody at last."""
+        remarks: tuple[Remark, ...] = ()
+        for target in self.line():
+            if not target.hears(event):
+                break
+            whom = target._whom(event)  # noqa: SLF001 - of its own kind
+            if whom.names:
+                return target, Whom(whom.names, (*remarks, *whom.remarks)) if remarks else whom
+            remarks = (*remarks, *whom.remarks, Remark(Reason.NO_RECIPIENTS, target.name))
+        return self, Whom(())
+
+
+def compile_targets(
+    settings: Settings, domains: Mapping[str, str], accounts: Mapping[str, Account], directory: Directory
+) -> dict[str, Target]:
+    """Every receiver by its name. Raises PathError, and ValueError for a name that names nothing."""
+    targets = {
+        name: Target(name, each, _domain(domains, name), accounts.get(name), directory, _kind(settings, each))
+        for name, each in settings.receivers.items()
+    }
+    for name, each in settings.receivers.items():
+        targets[name].fallback = tuple((rule, _named(targets, rule.receiver)) for rule in each.fallback)
+        targets[name].if_nobody = _named(targets, each.if_nobody) if each.if_nobody else None
+    for target in targets.values():
+        _check_end(target)
+    return targets
+
+
+def _named(targets: Mapping[str, Target], receiver: str) -> Target:
+    if receiver not in targets:
+        raise ValueError(f"a receiver names the receiver {receiver}, which does not exist")
+    return targets[receiver]
+
+
+def _group(merge: MergeRule | str | None) -> Text:
+    """None where the receiver refuses merging, "" without a rule, else the values of the rule's labels."""
+    if merge is None:
+        return lambda _event: ""
+    if isinstance(merge, str):
+        return lambda _event: None
+    return compile_key(merge.by, missing="")
+
+
+def _domain(domains: Mapping[str, str], receiver: str) -> str:
+    if receiver not in domains:
+        raise ValueError(f"the receiver {receiver} has no limit domain")
+    return domains[receiver]
+
+
+def _kind(settings: Settings, receiver: Receiver) -> str:
+    channel = settings.channels.get(receiver.channel)
+    return channel.kind if channel else ""
+
+
+def _check_end(target: Target) -> None:
+    """Raises ValueError where receivers that have nobody would ask each other for ever."""
+    seen: set[str] = set()
+    for following in target.line():
+        if following.name in seen:
+            raise ValueError(f"`if_nobody` of the receiver {target.name} leads back to {following.name}")
+        seen.add(following.name)

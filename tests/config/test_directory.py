@@ -1,0 +1,134 @@
+"""The directory and the working calendar as `andon check` reads them and a version carries them."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from andon.cli.check import checked
+from andon.config.load import load
+from andon.config.published import bundle, published, unbundle, unpublished
+from andon.config.references import unused
+from andon.core.people import Person
+from andon.routing.published import router_of
+from andon.runtime.registry import Registry
+from tests.unit.routing.events import event
+
+PLANT = """\
+version: 1
+channels:
+  app: {{kind: wecom_app, corp_id: env:CORP, agent_id: 1000002, secret: env:SECRET}}
+connectors:
+  people: {people}
+directory: {{id: 工号, department: 部门, role: 角色, manager: 上级}}
+receivers:
+  office: {{channel: app, to: ["{to}"]}}
+route: {{receiver: office}}
+"""
+CSV = "{kind: csv, file: people.csv, key: 工号}"
+SQL = '{kind: sql, url: "sqlite:///hr.sqlite", view: v_people, key: 工号}'
+ROWS = """\
+工号,姓名,部门,角色,上级,手机
+00102,李四,一厂/采购部,采购员；班长,00101,13900000000
+00101,张三,一厂/采购部;一厂,设备经理,,138
+"""
+PEOPLE = (
+    Person("00102", ("一厂/采购部",), ("采购员", "班长"), (), ("00101",)),
+    Person("00101", ("一厂/采购部", "一厂"), ("设备经理",)),
+)
+
+
+def written(folder: Path, *, people: str = CSV, to: str = "role:设备经理", rows: str = ROWS) -> Path:
+    (folder / "andon.yaml").write_text(PLANT.format(people=people, to=to), encoding="utf-8")
+    (folder / "people.csv").write_text(rows, encoding="utf-8")
+    return folder
+
+
+def said(folder: Path) -> list[str]:
+    return [str(one).partition("andon.yaml:")[2] for one in checked(folder).mistakes]
+
+
+def test_a_table_is_the_directory(tmp_path: Path) -> None:
+    loaded = checked(written(tmp_path))
+    assert loaded.mistakes == ()
+    assert loaded.tables.people == PEOPLE
+    assert loaded.beside == (tmp_path / "people.csv",)
+
+
+def test_the_directory_is_in_use(tmp_path: Path) -> None:
+    assert list(unused(checked(written(tmp_path)).document.data)) == []  # type: ignore[union-attr]
+    (idle,) = unused(checked(written(tmp_path, to="wang")).document.data)  # type: ignore[union-attr]
+    assert idle.path == ("connectors", "people")
+
+
+def test_a_version_carries_it_and_nothing_else_of_the_table(tmp_path: Path) -> None:
+    loaded = checked(written(tmp_path))
+    raw = bundle(published(loaded, 3, "wang", datetime(2026, 11, 26, tzinfo=UTC)))
+    assert b"13900000000" not in raw
+    assert "李四".encode() not in raw
+    version = unbundle(raw)
+    assert version.tables == loaded.tables
+    (tmp_path / "people.csv").unlink()
+    router = router_of(version, Registry())
+    assert router.route(event()).outputs[0].recipients == ("00101",)
+    promoted = ROWS.replace("采购员；班长", "采购员；设备经理")
+    again, other = checked(written(tmp_path)), checked(written(tmp_path, rows=promoted))
+    assert [unpublished(one).digest == version.digest for one in (again, other)] == [True, False]
+
+
+def test_a_view_is_the_directory(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "hr.sqlite")) as database, database:
+        database.execute("create table v_people (工号 text, 部门 text, 角色 text, 上级 text)")
+        database.execute("insert into v_people values ('00102', '一厂/采购部', '采购员;班长', '00101')")
+        database.execute("insert into v_people values ('00101', '一厂/采购部;一厂', '设备经理', null)")
+    loaded = checked(written(tmp_path, people=SQL))
+    assert loaded.mistakes == ()
+    assert loaded.tables.people == (PEOPLE[1], PEOPLE[0])  # by their values: a view has no order
+    assert loaded.beside == ()
+
+
+def test_who_asks_nobody_reads_nothing(tmp_path: Path) -> None:
+    loaded = checked(written(tmp_path, to="wang", rows="broken"))
+    assert (loaded.mistakes, loaded.tables.people, loaded.beside) == ((), (), ())
+    assert load(tmp_path).tables.people == ()
+
+
+@pytest.mark.parametrize(
+    ("people", "rows", "problem"),
+    [
+        (CSV, "工号,部门\n1,采购部\n", "there is no column '角色'; `directory.role` says which one it is"),
+        (CSV, "工号,角色\n", "it has no rows"),
+        (CSV, "工号,角色\n,采购部\n", "5:3: the directory cannot be read: entry 1 has nothing in the column '工号'"),
+        (CSV, "工号,角色\n1,a\n1,b\n", "'1' is there a second time (entry 2)"),
+        (CSV, "userid\n1\n", "there is no column '工号'; `directory.id` says which"),
+        (CSV, "工号,部门\n1\n", "people.csv, line 2: 1 cells"),
+        (CSV, "工号,角色\n1," + "a/" * 16 + "a\n", "has more than 16 steps"),
+        ("{kind: csv, file: nowhere.csv, key: 工号}", "", "nowhere.csv cannot be read"),
+        (SQL, "", "the directory cannot be read: "),
+        ("{kind: sql, url: env:HR_ABSENT, view: v, key: k}", "", "HR_ABSENT"),
+    ],
+)
+def test_mistakes_of_a_directory(tmp_path: Path, people: str, rows: str, problem: str) -> None:
+    (mistake,) = said(written(tmp_path, people=people, rows=rows))
+    assert problem in mistake
+
+
+def test_there_must_be_a_directory(tmp_path: Path) -> None:
+    written(tmp_path)
+    text = (tmp_path / "andon.yaml").read_text(encoding="utf-8")
+    (tmp_path / "andon.yaml").write_text(text.replace("  people:", "  staff:"), encoding="utf-8")
+    assert said(tmp_path) == ["8:31: who is who, the connector `people` must say: there is none under `connectors`"]
+
+
+def test_the_days_of_china_are_published(tmp_path: Path) -> None:
+    folder = written(tmp_path, to="wang")
+    with (folder / "andon.yaml").open("a", encoding="utf-8") as file:
+        file.write("calendar: {holidays: china, time_intervals: {work: [{days: [workday]}]}}\n")
+    days = checked(folder).tables.workdays
+    assert {2025, 2026} <= set(days.years)
+    assert date(2026, 10, 10) in days.work
+    assert date(2026, 10, 7) in days.off
