@@ -37,6 +37,7 @@ CodecTopic = Literal[
     "andon.outcomes",
     "andon.tickets",
     "andon.active",
+    "andon.actions",
 ]
 
 

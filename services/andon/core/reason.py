@@ -73,6 +73,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     INVALID = "invalid"
     UNAUTHORISED = "unauthorised"
+    FORBIDDEN = "forbidden"
     MEDIA_TYPE = "media_type"
     OVER_CAPACITY = "over_capacity"
     UNAVAILABLE = "unavailable"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from functools import cache
 from urllib.parse import unquote
 
@@ -17,17 +16,22 @@ from andon.ingress import page
 from andon.ingress.clients import Client
 from andon.ingress.cloud import Form, form_of
 from andon.ingress.door import Accepted, Door, Item
+from andon.ingress.mutes import Mutes
 from andon.ingress.refusal import Refused
 
 EVENTS = "/v1/events"
 BATCH = "/v1/events:batch"
 CALLBACK = "/callbacks/{name}"
+MUTES = "/v1/mutes"
+MUTE = "/v1/mutes/{id}"
 SLOWEST = 30.0
-_ALLOWED = {EVENTS: "POST", BATCH: "POST"}
+_ALLOWED = {EVENTS: "POST", BATCH: "POST", MUTES: "GET, POST", MUTE: "DELETE"}
 _SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
 _MANY = (Form.PLAIN, Form.BATCH)
-_SINGLE_TAKES = f"send {cloudevents.JSON} or {cloudevents.STRUCTURED}; {cloudevents.BATCH} goes to {BATCH}"
-_MANY_TAKES = f"send {cloudevents.JSON} or {cloudevents.BATCH}; one CloudEvent goes to {EVENTS}"
+_TAKES = {
+    _SINGLE: f"send {cloudevents.JSON} or {cloudevents.STRUCTURED}; {cloudevents.BATCH} goes to {BATCH}",
+    _MANY: f"send {cloudevents.JSON} or {cloudevents.BATCH}; one CloudEvent goes to {EVENTS}",
+}
 
 
 def application(door: Door) -> web.Application:
@@ -40,6 +44,11 @@ def application(door: Door) -> web.Application:
     app.router.add_get(CALLBACK, api.greet, allow_head=False)
     app.router.add_post(CALLBACK, api.callback)
     app.router.add_route("*", CALLBACK, api.other_method)
+    app.router.add_get(MUTES, api.mutes, allow_head=False)
+    app.router.add_post(MUTES, api.mute)
+    app.router.add_delete(MUTE, api.unmute)
+    for path in (MUTES, MUTE):
+        app.router.add_route("*", path, api.other_method)
     for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI):
         app.router.add_get(path, api.document)
         app.router.add_route("*", path, api.other_method)
@@ -95,6 +104,36 @@ class _Api:
             return self._refuse(refusal)
         return web.Response(body=answer, content_type="application/xml" if answer else "text/plain")
 
+    async def mutes(self, request: web.Request) -> web.Response:
+        try:
+            found = await self._muting().running(self._client(request))
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=self._encode(found), content_type="application/json")
+
+    async def mute(self, request: web.Request) -> web.Response:
+        try:
+            client, body = await self._opened(request, (Form.PLAIN,))
+            made = await self._muting().create(client, body)
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=self._encode(made), status=201, content_type="application/json")
+
+    async def unmute(self, request: web.Request) -> web.Response:
+        try:
+            ended = await self._muting().end(self._client(request), request.match_info["id"])
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=self._encode(ended), content_type="application/json")
+
+    def _muting(self) -> Mutes:
+        if self._door.mutes is None:
+            raise Refused(Reason.INVALID, "this door mutes nothing", status=404)
+        return self._door.mutes
+
+    def _client(self, request: web.Request) -> Client:
+        return self._door.client(request.headers.get("Authorization"))
+
     def _called(self, request: web.Request, body: bytes) -> Inbound:
         name = request.match_info["name"]
         if name not in self._door.callbacks:
@@ -106,7 +145,10 @@ class _Api:
         return web.Response(text=text, content_type=media, headers=page.HEADERS)
 
     async def other_method(self, request: web.Request) -> web.Response:
-        allowed = _ALLOWED.get(request.path, "GET, HEAD" if request.path in documents() else "GET, POST")
+        route = request.match_info.route.resource
+        allowed = _ALLOWED.get(
+            route.canonical if route else "", "GET, HEAD" if request.path in documents() else "GET, POST"
+        )
         detail = f"{request.method} is not possible here; use {allowed.partition(',')[0]}"
         answer = self._refuse(Refused(Reason.INVALID, detail, status=405))
         answer.headers["Allow"] = allowed
@@ -115,12 +157,13 @@ class _Api:
     async def nowhere(self, _request: web.Request) -> web.Response:
         return self._refuse(Refused(Reason.INVALID, f"nothing is here; events go to {EVENTS} or {BATCH}", status=404))
 
-    async def _opened(self, request: web.Request, forms: Collection[Form]) -> tuple[Client, bytes]:
+    async def _opened(self, request: web.Request, forms: tuple[Form, ...]) -> tuple[Client, bytes]:
         """Whose request it is, and its body. Nothing of a stranger's body is read. Raises Refused."""
         headers = request.headers
-        client = self._door.client(headers.get("Authorization"))
+        client = self._client(request)
         if form_of(headers) not in forms:
-            raise Refused(Reason.MEDIA_TYPE, _SINGLE_TAKES if forms is _SINGLE else _MANY_TAKES, "Content-Type")
+            takes = _TAKES.get(forms, f"send {cloudevents.JSON}")
+            raise Refused(Reason.MEDIA_TYPE, takes, "Content-Type")
         return client, await self._body(request)
 
     async def _body(self, request: web.Request) -> bytes:

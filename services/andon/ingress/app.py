@@ -22,6 +22,7 @@ from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
 from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.log import KafkaLog
+from andon.ingress.mutes import Mutes, PublishedConfiguration
 from andon.ingress.requests import Requests
 from andon.ingress.sources.http import HttpSource
 from andon.kafka.admin import Cluster
@@ -96,6 +97,7 @@ async def run(host: Host) -> None:
     host.metrics.window_cap.labels("ingress").set(limits.window)
     host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))
     sources = sources_of(host.published, registry, host)
+    configuration = PublishedConfiguration(host.connection, publisher, host.published)
     feeds = Feeds(host.connection, host.clock, host.metrics, host.spans, host.slot, fatal)
 
     def fed(published: Published, sources: Mapping[str, Source]) -> dict[str, tuple[Feed, Reading]]:
@@ -113,10 +115,12 @@ async def run(host: Host) -> None:
         host.metrics,
         DoorLimits(body=limits.body),
         callbacks_of(sources),
+        Mutes(configuration, host.clock),
     )
 
     async def changed(published: Published) -> None:
         newer = sources_of(published, registry, host)
+        configuration.take(published)
         door.clients, door.callbacks = clients_of(newer, host.clock), callbacks_of(newer)
         await feeds.take(fed(published, newer), limits.window, published.version)
 

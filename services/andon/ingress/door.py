@@ -17,6 +17,7 @@ from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.clients import Client, Clients
 from andon.ingress.draft import Draft, draft_of
+from andon.ingress.mutes import Mutes
 from andon.ingress.refusal import Problem, Refused, refused
 from andon.ingress.requests import Requests
 from andon.store.requests import Request
@@ -76,11 +77,13 @@ class Door:
         metrics: DoorMetrics,
         limits: DoorLimits = DoorLimits(),  # noqa: B008 - frozen
         callbacks: Mapping[str, CallbackSource] = {},
+        mutes: Mutes | None = None,
     ) -> None:
         self.limits = limits
         self.metrics = metrics
         self.clients = clients
         self.callbacks = callbacks
+        self.mutes = mutes
         self._log = log
         self._requests = requests
         self._admission = admission

@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from andon.core import cloudevents
+from andon.core.mute import Mute
 from andon.core.reason import Reason
-from andon.ingress.api import BATCH, CALLBACK, EVENTS
+from andon.ingress.api import BATCH, CALLBACK, EVENTS, MUTE, MUTES
 from andon.ingress.door import Accepted, Item
+from andon.ingress.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
 from andon.ingress.sent import MOST_NAME, Sent
@@ -26,10 +28,12 @@ _REF = "#/components/schemas/{name}"
 _OBJECT = {"type": "object"}
 _ANY = {"400", "401", "408", "413", "415", "429", "503"}
 _RETRY = (Reason.OVER_CAPACITY, Reason.UNAVAILABLE)
+_RIGHT = "For clients whose source says `may: [mutes]`. Every call leaves a record in andon.actions."
 _WORDS = {
     "400": "Not valid JSON, not an event, or a body that ended early; `field` names what is wrong.",
     "401": "No valid token.",
-    "404": "No source of this name is called back.",
+    "403": "The client has no right to do this.",
+    "404": "Nothing has this name: no source that is called back, no mute that is not over.",
     "408": "The body took longer than 30 seconds.",
     "409": "Other content was accepted under this id.",
     "413": "Larger than `limits.body`.",
@@ -56,6 +60,8 @@ def document() -> dict[str, Any]:
         "paths": {
             EVENTS: {"post": _single()},
             BATCH: {"post": _batch()},
+            MUTES: {"get": _mutes(), "post": _mute()},
+            MUTE: {"delete": _unmute()},
             CALLBACK: {"get": _greeting(), "post": _callback()},
             PAGE: {"get": _open("docs", "This description, to read.", "text/html", {"type": "string"})},
             OPENAPI: {"get": _open("openapi", "The OpenAPI document of the door.", cloudevents.JSON, _OBJECT)},
@@ -110,6 +116,45 @@ def _batch() -> dict[str, Any]:
     }
 
 
+def _mutes() -> dict[str, Any]:
+    return {
+        "operationId": "getMutes",
+        "summary": "What is muted, or will be.",
+        "description": _RIGHT,
+        "responses": {
+            "200": _answer("Every mute that is not over.", cloudevents.JSON, {"type": "array", "items": _ref("Mute")}),
+            **_problems({"401", "403", "503"}),
+        },
+    }
+
+
+def _mute() -> dict[str, Any]:
+    return {
+        "operationId": "postMute",
+        "summary": "Mutes what matches, for a while; docs/routing.md.",
+        "description": _RIGHT,
+        "requestBody": _body({cloudevents.JSON: {"schema": _ref("NewMute")}}),
+        "responses": {
+            "201": _answer("It is part of the published configuration.", cloudevents.JSON, _ref("Mute")),
+            **_problems(_ANY - {"429"} | {"403"}),
+        },
+    }
+
+
+def _unmute() -> dict[str, Any]:
+    which = {"name": "id", "in": "path", "required": True, "description": "The mute.", "schema": {"type": "string"}}
+    return {
+        "operationId": "deleteMute",
+        "summary": "Ends a mute before its time; what it held is told.",
+        "description": _RIGHT,
+        "parameters": [which],
+        "responses": {
+            "200": _answer("It is over.", cloudevents.JSON, _ref("Ended")),
+            **_problems({"401", "403", "404", "503"}),
+        },
+    }
+
+
 def _greeting() -> dict[str, Any]:
     what = "What the vendor has sealed, as it was: the proof that the address is ours."
     return {
@@ -157,7 +202,7 @@ def _problems(statuses: set[str]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, found = msgspec.json.schema_components([Sent, Accepted, Item, Problem], ref_template=_REF)
+    _, found = msgspec.json.schema_components([Sent, Accepted, Item, Problem, NewMute, Mute, Ended], ref_template=_REF)
     schemas: dict[str, Any] = cleaned(found)
     for name in ("id", "source", "type", "subject"):
         schemas["Sent"]["properties"][name] = {"type": "string", "minLength": 1, "maxLength": MOST_NAME}

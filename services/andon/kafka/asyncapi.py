@@ -45,7 +45,10 @@ PURPOSES = {
         "name@version, and the name for the version in force",
         "The published configuration, whose versions are never written over; under `topics`, the counts of partitions.",
     ),
-    ACTIONS: ("actor", "Every call and change made by a person or a client. Nothing is written to it in this version."),
+    ACTIONS: (
+        "actor",
+        "Every change of the configuration and every call about mutes: by whom, and if it was done.",
+    ),
 }
 """Topic → the key of its records, and what they are."""
 
@@ -57,8 +60,8 @@ WRITERS: dict[str, tuple[str, ...]] = {
     TICKETS: ("ticketing",),
     ACTIVE: ("ticketing",),
     DLQ: _SERVICES,
-    CONFIG: ("apply",),
-    ACTIONS: (),
+    CONFIG: ("apply", "ingress"),
+    ACTIONS: ("apply", "ingress"),
 }
 """Topic → who writes it."""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from andon.core.action import Action
 from andon.core.delivery import Delivery
 from andon.core.event import Event
 from andon.core.outcome import OutcomeRecord
@@ -23,7 +24,7 @@ from andon.core.ticket import EpisodeRecord
 from andon.kafka.avro.derive import avro_schema
 from andon.kafka.history import refusals, versions
 from andon.kafka.index import FIRST, Entry, Index
-from andon.kafka.topics import ACTIVE, DELIVERIES, ENRICHED, EVENTS, OUTCOMES, TICKETS
+from andon.kafka.topics import ACTIONS, ACTIVE, DELIVERIES, ENRICHED, EVENTS, OUTCOMES, TICKETS
 
 RECORDS: dict[str, Any] = {
     EVENTS: Event,
@@ -32,6 +33,7 @@ RECORDS: dict[str, Any] = {
     OUTCOMES: OutcomeRecord,
     TICKETS: EpisodeRecord,
     ACTIVE: EpisodeRecord,
+    ACTIONS: Action,
 }
 """Topic → the type of its values. `andon.dlq` holds the original bytes of any of them."""
 

@@ -11,18 +11,19 @@ import getpass
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from andon.config.published import Published, bundle, content_digest, published
 from andon.config.settings import Settings
+from andon.core.action import MUTE, PUBLISH, ROLLBACK, UNMUTE, Action, version_action_id
 from andon.core.mute import MOST_BYTES, Mute, MuteWrong, require_sound
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
 from andon.kafka.errors import Aborted, KafkaFailure
 from andon.kafka.records import Outgoing
-from andon.kafka.topics import CONFIG
+from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
 from andon.runtime.feeds import feeds_of
 from andon.runtime.follower import CURRENT_KEY, TOPICS_KEY, Board, Current, Recorded, read_board, version_key
@@ -44,8 +45,17 @@ class Said(msgspec.Struct, frozen=True):
 OF_NOBODY = Said("")
 """The author is then the account of this process."""
 
-Change = Callable[[Board, int, datetime], Published | None]
+Make = Callable[[Board, int, datetime], Published | None]
 """The next version, which has this number and this time, given what the topic says; None: nothing has to change."""
+
+
+class Change(NamedTuple):
+    """What makes the next version, and as which action it is recorded: on what, and for which client of the door."""
+
+    action: str
+    make: Make
+    on: str = ""
+    client: str | None = None
 
 
 class NoSuchMute(LookupError):  # noqa: N818 - told to the person who asked
@@ -66,7 +76,7 @@ def applied(loaded: Loaded, said: Said, *, anew: bool = True) -> Change:
         next_one = published(loaded, version, said.author or getpass.getuser(), now, said.reason)
         return replace(next_one, mutes=_going_on(newest, now))
 
-    return change
+    return Change(PUBLISH, change)
 
 
 def _put_aside(board: Board, digest: str) -> bool:
@@ -95,7 +105,7 @@ def restored(number: int, said: Said) -> Change:
             mutes=_going_on(newest, now),
         )
 
-    return change
+    return Change(ROLLBACK, change, f"version {number}")
 
 
 def muted(mute: Mute) -> Change:
@@ -109,7 +119,7 @@ def muted(mute: Mute) -> Change:
             raise MuteWrong("matchers", f"all mutes together are larger than {MOST_BYTES >> 10} KiB; end some first")
         return replace(newest, version=version, at=now, author=mute.creator, reason=mute.why, mutes=mutes)
 
-    return change
+    return Change(MUTE, change)
 
 
 def unmuted(which: str, said: Said) -> Change:
@@ -124,7 +134,7 @@ def unmuted(which: str, said: Said) -> Change:
         author = said.author or getpass.getuser()
         return replace(newest, version=version, at=now, author=author, reason=said.reason, mutes=rest)
 
-    return change
+    return Change(UNMUTE, change, which)
 
 
 def _in_force(board: Board) -> Published:
@@ -144,7 +154,7 @@ async def publish(link: Connection, change: Change, board: Board | None = None) 
     for _ in range(_TRIES):
         if board is None:
             board = await asyncio.to_thread(read_board, link)
-        wanted = change(board, _next(board), datetime.now(UTC))
+        wanted = change.make(board, _next(board), datetime.now(UTC))
         if wanted is None:
             return _in_force(board)
         await asyncio.to_thread(begin_feeds, wanted.settings, link, board)
@@ -184,7 +194,8 @@ def _publish(change: Change, link: Connection) -> Published:
         if records:
             producer.commit(records)
         for record in records:
-            board.take(record.key, record.value or b"")
+            if record.topic == CONFIG:
+                board.take(record.key, record.value or b"")
     finally:
         producer.close()
     return _in_force(board)
@@ -195,10 +206,18 @@ def _records(change: Change, board: Board, link: Connection) -> Iterable[Outgoin
     if board.recorded is None:
         counts = {topic: n for topic, n in Cluster(link).partitions().items() if topic.startswith("andon.")}
         yield Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(Recorded(counts)))
-    wanted = change(board, _next(board), datetime.now(UTC))
+    wanted = change.make(board, _next(board), datetime.now(UTC))
     if wanted is not None:
         yield Outgoing(CONFIG, version_key(wanted.version), bundle(wanted))
         yield Outgoing(CONFIG, CURRENT_KEY, msgspec.json.encode(Current(wanted.version)))
+        yield Outgoing(ACTIONS, wanted.author.encode(), msgspec.json.encode(action_of(change, wanted)))
+
+
+def action_of(change: Change, made: Published) -> Action:
+    """The record that a version leaves beside itself."""
+    on = change.on or (made.mutes[-1].id if change.action == MUTE else "")
+    which = version_action_id(made.version)
+    return Action(which, made.at, made.author, change.action, True, on, made.reason, made.version, change.client)
 
 
 def _next(board: Board) -> int:

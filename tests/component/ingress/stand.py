@@ -6,14 +6,19 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 from aiohttp import web
 
+from andon.config.published import Published
 from andon.config.secrets import SecretRef
+from andon.config.settings import Settings
+from andon.core.action import Action
 from andon.core.event import Event, Position
 from andon.core.failure import Retryable
+from andon.core.mute import Mute
 from andon.core.ports import CallbackSource, Context
 from andon.core.reason import Reason
 from andon.ingress.admission import Admission
@@ -21,12 +26,17 @@ from andon.ingress.api import application
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits, Log
 from andon.ingress.draft import Draft
+from andon.ingress.mutes import Mutes
 from andon.ingress.requests import Requests
 from andon.ingress.sources.http import HttpSource
+from andon.kafka.errors import KafkaFailure
 from andon.runtime.clock import SystemClock
+from andon.runtime.follower import Board
+from andon.runtime.publishing import Change, action_of
 from andon.store.requests import RequestIndex
 
 TOPIC = "andon.events"
+PLANT = {"version": 1, "route": {"receiver": "it"}}
 
 
 class FakeLog:
@@ -84,6 +94,37 @@ class Counts:
         self.no[reason] += 1
 
 
+class FakeConfiguration:
+    """Versions in memory, made as they are in Kafka; `failing` says that it does not answer."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+        self.board.newest = Published(1, datetime.now(UTC), "wang", "/", Settings.model_validate(PLANT), {})
+        self.actions: list[Action] = []
+        self.failing = False
+
+    def mutes(self) -> tuple[Mute, ...]:
+        assert self.board.newest
+        return self.board.newest.mutes
+
+    async def publish(self, change: Change) -> Published:
+        self._require()
+        assert self.board.newest
+        after = change.make(self.board, self.board.newest.version + 1, datetime.now(UTC))
+        assert after
+        self.board.newest = after
+        self.actions.append(action_of(change, after))
+        return after
+
+    async def record(self, action: Action) -> None:
+        self._require()
+        self.actions.append(action)
+
+    def _require(self) -> None:
+        if self.failing:
+            raise KafkaFailure("no broker answers")
+
+
 class Stand:
     """A running door. `waiting` is the backlog the door sees; `fatal` is what it reported, once, under law L4."""
 
@@ -93,6 +134,7 @@ class Stand:
         self.index = index
         self.log = FakeLog(deadline)
         self.counts = Counts()
+        self.configuration = FakeConfiguration()
         self.waiting = 0
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.requests: Requests
@@ -126,7 +168,7 @@ async def standing(
     clock = SystemClock()
     sources = {
         name: HttpSource(
-            HttpSource.Config(token=SecretRef(f"file:{folder / name}")),
+            HttpSource.Config(token=SecretRef(f"file:{folder / name}"), may=("mutes",) if name == "mes" else ()),
             Context(name, folder, clock, None),  # type: ignore[arg-type]  # nothing is called through it
         )
         for name in ("mes", "erp")
@@ -145,6 +187,7 @@ async def standing(
             stand.counts,
             DoorLimits(body),
             callbacks,
+            Mutes(stand.configuration, clock),
         )
         runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=0.1)
         await runner.setup()

@@ -71,6 +71,8 @@ async def each_status(
         with monkeypatch.context() as patch:
             patch.setattr(api, "SLOWEST", 0.05)
             note(name, await slow(stand, path))
+    for name, answer in await muted(stand, monkeypatch):
+        note(name, answer)
     for answer in await called_back(stand, monkeypatch):
         note("callback", answer)
     sealed = MES.close(b"echo", RANDOM)
@@ -83,6 +85,28 @@ async def each_status(
     note("postEvent", await stand.post({**EVENT, "data": {"other": 1}}))
     note("postEvent", await stand.post(CLOUD, content_type="application/cloudevents+json"))
     note("postEvents", await stand.batch([CLOUD, {}], content_type="application/cloudevents-batch+json"))
+    return found
+
+
+async def muted(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, httpx2.Response]]:
+    """Every answer there is about mutes."""
+    path, wanted = "/v1/mutes", {"matchers": ['line="L3"'], "for": "2h", "why": "换模"}
+    mine, other = ({"authorization": f"Bearer {token}"} for token in ("alpha", "beta"))
+    found = [("postMute", await stand.post(wanted, path=path)), ("postMute", await stand.post({}, path=path))]
+    found += [("postMute", await stand.post(wanted, path=path, authorization=one)) for one in ("", "Bearer beta")]
+    found += [("postMute", await stand.post(b" " * 5_000, path=path))]
+    found += [("postMute", await stand.post(wanted, path=path, content_type="text/csv"))]
+    found += [("getMutes", await stand.client.get(path, headers=one)) for one in (mine, {}, other)]
+    ends = [(f"{path}/m2", {}), (f"{path}/m2", other), (f"{path}/m2", mine), (f"{path}/m2", mine)]
+    found += [("deleteMute", await stand.client.delete(where, headers=one)) for where, one in ends]
+    stand.configuration.failing = True
+    found += [("postMute", await stand.post(wanted, path=path))]
+    found += [("getMutes", await stand.client.get(path, headers=mine))]
+    found += [("deleteMute", await stand.client.delete(f"{path}/m2", headers=mine))]
+    stand.configuration.failing = False
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "SLOWEST", 0.05)
+        found += [("postMute", await slow(stand, path))]
     return found
 
 

@@ -22,7 +22,7 @@ from andon.core.event import Home
 from andon.core.mute import Mute
 from andon.kafka.admin import Cluster
 from andon.kafka.errors import KafkaFailure, PartitionsChanged
-from andon.kafka.topics import CONFIG, DLQ, EVENTS, READERS, TOPICS
+from andon.kafka.topics import ACTIONS, CONFIG, DLQ, EVENTS, READERS, TOPICS
 from andon.runtime.bootstrap import create, prepare
 from andon.runtime.follower import Follower, read_board
 from andon.runtime.host import Host, Options
@@ -150,6 +150,8 @@ def test_a_rollback_stays_until_the_files_change(
     assert '~ site.name: "good" → "bad"' in capsys.readouterr().out
     assert main(["config", "rollback", str(good), "--why", "zu laut", "--author", "li", *here]) == 0
     assert "were not changed" in capsys.readouterr().out
+    action = json.loads(ready_kafka.read(ACTIONS)[-1].value())
+    assert (action["action"], action["actor"], action["version"]) == ("config.rollback", "li", bad + 1)
     now = asyncio.run(prepare(plant(folder, "bad"), ready_kafka.bootstrap, anew=False))
     assert (now.version, now.restores, now.settings.site.name) == (bad + 1, good, "good")
     assert main(["config", "log", "--last", "1", "--json", *here]) == 0

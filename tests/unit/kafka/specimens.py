@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from andon.core.action import MUTE, Action
 from andon.core.event import Position
 from andon.core.outcome import (
     Attempt,
@@ -28,7 +29,7 @@ from andon.core.ticket import EpisodeRecord
 from andon.kafka.formats import Formats
 from andon.kafka.history import versions
 from andon.kafka.schemas import RECORDS
-from andon.kafka.topics import ACTIVE, DELIVERIES, ENRICHED, EVENTS, OUTCOMES, TICKETS
+from andon.kafka.topics import ACTIONS, ACTIVE, DELIVERIES, ENRICHED, EVENTS, OUTCOMES, TICKETS
 from andon.testing.builders import delivery, event
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
@@ -82,6 +83,7 @@ SPECIMENS: dict[str, Any] = {
     OUTCOMES: _OUTCOME,
     TICKETS: _EPISODE,
     ACTIVE: _EPISODE,
+    ACTIONS: Action(_ID, _AT, "王晴", MUTE, False, "m12", "换模", 7, "mes"),
 }
 
 

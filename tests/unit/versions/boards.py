@@ -42,7 +42,7 @@ def mute(**other: Any) -> Mute:
 
 def put(board: Board, change: Change, now: datetime = NOW) -> Published | None:
     """Publishes what a change makes of a board; None when nothing had to change."""
-    wanted = change(board, max(board.versions, default=0) + 1, now)
+    wanted = change.make(board, max(board.versions, default=0) + 1, now)
     if wanted is not None:
         board.take(version_key(wanted.version), bundle(wanted))
         board.take(CURRENT_KEY, msgspec.json.encode(Current(wanted.version)))

@@ -122,7 +122,7 @@ def test_an_unmute_ends_one_and_leaves_the_others(board: Board) -> None:
 def test_of_two_mutes_that_were_made_at_one_time_none_is_lost(board: Board) -> None:
     """What `publish` relies on: a change made of an older board is made anew, of what is there then."""
     one, other = muted(mute(why="one")), muted(mute(why="other"))
-    assert one(board, 3, NOW) is not None
+    assert one.make(board, 3, NOW) is not None
     put(board, other)
     put(board, one)
     assert board.newest is not None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -60,17 +60,20 @@ class HttpSource:
     """
 
     class Config(BaseModel):
-        """`token` is what the client shows as bearer token; two lines in its file are both valid (rotation)."""
+        """`token` is what the client shows as bearer token; two lines in its file are both valid (rotation). `may` is
+        what it may do beside sending events: `mutes`, to see, create and end mutes."""
 
         model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
         token: SecretRef
         source: str | None = None
+        may: tuple[Literal["mutes"], ...] = ()
 
     specimen: ClassVar = SourceSpecimen({"token": REFERENCE})
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         self.token = config.token
+        self.may = config.may
         self._source = config.source or context.name
         self._clock = context.clock
         self._random = random or Randomness().take
