@@ -171,6 +171,30 @@ _ARTICLE = fields(
     _leads,
 )
 _CUT = ("title", "description", "btntxt")
+NOTICE = "miniprogram_notice"
+
+
+def _between(least: int, most: int) -> Check:
+    """A text people see, of so many characters. What the vendor does to others is not known: here it refuses them."""
+
+    def check(value: Any, where: str) -> list[str]:
+        seen = text(value, where)
+        if not least <= len(value) <= most:
+            raise Wrong(where, f"has not {least} to {most} characters")
+        return seen
+
+    return check
+
+
+_NOTICE = fields(
+    {"appid": hidden, "title": _between(4, 12)},
+    {
+        "description": _between(4, 12),
+        "page": short(1024),
+        "emphasis_first_item": flag,
+        "content_item": items(fields({"key": _between(1, 10), "value": _between(1, 30)}), 1, 10),
+    },
+)
 
 
 def is_answerable(card: Mapping[str, Any]) -> bool:
@@ -206,6 +230,10 @@ def _textcard(part: dict[str, Any], where: str, _media: Media) -> Part:
     return _shown(_TEXTCARD(part, where), part)
 
 
+def _notice(part: dict[str, Any], where: str, _media: Media) -> Part:
+    return Part("\n".join(_NOTICE(part, where)))
+
+
 def _news(part: dict[str, Any], where: str, _media: Media) -> Part:
     articles = part.get("articles")
     if isinstance(articles, list) and len(articles) > _ARTICLES:
@@ -228,7 +256,13 @@ def _file(part: dict[str, Any], where: str, media: Media) -> Part:
     return _shown((name, *seen), part)
 
 
-_PARTS = {"textcard": _textcard, "news": _news, "template_card": _card, **dict.fromkeys(("image", "voice"), _file)}
+_PARTS = {
+    "textcard": _textcard,
+    "news": _news,
+    "template_card": _card,
+    NOTICE: _notice,
+    **dict.fromkeys(("image", "voice"), _file),
+}
 _PARTS |= dict.fromkeys(("video", "file"), _file)
 KINDS = frozenset(_PARTS)
 """The kinds of message that are looked at here."""

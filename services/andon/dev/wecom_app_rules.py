@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from andon.dev.standin import Refusal
-from andon.dev.wecom_app_cards import KINDS, Part, again, part_of
+from andon.dev.wecom_app_cards import KINDS, NOTICE, Part, again, part_of
 from andon.dev.wecom_rules import Media
 
 _TEXTS = ("text", "markdown")
-_ELSEWHERE = frozenset({"mpnews", "miniprogram_notice"})
+_ELSEWHERE = frozenset({"mpnews"})
 _CONFIDENTIAL = frozenset({*_TEXTS, "image", "video", "file"})
 _IN_CHATS = frozenset({*_TEXTS, "image", "voice", "video", "file", "textcard", "news"})
 # What the vendor keeps of a longer text, without a word.
@@ -77,6 +77,8 @@ def checked(body: bytes, agent: int, media: Media) -> Message:
             raise Refusal(40058, "invalid Request Parameter: toparty or totag")
     _require_agent(value, agent)
     msgtype, part = _part(value, _FIELDS, media)
+    if msgtype == NOTICE and "@all" in to.users:
+        raise Refusal(40058, f"invalid Request Parameter: touser of {msgtype}")
     _require_flags(value, msgtype)
     interval = value.get("duplicate_check_interval", 1_800)
     if type(interval) is not int or not 0 < interval <= 14_400:

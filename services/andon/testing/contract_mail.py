@@ -117,6 +117,8 @@ async def each_kind_is_one_whole_mail(rig: MailRig) -> None:
         for text in (TEXT, ".\n..\n.x\n\nfrom\n", "汉" * (limit // 3), "x" * limit, "a\r\nb\rc\n"):
             (part,) = rig.channel.split(Content(kind, text))
             expect(part == Content(kind, text), "a mail is one part")
+            if len(text.encode()) < limit - 4:
+                expect(rig.channel.split(part, "\n·") == (Content(kind, f"{text}\n·"),), "it ends with its tail")
             result = await rig.send(call(text, kind, recipients=THREE[:1]))
             expect(not isinstance(result, Failure), f"it is sent: {result}")
             lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")

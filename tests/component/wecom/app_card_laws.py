@@ -18,6 +18,16 @@ from tests.component.wecom.app_laws import ACTION, BUTTONS, PNG, Stand, law, rea
 CARDS: dict[str, list[dict[str, Any]]] = {
     "textcard": [{"title": "停机", "description": "冲压机 7", "url": "https://mes.corp/1", "btntxt": "详情"}],
     "news": [{"articles": [{"title": "停机", "appid": "wx1", "pagepath": "pages/1"}]}],
+    "miniprogram_notice": [
+        {
+            "appid": "wx1",
+            "title": "停机通知",
+            "description": "冲压机 7",
+            "page": "pages/fault?id=1",
+            "emphasis_first_item": True,
+            "content_item": [{"key": "代码", "value": "E-104"}],
+        }
+    ],
     "template_card": [
         BUTTONS,
         {"card_type": "text_notice", "main_title": {"title": "停机"}, "card_action": ACTION},

@@ -15,6 +15,7 @@ from andon.egress.media import multipart
 from tests.component.wecom.app_laws import ACTION, AGENT, BUTTONS, CORP, PNG, SECRET, Stand, reached, stand
 
 CARD = {"title": "停机", "description": "冲压机 7", "url": "https://mes.corp/1"}
+MINI = {"appid": "wx1", "title": "停机通知", "content_item": [{"key": "设备", "value": "冲压机 7"}]}
 TASKED = {**BUTTONS, "task_id": "t-1"}
 NOTICE = {"card_type": "text_notice", "sub_title_text": "停机", "card_action": ACTION}
 Say = Callable[..., Awaitable[dict[str, Any]]]
@@ -67,6 +68,13 @@ def without(card: dict[str, Any], key: str) -> dict[str, Any]:
         ("news", {"articles": [{"title": "x", "appid": "wx1"}]}, 40058),
         ("news", {"articles": [{"title": "x", "url": "https://x.cn"}] * 9}, 45008),
         ("mpnews", {}, 40008),
+        ("miniprogram_notice", MINI, 0),
+        ("miniprogram_notice", without(MINI, "appid"), 40058),
+        ("miniprogram_notice", {**MINI, "title": "停机"}, 40058),
+        ("miniprogram_notice", {**MINI, "title": "停" * 13}, 40058),
+        ("miniprogram_notice", {**MINI, "url": "https://x.cn"}, 40058),
+        ("miniprogram_notice", {**MINI, "content_item": [{"key": "k", "value": "v"}] * 11}, 40058),
+        ("miniprogram_notice", {**MINI, "content_item": [{"key": "k", "value": "值" * 31}]}, 40058),
         ("template_card", TASKED, 0),
         ("template_card", BUTTONS, 40058),
         ("template_card", {**TASKED, "task_id": "t 1"}, 40058),
@@ -96,6 +104,7 @@ def test_cards_are_checked_field_by_field(kind: str, part: Any, errcode: int) ->
 def test_a_card_is_not_confidential_and_a_task_is_taken_once() -> None:
     async def of(_one: Stand, say: Say) -> None:
         assert (await say("message/send", message("textcard", CARD, safe=0)))["errcode"] == 40058
+        assert (await say("message/send", message("miniprogram_notice", MINI, touser="@all")))["errcode"] == 40058
         first = await say("message/send", message("template_card", TASKED))
         assert first["response_code"]
         assert (await say("message/send", message("template_card", TASKED)))["errcode"] == 40058

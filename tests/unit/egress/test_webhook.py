@@ -17,6 +17,7 @@ from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, EventChannel, KeyedChannel, Receipt, Reply, Way
 from andon.core.reason import Reason
+from andon.egress import events
 from andon.egress.channels.webhook import BYTES, Webhook
 from andon.testing.builders import call, context, event
 from andon.testing.clock import ManualClock
@@ -111,6 +112,14 @@ def test_template_that_renders_no_json_is_not_sent_as_json() -> None:
         asyncio.run(webhook(wire, content_type="application/json").send(call("[" * 60_000)))
     assert refused.value.reason is Reason.TEMPLATE_BROKEN
     assert wire.asked == []
+
+
+def test_only_what_people_read_ends_with_a_tail() -> None:
+    text, tail = Content("text", '{"a":1}'), "\nl3 · 3f2a9c1e"
+    assert list(webhook(Recorder()).split(text, tail)) == [Content("text", '{"a":1}' + tail)]
+    assert list(webhook(Recorder(), content_type="application/json").split(text, tail)) == [text]
+    one = Content(events.KIND, "{}")
+    assert list(webhook(Recorder(), body="event").split(one, tail)) == [one]
 
 
 def test_event_goes_out_as_a_cloud_event_with_its_trace_beside_it() -> None:

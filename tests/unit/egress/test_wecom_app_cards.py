@@ -29,6 +29,8 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Cards
 
+MINIPROGRAM = {"appid": "wx1", "title": "停机通知", "content_item": [{"key": "设备", "value": "冲压机 7"}]}
+
 
 @pytest.mark.parametrize(
     ("kind", "value"),
@@ -36,6 +38,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         ("textcard", {"title": "停机", "description": "冲压机 7", "url": "https://mes.corp/1"}),
         ("news", {"articles": [{"title": "停机", "url": "https://mes.corp/1"}]}),
         ("template_card", NOTICE),
+        ("miniprogram_notice", MINIPROGRAM),
     ],
 )
 def test_a_card_is_sent_as_the_template_has_it(kind: str, value: dict[str, Any]) -> None:

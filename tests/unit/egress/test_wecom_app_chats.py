@@ -62,6 +62,17 @@ def test_a_chat_that_is_none_is_gone_alone(errcode: int) -> None:
     ]
 
 
+def test_a_notice_of_a_mini_program_goes_to_no_chat_and_not_to_everybody() -> None:
+    notice = {"appid": "wx1", "title": "停机通知"}
+    for to, others in ((("chat:a", "wang"), [Reason.REJECTED, None]), (("@all",), [Reason.REJECTED])):
+        vendor = Vendor()
+        receipts = sent(vendor, "miniprogram_notice", notice, *to)
+        assert [one.failed and one.failed.reason for one in receipts] == others
+        assert len(vendor.asked) == others.count(None)
+        assert config().unfit(to, "miniprogram_notice")
+    assert not config().unfit(("wang", "party:2"), "miniprogram_notice")
+
+
 def test_a_chat_takes_no_template_card() -> None:
     vendor = Vendor()
     receipts = sent(vendor, "template_card", NOTICE, "chat:a", "wang")

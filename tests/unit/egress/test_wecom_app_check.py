@@ -61,6 +61,12 @@ card_image: {url: "https://mes.corp/1.png", aspect_ratio: 2.25}
 action_menu: {action_list: [{text: 静音, key: mute}]}
 card_action: {type: 1, url: "https://mes.corp/1"}
 """
+MINIPROGRAM = """\
+appid: wx1
+title: "{{ event.subject }}"
+page: "pages/fault?id={{ event.id | urlencode }}"
+content_item: [{key: 代码, value: "{{ data.code }}"}]
+"""
 CARD = 'title: 停机\ndescription: "{{ data.code }}"\nurl: "https://mes.corp/1"\n'
 
 
@@ -119,6 +125,11 @@ def said(tmp_path: Path, files: dict[str, str], plant: str = PLANT) -> list[str]
         ("news", "articles: [{title: x, appid: wx1, pagepath: p}]", ""),
         ("news", "articles: [" + '{title: x, url: "https://x.cn"}, ' * 9 + "]", "line 1: `articles` takes at most 8"),
         ("news", f'articles: [{{title: "{"汉" * 43}", url: "https://x.cn"}}]', "`articles[0].title` has 129 bytes"),
+        ("miniprogram_notice", MINIPROGRAM, ""),
+        ("miniprogram_notice", MINIPROGRAM + "url: x\n", "line 5: unknown key `url`"),
+        ("miniprogram_notice", MINIPROGRAM.replace("appid", "appId"), "line 1: `appid` is missing"),
+        ("miniprogram_notice", "appid: wx1\ntitle: 停机\n", "line 2: `title` has 2 characters, the vendor"),
+        ("miniprogram_notice", "appid: wx1\ntitle: " + "停" * 13, "line 2: `title` has 13 characters, the"),
         ("mpnews", "articles: []", "line 1: `wecom_app` has no structured kind `mpnews`; it has `file`, `image`"),
         ("video", "file: a.mp4\ntitel: x", "line 2: unknown key `titel`; did you mean `title`?"),
     ],

@@ -27,7 +27,7 @@ from andon.egress.cards.wecom_pieces import (
     Rule,
     says_something,
 )
-from andon.egress.structure import Choice, Fields, File, Forms, Items, Problem, Shape, Structure, Text, Url
+from andon.egress.structure import Choice, Fields, File, Forms, Items, Problem, Shape, Structure, Text, Url, is_open
 
 FILES: Mapping[str, int] = {"image": 10 << 20, "file": 20 << 20, "voice": 2 << 20, "video": 10 << 20}
 """The kinds that are uploaded first, with the bytes the vendor takes of each."""
@@ -184,6 +184,25 @@ def _one_of_both(value: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem((), "`button` or `card` is missing, or both are there: an update has one of them")
 
 
+def _long_enough(value: Mapping[str, Any]) -> Iterator[Problem]:
+    """A rule: the vendor takes no shorter words in a notice of a mini-program."""
+    for key in ("title", "description"):
+        words = value.get(key)
+        if isinstance(words, str) and not is_open(words) and 0 < len(words.strip()) < 4:
+            yield Problem((key,), f"has {len(words.strip())} characters, the vendor takes at least 4")
+
+
+MINIPROGRAM = "miniprogram_notice"
+_MINIPROGRAM = Fields(
+    {"appid": Text(), "title": Text(characters=12)},
+    {
+        "description": Text(characters=12),
+        "page": Text(1024),
+        "emphasis_first_item": Choice((True, False)),
+        "content_item": Items(Fields({"key": Text(characters=10), "value": Text(characters=30)}), most=10),
+    },
+    _long_enough,
+)
 UPDATE = "update_template_card"
 REPLACED = Structure(_cards(again=True), 0, _MARKS)
 """The card that takes the place of one that was sent: `replace_text` stands on buttons nobody can press any more."""
@@ -191,6 +210,7 @@ APP: Mapping[str, Structure] = {
     "textcard": Structure(_TEXTCARD, 0, (("title",),)),
     "news": Structure(Fields({"articles": Items(_ARTICLE, most=8)}), 0, (("articles", 0, "title"),)),
     "template_card": Structure(_cards(again=False), 0, _MARKS),
+    MINIPROGRAM: Structure(_MINIPROGRAM, 0, (("title",),)),
     "image": Structure(
         Fields({"file": File(FILES["image"], least=MORE_THAN, begins=PICTURES, what="JPG or PNG image")}), 0
     ),

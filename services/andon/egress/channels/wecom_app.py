@@ -23,7 +23,7 @@ from andon.core.policy import Limit
 from andon.core.ports import Call, ChannelConfig, Content, Context, Receipt
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
-from andon.egress.cards.wecom_app import APP, FILES, UPDATE
+from andon.egress.cards.wecom_app import APP, FILES, MINIPROGRAM, UPDATE
 from andon.egress.channels import wecom_app_bodies as bodies
 from andon.egress.channels import wecom_app_codes as codes
 from andon.egress.channels import wecom_app_limits as counted
@@ -40,8 +40,11 @@ RECALL_SECONDS = 86_400.0
 _SEND, _CHAT = "/cgi-bin/message/send", "/cgi-bin/appchat/send"
 _UPLOAD, _RECALL = "/cgi-bin/media/upload", "/cgi-bin/message/recall"
 _UPDATE = "/cgi-bin/message/update_template_card"
-_NO_CARD_IN_CHATS = "a group chat takes no template_card: use a textcard, news or a text"
-_CARDS = ("template_card", UPDATE)
+_NOT_IN_CHATS = {
+    kind: f"a group chat takes no {what}: use a textcard, news or a text"
+    for kind, what in (("template_card", "template_card"), (UPDATE, "template_card"), (MINIPROGRAM, MINIPROGRAM))
+}
+_NOT_FOR_ALL = {MINIPROGRAM: f"a {MINIPROGRAM} does not go to @all: name people, departments or tags"}
 _REFERENCE = 512
 _WAITS = Parked(Reason.BUSY, "a chat has a call of its own")
 
@@ -108,7 +111,8 @@ class WecomApp:
             return counted.ToChats(self.limit_domain(), self.agent_id, self.per_corp, self.per_chat)
 
         def unfit(self, to: Sequence[str], kind: str, /) -> str:
-            return _NO_CARD_IN_CHATS if kind in _CARDS and any(map(people.is_chat, to)) else ""
+            unfit = _NOT_IN_CHATS.get(kind, "") if any(map(people.is_chat, to)) else ""
+            return _NOT_FOR_ALL.get(kind, "") if people.ALL in to else unfit
 
         def lines(self) -> int:
             return 1
@@ -139,6 +143,8 @@ class WecomApp:
             "news": '{"articles":[{"title":"停机","url":"https://mes.corp/1"}]}',
             "template_card": '{"card_type":"button_interaction","main_title":{"title":"停机"},'
             '"button_list":[{"text":"接手","key":"take"}]}',
+            MINIPROGRAM: '{"appid":"wx1","title":"停机通知","page":"pages/fault?id=1",'
+            '"content_item":[{"key":"设备","value":"冲压机 7"}]}',
             UPDATE: '{"response_code":"rc","button":"已接手"}',
         },
     )
@@ -174,12 +180,16 @@ class WecomApp:
         if len(call.recipients) > MAX_RECIPIENTS:
             raise Rejected(Reason.TOO_LARGE, f"one call takes at most {MAX_RECIPIENTS} recipients")
         failed = dict.fromkeys(to.wrong, Parked(Reason.INVALID, "it is no userid, party:ID, tag:ID or chat:ID"))
-        if call.content.kind in _CARDS:
-            failed |= dict.fromkeys(to.chats, Parked(Reason.REJECTED, _NO_CARD_IN_CHATS))
+        kind = call.content.kind
+        if kind in _NOT_IN_CHATS:
+            failed |= dict.fromkeys(to.chats, Parked(Reason.REJECTED, _NOT_IN_CHATS[kind]))
             to = to._replace(chats=())
+        if kind in _NOT_FOR_ALL and people.ALL in to.users:
+            why = Parked(Reason.REJECTED, _NOT_FOR_ALL[kind])
+            return [Receipt(name, failed=failed.get(name, why)) for name in call.recipients]
         if not (to.people or to.chats):
             return [Receipt(name, failed=failed[name]) for name in call.recipients]
-        if call.content.kind == UPDATE:
+        if kind == UPDATE:
             return await self._updated(call, failed)
         answer = await self._told(call, to)
         reached = [name for name in call.recipients if not people.is_chat(name)] if to.people else to.chats[:1]
