@@ -247,7 +247,6 @@ sources:
   db: {kind: sql, view: v}
   plc: {kind: opcua}
   sap: {kind: odata}
-  prom: {kind: alertmanager}
   chat: {kind: wecom_aibot}
   clock: {kind: schedule}
   door: {kind: door, token: env:T, map: m.yaml, labels: {}, expect: {within: 2h}, rate: 5/s}

@@ -16,7 +16,7 @@ from andon.core.mute import Mute
 from tests.config.plant import PLANT, changed, read
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-ODD = '{name: "00123", zone: Asia/Shanghai, language: "yes: # no"}'
+ODD = '{name: "00123: yes # no", zone: Asia/Shanghai, language: zh}'
 
 
 @pytest.mark.parametrize("text", [PLANT, changed("{name: 二号厂, zone: Asia/Shanghai}", ODD)])

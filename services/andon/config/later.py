@@ -23,7 +23,7 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
 }
 
 KINDS: dict[str, frozenset[str]] = {
-    "sources": frozenset({"sql", "opcua", "odata", "alertmanager", "wecom_aibot", "schedule"}),
+    "sources": frozenset({"sql", "opcua", "odata", "wecom_aibot", "schedule"}),
     "connectors": frozenset({"odata", "wecom_contacts"}),
     "channels": frozenset({"aliyun_voice"}),
     "ticket_systems": frozenset({"rest", "builtin"}),

@@ -9,6 +9,7 @@ import msgspec
 
 STATE = "state"
 SEVERITY = "severity"
+RAISE = "raise"
 CLEAR = "clear"
 
 

@@ -21,11 +21,13 @@ from andon.ingress.refusal import Refused
 
 EVENTS = "/v1/events"
 BATCH = "/v1/events:batch"
+ALERTS = "/api/v2/alerts"
+ALERT_HOOK = "/v1/alertmanager"
 CALLBACK = "/callbacks/{name}"
 MUTES = "/v1/mutes"
 MUTE = "/v1/mutes/{id}"
 SLOWEST = 30.0
-_ALLOWED = {EVENTS: "POST", BATCH: "POST", MUTES: "GET, POST", MUTE: "DELETE"}
+_ALLOWED = dict.fromkeys((EVENTS, BATCH, ALERTS, ALERT_HOOK), "POST") | {MUTES: "GET, POST", MUTE: "DELETE"}
 _SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
 _MANY = (Form.PLAIN, Form.BATCH)
 _TAKES = {
@@ -38,7 +40,8 @@ def application(door: Door) -> web.Application:
     """The door as an aiohttp application: it takes events, and shows how (docs/api.md, `/docs`)."""
     api = _Api(door)
     app = web.Application(client_max_size=door.limits.body)
-    for path, answer in ((EVENTS, api.single), (BATCH, api.batch)):
+    posted = ((EVENTS, api.single), (BATCH, api.batch), (ALERTS, api.alerts), (ALERT_HOOK, api.alerts))
+    for path, answer in posted:
         app.router.add_post(path, answer)
         app.router.add_route("*", path, api.other_method)
     app.router.add_get(CALLBACK, api.greet, allow_head=False)
@@ -89,6 +92,14 @@ class _Api:
         except Refused as refusal:
             return self._refuse(refusal)
         return web.Response(body=self._encode(items), content_type="application/json")
+
+    async def alerts(self, request: web.Request) -> web.Response:
+        try:
+            client, body = await self._opened(request, (Form.PLAIN,))
+            await self._door.alerts(client, request.headers, body)
+        except Refused as refusal:
+            return self._refuse(refusal)
+        return web.Response(body=b"{}", content_type="application/json")
 
     async def greet(self, request: web.Request) -> web.Response:
         try:

@@ -24,6 +24,7 @@ from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.log import KafkaLog
 from andon.ingress.mutes import Mutes, PublishedConfiguration
 from andon.ingress.requests import Requests
+from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.kafka.admin import Cluster
 from andon.kafka.producer import Publisher
@@ -53,8 +54,9 @@ def sources_of(published: Published, registry: Registry, host: Host) -> dict[str
 
 
 def clients_of(sources: Mapping[str, Source], clock: Clock) -> Clients:
-    """The sources of kind `http`, as clients with their tokens."""
-    return Clients({name: one for name, one in sources.items() if isinstance(one, HttpSource)}, clock)
+    """The sources whose clients show a token."""
+    with_token = (HttpSource, AlertmanagerSource)
+    return Clients({name: one for name, one in sources.items() if isinstance(one, with_token)}, clock)
 
 
 def callbacks_of(sources: Mapping[str, Source]) -> dict[str, CallbackSource]:

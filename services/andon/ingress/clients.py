@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
+from typing import Protocol
 
 import msgspec
 
-from andon.config.secrets import SecretMissing
-from andon.core.ports import Clock
-from andon.ingress.sources.http import HttpSource
+from andon.config.secrets import SecretMissing, SecretRef
+from andon.core.ports import Clock, Source
 
 FRESH = 5.0
 GRACE = 60.0
 
 
+class TokenSource(Source, Protocol):
+    """A source whose client shows a bearer token."""
+
+    @property
+    def token(self) -> SecretRef: ...
+
+    @property
+    def may(self) -> Collection[str]:
+        """What it may do beside telling of events."""
+
+
 class Client(msgspec.Struct, frozen=True):
-    """A configured source of kind `http`, as the program on the other side of it."""
+    """A configured source with a token, as the program on the other side of it."""
 
     name: str
-    source: HttpSource
+    source: TokenSource
 
 
 class _Tokens:
@@ -50,7 +61,7 @@ class Clients:
     Raises SecretMissing when a token is missing at the start, ValueError when two clients have the same one.
     """
 
-    def __init__(self, sources: Mapping[str, HttpSource], clock: Clock) -> None:
+    def __init__(self, sources: Mapping[str, TokenSource], clock: Clock) -> None:
         self._clock = clock
         # Headers that were found good since the tokens were read: most requests show one of a few.
         self._good: dict[str, Client] = {}

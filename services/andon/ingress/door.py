@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from andon.core.event import Position
+from andon.core.event import Event, Position
 from andon.core.failure import Invalid, Retryable
 from andon.core.ports import CallbackSource, Inbound
 from andon.core.reason import Reason
@@ -20,8 +20,11 @@ from andon.ingress.draft import Draft, draft_of
 from andon.ingress.mutes import Mutes
 from andon.ingress.refusal import Problem, Refused, refused
 from andon.ingress.requests import Requests
+from andon.ingress.sources.alertmanager import AlertmanagerSource
+from andon.ingress.sources.http import HttpSource
 from andon.store.requests import Request
 
+_S = TypeVar("_S")
 _AGAIN = 5
 _NO_STORE = "the door's memory does not answer"
 _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
@@ -97,10 +100,11 @@ class Door:
 
     async def single(self, client: Client, headers: Mapping[str, str], body: bytes) -> Accepted:
         """Takes the one event of the body. Raises Refused."""
+        source = _of_kind(client, HttpSource)
         if not self._enter(1):
             await self._turn(1)
         try:
-            draft = client.source.draft(Inbound(client.name, headers, body))
+            draft = source.draft(Inbound(client.name, headers, body))
             no = self._unfit(draft)
             if no is None:
                 (no,) = await self._once(client.name, (draft,))
@@ -117,14 +121,14 @@ class Door:
 
         Raises Refused when the body is no array of events, or when none was taken for want of room or of Kafka.
         """
-        inbound = Inbound(client.name, headers, body)
+        inbound, source = Inbound(client.name, headers, body), _of_kind(client, HttpSource)
         try:
-            elements = client.source.elements(inbound)
+            elements = source.elements(inbound)
         except Invalid as invalid:
             raise refused(invalid) from None
         answers: list[str | Refused] = []
         for start in range(0, len(elements), self._admission.window):
-            answers += await self._some(client, inbound, elements[start : start + self._admission.window])
+            answers += await self._some(source, inbound, elements[start : start + self._admission.window])
             again = _come_again(answers)
             if again is not None:
                 if not any(isinstance(answer, str) for answer in answers):
@@ -133,6 +137,28 @@ class Door:
                 answers += [again] * (len(elements) - len(answers))
                 break
         return [Item(202, answer) if isinstance(answer, str) else self._refusal(answer) for answer in answers]
+
+    async def alerts(self, client: Client, headers: Mapping[str, str], body: bytes) -> None:
+        """Takes the alerts of a body. Raises Refused, after it has taken the good ones, when one of them is none."""
+        inbound = Inbound(client.name, headers, body)
+        try:
+            found = _of_kind(client, AlertmanagerSource).each(inbound)
+        except Invalid as invalid:
+            raise refused(invalid) from None
+        drafts = [draft_of(one, client.name) for one in found if isinstance(one, Event)]
+        for start in range(0, len(drafts), self._admission.window):
+            some = drafts[start : start + self._admission.window]
+            if not self._enter(len(some)):
+                await self._turn(len(some))
+            try:
+                answers = await self._once(client.name, some)
+            finally:
+                self._admission.leave(len(some))
+            for no in filter(None, answers):
+                raise no
+        for one in found:
+            if isinstance(one, Invalid):
+                raise refused(one)
 
     async def callback(self, inbound: Inbound) -> bytes:
         """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The body of the answer,
@@ -167,7 +193,7 @@ class Door:
         self.metrics.refused(no.reason)
         return Item(no.problem.status, problem=no.problem)
 
-    async def _some(self, client: Client, inbound: Inbound, elements: Sequence[msgspec.Raw]) -> list[str | Refused]:
+    async def _some(self, source: HttpSource, inbound: Inbound, elements: Sequence[msgspec.Raw]) -> list[str | Refused]:
         """Per element, no more than a window of them, the id under which it was accepted, or why it was not."""
         try:
             # Elements wait for their turn as the bytes they came in: parsed they take ten times the memory.
@@ -176,10 +202,10 @@ class Door:
         except Refused as no:
             return [no] * len(elements)
         try:
-            drafts = client.source.drafts(inbound, elements)
+            drafts = source.drafts(inbound, elements)
             limit = self.limits.body
             good = [draft for draft in drafts if isinstance(draft, Draft) and draft.size <= limit]
-            answers = await self._once(client.name, good)
+            answers = await self._once(inbound.client, good)
         finally:
             self._admission.leave(len(elements))
         judged = [no or draft.id for draft, no in zip(good, answers, strict=True)]
@@ -252,6 +278,13 @@ class Door:
         if first.digest != draft.digest:
             return Refused(Reason.CONFLICT, "other content was accepted under this id before", "id")
         return None
+
+
+def _of_kind(client: Client, kind: type[_S]) -> _S:
+    """The client's source. Raises Refused for a token that is for something else."""
+    if not isinstance(client.source, kind):
+        raise Refused(Reason.FORBIDDEN, "this token is for another address of the door", "Authorization")
+    return client.source
 
 
 def _unavailable(detail: str, after: float | None = None) -> Refused:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import msgspec
 
 from andon.core.event import Event
@@ -11,7 +9,6 @@ from andon.kafka.codecs import Json, encode
 from andon.store.requests import request_key, scope_of
 
 _events = Json(Event)
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +33,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 def draft_of(event: Event, client: str) -> Draft:
-    """The draft of an event that a source has made; its trace is no part of what a repetition is known by."""
-    content = _canonical(msgspec.structs.replace(event, traceparent=None))
-    keys = (request_key(event.id, scope_of(client, event.source)),)
-    return Draft(event.id, event.subject, encode(event), keys, blake2b(content, digest_size=16).digest(), len(content))
+    """The draft of an event whose id its source has made of all that matters: what has the same id is a repetition,
+    whatever else its sender has changed meanwhile."""
+    record, (key,) = encode(event), (request_key(event.id, scope_of(client, event.source)),)
+    return Draft(event.id, event.subject, record, (key,), key, len(record))

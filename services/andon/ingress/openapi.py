@@ -15,12 +15,13 @@ import msgspec
 from andon.core import cloudevents
 from andon.core.mute import Mute
 from andon.core.reason import Reason
-from andon.ingress.api import BATCH, CALLBACK, EVENTS, MUTE, MUTES
+from andon.ingress.api import ALERT_HOOK, ALERTS, BATCH, CALLBACK, EVENTS, MUTE, MUTES
 from andon.ingress.door import Accepted, Item
 from andon.ingress.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
 from andon.ingress.sent import MOST_NAME, Sent
+from andon.ingress.sources.alertmanager import MOST_ALERTS
 from andon.ingress.sources.http import MOST_EVENTS
 from andon.kafka.schemas import cleaned
 
@@ -32,7 +33,7 @@ _RIGHT = "For clients whose source says `may: [mutes]`. Every call leaves a reco
 _WORDS = {
     "400": "Not valid JSON, not an event, or a body that ended early; `field` names what is wrong.",
     "401": "No valid token.",
-    "403": "The client has no right to do this.",
+    "403": "The client has no right to do this, or its token is for another address of the door.",
     "404": "Nothing has this name: no source that is called back, no mute that is not over.",
     "408": "The body took longer than 30 seconds.",
     "409": "Other content was accepted under this id.",
@@ -62,6 +63,8 @@ def document() -> dict[str, Any]:
             BATCH: {"post": _batch()},
             MUTES: {"get": _mutes(), "post": _mute()},
             MUTE: {"delete": _unmute()},
+            ALERTS: {"post": _alerts("postAlerts", "Takes alerts as Prometheus posts them.", _LIST_OF_ALERTS)},
+            ALERT_HOOK: {"post": _alerts("alertHook", "Takes what Alertmanager's webhook posts.", _HOOK)},
             CALLBACK: {"get": _greeting(), "post": _callback()},
             PAGE: {"get": _open("docs", "This description, to read.", "text/html", {"type": "string"})},
             OPENAPI: {"get": _open("openapi", "The OpenAPI document of the door.", cloudevents.JSON, _OBJECT)},
@@ -94,7 +97,7 @@ def _single() -> dict[str, Any]:
         "requestBody": _body({cloudevents.JSON: event, cloudevents.STRUCTURED: {"schema": _ref("CloudEvent")}}),
         "responses": {
             "202": _answer("The log has the event.", cloudevents.JSON, _ref("Accepted")),
-            **_problems({*_ANY, "409"}),
+            **_problems({*_ANY, "403", "409"}),
         },
     }
 
@@ -111,7 +114,21 @@ def _batch() -> dict[str, Any]:
         "requestBody": _body({cloudevents.JSON: many("Sent"), cloudevents.BATCH: many("CloudEvent")}),
         "responses": {
             "200": _answer("An answer for each event.", cloudevents.JSON, {"type": "array", "items": _ref("Item")}),
-            **_problems(_ANY),
+            **_problems({*_ANY, "403"}),
+        },
+    }
+
+
+def _alerts(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": what,
+        "description": "One event for each alert. 400 when one of them is none, after the good ones were taken.",
+        "parameters": _PARAMETERS,
+        "requestBody": _body({cloudevents.JSON: {"schema": schema}}),
+        "responses": {
+            "200": _answer("The log has all of them.", cloudevents.JSON, _OBJECT),
+            **_problems({*_ANY, "403"}),
         },
     }
 
@@ -182,7 +199,7 @@ def _callback() -> dict[str, Any]:
                 "description": "The log has the event. The body is a sealed reply, or nothing.",
                 "content": {media: {"schema": {"type": "string"}} for media in ("application/xml", "text/plain")},
             },
-            **_problems({*_ANY, "404", "409"}),
+            **_problems({*_ANY, "404"}),
         },
     }
 
@@ -251,6 +268,20 @@ def _part_of_address(name: str, place: str, description: str, *, required: bool)
 
 
 _PARAMETERS = [_header("traceparent", "The trace the event belongs to (W3C); one that is not valid is not taken.")]
+_ALERT = {
+    "type": "object",
+    "required": ["labels"],
+    "properties": {
+        "labels": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
+        "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+        "startsAt": {"type": "string", "format": "date-time"},
+        "endsAt": {"type": "string", "format": "date-time"},
+        "generatorURL": {"type": "string"},
+        "status": {"enum": ["firing", "resolved"]},
+    },
+}
+_LIST_OF_ALERTS = {"type": "array", "items": _ALERT, "maxItems": MOST_ALERTS}
+_HOOK = {"type": "object", "required": ["alerts"], "properties": {"alerts": _LIST_OF_ALERTS}}
 _SIGNED = [
     _part_of_address("name", "path", "The name of the source in andon.yaml.", required=True),
     _part_of_address("msg_signature", "query", "The vendor's signature.", required=False),

@@ -13,7 +13,6 @@ import httpx2
 from aiohttp import web
 
 from andon.config.published import Published
-from andon.config.secrets import SecretRef
 from andon.config.settings import Settings
 from andon.core.action import Action
 from andon.core.event import Event, Position
@@ -28,6 +27,7 @@ from andon.ingress.door import Door, DoorLimits, Log
 from andon.ingress.draft import Draft
 from andon.ingress.mutes import Mutes
 from andon.ingress.requests import Requests
+from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.kafka.errors import KafkaFailure
 from andon.runtime.clock import SystemClock
@@ -36,6 +36,7 @@ from andon.runtime.publishing import Change, action_of
 from andon.store.requests import RequestIndex
 
 TOPIC = "andon.events"
+MAY = {"mes": {"may": ["mutes"]}}
 PLANT = {"version": 1, "route": {"receiver": "it"}}
 
 
@@ -163,15 +164,18 @@ async def standing(
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
     takes the place of the stand's own."""
-    for name, token in (("mes", "alpha"), ("erp", "beta")):
+    for name, token in (("mes", "alpha"), ("erp", "beta"), ("prometheus", "scrape")):
         (folder / name).write_text(token, encoding="utf-8")
     clock = SystemClock()
+    kinds = {"mes": HttpSource, "erp": HttpSource, "prometheus": AlertmanagerSource}
     sources = {
-        name: HttpSource(
-            HttpSource.Config(token=SecretRef(f"file:{folder / name}"), may=("mutes",) if name == "mes" else ()),
+        name: kind(
+            kind.Config.model_validate(
+                {"token": f"file:{folder / name}"} | ({"may": ["mutes"]} if name == "mes" else {})
+            ),
             Context(name, folder, clock, None),  # type: ignore[arg-type]  # nothing is called through it
         )
-        for name in ("mes", "erp")
+        for name, kind in kinds.items()
     }
     index = RequestIndex(folder / "requests.sqlite", TOPIC)
     async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:

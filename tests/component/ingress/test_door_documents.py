@@ -21,6 +21,13 @@ from tests.component.ingress.wecom import KEYS, MES, PATH, RANDOM, call, signed,
 
 EVENT: dict[str, Any] = {"id": "1", "type": "t"}
 CLOUD = {"specversion": "1.0", "id": "c-1", "source": "/p", "type": "t"}
+ALERT: dict[str, Any] = {"labels": {"alertname": "Down"}}
+POSTED: tuple[tuple[str, str, str, str, Any, Any], ...] = (
+    ("postEvent", "/v1/events", "alpha", "scrape", EVENT, {"type": "t", "id": "new-1"}),
+    ("postEvents", "/v1/events:batch", "alpha", "scrape", [EVENT], [{"type": "t", "id": "new-2"}]),
+    ("postAlerts", "/api/v2/alerts", "scrape", "alpha", [ALERT], [{"labels": {"alertname": "New"}}]),
+    ("alertHook", "/v1/alertmanager", "scrape", "alpha", {"alerts": [ALERT]}, {"alerts": [{"labels": {"a": "b"}}]}),
+)
 DOCUMENTS = ("/docs", "/docs/openapi.json", "/docs/asyncapi.json")
 SEED, EXAMPLES = "1", "20"
 
@@ -55,22 +62,23 @@ async def each_status(
 
     for name, path in zip(("docs", "openapi", "asyncapi"), DOCUMENTS, strict=True):
         note(name, await stand.client.get(path))
-    for name, path, event in (("postEvent", "/v1/events", EVENT), ("postEvents", "/v1/events:batch", [EVENT])):
-        note(name, await stand.post(event, path=path))
-        note(name, await stand.post(b"{", path=path))
+    for name, path, token, other, event, new in POSTED:
+        mine = {"path": path, "authorization": f"Bearer {token}"}
+        note(name, await stand.post(event, **mine))
+        note(name, await stand.post(b"{", **mine))
         note(name, await stand.post(event, path=path, authorization=""))
-        note(name, await stand.post(b" " * 5_000, path=path))
-        note(name, await stand.post(event, path=path, content_type="text/csv"))
+        note(name, await stand.post(event, path=path, authorization=f"Bearer {other}"))
+        note(name, await stand.post(b" " * 5_000, **mine))
+        note(name, await stand.post(event, **mine, content_type="text/csv"))
         stand.waiting = 1_000_000
-        note(name, await stand.post(event, path=path))
+        note(name, await stand.post(event, **mine))
         stand.waiting = 0
         answers: list[Retryable | None] = [unavailable(2.0)]
         stand.log.answers = answers
-        new = {"type": "t", "id": f"new-{name}"}
-        note(name, await stand.post(new if name == "postEvent" else [new], path=path))
+        note(name, await stand.post(new, **mine))
         with monkeypatch.context() as patch:
             patch.setattr(api, "SLOWEST", 0.05)
-            note(name, await slow(stand, path))
+            note(name, await slow(stand, path, token))
     for name, answer in await muted(stand, monkeypatch):
         note(name, answer)
     for answer in await called_back(stand, monkeypatch):
@@ -106,13 +114,13 @@ async def muted(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     stand.configuration.failing = False
     with monkeypatch.context() as patch:
         patch.setattr(api, "SLOWEST", 0.05)
-        found += [("postMute", await slow(stand, path))]
+        found += [("postMute", await slow(stand, path, "alpha"))]
     return found
 
 
 async def called_back(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[httpx2.Response]:
     """Every answer there is to a callback."""
-    found = [await call(stand, text("hi", "1")), await call(stand, text("other", "1"))]
+    found = [await call(stand, text("hi", "1"))]
     found += [await stand.client.post(path) for path in (PATH + signed(MES, "x"), "/callbacks/nobody")]
     found += [await stand.client.post(PATH, content=b"<xml><Encrypt>x</Encrypt></xml>")]
     found += [await stand.client.post(PATH, content=b" " * 5_000)]
@@ -128,7 +136,7 @@ async def called_back(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[htt
     return found
 
 
-async def slow(stand: Stand, path: str) -> httpx2.Response:
+async def slow(stand: Stand, path: str, token: str = "") -> httpx2.Response:
     """The answer to a body that does not end."""
     done = asyncio.Event()
 
@@ -136,7 +144,7 @@ async def slow(stand: Stand, path: str) -> httpx2.Response:
         yield b"{"
         await done.wait()
 
-    headers = {"authorization": "Bearer alpha", "content-type": "application/json"}
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     sending = asyncio.ensure_future(stand.client.post(path, content=body(), headers=headers))
     await asyncio.wait([sending], timeout=2)
     done.set()

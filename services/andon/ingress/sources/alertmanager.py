@@ -1,0 +1,155 @@
+"""Alerts of Prometheus and of Alertmanager: what Prometheus posts to `/api/v2/alerts`, and Alertmanager's webhook.
+
+Sources: Alertmanager's OpenAPI document (api/v2/openapi.yaml, `postableAlert`) and prometheus.io, Alertmanager
+configuration, `webhook_config` (version 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from andon.config.secrets import SecretRef
+from andon.config.settings import Section
+from andon.core.event import CLEAR, RAISE, STATE, Event
+from andon.core.failure import Invalid
+from andon.core.ids import Namespace
+from andon.core.ports import Context, Inbound
+from andon.core.reason import Reason
+from andon.core.specimen import REFERENCE, SourceSpecimen
+from andon.ingress import traceparent
+from andon.ingress.randomness import Randomness
+from andon.ingress.sent import check
+from andon.ingress.strict import explain
+
+TYPE = "prometheus.alert"
+MOST_ALERTS = 1_000
+NAME, INSTANCE = "alertname", "instance"
+_EXPORTED = "exported_state"
+_RESOLVED = "resolved"
+_ids = Namespace(UUID("8a2c0f0e-5d0b-5c39-9f58-6e2f4f0b7d11"))
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One alert, as either of them writes it; `status` only in a webhook. What else there is is left out."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+    startsAt: datetime | None = None  # noqa: N815 - the names are theirs
+    endsAt: datetime | None = None  # noqa: N815
+    generatorURL: str = ""  # noqa: N815
+    status: str = ""
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """What Alertmanager's webhook posts."""
+
+    alerts: list[msgspec.Raw]
+    receiver: str = ""
+    externalURL: str = ""  # noqa: N815
+
+
+class AlertmanagerSource:
+    """Alerts as events: `prometheus.alert`, with the alert's labels, `state` raise or clear.
+
+    Whoever sends an alert again, as both do until it ends, sends the same event: its id comes from the labels, the
+    beginning and the state.
+    """
+
+    class Config(Section):
+        """The token that Prometheus or Alertmanager shows (`authorization: {credentials: …}`)."""
+
+        token: SecretRef
+        """The bearer token of this client; `env:NAME` or `file:/path`."""
+
+    specimen: ClassVar = SourceSpecimen(
+        {"token": REFERENCE},
+        b'[{"labels":{"alertname":"Down","instance":"m7:9100","severity":"critical"},'
+        b'"annotations":{"summary":"no answer"},"startsAt":"2023-11-14T22:00:00Z"}]',
+    )
+
+    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
+        self.token = config.token
+        self.may: tuple[str, ...] = ()
+        self._name = context.name
+        self._clock = context.clock
+        self._random = random or Randomness().take
+        self._many = msgspec.json.Decoder(list[msgspec.Raw])
+        self._hook = msgspec.json.Decoder(Webhook)
+        self._one = msgspec.json.Decoder(Alert)
+
+    def parse(self, inbound: Inbound, /) -> Sequence[Event]:
+        """The events of all alerts, all or none. Raises Invalid (a Rejected)."""
+        events = []
+        for one in self.each(inbound):
+            if isinstance(one, Invalid):
+                raise one
+            events.append(one)
+        return events
+
+    def each(self, inbound: Inbound) -> list[Event | Invalid]:
+        """An answer for each alert, in order: a bad one takes no good one with it. Raises Invalid for what holds no
+        alerts at all."""
+        found: list[Event | Invalid] = []
+        for number, raw in enumerate(self._alerts(inbound.body)):
+            try:
+                found.append(self._event(self._read(bytes(raw)), inbound))
+            except Invalid as invalid:
+                field = f"[{number}].{invalid.field}".removesuffix(".")
+                found.append(Invalid(invalid.reason, invalid.detail, field))
+        return found
+
+    def _alerts(self, body: bytes) -> list[msgspec.Raw]:
+        try:
+            alerts = self._many.decode(body) if body.lstrip()[:1] == b"[" else self._hook.decode(body).alerts
+        except (ValueError, RecursionError) as error:
+            raise explain(body, error) from None
+        if len(alerts) > MOST_ALERTS:
+            raise Invalid(Reason.TOO_LARGE, f"at most {MOST_ALERTS:,} alerts, not {len(alerts):,}")
+        return alerts
+
+    def _read(self, raw: bytes) -> Alert:
+        try:
+            return self._one.decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise explain(raw, error) from None
+
+    def _event(self, alert: Alert, inbound: Inbound) -> Event:
+        for name in ("startsAt", "endsAt"):
+            moment = getattr(alert, name)
+            if moment is not None and (moment.tzinfo is None or moment.year > 9998):
+                raise Invalid(Reason.INVALID, "a time with a zone, before the year 9999", name)
+        if not any(alert.labels.values()):
+            raise Invalid(Reason.INVALID, "an alert has a label", "labels")
+        began = alert.startsAt if alert.startsAt and alert.startsAt.year > 1 else self._now()
+        over = alert.endsAt if alert.endsAt and alert.endsAt.year > 1 else None
+        ended = alert.status == _RESOLVED if alert.status else over is not None and over <= self._now()
+        state = CLEAR if ended else RAISE
+        subject = alert.labels.get(INSTANCE) or alert.labels.get(NAME) or self._name
+        identity = str(_ids.id(_canonical((alert.labels, began.astimezone(UTC), state)).decode()))
+        check(self._name, TYPE, subject, identity)
+        trace = traceparent.accepted(inbound.headers.get("traceparent")) or traceparent.minted(self._random(24))
+        at = over if ended and over else began
+        labels = {**dict(_labels(alert.labels)), STATE: state}
+        return Event(identity, self._name, TYPE, subject, at, _data(alert, began), labels, traceparent=trace)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)
+
+
+def _labels(labels: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The alert's labels; its own `state` gives way to ours, as Prometheus does with such."""
+    for name, value in labels.items():
+        yield (_EXPORTED if name == STATE else name), value
+
+
+def _data(alert: Alert, began: datetime) -> dict[str, Any]:
+    said: dict[str, Any] = {"annotations": alert.annotations, "startsAt": began.isoformat()}
+    if alert.endsAt is not None and alert.endsAt.year > 1:
+        said["endsAt"] = alert.endsAt.isoformat()
+    return said | ({"generatorURL": alert.generatorURL} if alert.generatorURL else {})
