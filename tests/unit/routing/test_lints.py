@@ -208,12 +208,17 @@ def test_times_episodes_and_inhibition() -> None:
     ]
     faults = {"fault": {"matchers": ["type=fault"], "ticket_system": "t"}}
     odd = {"odd": {"matchers": ["type=fault", "type=report"], "ticket_system": "t"}}
-    found = check(
-        plant({}, "day", "never", inhibit_rules=rules, episodes={**faults, **odd}), Workdays(), 2026, lambda _: 0
-    )
+    more = {
+        "enrich": [{"matchers": ["type=a", "type=b"], "connector": "c"}],
+        "maintenance": {"weekly": {"matchers": ["line=L1", "line!~L.*"]}},
+    }
+    given = plant({}, "day", "never", inhibit_rules=rules, episodes={**faults, **odd}, **more)
+    found = check(given, Workdays(), 2026, lambda _: 0)
     assert [place for place, _ in found] == [
         ("calendar", "time_intervals", "never"),
+        ("enrich", 0),
         ("episodes", "odd"),
+        ("maintenance", "weekly"),
         ("inhibit_rules", 0, "source_matchers"),
         ("inhibit_rules", 1, "target_matchers"),
         ("inhibit_rules", 2, "source_matchers"),

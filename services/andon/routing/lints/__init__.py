@@ -22,7 +22,7 @@ _ENDED = frozenset({CLEAR})
 
 
 def check(settings: Settings, workdays: Workdays, year: int, line: Line) -> list[Lint]:
-    """Every doubt about routes, time intervals, episodes and inhibition: its path and one sentence. For a configuration
+    """Every doubt about routes, times, inhibition and matchers elsewhere: its path and one sentence. For settings
     without mistakes only. Times are judged from `year` on; `line` gives the line of a place in the file."""
     known = intervals(settings.calendar.time_intervals, settings.site.zone, workdays)
     hours = Hours(known, years_of(settings.calendar.time_intervals, year))
@@ -30,7 +30,7 @@ def check(settings: Settings, workdays: Workdays, year: int, line: Line) -> list
     return [
         *_intervals(settings, hours),
         *routes.lints(root, hours, line),
-        *_episodes(settings),
+        *_never_meant(settings),
         *_inhibitions(settings),
     ]
 
@@ -41,9 +41,14 @@ def _intervals(settings: Settings, hours: Hours) -> Iterator[Lint]:
             yield ("calendar", "time_intervals", name), f"`{name}` never opens from now on; change it, or delete it"
 
 
-def _episodes(settings: Settings) -> Iterator[Lint]:
-    for name, rule in settings.episodes.items():
-        yield from _contradiction(rule.matchers, ("episodes", name), "no event is a fault of this rule")
+def _never_meant(settings: Settings) -> Iterator[Lint]:
+    """Rules beside the routes whose matchers contradict each other."""
+    for number, rule in enumerate(settings.enrich):
+        yield from _contradiction(rule.matchers, ("enrich", number), "nothing is ever asked")
+    for name, fault in settings.episodes.items():
+        yield from _contradiction(fault.matchers, ("episodes", name), "no event is a fault of this rule")
+    for name, planned in settings.maintenance.items():
+        yield from _contradiction(planned.matchers, ("maintenance", name), "nothing is ever silent")
 
 
 def _inhibitions(settings: Settings) -> Iterator[Lint]:

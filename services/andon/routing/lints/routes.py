@@ -122,11 +122,15 @@ class _Pairs:
         """Whether one is muted while the other speaks; with active times that may be meant."""
         if first.route.active_time_intervals or second.route.active_time_intervals:
             return False
+        if first.route.mute_time_intervals == second.route.mute_time_intervals:
+            return False
         return self._hours.muted(first.route) != self._hours.muted(second.route)
 
     def _meet(self, first: Branch, second: Branch) -> bool:
         """Whether there is an event that takes both, as the router itself says."""
         both = Conditions([*first.known.matchers, *second.known.matchers])
+        if both.contradiction():
+            return False
         paths = {first.node.path, second.node.path}
         return any(paths <= self._root.takes(labels) for labels in both.examples(self._pool, _EXAMPLES))
 
