@@ -19,9 +19,19 @@ _NAMES = frozenset(
 
 
 def names_of(person: Sequence[str], published: Published | None) -> frozenset[str]:
-    """These names, and what the csv tables of the configuration have beside them as names of the same person. A table
-    that is not here, or cannot be read, has none."""
-    return frozenset(person).union(*_rows(frozenset(person), published) if published else ())
+    """These names, and what the directory and the csv tables of the configuration have beside them as names of the same
+    person. A table that is not here, or cannot be read, has none."""
+    if published is None:
+        return frozenset(person)
+    named = frozenset(person).union(*_rows(frozenset(person), published))
+    return named.union(*_people(named, published))
+
+
+def _people(named: frozenset[str], published: Published) -> Iterator[frozenset[str]]:
+    for person in published.tables.people:
+        names = frozenset(filter(None, (person.id, *person.addresses.values())))
+        if names & named:
+            yield names
 
 
 def _rows(person: frozenset[str], published: Published) -> Iterator[frozenset[str]]:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from andon.config.computed import is_computed
 from andon.core.event import CLEAR, STATE, Event, accepted_at
 from andon.core.matchers import PSEUDO_LABELS
 from andon.routing.calendar import Holds, Interval
 from andon.routing.recipients import Names
 from andon.routing.router import Router
+from andon.routing.target import Target
 from andon.routing.tree import Node
 
 _MOST = 50_000
@@ -109,14 +111,18 @@ class Rehearsal:
         return tuple(one.until(at) is not None and one.takes(event) for one in self._silences)
 
     def _kind(self, event: Event) -> _Kind:
-        """How people are named by the receivers of the routes that the event takes."""
-        named: list[Callable[[Event], Names]] = []
-        for router in self._routers:
+        """How people are named by the receivers of the routes that the event takes, and by those in their place."""
+        named: dict[tuple[int, str], Callable[[Event], Names]] = {}
+        for which, router in enumerate(self._routers):
             nodes: list[Node] = []
             router.root.collect(event, nodes)
-            asked = {one.name: one for node in nodes for one in router.targets[node.receiver].line()}
-            named += [target.recipients for target in asked.values() if target.computed]
-        return _Kind(tuple(named))
+            for node in nodes:
+                target: Target | None = router.targets[node.receiver]
+                while target:
+                    if any(map(is_computed, target.settings.to)):
+                        named[which, target.name] = target.recipients
+                    target = target.if_nobody
+        return _Kind(tuple(named.values()))
 
     def _remember(self, event: Event) -> Decision:
         if self._remembered >= _MOST:

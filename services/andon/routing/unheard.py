@@ -51,8 +51,11 @@ def _whole(router: Router, event: Event) -> tuple[Cause, str]:
 
 
 def concerns(router: Router, node: Node, event: Event, names: AbstractSet[str]) -> bool:
-    """Whether a route would tell the person of this event, apart from its times."""
-    return node.receiver in names or not names.isdisjoint(router.targets[node.receiver].recipients(event))
+    """Whether a route would tell the person of this event, apart from its times, be it by the receiver in the place of
+    one that has nobody."""
+    target, whom = router.targets[node.receiver].answering(event)
+    told = whom.names or router.targets[node.receiver].recipients(event)
+    return not names.isdisjoint({node.receiver, target.name, *told})
 
 
 def _no_route(router: Router, event: Event, names: AbstractSet[str], taken: Sequence[Node]) -> str:

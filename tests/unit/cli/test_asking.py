@@ -16,6 +16,8 @@ from andon.cli.times import moment
 from andon.config.published import Published
 from andon.config.settings import Settings
 from andon.core.event import Home
+from andon.core.people import Person
+from andon.core.tables import Tables
 from andon.kafka.records import Record
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -48,7 +50,8 @@ def published(folder: Path) -> Published:
     connectors["machines"] = {"kind": "csv", "file": "machines.csv", "key": "machine_no"}
     connectors["erp"] = {"kind": "sql", "url": "env:U", "view": "v", "key": "k"}
     settings = Settings.model_validate({"version": 1, "connectors": connectors, "route": {"receiver": "r"}})
-    return Published(1, NOW, "", str(folder), settings, {})
+    people = (Person("wangwu", addresses={"smtp": "wang@corp.cn", "webhook": ""}), Person("lisi"))
+    return Published(1, NOW, "", str(folder), settings, {}, Tables(people=people))
 
 
 def test_a_person_has_the_names_of_their_row(tmp_path: Path) -> None:
@@ -58,6 +61,7 @@ def test_a_person_has_the_names_of_their_row(tmp_path: Path) -> None:
     assert names_of(["张三"], known) == {"张三", "zhangsan", "138"}
     assert names_of(["138"], known) == {"张三", "zhangsan", "138"}
     assert names_of(["王五", "L3"], known) == {"王五", "L3"}
+    assert names_of(["wang@corp.cn"], known) == {"wang@corp.cn", "wangwu"}
     assert names_of(["张三"], None) == {"张三"}
 
 

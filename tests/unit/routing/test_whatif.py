@@ -13,24 +13,32 @@ import pytest
 from andon.cli.whatifpage import page
 from andon.core.event import Event
 from andon.core.mute import Mute
+from andon.core.people import Person
+from andon.core.tables import Tables
 from andon.routing import Router, rehearsal, whatif
+from andon.routing.once import Account
 from andon.routing.rehearsal import Rehearsal
 from andon.routing.whatif import Difference, WhatIf
 from tests.unit.routing import sides
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
 from tests.unit.routing.generated import some_tree
-from tests.unit.routing.test_router import router
 
 RECEIVERS = receivers(
     "r0",
     r1={"to": ["wang", "li"]},
-    r2={"to": ["fact:machine.leader", "li"], "at_most": 5_000},
-    r3={"to": ["fact:machine.leader"], "send_resolved": False},
+    r2={"to": ["fact:machine.leader", "role:班长 & shift:{labels.line}"], "at_most": 2_000},
+    r3={"to": ["fact:machine.leader"], "send_resolved": False, "if_nobody": "r4"},
+    r4={"to": ["role:{labels.line}"], "if_nobody": "r1"},
+)
+PEOPLE = Tables(
+    people=(Person("qian", roles=("班长", "a"), shifts=("a",)), Person("sun", roles=("班长",), shifts=("b",)))
 )
 
 
 def built(root: dict[str, Any], version: int) -> Router:
-    return router(settings(root, receivers=RECEIVERS, calendar={"time_intervals": sides.INTERVALS}), version)
+    given = settings(root, receivers=RECEIVERS, calendar={"time_intervals": sides.INTERVALS})
+    one_account = {name: Account("app", lambda _name: True) for name in ("r1", "r2")}
+    return Router(given, version, dict.fromkeys(RECEIVERS, "d"), PEOPLE, accounts=one_account)
 
 
 def some_event(random: Random, number: int) -> Event:
@@ -140,7 +148,7 @@ def test_long_lists_of_people_are_one_decision() -> None:
     many = [f"p{number}" for number in range(1_500)]
     subject = built({"receiver": "r2"}, 1)
     ((heard,),) = Rehearsal(subject).decide(event(facts={"machine": {"leader": many}})).sides
-    assert heard.names == (*many, "li")
+    assert heard.names == tuple(many)
 
 
 def test_names_the_rules_and_some_of_the_events() -> None:
