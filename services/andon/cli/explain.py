@@ -65,13 +65,13 @@ def _of_file(args: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     from zoneinfo import ZoneInfo
 
     from andon.cli.check import checked
-    from andon.cli.nowire import NoWire
     from andon.cli.written import read_events
     from andon.config.published import unpublished
     from andon.enrichment.tables import Tables
     from andon.routing.published import router_of
     from andon.runtime.clock import SystemClock
     from andon.runtime.registry import Registry
+    from andon.web.nowire import NoWire
 
     events = read_events(args.event)
     registry, loaded = Registry(), checked(args.config)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from andon.cli.main import DONE, FAILED
-from andon.cli.nowire import NoWire
 from andon.cli.written import read_events
+from andon.web.nowire import NoWire
 
 if TYPE_CHECKING:
     from andon.config.published import Published

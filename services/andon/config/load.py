@@ -77,13 +77,14 @@ def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        document = parse(_read(file))
+        document = parse(read(file))
     except Unreadable as error:
         return Loaded(file, None, (Mistake(str(file), *error.place, (), shortened(error.text)),), {}, None)
     return _checked(file, document, plugs)
 
 
-def _read(file: File) -> bytes:
+def read(file: File) -> bytes:
+    """What is in a file, or the beginning of one that is too large. Raises Unreadable."""
     try:
         with file.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)

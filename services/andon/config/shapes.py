@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -21,6 +22,8 @@ class Found(NamedTuple):
     at_key: bool = False
 
 
+# A member of an enumeration, as pydantic names it among others: <Reason.GONE: 'gone'>.
+_MEMBER = re.compile(r"<[\w.]+: ('[^']*')>")
 _TEXTS = {
     "model_type": "must be a map (`key: value`)",
     "model_attributes_type": "must be a map (`key: value`)",
@@ -112,7 +115,8 @@ def _text(model: type[BaseModel], path: Path, above: Path, detail: ErrorDetails)
     if kind == "value_error":
         return f"{named(path)}: {context['error']}"
     if kind in ("literal_error", "enum"):
-        return f"{named(path)} must be {context['expected'].replace(chr(39), '`')}"
+        words = _MEMBER.sub(r"\1", context["expected"])
+        return f"{named(path)} must be {words.replace(chr(39), '`')}"
     if kind in _TEXTS:
         return f"{named(path)} {_TEXTS[kind].format_map(context)}"
     return f"{named(path)}: {detail['msg']}"

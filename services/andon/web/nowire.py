@@ -1,13 +1,12 @@
-"""In the place of the network, for commands that send and ask nothing."""
+"""In the place of the network, for what sends and asks nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from socket import socket
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from andon.core.ports import Reply, Way
+from andon.core.ports import Reply, Way
 
 
 class NoWire:
@@ -23,15 +22,13 @@ class NoWire:
         headers: Mapping[str, str] | None = None,
         deadline: float = 15.0,
     ) -> Reply:
-        raise AssertionError("this command sends nothing")
+        raise AssertionError("nothing is sent from here")
 
     async def connect(self, _host: str, _port: int, /, *, deadline: float = 15.0) -> socket:
-        raise AssertionError("this command sends nothing")
+        raise AssertionError("nothing is sent from here")
 
     @property
     def way(self) -> Way:
-        from andon.core.ports import Way
-
         return Way()
 
     def apart(self, _way: Way, /) -> Self:
