@@ -84,6 +84,7 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     `lines` is the number of equal accounts behind the limit domain (a pool of robots); `limits` holds for each of
     them. `in_flight` bounds the calls of the whole domain at one time; `cap` the open items of this queue. `people` are
     the limits per recipient and per person of the `sender` (an app of the account), each counted over all its queues;
+    What is not urgent waits for `coalesce` seconds for others of its channel that say the same, if that is not 0.
     `routine` are more of them that hold for what is not urgent: what a person can read, and a quota less its reserve.
     """
 
@@ -98,6 +99,7 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     cap: int = 500
     retry: Retry = Retry()
     on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
+    coalesce: float = 0.0
 
     def looks_back(self) -> float:
         """How far its limits and its merge rule look back, in seconds."""

@@ -333,6 +333,14 @@ class CountsRecipients(Protocol):
 
 
 @runtime_checkable
+class Coalesces(Protocol):
+    """The `Config` of a channel whose one call tells up to a thousand, whichever delivery they are of. Equal notices
+    wait for each other for `coalesce` seconds; 0: not at all."""
+
+    coalesce: float
+
+
+@runtime_checkable
 class CountsPeople(CountsRecipients, Protocol):
     """The same where the recipients are people."""
 

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ALARM_LOAD = "alarm_load"
     HELD = "held"
     STORM = "storm"
+    COALESCED = "coalesced"
     # skipped
     MUTED = "muted"
     SILENCED = "silenced"

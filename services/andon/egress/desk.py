@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -10,7 +11,7 @@ from itertools import takewhile
 from sys import intern
 from uuid import UUID, uuid5
 
-import msgspec
+from msgspec.structs import replace
 
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
@@ -19,7 +20,6 @@ from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import (
     Attempt,
     Delivered,
-    Evidence,
     Outcome,
     OutcomeRecord,
     Parked,
@@ -28,9 +28,10 @@ from andon.core.outcome import (
     name_of,
 )
 from andon.core.policy import QueuePolicy
-from andon.core.ports import Call, Content, EventChannel, Receipt
+from andon.core.ports import Call, Content, EventChannel
 from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
+from andon.egress.coalescing import Equals, alone, people_of_one
 from andon.egress.groups import Groups
 from andon.egress.handing_on import expires, handed_on
 from andon.egress.holding import lane_of, turn_of
@@ -38,28 +39,16 @@ from andon.egress.inhibition import Causes, HeldBack
 from andon.egress.look import NO_ENDS
 from andon.egress.parts import parts
 from andon.egress.receivers import Receivers, Served
+from andon.egress.sending import Sending, everyone, later_of, states_of, states_over_all, to_of, without
 from andon.egress.storm import Storms, is_storm, storm_batch
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
-from andon.runtime.desk.work import Held, Success, Taken, Told, fingerprint
+from andon.runtime.desk.work import Held, Success, Taken, Together, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_header
 from andon.runtime.metrics import Metrics
 
 _UNSERVED = QueuePolicy(channel="unknown")
-
-
-class Sending(msgspec.Struct, frozen=True):
-    """A delivery of several calls while it is under way: all parts, and whom an earlier call did not reach.
-
-    `left` are those who have still to get the present part, and `told` those who have it, where not all could at once:
-    some were over their limit, or their side asked to be tried later.
-    """
-
-    parts: tuple[Content, ...]
-    failed: dict[str, Parked] = {}
-    left: tuple[str, ...] = ()
-    told: dict[str, Evidence] = {}
 
 
 class EgressWork:
@@ -74,6 +63,7 @@ class EgressWork:
         self._sendings = Json(Sending)
         self._groups = Groups()
         self._storms = Storms()
+        self._equals = Equals()
         self._held = HeldBack(lambda: self.receivers.inhibition, causes or Causes())
 
     def read(self, record: Record) -> Taken:
@@ -103,7 +93,8 @@ class EgressWork:
         return Taken(item)
 
     def _batch(self, delivery: Delivery) -> str | None:
-        batch = delivery.batch or ("" if self._held.concerns(delivery.event) else None)
+        asks = self._held.concerns(delivery.event) or self.policy(delivery.receiver).coalesce
+        batch = delivery.batch or ("" if asks else None)
         if delivery.storm is None or delivery.held:
             return batch
         # Few different ones, as of receivers, where it matters.
@@ -125,7 +116,7 @@ class EgressWork:
 
     def reach(self, item: Item) -> Reach:
         delivery, receiver = self._delivery(item.body), self.receivers[item.queue]
-        names = _to(delivery, self._sendings.decode(item.parts)) if item.parts else delivery.recipients
+        names = to_of(delivery, self._sendings.decode(item.parts)) if item.parts else delivery.recipients
         behind = receiver.counts.behind if receiver.counts else lambda _name: None
         wide = {name: people for name in names if (people := behind(name)) is not None}
         return Reach(receiver.policy.sender, names, wide)
@@ -136,15 +127,43 @@ class EgressWork:
             return turn_of(delivery, self.receivers.version, self.receivers.silences, now)
         if untold := self._groups.untold(item, delivery, now):
             return untold
-        held = self._held.turn(delivery, map(self._follower, behind), now)
-        if held or delivery.storm is None:
-            return held or self._groups.waits(item, delivery.pace)
-        return max(self._groups.waits(item, delivery.pace), self._storms.until(item))
+        if held := self._held.turn(delivery, map(self._follower, behind), now):
+            return held
+        return self._for_others(item, delivery, self._paced(item, delivery), now)
+
+    def _paced(self, item: Item, delivery: Delivery) -> float:
+        """When it may leave, by the pace of its group and what its storm leaves room for."""
+        until = self._groups.waits(item, delivery.pace)
+        return until if delivery.storm is None else max(until, self._storms.until(item))
+
+    def _for_others(self, item: Item, delivery: Delivery, until: float, now: float) -> float:
+        """How long it waits besides for others that say the same, where its channel has a window for that."""
+        receiver = self.receivers.get(item.queue)
+        if receiver is None or not receiver.policy.coalesce or item.urgent or not alone(delivery):
+            return until
+        version = self.receivers.version
+        if until <= now and not self._equals.knows(item, version) and not (item.carried or item.marked):
+            with suppress(Rejected):  # the call says it
+                said = self._said(item, delivery, receiver, counts=False)
+                way = f"{receiver.policy.channel}\n{receiver.policy.on_ambiguous}\n{receiver.look.language}"
+                self._equals.enter(item, way, version, said)
+        return max(until, item.born + receiver.policy.coalesce)
+
+    def equals(self, item: Item) -> Sequence[UUID]:
+        return self._equals.of(item, self.receivers.version)
+
+    def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
+        delivery, receiver = self._delivery(item.body), self.receivers[item.queue]
+        theirs = [(one, self._delivery(one.body)) for one in others]
+        people, joined = people_of_one(delivery, [one for one in theirs if self._paced(*one) <= now])
+        said = self._said(item, delivery, receiver)
+        return Together(tuple(joined), encode(Sending(said, everyone=people)))
 
     def _follower(self, item: Item) -> tuple[UUID, Event]:
         return item.id, self._delivery(item.body).event
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
+        self._equals.leave(item)
         if not item.batch:
             return {}
         delivery = self._delivery(item.body)
@@ -157,6 +176,7 @@ class EgressWork:
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self._groups.keep(home, memos)
         self._storms.keep(home, memos)
+        self._equals.forget(home)
 
     def memo(self, home: Home, name: str) -> bytes:
         return (self._storms if is_storm(name) else self._groups).memo(home, name)
@@ -166,6 +186,7 @@ class EgressWork:
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         delivery = self._delivery(item.body)
+        self._equals.leave(item)
         memos = self._groups.closed(item, delivery, outcome, now) if item.flock else {}
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
@@ -195,8 +216,14 @@ class EgressWork:
         )
         notes = [Note(OUTCOMES, delivery.event.subject.encode(), encode(record))]
         if isinstance(outcome, Parked):
-            notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), item.body, outcome, item.redrive))
+            body = self._for_everyone(item, delivery)
+            notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), body, outcome, item.redrive))
         return Told(tuple(notes), memos)
+
+    def _for_everyone(self, item: Item, delivery: Delivery) -> bytes:
+        """The delivery as a redrive is to find it."""
+        whole = everyone(delivery, self._sendings.decode(item.parts)) if item.parts else delivery.recipients
+        return item.body if whole == delivery.recipients else encode(replace(delivery, recipients=whole))
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
         receiver = self.receivers.get(item.queue)
@@ -204,7 +231,7 @@ class EgressWork:
             raise Rejected(Reason.UNKNOWN_RECEIVER, f"there is no receiver {item.queue}; redrive when there is")
         delivery = self._delivery(item.body)
         sending = self._sending(item, delivery, receiver)
-        wanted = _to(delivery, sending)
+        wanted = to_of(delivery, sending)
         reach = item.entries[-1].reach if item.entries else None
         to = wanted if reach is None else reach.recipients
         content = sending.parts[item.part]
@@ -212,30 +239,32 @@ class EgressWork:
             item.id, item.queue, to, content, line, deadline, item.part, redrive=item.redrive, refused=_refused(item)
         )
         receipts = await receiver.channel.send(call)
-        later = _later(receipts)
+        later = later_of(receipts)
         if len(later) == len(to):
             raise Retryable(later[to[0]].reason, later[to[0]].detail)
-        states = [one for one in _states(to, receipts, sending.failed) if one.recipient not in later]
+        states = [one for one in states_of(to, receipts, sending.failed) if one.recipient not in later]
         failed = sending.failed | {one.recipient: one.outcome for one in states if isinstance(one.outcome, Parked)}
         told = sending.told | {
             one.recipient: one.outcome.evidence for one in states if isinstance(one.outcome, Delivered)
         }
         by = next((one.reference for one in receipts if one.reference), "")
-        if left := _without(wanted, [one for one in to if one not in later]):
-            parts = encode(Sending(sending.parts, failed, left, told))
+        if left := without(wanted, [one for one in to if one not in later]):
+            parts = encode(Sending(sending.parts, failed, left, told, sending.everyone))
             return Success(parts=parts, more=True, same=True, reference=by)
-        if item.part + 1 == len(sending.parts) or len(failed) == len(delivery.recipients):
-            return Success(_known(delivery.recipients, failed, told), reference=by)
-        return Success(parts=encode(Sending(sending.parts, failed)), more=True, reference=by)
+        whole = everyone(delivery, sending)
+        if item.part + 1 == len(sending.parts) or len(failed) == len(whole):
+            return Success(states_over_all(whole, failed, told), reference=by)
+        return Success(parts=encode(Sending(sending.parts, failed, everyone=sending.everyone)), more=True, reference=by)
 
     def _so_far(self, item: Item, delivery: Delivery, outcome: Outcome) -> Sequence[RecipientState]:
         """The recipients of a delivery that ended between two of its calls: some may have it."""
         sending = self._sendings.decode(item.parts) if item.parts and isinstance(outcome, Parked) else None
-        if sending is None or not (sending.told or sending.failed):
+        if sending is None or not (sending.told or sending.failed or sending.everyone):
             return ()
-        known = {state.recipient: state for state in _known(delivery.recipients, sending.failed, sending.told)}
-        waiting = {one: RecipientState(one, outcome) for one in _to(delivery, sending)}
-        return tuple((known | waiting)[one] for one in delivery.recipients)
+        whole = everyone(delivery, sending)
+        known = {state.recipient: state for state in states_over_all(whole, sending.failed, sending.told)}
+        waiting = {one: RecipientState(one, outcome) for one in to_of(delivery, sending)}
+        return tuple((known | waiting)[one] for one in whole)
 
     def _sending(self, item: Item, delivery: Delivery, receiver: Served) -> Sending:
         """The parts as the next call wants them. Once one was sent they stay as they were rendered then; only what is
@@ -243,18 +272,22 @@ class EgressWork:
         if receiver.events:
             return Sending((receiver.events.content(delivery.event),))
         if item.parts is None:
-            rendered = self.receivers.renderer.render(
-                delivery, receiver.kind, receiver.look, item.carried, repeat=item.marked
-            )
-            if rendered.missing and len(item.entries) < 2:
-                self._metrics.fields_missing(receiver.policy.channel, rendered.missing)
-            return Sending(parts(receiver, rendered.content, rendered.ends, marked=item.marked))
+            return Sending(self._said(item, delivery, receiver))
         sending = self._sendings.decode(item.parts)
         if not item.marked:
             return sending
         again = parts(receiver, sending.parts[item.part], NO_ENDS, marked=True)
         whole = (*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :])
-        return msgspec.structs.replace(sending, parts=whole)
+        return replace(sending, parts=whole)
+
+    def _said(self, item: Item, delivery: Delivery, receiver: Served, *, counts: bool = True) -> tuple[Content, ...]:
+        """All that it says, as it stands now. Raises Rejected."""
+        rendered = self.receivers.renderer.render(
+            delivery, receiver.kind, receiver.look, item.carried, repeat=item.marked
+        )
+        if counts and rendered.missing and len(item.entries) < 2:
+            self._metrics.fields_missing(receiver.policy.channel, rendered.missing)
+        return parts(receiver, rendered.content, rendered.ends, marked=item.marked)
 
 
 def _refused(item: Item) -> int:
@@ -296,38 +329,3 @@ def _group(delivery: Delivery) -> str:
 
 def _short(text: str) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _to(delivery: Delivery, sending: Sending) -> tuple[str, ...]:
-    """Who is to get the present part: who an earlier one did not reach has no use for it."""
-    return sending.left or _without(delivery.recipients, sending.failed)
-
-
-def _without(names: tuple[str, ...], others: Iterable[str]) -> tuple[str, ...]:
-    gone = set(others)
-    return tuple(name for name in names if name not in gone) if gone else names
-
-
-def _known(
-    recipients: Sequence[str], failed: Mapping[str, Parked], told: Mapping[str, Evidence]
-) -> tuple[RecipientState, ...]:
-    """What became of each recipient over all calls. No receipt is no success."""
-    silence = Parked(Reason.NO_RESULT, "the channel gave no receipt")
-    return tuple(
-        RecipientState(one, failed.get(one) or (Delivered(told[one]) if one in told else silence)) for one in recipients
-    )
-
-
-def _later(receipts: Sequence[Receipt]) -> dict[str, Parked]:
-    """Who got nothing and is to be tried again, and why."""
-    why = Parked(Reason.BUSY, "to be tried again")
-    return {one.recipient: one.failed or why for one in receipts if one.later}
-
-
-def _states(
-    recipients: Sequence[str], receipts: Sequence[Receipt], failed: Mapping[str, Parked]
-) -> tuple[RecipientState, ...]:
-    """What is known of each recipient. Who failed in an earlier part stays failed, and no receipt is no success."""
-    told: dict[str, Delivered | Parked] = {one.recipient: one.failed or Delivered(one.evidence) for one in receipts}
-    silence = Parked(Reason.NO_RESULT, "the channel gave no receipt")
-    return tuple(RecipientState(one, failed.get(one) or told.get(one, silence)) for one in recipients)

@@ -20,6 +20,7 @@ from andon.core.ports import (
     Channel,
     ChannelConfig,
     Clock,
+    Coalesces,
     Context,
     CountsPeople,
     CountsRecipients,
@@ -175,6 +176,7 @@ def policy_of(
         routine=(*_load(site.per_person, channel), *_less(people, reserve)),
         cap=site.queue,
         on_ambiguous=receiver.on_ambiguous,
+        coalesce=channel.coalesce if isinstance(channel, Coalesces) else 0.0,
     )
     return msgspec.structs.replace(policy, in_flight=_IN_FLIGHT) if people else policy
 

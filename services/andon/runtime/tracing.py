@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -25,7 +26,7 @@ from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
 from andon.core.work import Item, Reach
 from andon.kafka.records import Record
-from andon.runtime.desk.work import Held, Success, Taken, Told, Work
+from andon.runtime.desk.work import Held, Success, Taken, Together, Told, Work
 
 log = logging.getLogger(__name__)
 Out = TypeVar("Out")
@@ -201,6 +202,12 @@ class TracedWork:
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return self._inner.speaks(item, now)
+
+    def equals(self, item: Item) -> Sequence[UUID]:
+        return self._inner.equals(item)
+
+    def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
+        return self._inner.together(item, others, now)
 
     def stormed(self, item: Item) -> bool:
         return self._inner.stormed(item)

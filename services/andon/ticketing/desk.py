@@ -22,7 +22,7 @@ from andon.core.work import Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
-from andon.runtime.desk.work import Held, Success, Taken, Told, fingerprint
+from andon.runtime.desk.work import Held, Success, Taken, Together, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_of
 from andon.runtime.metrics import Metrics
 from andon.ticketing.episode import (
@@ -160,6 +160,12 @@ class TicketWork:
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}
+
+    def equals(self, item: Item) -> Sequence[UUID]:
+        return ()
+
+    def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
+        return Together((), b"")
 
     def stormed(self, item: Item) -> bool:
         return False

@@ -46,6 +46,7 @@ OK = Reply(200, b'{"errcode":0,"errmsg":"ok"}', {})
 TOKEN = Reply(200, b'{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":7200}', {})
 FILES = {
     "fault.j2": "{{ event.subject }} {{ labels.state }}",
+    "same.j2": "{{ labels.state }}",
     "digest.j2": "{% for line in digest.lines %}{{ line.subject }} {{ line.text }}\n{% endfor %}{{ digest.count }}",
 }
 

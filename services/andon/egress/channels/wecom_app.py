@@ -78,6 +78,9 @@ class WecomApp:
         """Calls of all apps of the corp: 10,000 a minute and 150,000 an hour."""
         block: Seconds = codes.THROTTLED_SECONDS
         """For how long an app that called too often is shut out; for a private deployment whose limits differ."""
+        coalesce: Seconds = 0.0
+        """How long a notice that is not urgent waits for others of the app that say the very same to other people; then
+        one call tells all of them. By default it does not wait: two seconds are felt, equal notices are rare."""
 
         def limit_domain(self) -> str:
             """The corp, with all of its apps, by the reference of its id."""

@@ -22,7 +22,7 @@ from andon.core.policy import OnAmbiguous
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, Write
 from andon.runtime.desk.domain import Choice, Domain
-from andon.runtime.desk.gathering import companions, crowded
+from andon.runtime.desk.gathering import companions, crowded, may_join
 from andon.runtime.desk.open_work import Call, OpenWork
 from andon.runtime.desk.queue import Queue, full, whole
 from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, reached
@@ -131,6 +131,8 @@ class Desk(OpenWork):
             stormed = bool(item.storm) and not item.entries and self._work.stormed(item)
             for reason, joined in companions(domain, found, free, now, stormed=stormed):
                 self._join(queue, item, joined, reason, now, write)
+        if policy.coalesce and item.carried is None and not (item.urgent or item.entries) and whole(item):
+            found = self._coalesce(domain, found, now, write)
         if item.batch is not None and not item.entries:
             write.memos.update(self._work.speaks(item, now))
         queue.left(policy.merge, now)
@@ -147,6 +149,29 @@ class Desk(OpenWork):
             elif not isinstance(turn, Held):
                 told.append(item)
         self._merge(queue, into, told, reason, now, write)
+
+    def _coalesce(self, domain: Domain, chosen: Choice, now: float, write: Write) -> Choice:
+        """Lets the call tell the people of others too to whom the very same is to be said, and may be now."""
+        item, policy, reach = chosen.item, chosen.policy, chosen.reach
+        address = (item.home, item.domain)
+        others = [one for which in self._work.equals(item) if (one := self.items.get(which))]
+        free = [one for one in others if (one.home, one.domain) == address and may_join(domain, self._work, one, now)]
+        if not free or reach is None or reach.wide:
+            return chosen
+        found = self._work.together(item, free, now)
+        if not found.joined:
+            return chosen
+        for one in found.joined:
+            queue = domain.queue(one.queue)
+            write.memos.update(self._work.speaks(one, now))
+            queue.left(self._work.policy(one.queue).merge, now)
+            self._close(queue, one, Merged(item.id, Reason.COALESCED), (), now, write)
+        item.parts = found.parts
+        write.changed.append(copy(item))
+        whole = self._work.reach(item)
+        told, _ = domain.meter(whole.sender).open(whole, (*policy.people, *policy.routine), now)
+        names = {*reach.recipients, *told}
+        return chosen._replace(reach=whole.only(tuple(one for one in whole.recipients if one in names)))
 
     def _begin(self, domain: Domain, chosen: Choice, line: int, now: float, write: Write, decision: Decision) -> None:
         queue, item, reach = chosen.queue, chosen.item, chosen.reach

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from andon.core.outcome import Skipped
 from andon.core.policy import Per
 from andon.core.reason import Reason
 from andon.core.work import Item
 from andon.runtime.desk.domain import Choice, Domain
-from andon.runtime.desk.queue import Queue, crowd, mergeable
+from andon.runtime.desk.queue import Queue, crowd, mergeable, whole
+from andon.runtime.desk.work import Held, Work
 
 
 def companions(
@@ -47,3 +49,16 @@ def crowded(queue: Queue) -> list[Item]:
         if 2 * len(alone) > len(joined):
             return alone
     return joined
+
+
+def may_join(domain: Domain, work: Work, item: Item, now: float) -> bool:
+    """Whether an item could have a call of its own now, to all of its people: then another's call may tell them."""
+    queue, policy = domain.queue(item.queue), work.policy(item.queue)
+    first = queue.lanes[item.lane][0] is item and item.lane not in queue.busy
+    if not first or item.entries or item.carried or not whole(item) or queue.paced(policy.merge, now) > now:
+        return False
+    if isinstance(work.turn(item, queue.behind(item), now), Held | Skipped):
+        return False
+    reach = work.reach(item)
+    told, _ = domain.meter(reach.sender).open(reach, (*policy.people, *policy.routine), now)
+    return told == reach.recipients and not reach.wide

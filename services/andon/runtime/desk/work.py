@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -45,6 +46,13 @@ class Held(msgspec.Struct, frozen=True):
     """An item that is held back asks again at `until`, and leaves with nobody before."""
 
     until: float
+
+
+class Together(msgspec.Struct, frozen=True):
+    """The items that one more item's call tells as well, and what is kept as that item's `parts` for it."""
+
+    joined: tuple[Item, ...]
+    parts: bytes
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -93,6 +101,12 @@ class Work(Protocol):
     def stormed(self, item: Item) -> bool:
         """Whether an item that may be part of a storm had to wait for it; all that waits of the storm leaves with it
         then."""
+
+    def equals(self, item: Item) -> Sequence[UUID]:
+        """The ids of others that said the very same at their turn; asked where the policy has a time for that."""
+
+    def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
+        """Those of the others whose people the call of the item may tell as well, and what it says then."""
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         """The memos of a home this process has just taken over; they replace whatever it knew of it."""
