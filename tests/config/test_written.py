@@ -23,6 +23,8 @@ ODD = '{name: "00123: yes # no", zone: Asia/Shanghai, language: zh}'
 def test_a_version_that_was_written_reads_as_it_was(tmp_path: Path, text: str) -> None:
     (tmp_path / "here" / "texts").mkdir(parents=True)
     (tmp_path / "here" / "texts" / "fault.j2").write_text("停机 {{ event.subject }}\n", encoding="utf-8")
+    (tmp_path / "here" / "texts" / "mes.fault").mkdir()
+    (tmp_path / "here" / "texts" / "mes.fault" / "fault.j2").write_text("another of that name", encoding="utf-8")
     loaded = read(tmp_path / "here", text)
     one = unbundle(bundle(published(loaded, 1, "wang", AT)))
     files = list(write(one, tmp_path / "there"))
@@ -45,7 +47,7 @@ def test_nothing_is_written_outside_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "fault.j2").write_text("x", encoding="utf-8")
     one = published(read(tmp_path / "here", changed("{dir: texts}", "{dir: ../texts}")), 1, "wang", AT)
-    one = replace(one, files={"../../escaped.j2": "x", "fault.j2": "y"})
+    one = replace(one, files={"../../escaped.j2": "x", "/a/../b/../../c.j2": "x", "fault.j2": "y"})
     for file in write(one, tmp_path / "there" / "in"):
         assert (tmp_path / "there" / "in") in file.parents
     assert load(tmp_path / "there" / "in" / "andon.yaml").draft is not None

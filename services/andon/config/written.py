@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -31,13 +31,19 @@ def write(published: Published, folder: Path) -> Iterator[Path]:
     settings = _within(published.settings)
     templates = folder / settings.templates.dir
     texts = {folder / FILE_NAME: text(settings)}
-    texts |= {templates / Path(name).name: content for name, content in published.files.items()}
+    texts |= {templates / _name(name): content for name, content in published.files.items()}
     if there := next((file for file in texts if file.exists()), None):
         raise FileExistsError(f"{there} is there already; name a folder that is empty or not there yet")
     templates.mkdir(parents=True, exist_ok=True)
     for file, content in texts.items():
+        file.parent.mkdir(exist_ok=True)
         file.write_text(content, encoding="utf-8")
         yield file
+
+
+def _name(name: str) -> Path:
+    """A template's name, with the folder of its type of event: whatever stands in a record leads nowhere else."""
+    return Path(*[step for step in PurePosixPath(name).parts if step not in ("/", "..")][-2:])
 
 
 def _within(settings: Settings) -> Settings:

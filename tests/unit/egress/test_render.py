@@ -307,6 +307,10 @@ def test_check_points_at_the_receiver_that_uses_the_broken_file() -> None:
             "route": {"receiver": "group"},
         }
     )
+    of_a_type = {"fault.wecom_robot.md2.j2": "fine", "mes.fault/fault.j2": "{{ oops"}
+    assert dict(check(settings, of_a_type))["receivers", "group", "template"].startswith(
+        "template mes.fault/fault.j2 line 1"
+    )
     files = {"fault.wecom_robot.md.j2": "ok\n{% for %}", "fault.j2": "fine", "old.j2": "{{"}
     places = dict(check(settings, files))
     assert set(places) == {("receivers", "group", "template"), ("templates",)}
