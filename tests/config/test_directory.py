@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from andon.cli.check import checked
+from andon.config.difference import difference
 from andon.config.load import load
 from andon.config.published import bundle, published, unbundle, unpublished
 from andon.config.references import unused
@@ -132,3 +133,20 @@ def test_the_days_of_china_are_published(tmp_path: Path) -> None:
     assert {2025, 2026} <= set(days.years)
     assert date(2026, 10, 10) in days.work
     assert date(2026, 10, 7) in days.off
+
+
+def test_a_difference_has_a_line_for_each_year_and_each_person(tmp_path: Path) -> None:
+    with (written(tmp_path) / "andon.yaml").open("a", encoding="utf-8") as file:
+        file.write("calendar: {overrides: days.csv}\n")
+    (tmp_path / "days.csv").write_text("date,day\n2026,complete\n2026-10-01,off\n2027-01-03,work\n")
+    before = unpublished(checked(tmp_path))
+    (tmp_path / "days.csv").write_text("date,day\n2026,complete\n2026-10-01,off\n2026-10-10,work\n2027-01-03,work\n")
+    rows = ROWS.replace("采购员；班长", "采购员") + "00103,王五,二厂,班长,,1\n"
+    (tmp_path / "people.csv").write_text(rows, encoding="utf-8")
+    was = '{"departments": ["一厂/采购部"], "roles": ["采购员", "班长"], "managers": ["00101"]}'
+    now = '{"departments": ["一厂/采购部"], "roles": ["采购员"], "managers": ["00101"]}'
+    assert list(difference(before, checked(tmp_path))) == [
+        f"~ people.00102: {was} → {now}",
+        '+ people.00103: {"departments": ["二厂"], "roles": ["班长"]}',
+        "~ workdays.2026: off 10-01, worked never → off 10-01, worked 10-10",
+    ]

@@ -12,6 +12,7 @@ import msgspec
 from andon.config.load import Loaded
 from andon.config.published import Published, plain
 from andon.core.mute import Mute
+from andon.core.workdays import Workdays
 
 
 def difference(before: Published | None, after: Published | Loaded) -> Iterator[str]:
@@ -36,8 +37,20 @@ def difference(before: Published | None, after: Published | Loaded) -> Iterator[
 
 def _values(of: Published | Loaded) -> Iterator[tuple[str, str]]:
     yield from _flat(plain(of.settings, whole=False))
-    if tables := msgspec.to_builtins(of.tables):
-        yield from _flat(tables, "tables")
+    yield from _years(of.tables.workdays)
+    for person in of.tables.people:
+        known = {key: value for key, value in msgspec.to_builtins(person).items() if key != "id"}
+        yield f"people.{person.id}", json.dumps(known, ensure_ascii=False)
+
+
+def _years(workdays: Workdays) -> Iterator[tuple[str, str]]:
+    """The working calendar with a line for each year: what is not as its weekday would have it."""
+    for year in sorted({*workdays.years, *(day.year for day in (*workdays.off, *workdays.work))}):
+        off, work = (
+            " ".join(f"{day:%m-%d}" for day in days if day.year == year) for days in (workdays.off, workdays.work)
+        )
+        only = "" if year in workdays.years else ", of the other days nothing is known"
+        yield f"workdays.{year}", f"off {off or 'never'}, worked {work or 'never'}{only}"
 
 
 def muted(mute: Mute) -> str:
