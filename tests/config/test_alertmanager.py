@@ -164,7 +164,8 @@ def test_routes_of_the_example(example: Translation, tmp_path: Path) -> None:
         "pager",
     ]
     assert heard(team="press shop", severity="minor", 零件="轴承") == ["buyers"]
-    assert heard(state="firing", type="machine") == ["duty"], "the label `type` is no label here: the report says so"
+    assert heard(exported_state="firing", type="machine") == ["duty"], "`type` is no label here: the report says so"
+    assert ours.root.children[3].matchers[0].text == 'exported_state="firing"', "as the source calls that label"
 
 
 def test_what_the_example_became(example: Translation, tmp_path: Path) -> None:
@@ -205,7 +206,6 @@ def test_what_has_no_equivalent_has_its_place(example: Translation) -> None:
         "global.resolve_timeout": "resolve_timeout",
         "global.slack_api_url": "slack_api_url",
         "templates": "templates:",
-        "route.routes.3.match.state": "state: firing",
         "route.routes.3.match.type": "type: machine",
         "inhibit_rules": "inhibit_rules:",
         "receivers.2.slack_configs.0": "slack_configs",

@@ -15,10 +15,6 @@ from andon.config.alertmanager import Translation, translate
 from andon.config.document import MAX_BYTES
 from andon.config.load import FILE_NAME
 from andon.config.mistakes import Mistake
-from andon.config.plugs import SOURCES, PlugUnusable
-from andon.runtime.registry import Registry
-
-_ALERTS = "alertmanager"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -40,9 +36,8 @@ def run(args: argparse.Namespace) -> int:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
         sys.exit(f"{args.file} cannot be read ({error.strerror})")
-    registry = Registry()
-    made = translate(raw, str(args.file), _source_kind(registry))
-    mistakes = _mistakes(made.text, registry)
+    made = translate(raw, str(args.file))
+    mistakes = _mistakes(made.text)
     target = args.to / FILE_NAME if args.to else None
     if target:
         _write(target, made.text)
@@ -55,22 +50,13 @@ def run(args: argparse.Namespace) -> int:
     return FAILED if mistakes else DONE
 
 
-def _source_kind(registry: Registry) -> str:
-    """How alerts come in: by the source for them, where it is installed."""
-    try:
-        registry.plug_in(SOURCES, _ALERTS)
-    except PlugUnusable:
-        return "http"
-    return _ALERTS
-
-
-def _mistakes(text: str, registry: Registry) -> tuple[Mistake, ...]:
+def _mistakes(text: str) -> tuple[Mistake, ...]:
     """What `andon check` would say of the result."""
     from andon.cli.check import checked
 
     with TemporaryDirectory() as folder:
         (Path(folder) / FILE_NAME).write_text(text, encoding="utf-8")
-        return checked(Path(folder), registry).mistakes
+        return checked(Path(folder)).mistakes
 
 
 def _write(target: Path, text: str) -> None:

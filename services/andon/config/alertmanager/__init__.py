@@ -41,8 +41,8 @@ class Translation(NamedTuple):
     receivers: Mapping[str, tuple[str, ...]]
 
 
-def translate(raw: bytes, file: str, source_kind: str = "http") -> Translation:
-    """The configuration in `raw`. `file` is its name in texts, `source_kind` the kind of source its alerts come by.
+def translate(raw: bytes, file: str) -> Translation:
+    """The configuration in `raw`. `file` is its name in texts.
 
     No secret of the source is in the result. Raises Invalid for what Alertmanager would refuse.
     """
@@ -62,13 +62,13 @@ def translate(raw: bytes, file: str, source_kind: str = "http") -> Translation:
     rules = list(_inhibitions(root))
     _left_out(root)
     variables.named[_TOKEN] = "a token of your own making, by which alerts are let in (`Authorization: Bearer`)"
-    lines = [*_head(source, source_kind, times, routes.silent), *section("channels", channels.channels)]
+    lines = [*_head(source, times, routes.silent), *section("channels", channels.channels)]
     lines += [*section("receivers", channels.receivers), "", "route:", *route(routes.root), *rules]
     notes = tuple(sorted(set(source.notes)))
     return Translation("\n".join(lines) + "\n", notes, variables.named, channels.of)
 
 
-def _head(source: Source, kind: str, times: Times, silent: str) -> Iterator[str]:
+def _head(source: Source, times: Times, silent: str) -> Iterator[str]:
     yield from comments([f"Made of {source.file} by `andon import alertmanager`; see docs/importing.md."], "")
     yield "version: 1"
     yield f"site: {flow({'zone': times.zone})}"
@@ -81,7 +81,7 @@ def _head(source: Source, kind: str, times: Times, silent: str) -> Iterator[str]
         if name == silent:
             yield "    # Of what goes to a receiver that tells nobody: it ends as `muted`."
         yield f"    {flow(name)}: {flow(entries)}"
-    yield from ("", "sources:", f"  alerts: {flow({'kind': kind, 'token': f'env:{_TOKEN}'})}")
+    yield from ("", "sources:", f"  alerts: {flow({'kind': 'alertmanager', 'token': f'env:{_TOKEN}'})}")
 
 
 def _inhibitions(root: Part) -> Iterator[str]:

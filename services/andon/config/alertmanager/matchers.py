@@ -19,9 +19,8 @@ Condition = tuple[str, str, str]
 _CLASSIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*(\"(?:\\.|[^\"\\])*\"|[^\"]*?)\s*", re.DOTALL)
 _CLASSIC_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_OWN = ("state", *PSEUDO_LABELS)
+_RENAMED = {"state": "exported_state"}  # docs/alertmanager.md: `state` itself is raise or clear
 _OURS = {
-    "state": "`state` is raise or clear here, whatever label the alert has of that name",
     "type": "`type` is the type of the event here, not a label of the alert",
     "subject": "`subject` is what the event is about here, not a label of the alert",
     "source": "`source` is where the event comes from here, not a label of the alert",
@@ -42,13 +41,14 @@ def conditions(part: Part, prefix: str = "") -> list[str]:
 def written(condition: Condition) -> str:
     """A condition as andon.yaml has it."""
     name, sign, value = condition
+    name = _RENAMED.get(name, name)
     return f"{name if _PLAIN_NAME.fullmatch(name) else _quoted(name)}{sign}{_quoted(value)}"
 
 
 def field(name: str) -> str:
     """A label in a list of fields like `group_by`, where some names mean something else."""
     reserved = name in (*PSEUDO_LABELS, "id", "...") or name.startswith(("data.", "facts.", "labels."))
-    return f"labels.{name}" if reserved else name
+    return f"labels.{name}" if reserved else _RENAMED.get(name, name)
 
 
 def _quoted(text: str) -> str:
@@ -63,7 +63,7 @@ def _checked(condition: Condition, part: Part) -> str:
         compile_matchers((text,))
     except MatcherError as error:
         raise part.wrong(f"cannot be read: {error.problem}") from None
-    if condition[0] in _OWN:
+    if condition[0] in _OURS:
         part.note(f"{_OURS[condition[0]]}; give the label another name where alerts come in, and here")
     return text
 
