@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,17 +68,17 @@ def _log(args: argparse.Namespace) -> int:
     from andon.config.difference import difference
 
     board = _board(args)
-    readable = list(board.all())
+    found = list(islice(board.all(), args.last + 1))
     entries = [
         _entry(one, list(difference(before, one)) if before else [], board)
-        for one, before in zip(readable, [*readable[1:], None], strict=True)
+        for one, before in zip(found, [*found[1:], None], strict=True)
     ][: args.last]
     if args.json:
         print(json.dumps(entries, ensure_ascii=False))
     else:
         print("\n".join(safe(line).rstrip() for line in columns(list(_rows(entries)), 0)))
-        if unread := len(board.versions) - len(readable):
-            print(f"{unread} more cannot be read by this Andon")
+        if unread := sum(number >= found[-1].version for number in board.versions) - len(found):
+            print(f"{unread} between them cannot be read by this Andon")
     return DONE
 
 

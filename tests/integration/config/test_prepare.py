@@ -10,7 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
@@ -22,11 +24,12 @@ from andon.core.event import Home
 from andon.core.mute import Mute
 from andon.kafka.admin import Cluster
 from andon.kafka.errors import KafkaFailure, PartitionsChanged
-from andon.kafka.topics import ACTIONS, CONFIG, DLQ, EVENTS, READERS, TOPICS
+from andon.kafka.topics import ACTIONS, CONFIG, DLQ, ENRICHED, EVENTS, READERS, TOPICS
 from andon.runtime.bootstrap import create, prepare
 from andon.runtime.follower import Follower, read_board
 from andon.runtime.host import Host, Options
 from andon.runtime.publishing import muted, publish
+from andon.testing.builders import event
 from andon.testing.clock import ManualClock
 from tests.rig.kafka import Kafka
 
@@ -161,6 +164,42 @@ def test_a_rollback_stays_until_the_files_change(
     assert main(["config", "export", str(good), "--to", str(folder / "out"), *here]) == 0
     assert load(folder / "out").settings == now.settings
     assert published(ready_kafka, load(folder)) == bad + 2, "`andon apply` publishes whatever files say"
+
+
+def test_mutes_are_made_shown_and_ended_from_the_command_line(
+    ready_kafka: Kafka, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published(ready_kafka, plant(folder, "muted"))
+    here = ["--bootstrap", ready_kafka.bootstrap, "--config", str(folder)]
+
+    def said(*argv: str, code: int = 0) -> Any:
+        assert main([*argv, *here, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    now = datetime.now(UTC)
+    for number, line in enumerate(("L3", "L3", "L4")):
+        one = event(id=f"e-{number}", time=now, labels={"line": line})
+        ready_kafka.write(ENRICHED, [msgspec.json.encode(one)])
+    wanted = ("mute", 'line="L3"', "--for", "2h", "--why", "换模")
+    before = ready_kafka.read(CONFIG)
+    preview = said(*wanted, "--preview")
+    assert (preview["looked_at"], preview["events"], preview["receivers"]) == (3, 2, {"it": 2})
+    assert len(ready_kafka.read(CONFIG)) == len(before), "a preview changes nothing"
+    made = said(*wanted, "--author", "li")
+    assert (made["matchers"], made["creator"], made["then"], made["why"]) == (['line="L3"'], "li", "digest", "换模")
+    later = said("mute", "code=E1", "--from", "23:00", "--until", "23:30", "--why", "x", "--then", "drop")
+    states = {one["id"]: one["state"] for one in said("mutes") if one["id"] in (made["id"], later["id"])}
+    assert states == {made["id"]: "muted", later["id"]: "later"}
+    assert said("unmute", made["id"])["version"] > int(made["id"][1:])
+    assert made["id"] not in {one["id"] for one in said("mutes")}
+    assert {one["id"]: one["state"] for one in said("mutes", "--all")}[made["id"]] == "ended before"
+    assert main(["unmute", made["id"], *here]) == 1
+    assert "that is not over" in capsys.readouterr().err
+    for wrong in (["--for", "2h", "--until", "20:00"], [], ["--for", "400d"], ["--until", "soon"]):
+        assert main(["mute", "line=L3", "--why", "x", *wrong, *here]) == 2
+    assert main(["mute", 'line=""', "--why", "x", "--for", "2h", *here]) == 2
+    assert main(["mutes", *here]) == 0
+    assert later["id"] in capsys.readouterr().out
 
 
 def test_a_service_takes_a_new_version_within_a_second_and_keeps_the_old_one_when_it_cannot_read_it(
