@@ -18,3 +18,8 @@ def is_computed(entry: str) -> bool:
 def asks_directory(entry: str) -> bool:
     """Whether an entry asks who is who."""
     return is_computed(entry) and any(term.partition(":")[0] in DIRECTORY_WORDS for term in entry.split(AND))
+
+
+def hangs_on_event(entry: str) -> bool:
+    """Whether who it is differs from event to event; otherwise the directory alone says so."""
+    return is_computed(entry) and (f"{FACT}:" in entry or "{" in entry)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from andon.config.computed import asks_directory, is_computed
+from andon.config.computed import asks_directory, hangs_on_event, is_computed
 from andon.config.receivers import Receiver
 from andon.core.delivery import Remark
 from andon.core.event import Event
@@ -14,6 +15,9 @@ from andon.core.reason import Reason
 from andon.routing.who import compile_who
 
 Names = tuple[str, ...]
+
+
+_ANY = Event("", "", "", "", datetime.fromtimestamp(0, UTC), {})
 
 
 class Whom(NamedTuple):
@@ -32,9 +36,9 @@ def compile_recipients(name: str, receiver: Receiver, directory: Directory, kind
     remark. Raises PathError.
     """
     if not receiver.to:
-        return _always((name,))
+        return _always(Whom((name,)))
     if not any(map(is_computed, receiver.to)):
-        return _always(tuple(dict.fromkeys(receiver.to)))
+        return _always(Whom(tuple(dict.fromkeys(receiver.to))))
     parts = [_part(entry, directory, kind) for entry in receiver.to]
 
     def whom(event: Event) -> Whom:
@@ -55,7 +59,7 @@ def compile_recipients(name: str, receiver: Receiver, directory: Directory, kind
             names = names[: receiver.at_most]
         return Whom(names, tuple(remarks))
 
-    return whom
+    return whom if any(map(hangs_on_event, receiver.to)) else _always(whom(_ANY))
 
 
 def named(
@@ -71,8 +75,7 @@ def named(
     )
 
 
-def _always(names: Names) -> Callable[[Event], Whom]:
-    whom = Whom(names)
+def _always(whom: Whom) -> Callable[[Event], Whom]:
     return lambda _event: whom
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from andon.config.computed import is_computed
 from andon.config.receivers import FallbackRule, MergeRule, Receiver
 from andon.config.settings import Settings
 from andon.core.delivery import Remark
@@ -59,11 +58,6 @@ class Target:
     def named(self, event: Event) -> tuple[tuple[str, Names], ...]:
         """Each entry of `to` with whom it names."""
         return named(self.name, self.settings, self._directory, self._kind, event)
-
-    @property
-    def computed(self) -> bool:
-        """Whether it depends on the event who they are."""
-        return any(map(is_computed, self.settings.to))
 
     def line(self) -> Iterator[Target]:
         """This receiver, and those in its place while there is nobody."""

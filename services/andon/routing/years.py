@@ -9,6 +9,8 @@ from andon.config.settings import Settings
 from andon.core.workdays import Workdays
 from andon.routing.spans import HOLIDAY, WORKDAY
 
+_ASK = (WORKDAY, HOLIDAY)
+
 Place = tuple[str | int, ...]
 
 _ANNOUNCED_BY = 12  # the State Council announces a year's holidays in the November before it
@@ -30,9 +32,14 @@ def unknown_years(settings: Settings, workdays: Workdays, today: date) -> Iterat
 
 
 def _first_word(settings: Settings) -> Place | None:
-    for name, entries in settings.calendar.time_intervals.items():
-        for number, entry in enumerate(entries):
-            for index, word in enumerate(entry.days):
-                if word in (WORKDAY, HOLIDAY):
-                    return ("calendar", "time_intervals", name, number, "days", index)
-    return None
+    intervals = settings.calendar.time_intervals.items()
+    entries: dict[Place, tuple[str, ...]] = {
+        ("calendar", "time_intervals", name, number): entry.days
+        for name, some in intervals
+        for number, entry in enumerate(some)
+    }
+    entries |= {("maintenance", name): each.days for name, each in settings.maintenance.items()}
+    words = (
+        (*place, "days", index) for place, days in entries.items() for index, word in enumerate(days) if word in _ASK
+    )
+    return next(words, None)

@@ -94,6 +94,13 @@ def test_both_means_both(rows: list[tuple[set[str], set[str], set[str]]], role: 
     ]
 
 
+def test_who_is_the_same_for_every_event_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    router, result = routed({"all": {"to": ["role:班长", "manager-of:role:班长", "wang"]}}, [{"receiver": "all"}])
+    assert told(result) == {"all": ("00101", "00103", "00201", "wang")}
+    monkeypatch.setattr(Directory, "having", lambda *_: pytest.fail("looked up for an event"))
+    assert told(router.route(FAULT)) == told(result)
+
+
 MANAGER = {"to": ["role:设备经理"]}
 
 

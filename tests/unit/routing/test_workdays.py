@@ -233,6 +233,10 @@ def test_a_year_that_is_missing_is_said_in_time() -> None:
     assert missing("2027-01-01") == [2027]
     assert missing("2027-12-31") == [2027, 2028]
     assert missing("2027-01-01", settings({"receiver": "it"})) == []
+    window = {"weekly": {"matchers": ["line=L3"], "days": ["holiday"], "times": ["06:00-10:00"]}}
+    planned = settings({"receiver": "it"}, calendar={"holidays": "china"}, maintenance=window)
+    assert missing("2027-01-01", planned) == [2027]
+    assert check(planned) == []
     ((_, (place, text)),) = unknown_years(asked, known, date(2027, 1, 1))
     assert place == ("calendar", "time_intervals", "work", 0, "days", 0)
     assert "does not know 2027 (it knows 2025 to 2026)" in text
