@@ -287,6 +287,23 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
     )
 
 
+def test_no_secret_is_copied_from_where_none_belongs() -> None:
+    urls = {"api_url": "https://proxy:SECRET@wecom.corp.cn/cgi-bin/"}
+    wechat = {"agent_id": "7", "corp_id": "SECRET", "api_secret": "SECRET", "to_user": "wang", **urls}
+    basic = {"basic_auth": {"username": "SECRET", "password": "SECRET"}, "proxy_url": "http://a:SECRET@b:1"}
+    hook = {"url": "https://SECRET:SECRET@a.cn/SECRET", "http_config": basic}
+    receiver = {
+        "name": "a",
+        "wechat_configs": [wechat],
+        "webhook_configs": [hook],
+        "slack_configs": [{"api_url": "SECRET"}],
+    }
+    site = {"smtp_auth_secret": "SECRET", "slack_api_url": "https://SECRET", "opsgenie_api_key": "SECRET"}
+    found = made({"global": site, "route": {"receiver": "a"}, "receivers": [receiver]})
+    assert not re.search("SECRET(?!_7)", found.text + str(found.notes) + str(found.variables))
+    assert "base_url:" not in found.text
+
+
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", "alertmanager", str(EXAMPLE), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from andon.config.addresses import is_loopback
 from andon.config.alertmanager.source import Part
 from andon.config.alertmanager.variables import Variables
+from andon.config.rules import holds_secret
 
 NOBODY = "fact:alertmanager.to"
 """A fact that nothing finds: whoever is told by it is nobody, until a person writes a name there."""
@@ -53,8 +54,11 @@ def wechat(part: Part, site: Part, variables: Variables, name: str) -> Integrati
         "agent_id": int(agent or 0),
         "secret": secret,
     }
-    url = (part["api_url"] or site["wechat_api_url"]).text().rstrip("/").removesuffix("/cgi-bin")
-    if url and url != "https://qyapi.weixin.qq.com":
+    address = part["api_url"] or site["wechat_api_url"]
+    url = address.text().rstrip("/").removesuffix("/cgi-bin")
+    if holds_secret(url):
+        address.note("a secret stands in this address, so it was left out: write `base_url` without it at the channel")
+    elif url and url != "https://qyapi.weixin.qq.com":
         channel["base_url"] = url
     if part["message"] or part["message_type"]:
         part.note(_TEMPLATES)
