@@ -45,16 +45,8 @@ def program() -> Path:
 
 def tools() -> Path:
     """The folder with `amtool` and `oracle`, our own program around its packages. Raises Unavailable."""
-    return _built(_tools(), ["amtool", "oracle"])
-
-
-def has_tools() -> bool:
-    """Whether they are built already: it takes minutes."""
-    return (cache_dir() / _tools()).is_dir()
-
-
-def _tools() -> str:
-    return f"alertmanager-tools-{VERSION}-{sha256((ORACLE / 'main.go').read_bytes()).hexdigest()[:8]}"
+    digest = sha256((ORACLE / "main.go").read_bytes()).hexdigest()[:8]
+    return _built(f"alertmanager-tools-{VERSION}-{digest}", ["amtool", "oracle"])
 
 
 def _built(name: str, programs: Sequence[str]) -> Path:

@@ -23,7 +23,7 @@ from andon.routing.spans import (
     parse_window,
     parse_years,
 )
-from andon.routing.tree import group_key
+from andon.routing.tree import ALL, group_key
 from andon.routing.who import compile_who
 
 Place = tuple[str | int, ...]
@@ -104,16 +104,19 @@ def _groups(route: Route, place: Place, *, grouped: bool) -> Iterator[Mistake]:
     for key in ("group_wait", "group_interval", "repeat_interval"):
         if not grouped and getattr(route, key) is not None:
             yield (*place, key), f"without `group_by`, here or above, there are no groups for {key} to hold back"
+    keys = route.group_by or ()
+    if ALL in keys and len(keys) > 1:
+        yield (*place, "group_by"), f"`{ALL}` groups by all labels, so nothing stands beside it"
     try:
-        group_key(route.group_by or ())
+        group_key(keys)
     except PathError as error:
         yield (*place, "group_by"), str(error)
 
 
 def _root(root: Route) -> Iterator[Mistake]:
-    for key in ("mute_time_intervals", "active_time_intervals"):
+    for key in ("matchers", "mute_time_intervals", "active_time_intervals"):
         if getattr(root, key):
-            yield ("route", key), f"the first route takes what no other takes, at any time, so it has no {key}"
+            yield ("route", key), f"the first route takes all that no other takes, at any time, so it has no {key}"
 
 
 def _episodes(settings: Settings) -> Iterator[Mistake]:

@@ -16,7 +16,7 @@ from tests.unit.routing import naive
 from tests.unit.routing.events import event, settings
 from tests.unit.routing.sides import happened
 
-SIZES = (10, 100, 600)
+SIZES = (10, 100, 400)
 CANDIDATES = index.Index.candidates
 
 

@@ -10,6 +10,7 @@ def test_every_mistake_has_its_place() -> None:
     given = settings(
         {
             "receiver": "it",
+            "matchers": ["line=L3"],
             "mute_time_intervals": ["night"],
             "repeat_interval": "2h",
             "routes": [
@@ -40,6 +41,7 @@ def test_every_mistake_has_its_place() -> None:
         ("calendar", "time_intervals", "night", 0, "days", 1),
         ("calendar", "time_intervals", "night", 0, "times", 0),
         ("calendar", "time_intervals", "day", 1, "days", 0),
+        ("route", "matchers"),
         ("route", "mute_time_intervals"),
         ("route", "repeat_interval"),
         ("route", "routes", 0, "matchers", 1),
@@ -58,6 +60,12 @@ def test_every_mistake_has_its_place() -> None:
     ]
     assert "`calendar.holidays: china`" in found["calendar", "time_intervals", "night", 0, "days", 1]
     assert "column 3" in found["route", "routes", 0, "matchers", 2]
+
+
+def test_nothing_stands_beside_all_labels() -> None:
+    given = settings({"receiver": "it", "group_by": ["line", "..."]}, receivers=receivers("it"))
+    ((place, text),) = check(given)
+    assert (place, "nothing stands beside it" in text) == (("route", "group_by"), True)
 
 
 def test_causes_need_episodes() -> None:
