@@ -93,6 +93,7 @@ _MERGED = {
     Reason.OVER_RATE: (Cause.LIMITER, "in a digest, because its receiver is over the rate it is allowed"),
     Reason.QUEUE_FULL: (Cause.LIMITER, "in a digest, because too much was waiting for its receiver"),
     Reason.STORM: (Cause.LIMITER, "in a digest, because more of its kind came at once than limits.storm allows"),
+    Reason.COALESCED: (Cause.MERGE, "in one call with what says the same to others"),
     Reason.HELD: (Cause.MUTE, "in the digest of what a mute or a maintenance window had held"),
     Reason.ALARM_LOAD: (Cause.LOAD, "in a digest, because it was more than limits.per_person allows"),
 }
@@ -140,10 +141,10 @@ def of_delivery(
     names: AbstractSet[str],
     now: float,
     *,
-    into: Outcome | None = None,
+    into: OutcomeRecord | None = None,
     known: Open = _UNKNOWN,
 ) -> Answer:
-    """What became of a delivery for the person of these names, `now`. `into` is the outcome of what it was merged into,
+    """What became of a delivery for the person of these names, `now`. `into` is the end of what it was merged into;
     None while that is open."""
     if ended is None:
         cause, said = _open(delivery, now, known)
@@ -153,8 +154,11 @@ def of_delivery(
         why = f": {MEANING.get(last.reason, last.reason)}" if last else ""
         said = f"{delivery.receiver} was given up and {ended.receiver} told{why}"
         return _answer(delivery, Cause.HANDED_ON, False, said)
-    outcome: Outcome = next((one.outcome for one in ended.recipients if one.recipient in names), ended.outcome)
+    outcome = _for(ended, names)
     match outcome:
+        case Merged(reason=Reason.COALESCED) if into is not None:
+            # One call with what said the same to others: its end is theirs, for each person.
+            return of_delivery(delivery, msgspec.structs.replace(into, receiver=delivery.receiver), names, now)
         case Delivered():
             after = ended.at.timestamp() - accepted_at(delivery.event)
             said = f"it came {after:.1f} s after it was accepted ({outcome.evidence})"
@@ -163,8 +167,9 @@ def of_delivery(
             cause, how = _MERGED.get(outcome.reason, (Cause.MERGE, f"as part of another notice ({outcome.reason})"))
             if into is None:
                 return _answer(delivery, cause, None, f"it left {how}, which is still open")
-            came = isinstance(into, Delivered)
-            then = "which came" if came else f"which did not come ({name_of(into)}: {into.reason})"
+            there = _for(into, names)
+            came = isinstance(there, Delivered)
+            then = "which came" if came else f"which did not come ({name_of(there)}: {there.reason})"
             return _answer(delivery, cause, came, f"it left {how}, {then}")
         case Skipped():
             cause, said = skipped(outcome)
@@ -172,6 +177,11 @@ def of_delivery(
         case Parked():
             cause, said = _parked(outcome, ended.attempts)
             return _answer(delivery, cause, False, said)
+
+
+def _for(ended: OutcomeRecord, names: AbstractSet[str]) -> Outcome:
+    """What became of it for the person."""
+    return next((one.outcome for one in ended.recipients if one.recipient in names), ended.outcome)
 
 
 def _open(delivery: Delivery, now: float, known: Open) -> tuple[Cause, str]:

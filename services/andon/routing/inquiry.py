@@ -17,7 +17,7 @@ import msgspec
 
 from andon.core.delivery import Delivery
 from andon.core.event import Event, accepted_at
-from andon.core.outcome import Merged, Outcome, OutcomeRecord, Parked
+from andon.core.outcome import Merged, OutcomeRecord, Parked
 from andon.kafka.codecs import Json, Undecodable
 from andon.kafka.records import Record
 from andon.kafka.topics import ENRICHED
@@ -69,7 +69,7 @@ class Inquiry:
         self._heard: set[tuple[str, str]] = set()
         self._receivers: set[str] = set()
         self._ended: dict[UUID, OutcomeRecord] = {}
-        self._others: dict[UUID, Outcome] = {}
+        self._others: dict[UUID, OutcomeRecord] = {}
         self._stopped: dict[tuple[str, str], Parked] = {}
         self._versions: dict[tuple[str, str], int] = {}
         self._reached: dict[int, int] = {}
@@ -113,8 +113,12 @@ class Inquiry:
             before = self._ended.get(one.delivery)
             if before is None or before.at <= one.at:  # of what was redriven, the last end
                 self._ended[one.delivery] = one
-        elif one.receiver in self._receivers and self._room(self._others):
-            self._others[one.delivery] = one.outcome
+        elif self._may_be_into(one) and self._room(self._others):
+            self._others[one.delivery] = one
+
+    def _may_be_into(self, one: OutcomeRecord) -> bool:
+        """Whether something of theirs may have been merged into it."""
+        return one.receiver in self._receivers or any(state.recipient in self.asked.names for state in one.recipients)
 
     def enriched(self, record: Record) -> bool:
         """A record of `andon.enriched`, all outcomes having been taken. False once it is of a later event."""
@@ -194,14 +198,13 @@ class Inquiry:
         listed = Counter(answer.cause for answer in answers)
         return {cause: count - listed[cause] for cause, count in self.counts.items() if count > listed[cause]}
 
-    def _into(self, number: UUID) -> Outcome | None:
+    def _into(self, number: UUID) -> OutcomeRecord | None:
         """The end of what something was merged into, through further merges."""
         for _ in range(8):
-            record = self._ended.get(number)
-            outcome = record.outcome if record else self._others.get(number)
-            if not isinstance(outcome, Merged):
-                return outcome
-            number = outcome.into
+            record = self._ended.get(number) or self._others.get(number)
+            if record is None or not isinstance(record.outcome, Merged):
+                return record
+            number = record.outcome.into
         return None
 
     def _nothing(self) -> Answer:

@@ -63,6 +63,22 @@ def merged_twice(at: Story) -> Told:
     return "merge", True
 
 
+def coalesced(state: Any, cause: str, then: bool | None) -> Callable[[Story], Told]:
+    """It left in the call of a delivery to another receiver, which has the state of every recipient."""
+
+    def story(at: Story) -> Told:
+        at.labels["for"] = "somebody else"
+        into = at.told(2, receiver="other", recipients=("other",))
+        at.labels["for"] = f"{at.receiver}-{at.version}"
+        if state:
+            at.ended(into, ACCEPTED, {"other": ACCEPTED, at.person: state})
+        at.ended(at.told(1), Merged(into.id, Reason.COALESCED), attempts=())
+        return cause, then
+
+    story.__name__ = f"coalesced_{cause}"
+    return story
+
+
 def waits_for_its_group(at: Story) -> Told:
     at.told(**pace(wait=300))
     return "group", None
@@ -254,6 +270,9 @@ STORIES: list[Callable[[Story], Told]] = [
     merged(Reason.HELD, "mute", ACCEPTED, True),
     merged(Reason.ALARM_LOAD, "load", ACCEPTED, True),
     merged_twice,
+    coalesced(ACCEPTED, "came", True),
+    coalesced(GONE, "gone", False),
+    coalesced(None, "merge", None),
     waits_for_its_group,
     waits_for_the_interval,
     waits_for_a_limit,
