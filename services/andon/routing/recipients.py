@@ -27,6 +27,9 @@ class Whom(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
+NOBODY = Whom(())
+
+
 def compile_recipients(name: str, receiver: Receiver, directory: Directory, kind: str) -> Callable[[Event], Whom]:
     """The function that names the recipients of an event: in the order of `to`, without repeats.
 

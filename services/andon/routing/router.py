@@ -52,6 +52,7 @@ class Router:
         self.root = compile_tree(settings.route, known)
         self.targets = compile_targets(settings, domains, accounts, Directory(tables.people))
         self._storm = _storm(settings.limits.storm)
+        self._shared = len({account.name for account in accounts.values()}) < len(accounts)
         self._episodes = [
             (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
             for rule in settings.episodes.values()
@@ -117,15 +118,13 @@ class Router:
         if not speaking:
             return Result((), (ended + silenced)[0])
         episode = self.episode(event)
-        told = told_once([(target, whom) for _, target, whom in speaking.values()], urgent)
-        return Result(
-            tuple(
-                delivery
-                for node, target, _ in speaking.values()
-                if target.name in told
-                for delivery in self._deliver(event, node, target, told[target.name], target.name in urgent, episode)
-            )
-        )
+        told = told_once([(target, whom) for _, target, whom in speaking.values()], urgent) if self._shared else None
+        deliveries: list[Delivery] = []
+        for node, target, whom in speaking.values():
+            left = whom if told is None else told.get(target.name)
+            if left is not None:
+                deliveries += self._deliver(event, node, target, left, target.name in urgent, episode)
+        return Result(tuple(deliveries))
 
     def _deliver(
         self, event: Event, node: Node, target: Target, whom: Whom, urgent: bool, episode: str | None
@@ -146,7 +145,7 @@ class Router:
             node.batch(event) if group is not None else None,
             node.pace,
             tuple(_fallback(event, rule, to) for rule, to in target.fallback),
-            remarks=(*node.remarks(event), *whom.remarks),
+            remarks=node.remarks(event) + whom.remarks if node.active or node.mute else whom.remarks,
             storm=self._storm(event) if self._storm is not None and group is not None else None,
         )
         return (delivery,) if len(names) <= MAX_RECIPIENTS else tuple(_parts(delivery))

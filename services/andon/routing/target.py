@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from andon.config.receivers import FallbackRule, MergeRule, Receiver
 from andon.config.settings import Settings
@@ -12,7 +12,7 @@ from andon.core.paths import Text, compile_key
 from andon.core.people import Directory
 from andon.core.reason import Reason
 from andon.routing.once import Account
-from andon.routing.recipients import Names, Whom, compile_recipients, named
+from andon.routing.recipients import NOBODY, Names, Whom, compile_recipients, named
 
 
 class Target:
@@ -59,25 +59,23 @@ class Target:
         """Each entry of `to` with whom it names."""
         return named(self.name, self.settings, self._directory, self._kind, event)
 
-    def line(self) -> Iterator[Target]:
-        """This receiver, and those in its place while there is nobody."""
-        target: Target | None = self
-        while target is not None:
-            yield target
-            target = target.if_nobody
-
     def answering(self, event: Event) -> tuple[Target, Whom]:
         """The receiver that hears of an event, this one or where it has nobody the one in its place, and whom it tells;
         nobody, if there is nobody at last."""
-        remarks: tuple[Remark, ...] = ()
-        for target in self.line():
-            if not target.hears(event):
-                break
+        if not self.hears(event):
+            return self, NOBODY
+        whom = self._whom(event)
+        return (self, whom) if whom.names else self._in_its_place(event, whom.remarks)
+
+    def _in_its_place(self, event: Event, remarks: tuple[Remark, ...]) -> tuple[Target, Whom]:
+        before = self
+        while (target := before.if_nobody) is not None and target.hears(event):
             whom = target._whom(event)  # noqa: SLF001 - of its own kind
+            remarks = (*remarks, Remark(Reason.NO_RECIPIENTS, before.name), *whom.remarks)
             if whom.names:
-                return target, Whom(whom.names, (*remarks, *whom.remarks)) if remarks else whom
-            remarks = (*remarks, *whom.remarks, Remark(Reason.NO_RECIPIENTS, target.name))
-        return self, Whom(())
+                return target, Whom(whom.names, remarks)
+            before = target
+        return self, NOBODY
 
 
 def compile_targets(
@@ -125,7 +123,9 @@ def _kind(settings: Settings, receiver: Receiver) -> str:
 def _check_end(target: Target) -> None:
     """Raises ValueError where receivers that have nobody would ask each other for ever."""
     seen: set[str] = set()
-    for following in target.line():
+    following: Target | None = target
+    while following is not None:
         if following.name in seen:
             raise ValueError(f"`if_nobody` of the receiver {target.name} leads back to {following.name}")
         seen.add(following.name)
+        following = following.if_nobody
