@@ -75,7 +75,8 @@ def results_of(loaded: Loaded, paths: Sequence[Path] | None = None, named: str =
     from andon.rehearsal.suites import FOLDER, find, read_suites
 
     began = perf_counter()
-    files, lost = find(paths or (loaded.directory / FOLDER,))
+    beside = loaded.directory / FOLDER
+    files, lost = find(paths or ((beside,) if beside.is_dir() else ()))
     suites, found = read_suites(files, loaded.settings)
     if lost or found:
         return Results(loaded, (*lost, *found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from andon.config.receivers import MergeRule
-from andon.config.settings import Route, Settings
+from andon.config.settings import Route, Settings, StormRule
 from andon.core.delivery import Delivery
 from andon.core.event import Event
 from andon.core.mute import by_maintenance
@@ -14,6 +14,7 @@ from andon.core.ports import Result
 from andon.core.reason import Reason
 from andon.routing.coverage import Branch, Watched
 from andon.routing.router import Router
+from andon.routing.tree import Node
 
 _MERGED = (Reason.OVER_RATE, Reason.QUEUE_FULL)
 _SILENCED = (Reason.SILENCED, Reason.MAINTENANCE)
@@ -23,14 +24,15 @@ class Coverage:
     """Counts for one configuration: the branches of its route tree, and what its other rules are there to do.
 
     Of groups that is joining events (`group_by`) and leaving out what was told (`repeat_interval`), of a merge rule
-    merging, of an inhibition holding back, of a fallback being told, of a maintenance window keeping silent. What
-    is not written in the file has no branch.
+    merging, of an inhibition holding back, of a fallback and of `if_nobody` somebody else being told, of a maintenance
+    window keeping silent. What is not written in the file has no branch.
     """
 
     def __init__(self, router: Router, settings: Settings) -> None:
         self._tree = Watched(router.root, settings.route, ("route",))
         self._grouped: dict[str, Branch] = {}
         self._repeated: dict[str, Branch] = {}
+        self._receivers = dict(_receivers(router.root))
         self._groups(settings.route, ("route",), "0", None, None)
         self._merges = {
             name: Branch(("receivers", name, "merge"), f"merge of {name}", "merged")
@@ -41,13 +43,22 @@ class Coverage:
             Branch(("inhibit_rules", number), f"inhibit_rules[{number}]", "held back")
             for number in range(len(settings.inhibit_rules))
         ]
-        self._fallbacks = {
-            (name, rule.receiver): Branch(
-                ("receivers", name, "fallback", number), f"fallback of {name} to {rule.receiver}", "told instead"
-            )
-            for name, receiver in settings.receivers.items()
-            for number, rule in enumerate(receiver.fallback)
+        self._next = {name: each.if_nobody for name, each in settings.receivers.items() if each.if_nobody}
+        self._stands_in = {
+            name: Branch(("receivers", name, "if_nobody"), f"if_nobody of {name}", "told instead")
+            for name in self._next
         }
+        self._fallbacks: dict[tuple[str, str], Branch] = {}
+        for name, receiver in settings.receivers.items():
+            for number, rule in enumerate(receiver.fallback):
+                place = ("receivers", name, "fallback", number)
+                branch = Branch(place, f"fallback of {name} to {rule.receiver}", "told instead")
+                self._fallbacks.update(((name, one), branch) for one in self._line(rule.receiver))
+        self._storm = (
+            Branch(("limits", "storm"), "limits.storm", "merged")
+            if isinstance(settings.limits.storm, StormRule)
+            else None
+        )
         self._maintenance = {
             by_maintenance(name): Branch(("maintenance", name), by_maintenance(name), "silent")
             for name in settings.maintenance
@@ -57,8 +68,10 @@ class Coverage:
 
     def _all(self) -> Iterator[Branch]:
         yield from self._tree.branches()
-        for rules in (self._grouped, self._repeated, self._merges, self._fallbacks):
+        for rules in (self._grouped, self._repeated, self._merges, self._fallbacks, self._stands_in):
             yield from rules.values()
+        if self._storm:
+            yield self._storm
         yield from self._inhibitions
         yield from self._maintenance.values()
 
@@ -86,8 +99,20 @@ class Coverage:
             return
         self._tree.walk(event, self._reached)
         for delivery in result.outputs:
+            for receiver in self._line(self._receivers[delivery.route]):
+                if receiver == delivery.receiver:
+                    break
+                self._reach(self._stands_in.get(receiver))
             if delivery.held:
                 self._reach(self._maintenance.get(delivery.held.by))
+
+    def _line(self, receiver: str) -> Iterator[str]:
+        """A receiver, and those that take its place when it has nobody, one after the other."""
+        while True:
+            yield receiver
+            if receiver not in self._next:
+                return
+            receiver = self._next[receiver]
 
     def inhibited(self, by: str) -> None:
         """A delivery is held back `by` this rule and cause."""
@@ -104,6 +129,8 @@ class Coverage:
                 self._reach(self._grouped.get(delivery.route))
             case Merged(reason=reason) if reason in _MERGED:
                 self._reach(self._merges.get(delivery.receiver))
+            case Merged(reason=Reason.STORM):
+                self._reach(self._storm)
             case Skipped(reason=Reason.REPEATED):
                 self._reach(self._repeated.get(delivery.route))
             case Skipped(reason=Reason.INHIBITED):
@@ -128,3 +155,10 @@ class Coverage:
     def left(self) -> list[Branch]:
         """Those that no test has reached, in the order of the file."""
         return [branch for branch in self.branches if branch not in self._reached]
+
+
+def _receivers(node: Node) -> Iterator[tuple[str, str]]:
+    """The receiver of every route, by its path."""
+    yield node.path, node.receiver
+    for child in node.children:
+        yield from _receivers(child)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, groupby
 from math import inf
@@ -24,9 +24,10 @@ from andon.core.work import Item, Note, Write
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES
-from andon.rehearsal.result import Came, Ending, Notice, Waiting
+from andon.rehearsal.notices import last, notices
+from andon.rehearsal.result import Came, Ending, Waiting
 from andon.rehearsal.rules import Episodes, RehearsedWork, Rules
-from andon.rehearsal.vendor import Outage, Said, Vendor
+from andon.rehearsal.vendor import Outage, Vendor
 from andon.routing.router import Router
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.intake import Intake, ids
@@ -169,41 +170,22 @@ class Rehearsal:
 
     def _came(self, events: Sequence[Event]) -> Came:
         known = {event.id: event for event in events}
-        into = {which: outcome.into for which, outcome in self._work.ended if isinstance(outcome, Merged)}
+        merged = {which: outcome for which, outcome in self._work.ended if isinstance(outcome, Merged)}
         endings: list[Ending] = []
         for which, outcome in self._work.ended:
             delivery = self._deliveries[which]
             self._rules.coverage.ended(delivery, outcome)
-            whole = self._deliveries[_last(into, which)]
+            whole = self._deliveries[last(merged, which)]
             endings.append(_ending(delivery.event.id, delivery.receiver, outcome, whole.event.id))
         waiting = [self._deliveries[item.id] for item in self._desk.items.values()]
         unread = [record for one in self._unread.values() for record in one.records]
         waiting += [self._deliveries[which] for which in ids(self._intake.read(unread))]
         return Came(
             known,
-            tuple(self._notices(list(known), into)),
+            tuple(notices(self._vendor.said, self._deliveries, merged, list(known))),
             (*self._ended, *endings),
             tuple(Waiting(one.event.id, one.receiver) for one in waiting),
         )
-
-    def _notices(self, order: Sequence[str], into: Mapping[UUID, UUID]) -> Iterator[Notice]:
-        place = {event: number for number, event in enumerate(order)}
-        spoken: dict[UUID, list[str]] = {}
-        for which, delivery in self._deliveries.items():
-            spoken.setdefault(_last(into, which), []).append(delivery.event.id)
-        for said in _together(self._vendor.said):
-            call, delivery = said[0].call, self._deliveries[said[0].call.delivery]
-            parts = {one.call.part: one.call.content.text for one in said}
-            yield Notice(
-                said[0].at,
-                call.receiver,
-                tuple(dict.fromkeys(name for one in said for name in one.call.recipients)),
-                tuple(sorted(spoken[delivery.id], key=place.__getitem__)),
-                delivery.route,
-                delivery.batch.partition(" ")[2] if delivery.batch and not delivery.held else None,
-                call.content.kind,
-                tuple(parts.values()),
-            )
 
 
 class _Unread(msgspec.Struct, frozen=True):
@@ -217,21 +199,6 @@ def _ending(event: str, receiver: str | None, outcome: Outcome, into: str = "") 
     """`into` is the event that a merged one became part of."""
     by = {Merged: into, Skipped: getattr(outcome, "by", ""), Parked: getattr(outcome, "detail", "")}
     return Ending(event, receiver, name_of(outcome), str(outcome.reason), by.get(type(outcome), ""))
-
-
-def _together(said: Sequence[Said]) -> Iterator[list[Said]]:
-    """The calls of each notice: its parts, each perhaps for some people first and for the others later."""
-    notices: dict[tuple[UUID, str], list[Said]] = {}
-    for one in said:
-        notices.setdefault((one.call.delivery, one.call.receiver), []).append(one)
-    return iter(notices.values())
-
-
-def _last(into: Mapping[UUID, UUID], which: UUID) -> UUID:
-    """The delivery that one became part of in the end."""
-    while which in into:
-        which = into[which]
-    return which
 
 
 @contextmanager

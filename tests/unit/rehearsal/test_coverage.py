@@ -100,6 +100,42 @@ def test_counted_by_hand(route: str, given: list[str], reached: int, of: int, le
     assert told["coverage"]["percent"] == round(100 * reached / of, 2)
 
 
+OTHERS = """\
+version: 1
+limits: {storm: {over: 2/m}}
+channels:
+  r: {kind: wecom_robot, keys: [env:X]}
+  app: {kind: wecom_app, corp_id: env:CORP, agent_id: 1, secret: env:SECRET}
+receivers:
+  a: {channel: r}
+  b: {channel: app, to: ["fact:machine.leader"], if_nobody: c}
+  c: {channel: app, to: ["fact:machine.boss"], if_nobody: a}
+  d: {channel: app, to: [li], fallback: [{receiver: b}]}
+connectors: {machine: {kind: sql, url: "sqlite:///x", view: v, key: id}}
+enrich: [{connector: machine}]
+route: {receiver: b, routes: [{matchers: [x=d], receiver: d}]}
+"""
+
+
+def test_the_rules_beside_the_routes_are_counted(tried: Try) -> None:
+    def left(given: str, more: str = "") -> list[str]:
+        tests = f"tests: [{{name: a, at: 2026-09-30 12:00, given: [{given}]{more}, expect: {{waiting: 0}}}}]"
+        code, out, _ = tried(tests, "--json", plant=OTHERS)
+        assert code == 0
+        of = json.loads(out[0])["coverage"]["left"]
+        return [f"{one['rule']} {one['does']}" for one in of if one["place"][0] != "route"]
+
+    stands_in = ["if_nobody of b told instead", "if_nobody of c told instead"]
+    others = ["fallback of d to b told instead", *stands_in, "limits.storm merged"]
+    assert left("{type: t, facts: {machine: {leader: wang}}}") == others
+    assert left("{type: t, facts: {machine: {boss: zhao}}}") == [one for one in others if one != stands_in[0]]
+    assert left("{type: t}") == [one for one in others if one not in stands_in]
+    assert left("{type: t, times: 9}") == others[:1]
+    gone = ", answers: [{receiver: d, reason: gone}]"
+    assert left("{type: t, labels: {x: d}, facts: {machine: {leader: wang}}}", gone) == others[1:]
+    assert left("{type: t, labels: {x: d}}", gone) == others[1:]
+
+
 def test_what_is_left_is_said_by_its_place(tried: Try) -> None:
     route = "route:\n  receiver: a\n  routes:\n    - matchers: [x=y]\n      active_time_intervals: [night]\n"
     plant = HEAD.replace(", merge: {over: 1/m}", "") + route
