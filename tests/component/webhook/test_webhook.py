@@ -315,13 +315,13 @@ class FollowsRedirects(Webhook):
 
 
 class GoneIsRetried(Webhook):
-    def _judge(self, reply: Reply, secrets: Sequence[str]) -> Failure | None:
-        return Retryable(Reason.GONE) if reply.status == 410 else super()._judge(reply, secrets)
+    def _judge(self, reply: Reply, url: str, secrets: Sequence[str]) -> Failure | None:
+        return Retryable(Reason.GONE) if reply.status == 410 else super()._judge(reply, url, secrets)
 
 
 class EveryStatusOf2xxIsSuccess(Webhook):
-    def _judge(self, reply: Reply, secrets: Sequence[str]) -> Failure | None:
-        return None if reply.status < 300 else super()._judge(reply, secrets)
+    def _judge(self, reply: Reply, url: str, secrets: Sequence[str]) -> Failure | None:
+        return None if reply.status < 300 else super()._judge(reply, url, secrets)
 
 
 class ForgetsRetryAfter(Webhook):
@@ -330,8 +330,8 @@ class ForgetsRetryAfter(Webhook):
 
 
 class ShowsTheAnswerAsItIs(Webhook):
-    def _judge(self, reply: Reply, secrets: Sequence[str]) -> Failure | None:
-        return super()._judge(reply, ())
+    def _judge(self, reply: Reply, url: str, secrets: Sequence[str]) -> Failure | None:
+        return super()._judge(reply, "", ())
 
 
 class LostAnswerIsSafe(Webhook):

@@ -71,6 +71,6 @@ def test_a_trace_goes_on_without_a_database_that_is_away(
     with ExitStack() as stack:
         assert list(stores(away, tmp_path, stack))[1:] == [None, None]
     told = capsys.readouterr().err
-    assert "andon trace: the store egress cannot be read: " in told
+    assert "andon: the store egress cannot be read: " in told
     assert 'database "nowhere" does not exist' in told
     assert PASSWORD not in told

@@ -212,7 +212,7 @@ route: {receiver: it}
         ("", ["5:3: `to` is missing: a channel of kind `smtp` must know whom to write to"]),
         ("it", ["5:28: 'it' is no mail address; write for example it@corp.cn"]),
         ('"rota:maintenance"', ["5:28: `rota:` is not in this version"]),
-        ('"role:it"', ["5:28: `role:` is not in this version"]),
+        ('"role:it"', ["5:28: who is who, the connector `people` must say"]),
     ],
 )
 def test_check_looks_at_the_recipients(to: str, mistakes: list[str], tmp_path: Path) -> None:
