@@ -42,7 +42,8 @@ class Equals:
 
     def leave(self, item: Item) -> None:
         """It does not wait any more."""
-        self._drop(item.id)
+        if item.id in self._saying:
+            self._drop(item.id)
 
     def forget(self, home: Home) -> None:
         """All items of a home."""
@@ -57,12 +58,11 @@ class Equals:
         return [which for which in self._same[saying] if which != item.id]
 
     def _drop(self, which: UUID) -> None:
-        saying = self._saying.pop(which, None)
-        if saying is not None:
-            same = self._same[saying]
-            del same[which]
-            if not same:
-                del self._same[saying]
+        saying = self._saying.pop(which)
+        same = self._same[saying]
+        del same[which]
+        if not same:
+            del self._same[saying]
 
 
 def alone(delivery: Delivery) -> bool:

@@ -28,7 +28,7 @@ from andon.core.outcome import (
     name_of,
 )
 from andon.core.policy import QueuePolicy
-from andon.core.ports import Call, Content, EventChannel
+from andon.core.ports import Call, Content
 from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.coalescing import Equals, alone, people_of_one
@@ -70,7 +70,8 @@ class EgressWork:
         delivery = self._codec.decode(record.value)
         event, tried = delivery.event, delivery.tried
         # A receiver that refuses merging by rate still merges what its queue cannot hold; one of events never does.
-        group, born = None if self._events(delivery.receiver) else _group(delivery), accepted_at(event)
+        served = self.receivers.get(delivery.receiver)
+        group, born = None if served and served.events else _group(delivery), accepted_at(event)
         item = Item(
             id=delivery.id,
             home=record.home,
@@ -87,22 +88,18 @@ class EgressWork:
             hop=delivery.hop,
             carried=tried.carried if tried else None,
             marked=bool(tried and tried.marked),
-            batch=self._batch(delivery) if group is not None else None,
+            batch=self._batch(delivery, served) if group is not None else None,
             expires=expires(delivery, born),
         )
         return Taken(item)
 
-    def _batch(self, delivery: Delivery) -> str | None:
-        asks = self._held.concerns(delivery.event) or self.policy(delivery.receiver).coalesce
+    def _batch(self, delivery: Delivery, served: Served | None) -> str | None:
+        asks = self._held.concerns(delivery.event) or (served and served.policy.coalesce)
         batch = delivery.batch or ("" if asks else None)
         if delivery.storm is None or delivery.held:
             return batch
         # Few different ones, as of receivers, where it matters.
         return intern(storm_batch(_short(delivery.storm.key), batch or ""))
-
-    def _events(self, receiver: str) -> EventChannel | None:
-        served = self.receivers.get(receiver)
-        return served.events if served else None
 
     def policy(self, queue: str) -> QueuePolicy:
         receiver = self.receivers.get(queue)
@@ -187,7 +184,7 @@ class EgressWork:
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         delivery = self._delivery(item.body)
         self._equals.leave(item)
-        memos = self._groups.closed(item, delivery, outcome, now) if item.flock else {}
+        memos = self._groups.closed(item, delivery, outcome, now) if item.batch and item.flock else {}
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
             note = Note(DELIVERIES, onward.domain.encode(), encode(onward), redrive_header(item.redrive))

@@ -128,7 +128,7 @@ class Desk(OpenWork):
             return False
         write = self._write(home, decision)
         if item.group is not None and not item.urgent and whole(item):
-            stormed = bool(item.storm) and not item.entries and self._work.stormed(item)
+            stormed = bool(item.batch and item.storm) and not item.entries and self._work.stormed(item)
             for reason, joined in companions(domain, found, free, now, stormed=stormed):
                 self._join(queue, item, joined, reason, now, write)
         if policy.coalesce and item.carried is None and not (item.urgent or item.entries) and whole(item):
