@@ -7,17 +7,18 @@ from typing import Any, NamedTuple
 
 from tests.rig.client import Sent
 from tests.rig.consistency import Anomaly, Fate, Spot, Write, one_reader, torn, two_readers, written
-from tests.rig.topics import ALL, DELIVERIES, DLQ, ENRICHED, EVENTS, Place, Stored, Topics, offsets
+from tests.rig.topics import ALL, DELIVERIES, DLQ, ENRICHED, EVENTS, OUTCOMES, Place, Stored, Topics, offsets
 
 WAITED_S = 1.0
 
 
 class Hop(NamedTuple):
-    """A stage: its group, what it reads and where it writes. `wanted` is the number of outputs of one record."""
+    """A stage: its group, what it reads and where it writes. `wanted` is the number of outputs of one record. Of
+    `andon.outcomes` only those count that say why there is no delivery: the others are the desk's."""
 
     group: str
     source: str
-    sink: str
+    sinks: tuple[str, ...]
     wanted: Callable[[Stored], int]
 
 
@@ -31,7 +32,10 @@ def _receivers(stored: Stored) -> int:
     return len({labels.get("to", "r1"), labels.get("also", labels.get("to", "r1"))}) if isinstance(labels, dict) else 1
 
 
-HOPS = (Hop("andon-enrichment", EVENTS, ENRICHED, _one), Hop("andon-routing", ENRICHED, DELIVERIES, _receivers))
+HOPS = (
+    Hop("andon-enrichment", EVENTS, (ENRICHED, DLQ), _one),
+    Hop("andon-routing", ENRICHED, (DELIVERIES, OUTCOMES, DLQ), _receivers),
+)
 
 
 def anomalies(live: Topics, whole: Topics, since: Mapping[Place, int], sent: Sequence[Sent]) -> list[Anomaly]:
@@ -42,7 +46,7 @@ def anomalies(live: Topics, whole: Topics, since: Mapping[Place, int], sent: Seq
         found += two_readers(live.records[topic], whole.records[topic], since)
     for hop in HOPS:
         committed = offsets(whole.bootstrap, hop.group, [hop.source])
-        outputs = (spot for sink in (hop.sink, DLQ) for one in whole.records[sink] for spot in _made_of(one, hop))
+        outputs = (spot for sink in hop.sinks for one in whole.records[sink] for spot in _made_of(one, hop))
         inside = [spot for spot in outputs if spot[2] >= since.get(spot[:2], 0)]
         found += torn(whole.records[hop.source], inside, committed, hop.wanted)
     return found
@@ -74,6 +78,8 @@ def _made_of(stored: Stored, hop: Hop) -> Iterator[Spot]:
             yield hop.source, int(stored.headers["andon-partition"]), int(stored.headers["andon-offset"])
         return
     value: dict[str, Any] = stored.json() or {}
+    if stored.topic == OUTCOMES and value.get("delivery"):
+        return
     for place in value.get("origin") or ():
         if isinstance(place, dict) and place.get("topic") == hop.source:
             yield hop.source, place["partition"], place["offset"]
