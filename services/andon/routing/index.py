@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Generic, TypeVar
 
 from andon.core.event import Event
@@ -22,7 +21,7 @@ Candidate = tuple[int, T, tuple[Test, ...]]  # its place, the child, and the tes
 
 # A pattern is tried on every new text of its label, which costs about as much as this many siblings asked too often.
 _PATTERN_COSTS = 8
-_REMEMBERED, _REMEMBERED_IN_ALL = 4_096, 1_000_000  # texts of a label; with each, up to all that have patterns
+_REMEMBERED = 250_000  # texts of a label and the candidates found for them; all are forgotten beyond that
 
 
 class Index(Generic[T]):
@@ -59,6 +58,8 @@ class _Table(Generic[T]):
     def __init__(self) -> None:
         self._named: dict[str, list[Candidate[T]]] = {}
         self._fitting: list[tuple[Callable[[str], bool], Candidate[T]]] = []
+        self._known: dict[str, list[Candidate[T]]] = {}
+        self._remembered = 0
 
     def add(self, label: OnLabel, candidate: Candidate[T]) -> None:
         words = words_of(label)
@@ -69,13 +70,18 @@ class _Table(Generic[T]):
 
     def finder(self) -> Callable[[str], list[Candidate[T]] | None]:
         """What finds the candidates for a text of the label."""
-        if not self._fitting:
-            return self._named.get
-        most = min(_REMEMBERED, max(1, _REMEMBERED_IN_ALL // len(self._fitting)))
-        return lru_cache(maxsize=most)(self._find)
+        return self._find if self._fitting else self._named.get
 
     def _find(self, text: str) -> list[Candidate[T]]:
-        return [*self._named.get(text, ()), *(candidate for fits, candidate in self._fitting if fits(text))]
+        found = self._known.get(text)
+        if found is None:
+            found = [*self._named.get(text, ()), *(candidate for fits, candidate in self._fitting if fits(text))]
+            self._remembered += 1 + len(found)
+            if self._remembered > _REMEMBERED:
+                self._known.clear()
+                self._remembered = 1 + len(found)
+            self._known[text] = found
+        return found
 
 
 def tests_left(matchers: Sequence[Matcher], key: Matcher | None) -> tuple[Test, ...]:
