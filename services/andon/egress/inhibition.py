@@ -6,7 +6,8 @@ waits in its receiver's queue; when the cause ends it is told, and when it ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -25,29 +26,47 @@ from andon.kafka.codecs import Json, Undecodable
 from andon.runtime.desk.work import Held
 
 _AGAIN_S = 1.0
+_REMEMBERED = 1_000  # changes of causes; who was away for more reads all of them again
 _PATIENCE_S = 30.0
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
 class Causes:
     """The episodes that are open now, by their key, as far as `andon.active` has been read. `known` once that was read
-    to its end. Written by one thread and read by another: what is written replaces the whole."""
+    to its end. Written by one thread and read by another, which asks for what has changed."""
 
     def __init__(self) -> None:
         self.known = False
         self.open: dict[str, Event] = {}
+        self._changed: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
+        self._count = 0
         self._codec = Json(EpisodeRecord)
 
     def take(self, key: bytes | None, value: bytes) -> None:
         """Takes in a record of the topic. What cannot be read is passed over: it inhibits nothing."""
         episode = (key or b"").decode(errors="replace")
-        rest = {name: cause for name, cause in self.open.items() if name != episode}
+        self.open.pop(episode, None)
         try:
             if value:
-                rest[episode] = _event_of(self._codec.decode(value))
+                self.open[episode] = _event_of(self._codec.decode(value))
         except Undecodable:
             pass
-        self.open = rest
+        # Counted last: who reads too early looks at the same episode once more.
+        self._changed.append((self._count + 1, episode))
+        self._count += 1
+
+    def changed(self, since: int) -> tuple[int, Collection[str] | None]:
+        """How many changes there were, and whose since the first so many; None when those are not remembered."""
+        count = self._count
+        if count == since:
+            return count, ()
+        if count - since > _REMEMBERED:
+            return count, None
+        return count, [episode for number, episode in list(self._changed) if number > since]
+
+
+_Place = tuple[str, str | None]
+"""A rule's name, and the values that its causes and their effects have in common."""
 
 
 class _Rule(msgspec.Struct, frozen=True):
@@ -58,7 +77,8 @@ class _Rule(msgspec.Struct, frozen=True):
 
 
 class Inhibition:
-    """The rules of one configuration version. Raises MatcherError and PathError for what `check` would have refused."""
+    """The rules of one configuration version, and the causes by what has to be equal: a storm of causes makes none of
+    its events slower. Raises MatcherError and PathError for what `check` would have refused."""
 
     def __init__(self, rules: Sequence[InhibitRule]) -> None:
         self._rules = tuple(
@@ -70,6 +90,10 @@ class Inhibition:
             )
             for number, rule in enumerate(rules)
         )
+        self._causes: Causes | None = None
+        self._seen = 0
+        self._places: dict[str, list[_Place]] = {}
+        self._index: dict[_Place, dict[str, None]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -80,17 +104,42 @@ class Inhibition:
 
     def by(self, delivery: Delivery, causes: Causes) -> str | None:
         """The rule and the cause that hold the delivery back now, if any do. No cause holds itself back."""
-        event = delivery.event
+        self._learn(causes)
         for rule in self._rules:
-            if not all_hold(rule.targets, event):
+            if not all_hold(rule.targets, delivery.event):
                 continue
-            equal = rule.equal(event)
-            for episode, cause in causes.open.items():
-                if episode == delivery.episode or not all_hold(rule.sources, cause):
-                    continue
-                if rule.equal(cause) == equal:
+            for episode in self._index.get((rule.name, rule.equal(delivery.event)), ()):
+                if episode != delivery.episode:
                     return f"{rule.name} {episode}"
         return None
+
+    def _learn(self, causes: Causes) -> None:
+        """Brings the index up to date."""
+        if causes is not self._causes:
+            self._causes, self._seen = causes, -1 - _REMEMBERED
+        self._seen, changed = causes.changed(self._seen)
+        if changed is None:
+            self._places.clear()
+            self._index.clear()
+            changed = list(causes.open)
+        for episode in changed:
+            self._forget(episode)
+            if (cause := causes.open.get(episode)) is not None:
+                self._enter(episode, cause)
+
+    def _enter(self, episode: str, cause: Event) -> None:
+        for rule in self._rules:
+            if all_hold(rule.sources, cause):
+                place = (rule.name, rule.equal(cause))
+                self._index.setdefault(place, {})[episode] = None
+                self._places.setdefault(episode, []).append(place)
+
+    def _forget(self, episode: str) -> None:
+        for place in self._places.pop(episode, ()):
+            same = self._index[place]
+            del same[episode]
+            if not same:
+                del self._index[place]
 
 
 class HeldBack:
