@@ -26,8 +26,6 @@ _REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("episodes", "*", "ticket_system"), ("ticket_systems",), "ticket system"),
 )
 _ROUTE_REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
-    (("sources", "*", "channel"), ("channels",), "channel"),
-    (("sources", "*", "apps", "*", "channel"), ("channels",), "channel"),
     (("receiver",), ("receivers",), "receiver"),
     (("active_time_intervals", "*"), ("calendar", "time_intervals"), "time interval"),
     (("mute_time_intervals", "*"), ("calendar", "time_intervals"), "time interval"),

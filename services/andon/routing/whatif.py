@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from andon.core.event import Event, accepted_at
-from andon.routing.rehearsal import Decision, Heard, Rehearsal
+from andon.routing.kinds import Decision, Heard, Kinds
 from andon.routing.router import Router
 
 EXAMPLES = 5
@@ -92,7 +92,7 @@ class WhatIf:
     """Takes events and compares. Memory is bounded by the receivers, rules and people there are."""
 
     def __init__(self) -> None:
-        self._both: dict[int, tuple[Router, Router, Rehearsal]] = {}
+        self._both: dict[int, tuple[Router, Router, Kinds]] = {}
         self._kinds: dict[int, _Kind] = {}
         self._events = self._different = self._silent = self._heard = 0
         self._receivers: dict[str, OfReceiver] = {}
@@ -105,7 +105,7 @@ class WhatIf:
         same for one version."""
         known = self._both.get(old.version)
         if known is None:
-            known = self._both[old.version] = (old, new, Rehearsal(old, new))
+            known = self._both[old.version] = (old, new, Kinds(old, new))
         decision = known[2].decide(event)
         kind = self._kinds.get(id(decision))
         if kind is None:

@@ -16,8 +16,8 @@ from andon.core.mute import Mute
 from andon.core.people import Person
 from andon.core.tables import Tables
 from andon.routing import Router, rehearsal, whatif
+from andon.routing.kinds import Kinds
 from andon.routing.once import Account
-from andon.routing.rehearsal import Rehearsal
 from andon.routing.whatif import Difference, WhatIf
 from tests.unit.routing import sides
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
@@ -109,7 +109,7 @@ def test_a_rehearsal_decides_as_the_router_even_with_very_many_conditions() -> N
     random = Random(7)
     routes = [{"matchers": [f"data.code == {number}"], "receiver": "r1"} for number in range(70)]
     subject = built({"receiver": "r0", "routes": routes}, 1)
-    once = Rehearsal(subject)
+    once = Kinds(subject)
     for number in range(50):
         one = some_event(random, number)
         heard = [(d.receiver, d.route, d.urgent, d.recipients) for d in subject.route(one).outputs]
@@ -124,7 +124,7 @@ def test_mutes_and_maintenance_are_looked_at() -> None:
     )
     given = settings({"receiver": "r1", "urgent": True}, receivers=RECEIVERS)
     subject = Router(given, 1, dict.fromkeys(RECEIVERS, "d"), mutes=mutes)
-    once = Rehearsal(subject)
+    once = Kinds(subject)
     for minutes in (-1, 0, 59, 60):
         for line in "abcd":
             one = event(labels={"line": line}, at=TUESDAY_NOON + timedelta(minutes=minutes))
@@ -138,7 +138,7 @@ def test_equal_events_are_routed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Counter[str]()
     route = Router.route
     monkeypatch.setattr(Router, "route", lambda self, one: asked.update(["x"]) or route(self, one))
-    once = Rehearsal(subject)
+    once = Kinds(subject)
     for number in range(100):
         once.decide(event(labels={"line": "ab"[number % 2], "n": str(number)}))
     assert asked["x"] == 2
@@ -147,7 +147,7 @@ def test_equal_events_are_routed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_lists_of_people_are_one_decision() -> None:
     many = [f"p{number}" for number in range(1_500)]
     subject = built({"receiver": "r2"}, 1)
-    ((heard,),) = Rehearsal(subject).decide(event(facts={"machine": {"leader": many}})).sides
+    ((heard,),) = Kinds(subject).decide(event(facts={"machine": {"leader": many}})).sides
     assert heard.names == tuple(many)
 
 

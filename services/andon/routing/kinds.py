@@ -55,7 +55,7 @@ class _Kind:
         self.decisions: dict[object, Decision] = {}
 
 
-class Rehearsal:
+class Kinds:
     """Routers asked about recorded events, all about each. Belongs to one thread; what it remembers is bounded."""
 
     def __init__(self, *routers: Router) -> None:
