@@ -23,6 +23,11 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
         await future
 
+    @property
+    def sleepers(self) -> int:
+        """How many sleep now: who moves the clock before somebody does lets that sleep begin late."""
+        return len(self._sleepers)
+
     def advance(self, seconds: float) -> None:
         self._now += seconds
         while self._sleepers and self._sleepers[0][0] <= self._now:

@@ -69,9 +69,9 @@ class Scene:
         self.backlog = Backlog(*made, FULL, self.clock, self.metrics)
 
     async def settled(self, reached: int) -> None:
-        """Returns once so many questions were asked."""
+        """Returns once so many questions were asked, and the backlog sleeps until the end of its reading."""
         for _ in range(1_000):
-            if len(self.cluster.asked) >= reached:
+            if len(self.cluster.asked) >= reached and self.clock.sleepers:
                 return
             await asyncio.sleep(0.002)
         raise AssertionError(self.cluster.asked)

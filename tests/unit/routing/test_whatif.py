@@ -15,7 +15,7 @@ from andon.core.event import Event
 from andon.core.mute import Mute
 from andon.core.people import Person
 from andon.core.tables import Tables
-from andon.routing import Router, rehearsal, whatif
+from andon.routing import Router, kinds, whatif
 from andon.routing.kinds import Kinds
 from andon.routing.once import Account
 from andon.routing.whatif import Difference, WhatIf
@@ -88,7 +88,7 @@ def summed(found: Difference) -> dict[str, Any]:
 @pytest.mark.parametrize("small", [False, True])
 def test_counts_as_by_hand(small: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if small:  # what is remembered is forgotten all the time, and nothing changes
-        monkeypatch.setattr(rehearsal, "_MOST", 2)
+        monkeypatch.setattr(kinds, "_MOST", 2)
         monkeypatch.setattr(whatif, "_MOST_KINDS", 2)
     random = Random(20_261_126)
     for _ in range(40):
