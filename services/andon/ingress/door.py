@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -148,14 +149,8 @@ class Door:
         drafts = [draft_of(one, client.name) for one in found if isinstance(one, Event)]
         for start in range(0, len(drafts), self._admission.window):
             some = drafts[start : start + self._admission.window]
-            if not self._enter(len(some)):
-                await self._turn(len(some))
-            try:
-                answers = await self._once(client.name, some)
-            finally:
-                self._admission.leave(len(some))
-            for no in filter(None, answers):
-                raise no
+            async with self._room(len(some)):
+                await self._all_taken(client.name, some)
         for one in found:
             if isinstance(one, Invalid):
                 raise refused(one)
@@ -164,21 +159,15 @@ class Door:
         """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The body of the answer,
         once the log has its events. Raises Refused; until then the vendor is to try again."""
         source = self.callbacks[inbound.client]
-        if not self._enter(1):
-            await self._turn(1)
-        try:
-            events = source.parse(inbound)
-            answers = await self._once(inbound.client, [draft_of(event, inbound.client) for event in events])
-            answer = source.answer(inbound, events)
-        except Invalid as invalid:
-            raise refused(invalid) from None
-        except Retryable as error:
-            raise _unavailable(error.detail) from None
-        finally:
-            self._admission.leave(1)
-        for no in filter(None, answers):
-            raise no
-        return answer
+        async with self._room(1):
+            try:
+                events = source.parse(inbound)
+                await self._all_taken(inbound.client, [draft_of(event, inbound.client) for event in events])
+                return source.answer(inbound, events)
+            except Invalid as invalid:
+                raise refused(invalid) from None
+            except Retryable as error:
+                raise _unavailable(error.detail) from None
 
     def greet(self, inbound: Inbound) -> bytes:
         """The answer to a vendor that asks whether an address is ours. Raises Refused."""
@@ -188,6 +177,21 @@ class Door:
             raise refused(invalid) from None
         except Retryable as error:
             raise _unavailable(error.detail) from None
+
+    @asynccontextmanager
+    async def _room(self, events: int) -> AsyncIterator[None]:
+        """That many places for as long as the block lasts. Raises Refused."""
+        if not self._enter(events):
+            await self._turn(events)
+        try:
+            yield
+        finally:
+            self._admission.leave(events)
+
+    async def _all_taken(self, client: str, drafts: Sequence[Draft]) -> None:
+        """Returns once the log has all of them. Raises Refused."""
+        for no in filter(None, await self._once(client, drafts)):
+            raise no
 
     def _refusal(self, no: Refused) -> Item:
         self.metrics.refused(no.reason)

@@ -7,7 +7,7 @@ that computed receivers come to, and the mutes that take it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ class Kinds:
 
     def __init__(self, *routers: Router) -> None:
         self._routers = routers
-        nodes = [node for router in routers for node in _all(router.root)]
+        nodes = [node for router in routers for node in router.root.all()]
         targets = [target for router in routers for target in router.targets.values()]
         matchers = [matcher for node in nodes for matcher in node.matchers]
         labels = {matcher.label.name for matcher in matchers if matcher.label is not None}
@@ -145,12 +145,6 @@ def _asked(router: Router, event: Event) -> tuple[Heard, ...]:
         names = (*before.names, *one.recipients) if before else one.recipients
         heard[one.receiver] = Heard(one.receiver, one.route, one.urgent, names)
     return tuple(heard.values())
-
-
-def _all(node: Node) -> Iterator[Node]:
-    yield node
-    for child in node.children:
-        yield from _all(child)
 
 
 def _held(intervals: tuple[Interval, ...], minute: int) -> tuple[Holds, ...]:

@@ -57,7 +57,7 @@ class Router:
             (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
             for rule in settings.episodes.values()
         ]
-        for receiver in _receivers(self.root):
+        for receiver in {node.receiver for node in self.root.all()}:
             if receiver not in self.targets:
                 raise ValueError(f"a route names the receiver {receiver}, which does not exist")
 
@@ -195,7 +195,3 @@ def _storm(rule: StormRule | str) -> Callable[[Event], Storm] | None:
         return None
     key, over = compile_key(rule.by, missing=""), rule.over
     return lambda event: Storm(key(event) or "", over.count, over.period)
-
-
-def _receivers(node: Node) -> set[str]:
-    return {node.receiver}.union(*map(_receivers, node.children))

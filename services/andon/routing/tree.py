@@ -6,7 +6,7 @@ meant. Children inherit `receiver`, `urgent` and everything about groups. Time i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.json import encode
 
@@ -64,6 +64,12 @@ class Node:
             Node(heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
         )
         self._index = Index([(child, child.matchers) for child in self.children])
+
+    def all(self) -> Iterator[Node]:
+        """This route and every one below it, in the order of the file."""
+        yield self
+        for child in self.children:
+            yield from child.all()
 
     def collect(self, event: Event, found: list[Node]) -> None:
         """Appends the routes this event takes from here on, in the order of the file. At least one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from andon.config.computed import is_computed
@@ -59,7 +59,7 @@ def concerns(router: Router, node: Node, event: Event, names: AbstractSet[str]) 
 
 
 def _no_route(router: Router, event: Event, names: AbstractSet[str], taken: Sequence[Node]) -> str:
-    theirs = [node for node in _all(router.root) if concerns(router, node, event, names)]
+    theirs = [node for node in router.root.all() if concerns(router, node, event, names)]
     where = ", ".join(f"{node.path} ({node.receiver})" for node in taken)
     if not theirs:
         return f"no receiver of version {router.version} has them; it went by {where}"
@@ -78,9 +78,3 @@ def _no_route(router: Router, event: Event, names: AbstractSet[str], taken: Sequ
 def _unheld(visit: Visit) -> str:
     wrong = [f"{one.matcher}, and it is {one.value or 'not there'}" for one in visit.matchers if not one.held]
     return f"asks for {'; '.join(wrong)}"
-
-
-def _all(node: Node) -> Iterator[Node]:
-    yield node
-    for child in node.children:
-        yield from _all(child)
