@@ -265,7 +265,7 @@ def test_stop_with_open_connections() -> None:
             await asyncio.sleep(0.02)
             began = time.monotonic()
             await world.server.stop()
-            assert time.monotonic() - began < 0.3
+            assert time.monotonic() - began < 3
             assert await body(slow[0]) == "slow 3"
             assert [await reader.read() for reader, _ in (idle, half, slow, hanging)] == [b""] * 4
             with pytest.raises(ConnectionRefusedError):

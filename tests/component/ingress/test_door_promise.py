@@ -39,7 +39,7 @@ def test_202_comes_after_the_acknowledgement_and_not_before(tmp_path: Path) -> N
 
 def test_no_acknowledgement_in_time_is_503_and_the_same_id_may_come_again(tmp_path: Path) -> None:
     async def run() -> None:
-        async with standing(tmp_path, deadline=0.1) as stand:
+        async with standing(tmp_path, deadline=0.8) as stand:
             stand.log.open.clear()
             answer = await stand.post(FAULT)
             assert answer.status_code == 503
@@ -238,7 +238,7 @@ def test_concurrent_repeats_wait_for_the_first(tmp_path: Path) -> None:
 
 def test_when_the_first_fails_those_who_waited_may_come_again(tmp_path: Path) -> None:
     async def run() -> None:
-        async with standing(tmp_path, deadline=0.15) as stand:
+        async with standing(tmp_path, deadline=0.8) as stand:
             stand.log.open.clear()
             answers = await asyncio.gather(*(stand.post(FAULT) for _ in range(5)))
             assert {answer.status_code for answer in answers} == {503}

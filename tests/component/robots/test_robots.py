@@ -95,7 +95,7 @@ FAULTS = [
     (Fault("reset"), Reason.CONNECTION, True),
     (Fault("close"), Reason.CONNECTION, True),
     (Fault("hang"), Reason.TIMEOUT, True),
-    (Fault("drip", seconds=0.2), Reason.TIMEOUT, True),
+    (Fault("drip", seconds=0.5), Reason.TIMEOUT, True),
     (Fault("html", code=502), Reason.SERVER_ERROR, True),
     (Fault("html", code=200), Reason.BAD_REPLY, True),
     (Fault("html", code=403), Reason.BAD_REPLY, False),
@@ -110,7 +110,7 @@ def test_fault_is_told_apart_and_the_next_call_works(kind: str, fault: Fault, re
         channel = place.channel()
         place.standin.fail(Fault(fault.kind, "*", fault.seconds, fault.code, 1))
         with pytest.raises(Retryable) as caught:
-            await channel.send(call("first", deadline=0.4))
+            await channel.send(call("first", deadline=1.5))
         await channel.send(call("second", part=1))
         assert [one.content for one in place.standin.seen] == ["second"]
         return caught.value

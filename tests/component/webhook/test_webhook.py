@@ -198,10 +198,10 @@ async def lost_answers_are_ambiguous_and_within_the_deadline(scene: Scene) -> No
     for fault in (Fault("hang"), Fault("reset"), Fault("close"), Fault("drip", seconds=0.1)):
         scene.standin.faults[:] = [fault]
         began = time.monotonic()
-        result = await scene.send(call(deadline=0.4))
+        result = await scene.send(call(deadline=1.5))
         assert isinstance(result, Retryable), fault
         assert result.ambiguous
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
 
 
 CHECKS: list[Check] = [

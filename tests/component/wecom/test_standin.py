@@ -209,8 +209,8 @@ FAULTS = [
     (Fault("reset"), Reason.CONNECTION, True),
     (Fault("close"), Reason.CONNECTION, True),
     (Fault("hang"), Reason.TIMEOUT, True),
-    (Fault("drip", seconds=0.2), Reason.TIMEOUT, True),
-    (Fault("delay", seconds=0.8), Reason.TIMEOUT, True),
+    (Fault("drip", seconds=0.5), Reason.TIMEOUT, True),
+    (Fault("delay", seconds=2.5), Reason.TIMEOUT, True),
     (Fault("html", code=502), Reason.SERVER_ERROR, True),
     (Fault("html", code=403), Reason.BAD_REPLY, False),
     (Fault("errcode", code=-1), Reason.BUSY, False),
@@ -225,7 +225,7 @@ def test_fault_is_told_apart_and_the_next_call_works(fault: Fault, reason: Reaso
         channel = robot(standin, wire)
         standin.fail(Fault(fault.kind, "a", fault.seconds, fault.code, 1, seen))
         with pytest.raises(Retryable) as caught:
-            await channel.send(call("first", deadline=0.4))
+            await channel.send(call("first", deadline=1.5))
         if fault.kind != "delay":
             assert [one.content for one in standin.seen] == (["first"] if seen else [])
         await channel.send(call("second"))

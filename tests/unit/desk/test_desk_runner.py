@@ -262,7 +262,7 @@ def test_a_store_that_fails_stops_the_desk(run: Run) -> None:
         began = time.monotonic()
         with pytest.raises(StoreFailure, match="the disk is full"):
             await running
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
 
     plant = run(scene)
     assert len(plant.work.called) == 1

@@ -161,7 +161,7 @@ def test_deadline_covers_the_name_server(monkeypatch: pytest.MonkeyPatch) -> Non
 
     failure, took = scenario(play)
     assert_not_sent(failure)
-    assert 0.15 < took < 2
+    assert 0.15 < took < 8
 
 
 def test_a_socket_for_another_protocol_is_checked_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,8 +85,8 @@ def test_server_that_speaks_no_tls_is_not_sent() -> None:
 def test_waiting_for_a_free_connection_is_not_sent() -> None:
     async def play(wire: HttpWire) -> tuple[Failure, int]:
         async with FakeVendor(hangs()) as vendor:
-            first = asyncio.ensure_future(failing(post(wire, vendor.url, deadline=1.0)))
-            await asyncio.wait_for(vendor.called.wait(), 0.9)
+            first = asyncio.ensure_future(failing(post(wire, vendor.url, deadline=2.5)))
+            await asyncio.wait_for(vendor.called.wait(), 2.4)
             second = await failing(post(wire, vendor.url, deadline=0.2))
             assert_ambiguous(await first, Reason.TIMEOUT)
             return second, len(vendor.heard)
@@ -122,8 +122,8 @@ def test_what_stood_still_while_it_connected_does_not_send_any_more(monkeypatch:
 
 def test_silent_server_is_ambiguous_and_the_deadline_is_kept() -> None:
     started = time.monotonic()
-    assert_ambiguous(failure_of(hangs(), deadline=0.3), Reason.TIMEOUT)
-    assert 0.28 <= time.monotonic() - started < 2.0
+    assert_ambiguous(failure_of(hangs(), deadline=1.0), Reason.TIMEOUT)
+    assert 0.98 <= time.monotonic() - started < 8.0
 
 
 def test_server_that_never_reads_is_ambiguous() -> None:
@@ -132,7 +132,7 @@ def test_server_that_never_reads_is_ambiguous() -> None:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             return await failing(
-                post(wire, f"http://127.0.0.1:{listener.getsockname()[1]}", deadline=0.3, body=b"x" * 1_000_000)
+                post(wire, f"http://127.0.0.1:{listener.getsockname()[1]}", deadline=1.0, body=b"x" * 1_000_000)
             )
 
     assert_ambiguous(scenario(play), Reason.TIMEOUT)
@@ -152,7 +152,7 @@ def test_close_inside_the_answer_is_ambiguous() -> None:
 
 
 def test_answer_slower_than_the_deadline_is_ambiguous() -> None:
-    assert_ambiguous(failure_of(drips(OK, 0.05), deadline=0.3), Reason.TIMEOUT)
+    assert_ambiguous(failure_of(drips(OK, 0.1), deadline=1.0), Reason.TIMEOUT)
 
 
 def test_answer_that_is_not_http_is_ambiguous() -> None:
@@ -263,7 +263,7 @@ def test_cancellation_closes_the_connection() -> None:
 def test_logs_hold_no_address(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"):
         failure_of(resets())
-        failure_of(hangs(), deadline=0.1)
+        failure_of(hangs(), deadline=1.0)
     assert SECRET not in caplog.text
 
 
