@@ -70,6 +70,21 @@ TABLE: dict[str, tuple[str, str, str]] = {
         "address: ‹127.0.0.1",
         "`address`: '127.0.0.1' is not host:port; write for example 127.0.0.1:8700 or [::1]:8700",
     ),
+    "network of a source": (
+        "line: {kind: door, token: env:LINE_TOKEN}",
+        "line: {kind: door, token: env:LINE_TOKEN, allow: [10.0.0.0/8, ‹10.3.*]}",
+        "`allow[1]`: '10.3.*' is no network; write for example 10.0.0.0/8, 10.3.*.*, fd00::/8 or one address",
+    ),
+    "address within a network": (
+        "line: {kind: door, token: env:LINE_TOKEN}",
+        "line: {kind: door, token: env:LINE_TOKEN, allow: [‹10.0.0.5/8]}",
+        "`allow[0]`: '10.0.0.5/8' is an address within a network; the network is 10.0.0.0/8",
+    ),
+    "rate of a source": (
+        "line: {kind: door, token: env:LINE_TOKEN}",
+        "line: {kind: door, token: env:LINE_TOKEN, rate: ‹50}",
+        "`rate`: 50 is not a rate; write for example 10/m, 5/10m or 50/s",
+    ),
     "bootstrap": (
         "bootstrap: embedded",
         "bootstrap: ‹embeded",
@@ -249,7 +264,7 @@ sources:
   sap: {kind: odata}
   chat: {kind: wecom_aibot}
   clock: {kind: schedule}
-  door: {kind: door, token: env:T, map: m.yaml, labels: {}, expect: {within: 2h}, rate: 5/s}
+  door: {kind: door, token: env:T, map: m.yaml, labels: {}, expect: {within: 2h}}
 logins: {sap: {url: "https://sap.example"}}
 connectors: {spare: {kind: odata}, people: {kind: wecom_contacts}}
 channels:
@@ -287,7 +302,7 @@ def test_words_of_later_parts_are_refused_by_name(tmp_path: Path) -> None:
         if path[-1:] != ("*",) or path[0] in ("receivers", "episodes")
     }
     assert known <= words
-    assert {"map", "labels", "expect", "rate", "limits", "login", "reconcile"} <= words
+    assert {"map", "labels", "expect", "limits", "login", "reconcile"} <= words
 
 
 def test_no_word_of_a_later_part_is_a_key_by_now() -> None:

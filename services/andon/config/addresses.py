@@ -14,7 +14,10 @@ from andon.config.mistakes import nearest
 _HOST_PORT = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)):(?P<port>[0-9]{1,5})"
 )
+_STARS = re.compile(r"(?P<numbers>\d{1,3}(?:\.\d{1,3}){0,2})(?P<stars>(?:\.\*){1,3})")
 EMBEDDED = "embedded"
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def host_port(text: str) -> tuple[str, int]:
@@ -33,6 +36,34 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def network_of(text: str) -> IpNetwork:
+    """The network of `10.0.0.0/8`, `fd00::/8`, one address, or `10.3.*.*`, whose stars stand at its end.
+
+    An IPv4 network in its IPv6 form (`::ffff:10.0.0.0/104`) is the IPv4 network. Raises ValueError.
+    """
+    stars, plain = _STARS.fullmatch(text), text
+    if stars:
+        numbers = stars["numbers"].split(".")
+        if len(numbers) + stars["stars"].count("*") == 4:
+            plain = f"{'.'.join([*numbers, '0', '0', '0'][:4])}/{8 * len(numbers)}"
+    try:
+        address, loose = ipaddress.ip_interface(plain).ip, ipaddress.ip_network(plain, strict=False)
+        if "%" in plain:
+            raise ValueError
+    except ValueError:
+        form = "10.0.0.0/8, 10.3.*.*, fd00::/8 or one address"
+        raise ValueError(f"{text!r} is no network; write for example {form}") from None
+    if address != loose.network_address:
+        raise ValueError(f"{text!r} is an address within a network; the network is {loose}")
+    mapped = loose.network_address.ipv4_mapped if isinstance(loose, ipaddress.IPv6Network) else None
+    return ipaddress.IPv4Network((mapped, loose.prefixlen - 96)) if mapped and loose.prefixlen >= 96 else loose
+
+
+def _network(text: str) -> str:
+    network_of(text)
+    return text
 
 
 def _proxy(text: str) -> str:
@@ -77,4 +108,5 @@ def _bootstrap(text: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone)]
 ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 Address = Annotated[str, AfterValidator(_address)]
+Network = Annotated[str, AfterValidator(_network)]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]

@@ -13,7 +13,7 @@ KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"access", "logins", "rota", "escalations", "audit"}),
     ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
     ("listen",): frozenset({"allow"}),
-    ("sources", "*"): frozenset({"map", "labels", "expect", "rate", "login", "allow", "proxy"}),
+    ("sources", "*"): frozenset({"map", "labels", "expect", "login", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
     ("channels", "*"): frozenset({"limits"}),
     ("ticket_systems", "*"): frozenset({"login", "preset", "reconcile", "proxy"}),

@@ -17,7 +17,7 @@ from andon.config.published import MAX_BUNDLE, content_size
 from andon.config.receivers import Templates
 from andon.config.references import entries, reference_mistakes, template_mistakes
 from andon.config.rules import rule_mistakes
-from andon.config.settings import ChannelPlug, Plug, Settings
+from andon.config.settings import PLUGS, Plug, Settings
 from andon.config.shapes import Found, shape_mistakes
 from andon.config.tables import Read, read_tables
 from andon.config.templates import read_templates
@@ -141,7 +141,7 @@ def _plugs_apart(data: Any) -> Any:
 
 def _own_keys(section: str) -> frozenset[str]:
     """The keys of a plug-in that are not its own."""
-    return (ChannelPlug if section == "channels" else Plug).own_keys()
+    return PLUGS.get(section, Plug).own_keys()
 
 
 def _plug_apart(plug: Any, ours: frozenset[str]) -> Any:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from andon.config.addresses import Address, Bootstrap, ProxyUrl, Zone, host_port
+from andon.config.addresses import Address, Bootstrap, Network, ProxyUrl, Zone, host_port
 from andon.config.maintenance import Maintenance
 from andon.config.receivers import DirectoryTable, Language, Receiver, Templates
 from andon.config.secrets import SecretRef
@@ -268,6 +268,16 @@ class Plug(Section):
         return {"type": "object", "description": getdoc(cls), "properties": ours, "required": ["kind"]}
 
 
+class SourcePlug(Plug):
+    """A configured source: its kind, the keys that all sources have, and those that are its own."""
+
+    allow: tuple[Network, ...] = ()
+    """From where its client may call: `10.0.0.0/8`, `10.3.*.*`, one address; from everywhere by default. See
+    docs/door.md."""
+    rate: Rate | None = None
+    """How many events its client may send; more are answered 429 with the time to wait. No limit by default."""
+
+
 class ChannelPlug(Plug):
     """A configured channel: its kind, the keys that all channels have, and those that are its own."""
 
@@ -275,6 +285,10 @@ class ChannelPlug(Plug):
     """The HTTP proxy of this channel in place of `site.proxy`; `none`: it goes out directly."""
     reserve_urgent: Annotated[Share, Field(json_schema_extra={"default": "0%"})] = 0.0
     """The share of a quota by the day that is kept for what is urgent."""
+
+
+PLUGS: dict[str, type[Plug]] = {"sources": SourcePlug, "channels": ChannelPlug}
+"""What a plug-in of a section is; in every other one a plain `Plug`."""
 
 
 class EnrichRule(Section):
@@ -403,7 +417,7 @@ class Settings(Section):
     """Caps."""
     calendar: Calendar = Calendar()
     """Named times."""
-    sources: dict[str, Plug] = {}
+    sources: dict[str, SourcePlug] = {}
     """Where events come from."""
     connectors: dict[str, Plug] = {}
     """What can be asked for facts."""

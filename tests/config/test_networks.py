@@ -1,0 +1,56 @@
+"""Networks as the file writes them, and the keys that every source has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from andon.config.addresses import network_of
+from andon.config.published import bundle, published, unbundle
+from andon.core.policy import Limit
+from tests.config.plant import changed, read, said
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("10.*.*.*", "10.0.0.0/8"),
+        ("10.3.*.*", "10.3.0.0/16"),
+        ("140.207.54.*", "140.207.54.0/24"),
+        ("1.2.3.4", "1.2.3.4/32"),
+        ("fd00::/8", "fd00::/8"),
+        ("::1", "::1/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:1.2.3.4", "1.2.3.4/32"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_networks(text: str, network: str) -> None:
+    assert network_of(text) == ip_network(network)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "*", "*.*.*.*", "10.3.*", "10.*.3.4", "10.3.*.*.*", "300.*.*.*", "1.2.3.4/33", "1.2.3", "plant.local"),
+        *("fe80::1%eth0", "10.0.0.0/8 ", "fd00::*", "10.*.*.*/8"),
+    ],
+)
+def test_no_networks(text: str) -> None:
+    with pytest.raises(ValueError, match="is no network"):
+        network_of(text)
+
+
+def test_a_source_has_the_keys_of_all_sources_beside_its_own(tmp_path: Path) -> None:
+    line = "line: {kind: door, token: env:LINE_TOKEN"
+    loaded = read(tmp_path, changed(f"{line}}}", f"{line}, allow: [10.3.*.*, '::1'], rate: 50/s}}"))
+    assert said(loaded) == []
+    source = unbundle(bundle(published(loaded, 1, "me", datetime.now(UTC)))).settings.sources["line"]
+    assert source.allow == ("10.3.*.*", "::1")
+    assert source.rate == Limit(50, 1.0)
+    assert source.options == {"token": "env:LINE_TOKEN"}
