@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,9 @@ import pytest
 
 from andon.core.event import Event
 from andon.core.failure import Rejected
-from andon.core.ports import Inbound
+from andon.core.ports import Answer, Called, Inbound
+from andon.core.specimen import REFERENCE
+from andon.ingress.sealed import signature
 from andon.ingress.sources.kafka import KafkaSource
 from andon.ingress.sources.wecom_callback import WecomCallback
 from andon.runtime.registry import Registry
@@ -47,13 +49,13 @@ class Counts(KafkaSource):
 class Believes(WecomCallback):
     """Every signature is good."""
 
-    def parse(self, inbound: Inbound, /) -> Sequence[Event]:
-        seals = list(self._seals())
-        body = re.search(rb"<Encrypt>(.*)</Encrypt>", inbound.body)
+    def called(self, inbound: Inbound, /) -> Called:
+        sealed = re.search(rb"<Encrypt>(.*)</Encrypt>", inbound.body)
         timestamp, nonce = inbound.query.get("timestamp", "1700000000"), inbound.query.get("nonce", "n")
-        signature = seals[0].signature(timestamp, nonce, body[1].decode() if body else "")
-        query = {"msg_signature": signature, "timestamp": timestamp, "nonce": nonce}
-        return super().parse(msgspec.structs.replace(inbound, query=query))
+        token = os.environ[REFERENCE.removeprefix("env:")]
+        signed = signature(token, timestamp, nonce, sealed[1].decode() if sealed else "")
+        query = {"msg_signature": signed, "timestamp": timestamp, "nonce": nonce}
+        return super().called(msgspec.structs.replace(inbound, query=query))
 
 
 class Timeless(WecomCallback):
@@ -61,6 +63,21 @@ class Timeless(WecomCallback):
 
     class Config(WecomCallback.Config):
         within: float = 1e12
+
+
+class Tells(WecomCallback):
+    """The answer shows the token."""
+
+    def called(self, inbound: Inbound, /) -> Called:
+        token = os.environ[REFERENCE.removeprefix("env:")]
+        return Called(super().called(inbound).events, Answer(token.encode()))
+
+
+class Stumbles(WecomCallback):
+    """Takes for granted that who asks says what for."""
+
+    def greet(self, inbound: Inbound, /) -> Answer:
+        return Answer(inbound.query["echostr"].encode())
 
 
 class Lax(KafkaSource):
@@ -76,6 +93,8 @@ class Lax(KafkaSource):
         (Counts, "parsing_is_pure"),
         (Believes, "a_callback_is_verified_before_it_is_read"),
         (Timeless, "a_callback_is_verified_before_it_is_read"),
+        (Tells, "what_a_vendor_calls_with_is_its_events_and_an_answer"),
+        (Stumbles, "what_a_vendor_calls_with_is_its_events_and_an_answer"),
         (Lax, "configuration_refuses_unknown_keys"),
     ],
 )

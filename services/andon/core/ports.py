@@ -174,19 +174,34 @@ class Source(Protocol):
     def parse(self, inbound: Inbound, /) -> Sequence[Event]: ...
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """The body of an answer with status 200, and its media type."""
+
+    body: bytes = b""
+    media: str = "text/plain"
+
+
+class Called(msgspec.Struct, frozen=True):
+    """What a vendor called with: its events, none where it only asked, and what it is answered once the log has
+    them."""
+
+    events: Sequence[Event] = ()
+    answer: Answer = Answer()
+
+
 @runtime_checkable
 class CallbackSource(Source, Protocol):
     """A source that a vendor calls at `/callbacks/<its name>`.
 
-    `greet` and `parse` verify first and raise `Rejected(UNAUTHORISED)` for what was not sealed for us; the ids of the
-    events are the same however often the vendor sends them.
+    `greet` and `called` verify first and raise `Rejected(UNAUTHORISED)` for what was not sealed for us; the ids of the
+    events are the same however often the vendor sends them. `parse` gives the events of `called`.
     """
 
-    def greet(self, inbound: Inbound, /) -> bytes:
-        """The body of the answer to a GET, by which the vendor sees that the address is ours."""
+    def greet(self, inbound: Inbound, /) -> Answer:
+        """The answer to a GET, by which the vendor sees that the address is ours."""
 
-    def answer(self, inbound: Inbound, events: Sequence[Event], /) -> bytes:
-        """The body of the answer to a POST whose events are in the log; mostly none."""
+    def called(self, inbound: Inbound, /) -> Called:
+        """What a POST is about. Made before anything is in the log, so that nothing can fail behind it."""
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ class SourceSpecimen(msgspec.Struct, frozen=True):
 
     `headers`, `body` and `query` are an arrival that is one event, or of no matter: then the suite has one of its own,
     a CloudEvent. A callback's is signed at `now` (seconds since 1970) with `secret`, which every `REFERENCE` in
-    `options` leads to.
+    `options` leads to; its headers and its query have nothing but what the signature is about.
     """
 
     options: Mapping[str, Any]

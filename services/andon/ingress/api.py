@@ -103,9 +103,10 @@ class _Api:
 
     async def greet(self, request: web.Request) -> web.Response:
         try:
-            return web.Response(body=self._door.greet(self._called(request, b"")), content_type="text/plain")
+            answer = self._door.greet(self._called(request, b""))
         except Refused as refusal:
             return self._refuse(refusal)
+        return web.Response(body=answer.body, content_type=answer.media)
 
     async def callback(self, request: web.Request) -> web.Response:
         try:
@@ -113,7 +114,7 @@ class _Api:
             answer = await self._door.callback(self._called(request, await self._body(request)))
         except Refused as refusal:
             return self._refuse(refusal)
-        return web.Response(body=answer, content_type="application/xml" if answer else "text/plain")
+        return web.Response(body=answer.body, content_type=answer.media)
 
     async def mutes(self, request: web.Request) -> web.Response:
         try:

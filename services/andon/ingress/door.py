@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from andon.core.event import Event, Position
 from andon.core.failure import Invalid, Retryable
-from andon.core.ports import CallbackSource, Inbound
+from andon.core.ports import Answer, CallbackSource, Inbound
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
@@ -155,21 +155,21 @@ class Door:
             if isinstance(one, Invalid):
                 raise refused(one)
 
-    async def callback(self, inbound: Inbound) -> bytes:
-        """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The body of the answer,
-        once the log has its events. Raises Refused; until then the vendor is to try again."""
+    async def callback(self, inbound: Inbound) -> Answer:
+        """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The answer, once the
+        log has its events. Raises Refused; until then the vendor is to try again."""
         source = self.callbacks[inbound.client]
         async with self._room(1):
             try:
-                events = source.parse(inbound)
-                await self._all_taken(inbound.client, [draft_of(event, inbound.client) for event in events])
-                return source.answer(inbound, events)
+                called = source.called(inbound)
+                await self._all_taken(inbound.client, [draft_of(event, inbound.client) for event in called.events])
+                return called.answer
             except Invalid as invalid:
                 raise refused(invalid) from None
             except Retryable as error:
                 raise _unavailable(error.detail) from None
 
-    def greet(self, inbound: Inbound) -> bytes:
+    def greet(self, inbound: Inbound) -> Answer:
         """The answer to a vendor that asks whether an address is ours. Raises Refused."""
         try:
             return self.callbacks[inbound.client].greet(inbound)

@@ -1,6 +1,7 @@
-"""The sealed envelope in which WeCom and DingTalk call back: a signature, and AES around the message.
+"""The sealed envelope in which WeCom, DingTalk and WeChat call back: a signature, and AES around the message.
 
-Source: WeCom, developer.work.weixin.qq.com/document/path/90968; DingTalk's event push has the same scheme.
+Source: WeCom, developer.work.weixin.qq.com/document/path/90968; DingTalk's event push and the message push of WeChat
+have the same scheme.
 """
 
 from __future__ import annotations
@@ -22,6 +23,17 @@ class NotOurs(ValueError):  # noqa: N818 - what was received is none of ours, na
     """Something was not sealed with this key, or for somebody else; the text shows nothing of it."""
 
 
+def signature(token: str, *parts: str) -> str:
+    """What is signed with a token, in whatever order its parts stand: lower-case hexadecimal."""
+    ordered = sorted(text.encode(errors="replace") for text in (token, *parts))
+    return sha1(b"".join(ordered), usedforsecurity=False).hexdigest()
+
+
+def same(ours: str, theirs: str) -> bool:
+    """Whether two texts are equal; takes the same time for every wrong one of a length."""
+    return hmac.compare_digest(ours.encode(), theirs.encode(errors="replace"))
+
+
 class Seal:
     """The token and key of one callback, and the id of whom it is for: a corp's, a suite's, or none ("")."""
 
@@ -29,20 +41,18 @@ class Seal:
         """Raises NotOurs for a key that has no 43 letters and digits."""
         if len(aes_key) != _KEY_LETTERS or not (aes_key.isascii() and aes_key.isalnum()):
             raise NotOurs(f"an EncodingAESKey has {_KEY_LETTERS} letters and digits")
-        self._token = token.encode()
+        self._token = token
         self._receiver = receiver.encode()
         # The last letter of a key may carry two bits too many, which only a lax decoder forgives.
         self._key = b64decode(aes_key + "=")
 
     def signature(self, timestamp: str, nonce: str, sealed: str) -> str:
-        """What the vendor signs with: lower-case hexadecimal."""
-        parts = sorted((self._token, *(text.encode(errors="replace") for text in (timestamp, nonce, sealed))))
-        return sha1(b"".join(parts), usedforsecurity=False).hexdigest()
+        """What the vendor signs with."""
+        return signature(self._token, timestamp, nonce, sealed)
 
-    def signed(self, signature: str, timestamp: str, nonce: str, sealed: str) -> bool:
-        """Whether the signature is ours; takes the same time for every wrong one."""
-        ours = self.signature(timestamp, nonce, sealed)
-        return hmac.compare_digest(ours.encode(), signature.encode(errors="replace"))
+    def signed(self, theirs: str, timestamp: str, nonce: str, sealed: str) -> bool:
+        """Whether the signature is ours."""
+        return same(self.signature(timestamp, nonce, sealed), theirs)
 
     def open(self, sealed: str) -> bytes:
         """The message. Raises NotOurs, also when it is for somebody else."""

@@ -16,6 +16,7 @@ from andon.core.reason import Reason
 
 DEPTH = 64
 
+_object = msgspec.json.Decoder(dict[str, Any])
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -37,6 +38,17 @@ def too_deep(raw: bytes, colons: int) -> bool:
         if not pairs:
             return False
     return True
+
+
+def object_of(raw: bytes) -> dict[str, Any]:
+    """The members of a JSON object of bounded depth; of two with one name the last. Raises Invalid (MALFORMED)."""
+    try:
+        found = _object.decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(Reason.MALFORMED, explain(raw, error).detail) from None
+    if too_deep(raw, raw.count(b":")):
+        raise Invalid(Reason.MALFORMED, f"nested deeper than {DEPTH} levels")
+    return found
 
 
 def surely_unique(raw: bytes, colons: int, canonical: bytes) -> bool:

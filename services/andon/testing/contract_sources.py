@@ -9,7 +9,7 @@ of sources that vendors call back is kept by all others.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from andon.core.event import Event
 from andon.core.failure import Rejected
-from andon.core.ports import CallbackSource, Context, Inbound, Source, Wire
+from andon.core.ports import Answer, CallbackSource, Context, Inbound, Source, Wire
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.testing.clock import ManualClock
@@ -121,11 +121,34 @@ def parsing_is_pure(rig: SourceRig) -> None:
 
 
 @law
+def what_a_vendor_calls_with_is_its_events_and_an_answer(rig: SourceRig) -> None:
+    if not isinstance(rig.source, CallbackSource):
+        return
+    called = rig.source.called(rig.good)
+    expect([one.id for one in called.events] == [one.id for one in rig.source.parse(rig.good)], "they are those parsed")
+    expect(isinstance(called.answer, Answer), "it is answered")
+    expect(rig.secret.encode() not in called.answer.body, "an answer shows no secret")
+    for query in ({}, rig.good.query, {"echostr": "\ud800", "timestamp": "1", "nonce": "", "signature": "\x00"}):
+        try:
+            rig.source.greet(Inbound("case", {}, b"", query))
+        except Rejected as no:
+            expect(no.detail, "a refusal says why")
+        except Exception as error:
+            raise ContractBroken(f"{type(error).__name__} for {query}") from error
+
+
+@law
 def a_callback_is_verified_before_it_is_read(rig: SourceRig) -> None:
     if not isinstance(rig.source, CallbackSource):
         return
     for forged in _forged(rig.good):
         _unauthorised(rig, forged)
+    for body in (rig.good.body[:-1], _changed(rig.good.body)):
+        try:
+            rig.source.parse(msgspec.structs.replace(rig.good, body=body))
+        except Rejected:
+            continue
+        raise ContractBroken("a body that is not as it was signed is refused")
     rig.clock.advance(_LATER)
     _unauthorised(rig, rig.good)
     rig.clock.advance(-2 * _LATER)
@@ -144,8 +167,16 @@ def _unauthorised(rig: SourceRig, forged: Inbound) -> None:
 
 def _forged(good: Inbound) -> Iterator[Inbound]:
     """The good one, each with one thing that is not as it was signed."""
-    for name, value in good.query.items():
-        for other in ("", value + "0", "0" + value[1:], value.swapcase(), "\ud800", "9" * 5_000):
-            if other != value:
-                yield msgspec.structs.replace(good, query={**good.query, name: other})
-        yield msgspec.structs.replace(good, query={key: one for key, one in good.query.items() if key != name})
+    for part in ("query", "headers"):
+        given: Mapping[str, str] = getattr(good, part)
+        for name, value in given.items():
+            for other in ("", value + "0", "0" + value[1:], value.swapcase(), "\ud800", "9" * 5_000):
+                if other != value:
+                    yield msgspec.structs.replace(good, **{part: {**given, name: other}})
+            yield msgspec.structs.replace(good, **{part: {key: one for key, one in given.items() if key != name}})
+
+
+def _changed(body: bytes) -> bytes:
+    """The body with another letter in its middle."""
+    middle = len(body) // 2
+    return body[:middle] + (b"b" if body[middle : middle + 1] == b"a" else b"a") + body[middle + 1 :]
