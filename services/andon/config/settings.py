@@ -391,6 +391,8 @@ class Watch(Section):
 
     quota_left: Share | None = None
     """Below this share of a channel's quota, or when it will not last, an event of type `andon.quota` is told."""
+    mute_ends: Seconds | Literal["none"] = 900.0
+    """So long before a mute ends an event of type `andon.mute` is told. `none`: it ends without a word."""
 
 
 class Otel(Section):

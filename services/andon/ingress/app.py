@@ -23,6 +23,7 @@ from andon.ingress.door import Door, DoorLimits
 from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.log import KafkaLog
 from andon.ingress.mutes import Mutes, PublishedConfiguration
+from andon.ingress.reminders import Reminders
 from andon.ingress.requests import Requests
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
@@ -109,9 +110,15 @@ async def run(host: Host) -> None:
             for service, feed in found.items()
         }
 
+    def reminded() -> float | None:
+        ahead = host.published.settings.watch.mute_ends
+        return None if ahead == "none" else ahead
+
+    appended = traced_log(KafkaLog(publisher, host.clock), host.spans, host.clock)
+    reminders = Reminders(configuration.mutes, reminded, appended, host.clock)
     door = Door(
         clients_of(sources, host.clock),
-        traced_log(KafkaLog(publisher, host.clock), host.spans, host.clock),
+        appended,
         requests,
         admission,
         host.metrics,
@@ -134,15 +141,15 @@ async def run(host: Host) -> None:
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
     host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)
-    watching = asyncio.create_task(backlog.run())
+    watching = [asyncio.create_task(backlog.run()), asyncio.create_task(reminders.run())]
     stopping = asyncio.create_task(host.stop.wait())
     try:
-        await asyncio.wait([failed, watching, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for ended in (failed, watching):
+        await asyncio.wait([failed, *watching, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for ended in (failed, *watching):
             if ended.done():
                 ended.result()
     finally:
-        for task in (watching, stopping):
+        for task in (*watching, stopping):
             task.cancel()
         await asyncio.gather(runner.cleanup(), feeds.close())
         await asyncio.to_thread(publisher.close)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from andon.core.event import Position
 from andon.core.mute import Mute
 from andon.core.outcome import Merged
 from andon.core.ports import Reply
-from tests.component.egress.line import START, Line
+from andon.ingress.draft import Draft
+from andon.ingress.reminders import Reminders
+from andon.testing.clock import ManualClock
+from tests.component.egress.line import FILES, START, Line
 
 BEGIN = datetime.fromtimestamp(START, UTC)
 MUTE = Mute("m3", ('line="L3"',), BEGIN, BEGIN + timedelta(hours=1), "wang", "换模")
@@ -149,3 +155,41 @@ def test_people_of_different_audiences_get_a_digest_each(monkeypatch: pytest.Mon
         at.feed(subject, facts={"machine": {"leader": leader}}, line="L3")
     assert at.run(HOUR) == []
     assert sorted((one.to, one.text[-1]) for one in at.run(60)) == [("li", "2"), ("wang", "2")]
+
+
+def test_who_muted_is_reminded_once_though_every_door_says_it_again_after_each_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sections = SECTIONS | {
+        "channels": SECTIONS["channels"]
+        | {"app": {"kind": "wecom_app", "corp_id": "env:CORP", "agent_id": 7, "secret": "env:SECRET"}},
+        "receivers": SECTIONS["receivers"]
+        | {"muter": {"channel": "app", "to": ["fact:mute.creator"], "template": "ending", "if_nobody": "group"}},
+        "route": {"receiver": "group", "routes": [{"matchers": ['type="andon.mute"'], "receiver": "muter"}]},
+    }
+    monkeypatch.setitem(FILES, "ending.j2", "{{ data.mute }} {{ data.why }}")
+    at = Line(monkeypatch, mutes=[MUTE], **sections)
+    fault(at, "a")
+    at.run(HOUR - 900)
+    seen = []
+    for number in range(3):
+        position = Position("andon.events", 0, number, round(1_000 * at.now))
+        for draft in reminders(at.now):
+            at.route(msgspec.structs.replace(draft.event, origin=(position,)))
+        seen += at.run(10)
+        at.restart()
+    assert [(one.to, one.text) for one in seen] == [("wang", "m3 换模")]
+    assert [one.to for one in at.run(HOUR)] == ["robot"]
+
+
+def reminders(now: float) -> list[Draft]:
+    """What a door that has just been started appends."""
+    drafts: list[Draft] = []
+
+    class Log:
+        async def append(self, given: Sequence[Draft], /) -> Sequence[Position]:
+            drafts.extend(given)
+            return [Position("andon.events", 0, 0)] * len(given)
+
+    asyncio.run(Reminders(lambda: (MUTE,), lambda: 900.0, Log(), ManualClock(now)).tell())
+    return drafts
