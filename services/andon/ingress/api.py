@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cache
 from urllib.parse import unquote
 
@@ -27,7 +28,9 @@ CALLBACK = "/callbacks/{name}"
 MUTES = "/v1/mutes"
 MUTE = "/v1/mutes/{id}"
 SLOWEST = 30.0
-_ALLOWED = dict.fromkeys((EVENTS, BATCH, ALERTS, ALERT_HOOK), "POST") | {MUTES: "GET, POST", MUTE: "DELETE"}
+
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
 _SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
 _MANY = (Form.PLAIN, Form.BATCH)
 _TAKES = {
@@ -40,22 +43,21 @@ def application(door: Door) -> web.Application:
     """The door as an aiohttp application: it takes events, and shows how (docs/api.md, `/docs`)."""
     api = _Api(door)
     app = web.Application(client_max_size=door.limits.body)
-    posted = ((EVENTS, api.single), (BATCH, api.batch), (ALERTS, api.alerts), (ALERT_HOOK, api.alerts))
-    for path, answer in posted:
-        app.router.add_post(path, answer)
-        app.router.add_route("*", path, api.other_method)
-    app.router.add_get(CALLBACK, api.greet, allow_head=False)
-    app.router.add_post(CALLBACK, api.callback)
-    app.router.add_route("*", CALLBACK, api.other_method)
-    app.router.add_get(MUTES, api.mutes, allow_head=False)
-    app.router.add_post(MUTES, api.mute)
-    app.router.add_delete(MUTE, api.unmute)
-    for path in (MUTES, MUTE):
-        app.router.add_route("*", path, api.other_method)
-    for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI):
-        app.router.add_get(path, api.document)
-        app.router.add_route("*", path, api.other_method)
-    app.router.add_route("*", "/{rest:.*}", api.nowhere)
+    resources = (
+        (EVENTS, {"POST": api.single}),
+        (BATCH, {"POST": api.batch}),
+        (ALERTS, {"POST": api.alerts}),
+        (ALERT_HOOK, {"POST": api.alerts}),
+        (CALLBACK, {"GET": api.greet, "POST": api.callback}),
+        (MUTES, {"GET": api.mutes, "POST": api.mute}),
+        (MUTE, {"DELETE": api.unmute}),
+        *((path, {"GET": api.document, "HEAD": api.document}) for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI)),
+    )
+    for path, answers in resources:
+        for method, answer in answers.items():
+            app.router.add_route(method, path, api.answering(answer))
+        app.router.add_route("*", path, api.answering(api.other_method(", ".join(answers))))
+    app.router.add_route("*", "/{rest:.*}", api.answering(api.nowhere))
     return app
 
 
@@ -77,65 +79,52 @@ class _Api:
         self._door = door
         self._encode = msgspec.json.Encoder().encode
 
+    def answering(self, answer: Answer) -> Answer:
+        """The same, with what it refuses said as a problem."""
+
+        async def answered(request: web.Request) -> web.Response:
+            try:
+                return await answer(request)
+            except Refused as refusal:
+                return self._refuse(refusal)
+
+        return answered
+
     async def single(self, request: web.Request) -> web.Response:
-        try:
-            client, body = await self._opened(request, _SINGLE)
-            accepted: Accepted = await self._door.single(client, request.headers, body)
-        except Refused as refusal:
-            return self._refuse(refusal)
+        client, body = await self._opened(request, _SINGLE)
+        accepted: Accepted = await self._door.single(client, request.headers, body)
         return web.Response(body=self._encode(accepted), status=202, content_type="application/json")
 
     async def batch(self, request: web.Request) -> web.Response:
-        try:
-            client, body = await self._opened(request, _MANY)
-            items: list[Item] = await self._door.batch(client, request.headers, body)
-        except Refused as refusal:
-            return self._refuse(refusal)
+        client, body = await self._opened(request, _MANY)
+        items: list[Item] = await self._door.batch(client, request.headers, body)
         return web.Response(body=self._encode(items), content_type="application/json")
 
     async def alerts(self, request: web.Request) -> web.Response:
-        try:
-            client, body = await self._opened(request, (Form.PLAIN,))
-            await self._door.alerts(client, request.headers, body)
-        except Refused as refusal:
-            return self._refuse(refusal)
+        client, body = await self._opened(request, (Form.PLAIN,))
+        await self._door.alerts(client, request.headers, body)
         return web.Response(body=b"{}", content_type="application/json")
 
     async def greet(self, request: web.Request) -> web.Response:
-        try:
-            answer = self._door.greet(self._called(request, b""))
-        except Refused as refusal:
-            return self._refuse(refusal)
+        answer = self._door.greet(self._called(request, b""))
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def callback(self, request: web.Request) -> web.Response:
-        try:
-            self._called(request, b"")  # nothing is read for an address that is none
-            answer = await self._door.callback(self._called(request, await self._body(request)))
-        except Refused as refusal:
-            return self._refuse(refusal)
+        self._called(request, b"")  # nothing is read for an address that is none
+        answer = await self._door.callback(self._called(request, await self._body(request)))
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def mutes(self, request: web.Request) -> web.Response:
-        try:
-            found = await self._muting().running(self._client(request))
-        except Refused as refusal:
-            return self._refuse(refusal)
+        found = await self._muting().running(self._client(request))
         return web.Response(body=self._encode(found), content_type="application/json")
 
     async def mute(self, request: web.Request) -> web.Response:
-        try:
-            client, body = await self._opened(request, (Form.PLAIN,))
-            made = await self._muting().create(client, body)
-        except Refused as refusal:
-            return self._refuse(refusal)
+        client, body = await self._opened(request, (Form.PLAIN,))
+        made = await self._muting().create(client, body)
         return web.Response(body=self._encode(made), status=201, content_type="application/json")
 
     async def unmute(self, request: web.Request) -> web.Response:
-        try:
-            ended = await self._muting().end(self._client(request), request.match_info["id"])
-        except Refused as refusal:
-            return self._refuse(refusal)
+        ended = await self._muting().end(self._client(request), request.match_info["id"])
         return web.Response(body=self._encode(ended), content_type="application/json")
 
     def _muting(self) -> Mutes:
@@ -156,18 +145,17 @@ class _Api:
         text, media = documents()[request.path]
         return web.Response(text=text, content_type=media, headers=page.HEADERS)
 
-    async def other_method(self, request: web.Request) -> web.Response:
-        route = request.match_info.route.resource
-        allowed = _ALLOWED.get(
-            route.canonical if route else "", "GET, HEAD" if request.path in documents() else "GET, POST"
-        )
-        detail = f"{request.method} is not possible here; use {allowed.partition(',')[0]}"
-        answer = self._refuse(Refused(Reason.INVALID, detail, status=405))
-        answer.headers["Allow"] = allowed
+    def other_method(self, allowed: str) -> Answer:
+        """What answers any method that an address does not have."""
+
+        async def answer(request: web.Request) -> web.Response:
+            detail = f"{request.method} is not possible here; use {allowed.partition(',')[0]}"
+            raise Refused(Reason.INVALID, detail, status=405, headers={"Allow": allowed})
+
         return answer
 
     async def nowhere(self, _request: web.Request) -> web.Response:
-        return self._refuse(Refused(Reason.INVALID, f"nothing is here; events go to {EVENTS} or {BATCH}", status=404))
+        raise Refused(Reason.INVALID, f"nothing is here; events go to {EVENTS} or {BATCH}", status=404)
 
     async def _opened(self, request: web.Request, forms: tuple[Form, ...]) -> tuple[Client, bytes]:
         """Whose request it is, and its body. Nothing of a stranger's body is read. Raises Refused."""
@@ -210,16 +198,13 @@ class _Api:
         return Refused(Reason.TOO_LARGE, f"a request has at most {self._door.limits.body:,} bytes")
 
     def _refuse(self, refusal: Refused) -> web.Response:
-        problem = refusal.problem
         self._door.metrics.refused(refusal.reason)
-        answer = web.Response(
-            body=self._encode(problem), status=problem.status, content_type="application/problem+json"
+        return web.Response(
+            body=self._encode(refusal.problem),
+            status=refusal.problem.status,
+            content_type="application/problem+json",
+            headers=refusal.headers,
         )
-        if problem.retry_after is not msgspec.UNSET:
-            answer.headers["Retry-After"] = str(problem.retry_after)
-        if refusal.reason is Reason.UNAUTHORISED:
-            answer.headers["WWW-Authenticate"] = "Bearer"
-        return answer
 
 
 def _query(path: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from andon.core.failure import Invalid
@@ -53,10 +55,22 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
     """The door's No, on the way to the client."""
 
     def __init__(
-        self, reason: Reason, detail: str, field: str = "", *, after: int | None = None, status: int | None = None
+        self,
+        reason: Reason,
+        detail: str,
+        field: str = "",
+        *,
+        after: int | None = None,
+        status: int | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.headers = dict(headers)
+        if after is not None:
+            self.headers["Retry-After"] = str(after)
+        if reason is Reason.UNAUTHORISED:
+            self.headers["WWW-Authenticate"] = "Bearer"
         self.problem = Problem(
             type=f"urn:andon:problem:{reason}",
             title=TITLES[reason],
