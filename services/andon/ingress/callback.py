@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from pydantic import model_validator
 
@@ -21,6 +21,8 @@ from andon.ingress.randomness import Randomness
 from andon.ingress.sealed import NotOurs, Seal
 from andon.ingress.sent import check
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 MOST_SEALED = 1 << 20
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age, and how many of its unit are a second
 
@@ -175,6 +177,24 @@ def values_of(secret: SecretRef) -> tuple[str, ...]:
         return tuple(value.get_secret_value() for value in secret.values())
     except SecretMissing as missing:
         raise Retryable(Reason.UNAVAILABLE, str(missing)) from None
+
+
+def first_of(those: Iterable[_T], look: Callable[[_T], _R | None], otherwise: Invalid) -> _R:
+    """The first answer that `look` has for one of those. Raises `otherwise` without one, or Retryable when a secret
+    could not be read: it might have been that one's."""
+    missing: Retryable | None = None
+    for one in those:
+        try:
+            if (found := look(one)) is not None:
+                return found
+        except Retryable as error:
+            missing = error
+    raise missing or otherwise
+
+
+def require_signed(secrets: Iterable[SecretRef], signed: Callable[[str], bool], otherwise: Invalid) -> None:
+    """One of the secrets has signed. Raises as `first_of` does."""
+    first_of(secrets, lambda one: any(signed(value) for value in values_of(one)) or None, otherwise)
 
 
 def text_of(fields: Mapping[str, Any], *names: str) -> str:
