@@ -130,7 +130,11 @@ class FeishuCallback(Callback):
                 self._window.require(timestamp)
             try:
                 fields = object_of(opened(key, text_of(outer, "encrypt")))
-            except (NotOurs, Invalid):
+            except NotOurs as error:
+                if signed:
+                    raise Invalid(Reason.UNAUTHORISED, str(error)) from None
+                continue
+            except Invalid:
                 if signed:
                     raise
                 continue
