@@ -9,10 +9,11 @@ import msgspec
 
 from andon.core.ids import Namespace
 
-PUBLISH, ROLLBACK, MUTE, UNMUTE, LIST_MUTES = (
+PUBLISH, ROLLBACK, MUTE, REMUTE, UNMUTE, LIST_MUTES = (
     "config.publish",
     "config.rollback",
     "mute.create",
+    "mute.change",
     "mute.end",
     "mute.list",
 )

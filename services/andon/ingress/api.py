@@ -14,6 +14,8 @@ from andon.core import cloudevents
 from andon.core.ports import Inbound
 from andon.core.reason import Reason
 from andon.ingress import page
+from andon.ingress.active import Active
+from andon.ingress.alertmanager import ALERTS, AlertmanagerApi
 from andon.ingress.clients import Client
 from andon.ingress.cloud import Form, form_of
 from andon.ingress.door import Accepted, Door, Item
@@ -22,7 +24,6 @@ from andon.ingress.refusal import Refused
 
 EVENTS = "/v1/events"
 BATCH = "/v1/events:batch"
-ALERTS = "/api/v2/alerts"
 ALERT_HOOK = "/v1/alertmanager"
 CALLBACK = "/callbacks/{name}"
 MUTES = "/v1/mutes"
@@ -39,21 +40,25 @@ _TAKES = {
 }
 
 
-def application(door: Door) -> web.Application:
-    """The door as an aiohttp application: it takes events, and shows how (docs/api.md, `/docs`)."""
+def application(door: Door, active: Active | None = None) -> web.Application:
+    """The door as an aiohttp application: it takes events, and shows how (docs/api.md, `/docs`). With `active`, and if
+    it mutes, it speaks Alertmanager's API too."""
     api = _Api(door)
     app = web.Application(client_max_size=door.limits.body)
-    resources = (
-        (EVENTS, {"POST": api.single}),
-        (BATCH, {"POST": api.batch}),
-        (ALERTS, {"POST": api.alerts}),
-        (ALERT_HOOK, {"POST": api.alerts}),
-        (CALLBACK, {"GET": api.greet, "POST": api.callback}),
-        (MUTES, {"GET": api.mutes, "POST": api.mute}),
-        (MUTE, {"DELETE": api.unmute}),
-        *((path, {"GET": api.document, "HEAD": api.document}) for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI)),
-    )
-    for path, answers in resources:
+    resources: dict[str, dict[str, Answer]] = {
+        EVENTS: {"POST": api.single},
+        BATCH: {"POST": api.batch},
+        ALERTS: {"POST": api.alerts},
+        ALERT_HOOK: {"POST": api.alerts},
+        CALLBACK: {"GET": api.greet, "POST": api.callback},
+        MUTES: {"GET": api.mutes, "POST": api.mute},
+        MUTE: {"DELETE": api.unmute},
+        **{path: {"GET": api.document, "HEAD": api.document} for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI)},
+    }
+    if door.mutes is not None and active is not None:
+        for path, answers in AlertmanagerApi(api, door.mutes, active).answers.items():
+            resources[path] = resources.get(path, {}) | answers
+    for path, answers in resources.items():
         for method, answer in answers.items():
             app.router.add_route(method, path, api.answering(answer))
         app.router.add_route("*", path, api.answering(api.other_method(", ".join(answers))))
@@ -86,7 +91,7 @@ class _Api:
             try:
                 return await answer(request)
             except Refused as refusal:
-                return self._refuse(refusal)
+                return self.refuse(refusal)
 
         return answered
 
@@ -101,7 +106,7 @@ class _Api:
         return web.Response(body=self._encode(items), content_type="application/json")
 
     async def alerts(self, request: web.Request) -> web.Response:
-        client, body = await self._opened(request, (Form.PLAIN,))
+        client, body = await self.posted(request)
         await self._door.alerts(client, request.headers, body)
         return web.Response(body=b"{}", content_type="application/json")
 
@@ -115,16 +120,16 @@ class _Api:
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def mutes(self, request: web.Request) -> web.Response:
-        found = await self._muting().running(self._client(request))
+        found = await self._muting().running(self.client(request))
         return web.Response(body=self._encode(found), content_type="application/json")
 
     async def mute(self, request: web.Request) -> web.Response:
-        client, body = await self._opened(request, (Form.PLAIN,))
+        client, body = await self.posted(request)
         made = await self._muting().create(client, body)
         return web.Response(body=self._encode(made), status=201, content_type="application/json")
 
     async def unmute(self, request: web.Request) -> web.Response:
-        ended = await self._muting().end(self._client(request), request.match_info["id"])
+        ended = await self._muting().end(self.client(request), request.match_info["id"])
         return web.Response(body=self._encode(ended), content_type="application/json")
 
     def _muting(self) -> Mutes:
@@ -132,7 +137,8 @@ class _Api:
             raise Refused(Reason.INVALID, "this door mutes nothing", status=404)
         return self._door.mutes
 
-    def _client(self, request: web.Request) -> Client:
+    def client(self, request: web.Request) -> Client:
+        """Whose request it is. Raises Refused."""
         return self._door.client(request.headers.get("Authorization"))
 
     def _called(self, request: web.Request, body: bytes) -> Inbound:
@@ -157,10 +163,14 @@ class _Api:
     async def nowhere(self, _request: web.Request) -> web.Response:
         raise Refused(Reason.INVALID, f"nothing is here; events go to {EVENTS} or {BATCH}", status=404)
 
+    async def posted(self, request: web.Request) -> tuple[Client, bytes]:
+        """Whose JSON it is. Raises Refused."""
+        return await self._opened(request, (Form.PLAIN,))
+
     async def _opened(self, request: web.Request, forms: tuple[Form, ...]) -> tuple[Client, bytes]:
         """Whose request it is, and its body. Nothing of a stranger's body is read. Raises Refused."""
         headers = request.headers
-        client = self._client(request)
+        client = self.client(request)
         if form_of(headers) not in forms:
             takes = _TAKES.get(forms, f"send {cloudevents.JSON}")
             raise Refused(Reason.MEDIA_TYPE, takes, "Content-Type")
@@ -197,7 +207,8 @@ class _Api:
     def _too_large(self) -> Refused:
         return Refused(Reason.TOO_LARGE, f"a request has at most {self._door.limits.body:,} bytes")
 
-    def _refuse(self, refusal: Refused) -> web.Response:
+    def refuse(self, refusal: Refused) -> web.Response:
+        """The refusal as a problem, counted."""
         self._door.metrics.refused(refusal.reason)
         return web.Response(
             body=self._encode(refusal.problem),

@@ -15,6 +15,7 @@ from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
 from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
+from andon.ingress.active import Active, open_episodes
 from andon.ingress.admission import Admission
 from andon.ingress.api import application
 from andon.ingress.backlog import Backlog
@@ -115,7 +116,7 @@ async def run(host: Host) -> None:
         return None if ahead == "none" else ahead
 
     appended = traced_log(KafkaLog(publisher, host.clock), host.spans, host.clock)
-    reminders = Reminders(configuration.mutes, reminded, appended, host.clock)
+    reminders = Reminders(lambda: configuration.newest().mutes, reminded, appended, host.clock)
     door = Door(
         clients_of(sources, host.clock),
         appended,
@@ -127,13 +128,15 @@ async def run(host: Host) -> None:
         Mutes(configuration, host.clock),
     )
 
+    active = Active(lambda: open_episodes(host.connection))
+
     async def changed(published: Published) -> None:
         newer = sources_of(published, registry, host)
         configuration.take(published)
         door.clients, door.callbacks = clients_of(newer, host.clock), callbacks_of(newer)
         await feeds.take(fed(published, newer), limits.window, published.version)
 
-    runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
+    runner = web.AppRunner(application(door, active), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
     await runner.setup()
     host_name, port = host_port(address)
     with listening(address):

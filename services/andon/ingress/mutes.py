@@ -59,8 +59,8 @@ class Ended(msgspec.Struct, frozen=True):
 class Configuration(Protocol):
     """The published configuration, as the door changes it."""
 
-    def mutes(self) -> tuple[Mute, ...]:
-        """Those of the newest version this process knows."""
+    def newest(self) -> Published:
+        """The newest version this process knows."""
 
     async def publish(self, change: Change) -> Published:
         """Raises what the change raises, and KafkaFailure."""
@@ -79,22 +79,34 @@ class Mutes:
 
     async def running(self, client: Client) -> list[Mute]:
         """What is not over."""
+        now = self.now()
+        return [one for one in (await self.looked(client)).mutes if one.ends > now]
 
-        async def call() -> list[Mute]:
-            await self._record(client, LIST_MUTES, done=True)
-            now = self._now()
-            return [one for one in self._configuration.mutes() if one.ends > now]
+    def newest(self) -> Published:
+        """The newest version this door knows."""
+        return self._configuration.newest()
 
-        return await self._called(client, LIST_MUTES, "", call)
+    async def looked(self, client: Client, on: str = "") -> Published:
+        """The newest version, for a client that may see what is muted; `on` says at what it looks beside that."""
+
+        async def call() -> Published:
+            await self._record(client, LIST_MUTES, done=True, on=on)
+            return self._configuration.newest()
+
+        return await self._called(client, LIST_MUTES, on, call)
 
     async def create(self, client: Client, body: bytes) -> Mute:
         """Publishes the mute of the body."""
+        return await self.put(client, MUTE, lambda now: muted(_wanted(body, client, now)))
+
+    async def put(self, client: Client, action: str, wanted: Callable[[datetime], Change], on: str = "") -> Mute:
+        """Publishes the mute that a change makes or changes."""
 
         async def call() -> Mute:
-            change = muted(_wanted(body, client, self._now()))._replace(client=client.name)
+            change = wanted(self.now())._replace(client=client.name)
             return (await self._configuration.publish(change)).mutes[-1]
 
-        return await self._called(client, MUTE, "", call)
+        return await self._called(client, action, on, call)
 
     async def end(self, client: Client, which: str) -> Ended:
         """Publishes a version without it."""
@@ -126,10 +138,11 @@ class Mutes:
 
     async def _record(self, client: Client, action: str, *, done: bool, on: str = "", why: str = "") -> None:
         # What a client wrote may be long, and what it was refused for quotes it.
-        one = Action(uuid4(), self._now(), client.name, action, done, on[:200], why[:500], client=client.name)
+        one = Action(uuid4(), self.now(), client.name, action, done, on[:200], why[:500], client=client.name)
         await self._configuration.record(one)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """The time by this door's clock."""
         return datetime.fromtimestamp(self._clock.now(), UTC)
 
 
@@ -170,8 +183,8 @@ class PublishedConfiguration:
         if published.version > self._newest.version:
             self._newest = published
 
-    def mutes(self) -> tuple[Mute, ...]:
-        return self._newest.mutes
+    def newest(self) -> Published:
+        return self._newest
 
     async def publish(self, change: Change) -> Published:
         try:

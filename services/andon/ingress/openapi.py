@@ -15,13 +15,14 @@ import msgspec
 from andon.core import cloudevents
 from andon.core.mute import Mute
 from andon.core.reason import Reason
-from andon.ingress.api import ALERT_HOOK, ALERTS, BATCH, CALLBACK, EVENTS, MUTE, MUTES
+from andon.ingress.alertmanager import ALERTS
+from andon.ingress.alertmanager_openapi import HOOK, LIST_OF_ALERTS, STRUCTS, operations
+from andon.ingress.api import ALERT_HOOK, BATCH, CALLBACK, EVENTS, MUTE, MUTES
 from andon.ingress.door import Accepted, Item
 from andon.ingress.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
 from andon.ingress.sent import MOST_NAME, Sent
-from andon.ingress.sources.alertmanager import MOST_ALERTS
 from andon.ingress.sources.http import MOST_EVENTS
 from andon.kafka.schemas import cleaned
 
@@ -63,8 +64,10 @@ def document() -> dict[str, Any]:
             BATCH: {"post": _batch()},
             MUTES: {"get": _mutes(), "post": _mute()},
             MUTE: {"delete": _unmute()},
-            ALERTS: {"post": _alerts("postAlerts", "Takes alerts as Prometheus posts them.", _LIST_OF_ALERTS)},
-            ALERT_HOOK: {"post": _alerts("alertHook", "Takes what Alertmanager's webhook posts.", _HOOK)},
+            **operations(_ref),
+            ALERTS: {"post": _alerts("postAlerts", "Takes alerts as Prometheus posts them.", LIST_OF_ALERTS)}
+            | operations(_ref)[ALERTS],
+            ALERT_HOOK: {"post": _alerts("alertHook", "Takes what Alertmanager's webhook posts.", HOOK)},
             CALLBACK: {"get": _greeting(), "post": _callback()},
             PAGE: {"get": _open("docs", "This description, to read.", "text/html", {"type": "string"})},
             OPENAPI: {"get": _open("openapi", "The OpenAPI document of the door.", cloudevents.JSON, _OBJECT)},
@@ -219,7 +222,9 @@ def _problems(statuses: set[str]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, found = msgspec.json.schema_components([Sent, Accepted, Item, Problem, NewMute, Mute, Ended], ref_template=_REF)
+    _, found = msgspec.json.schema_components(
+        [Sent, Accepted, Item, Problem, NewMute, Mute, Ended, *STRUCTS], ref_template=_REF
+    )
     schemas: dict[str, Any] = cleaned(found)
     for name in ("id", "source", "type", "subject"):
         schemas["Sent"]["properties"][name] = {"type": "string", "minLength": 1, "maxLength": MOST_NAME}
@@ -268,20 +273,6 @@ def _part_of_address(name: str, place: str, description: str, *, required: bool)
 
 
 _PARAMETERS = [_header("traceparent", "The trace the event belongs to (W3C); one that is not valid is not taken.")]
-_ALERT = {
-    "type": "object",
-    "required": ["labels"],
-    "properties": {
-        "labels": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
-        "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-        "startsAt": {"type": "string", "format": "date-time"},
-        "endsAt": {"type": "string", "format": "date-time"},
-        "generatorURL": {"type": "string"},
-        "status": {"enum": ["firing", "resolved"]},
-    },
-}
-_LIST_OF_ALERTS = {"type": "array", "items": _ALERT, "maxItems": MOST_ALERTS}
-_HOOK = {"type": "object", "required": ["alerts"], "properties": {"alerts": _LIST_OF_ALERTS}}
 _SIGNED = [
     _part_of_address("name", "path", "The name of the source in andon.yaml.", required=True),
     _part_of_address("msg_signature", "query", "The vendor's signature.", required=False),

@@ -17,7 +17,7 @@ import msgspec
 
 from andon.config.published import Published, bundle, content_digest, published
 from andon.config.settings import Settings
-from andon.core.action import MUTE, PUBLISH, ROLLBACK, UNMUTE, Action, version_action_id
+from andon.core.action import MUTE, PUBLISH, REMUTE, ROLLBACK, UNMUTE, Action, version_action_id
 from andon.core.mute import MOST_BYTES, Mute, MuteWrong, require_sound
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
@@ -112,14 +112,23 @@ def muted(mute: Mute) -> Change:
     """One more mute, whose id is made here. Raises MuteWrong, and KafkaFailure when nothing is published yet."""
 
     def change(board: Board, version: int, now: datetime) -> Published:
-        require_sound(mute, now)
         newest = _in_force(board)
-        mutes = (*_going_on(newest, now), msgspec.structs.replace(mute, id=f"m{version}"))
-        if len(msgspec.json.encode(mutes)) > MOST_BYTES:
-            raise MuteWrong("matchers", f"all mutes together are larger than {MOST_BYTES >> 10} KiB; end some first")
-        return replace(newest, version=version, at=now, author=mute.creator, reason=mute.why, mutes=mutes)
+        return _with(newest, _going_on(newest, now), msgspec.structs.replace(mute, id=f"m{version}"), version, now)
 
     return Change(MUTE, change)
+
+
+def remuted(which: str, changed: Callable[[Mute, datetime], Mute]) -> Change:
+    """A mute as `changed` makes it of what it is now, as the last of all. With an empty id it becomes another one, and
+    the one there is ends. Raises MuteWrong, NoSuchMute, and KafkaFailure when nothing is published yet."""
+
+    def change(board: Board, version: int, now: datetime) -> Published:
+        newest = _in_force(board)
+        mute, rest = _apart(newest, which, now)
+        after = changed(mute, now)
+        return _with(newest, rest, msgspec.structs.replace(after, id=after.id or f"m{version}"), version, now)
+
+    return Change(REMUTE, change)
 
 
 def unmuted(which: str, said: Said) -> Change:
@@ -127,14 +136,28 @@ def unmuted(which: str, said: Said) -> Change:
 
     def change(board: Board, version: int, now: datetime) -> Published:
         newest = _in_force(board)
-        mutes = _going_on(newest, now)
-        rest = tuple(one for one in mutes if one.id != which)
-        if len(rest) == len(mutes):
-            raise NoSuchMute(f"there is no mute {which} that is not over")
+        _, rest = _apart(newest, which, now)
         author = said.author or getpass.getuser()
         return replace(newest, version=version, at=now, author=author, reason=said.reason, mutes=rest)
 
     return Change(UNMUTE, change, which)
+
+
+def _with(newest: Published, others: tuple[Mute, ...], mute: Mute, version: int, now: datetime) -> Published:
+    require_sound(mute, now)
+    mutes = (*others, mute)
+    if len(msgspec.json.encode(mutes)) > MOST_BYTES:
+        raise MuteWrong("matchers", f"all mutes together are larger than {MOST_BYTES >> 10} KiB; end some first")
+    return replace(newest, version=version, at=now, author=mute.creator, reason=mute.why, mutes=mutes)
+
+
+def _apart(newest: Published, which: str, now: datetime) -> tuple[Mute, tuple[Mute, ...]]:
+    """A mute that is not over, and the others. Raises NoSuchMute."""
+    mutes = _going_on(newest, now)
+    mute = next((one for one in mutes if one.id == which), None)
+    if mute is None:
+        raise NoSuchMute(f"there is no mute {which} that is not over")
+    return mute, tuple(one for one in mutes if one is not mute)
 
 
 def _in_force(board: Board) -> Published:
@@ -215,7 +238,7 @@ def _records(change: Change, board: Board, link: Connection) -> Iterable[Outgoin
 
 def action_of(change: Change, made: Published) -> Action:
     """The record that a version leaves beside itself."""
-    on = change.on or (made.mutes[-1].id if change.action == MUTE else "")
+    on = change.on or (made.mutes[-1].id if change.action in (MUTE, REMUTE) else "")
     which = version_action_id(made.version)
     return Action(which, made.at, made.author, change.action, True, on, made.reason, made.version, change.client)
 

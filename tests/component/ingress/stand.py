@@ -6,8 +6,10 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from aiohttp import web
@@ -20,6 +22,8 @@ from andon.core.failure import Retryable
 from andon.core.mute import Mute
 from andon.core.ports import CallbackSource, Context
 from andon.core.reason import Reason
+from andon.core.ticket import EpisodeRecord
+from andon.ingress.active import Active
 from andon.ingress.admission import Admission
 from andon.ingress.api import application
 from andon.ingress.clients import Clients
@@ -36,7 +40,7 @@ from andon.runtime.publishing import Change, action_of
 from andon.store.requests import RequestIndex
 
 TOPIC = "andon.events"
-MAY = {"mes": {"may": ["mutes"]}}
+MAY = {name: {"may": ["mutes"]} for name in ("mes", "grafana")}
 PLANT = {"version": 1, "route": {"receiver": "it"}}
 
 
@@ -104,9 +108,20 @@ class FakeConfiguration:
         self.actions: list[Action] = []
         self.failing = False
 
+    def configure(self, more: Mapping[str, Any], mutes: tuple[Mute, ...] = ()) -> None:
+        """Publishes a version of the plant with these sections, and these mutes alone."""
+        newest = self.newest()
+        settings = Settings.model_validate(PLANT | dict(more))
+        self.board.newest = replace(
+            newest, version=newest.version + 1, at=datetime.now(UTC), settings=settings, mutes=mutes
+        )
+
     def mutes(self) -> tuple[Mute, ...]:
+        return self.newest().mutes
+
+    def newest(self) -> Published:
         assert self.board.newest
-        return self.board.newest.mutes
+        return self.board.newest
 
     async def publish(self, change: Change) -> Published:
         self._require()
@@ -137,8 +152,15 @@ class Stand:
         self.counts = Counts()
         self.configuration = FakeConfiguration()
         self.waiting = 0
+        self.open: list[EpisodeRecord] = []
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.requests: Requests
+
+    def episodes(self) -> list[EpisodeRecord]:
+        """What is open, as the door reads it."""
+        if self.configuration.failing:
+            raise KafkaFailure("no broker answers")
+        return self.open
 
     async def post(self, body: object, *, path: str = "/v1/events", **headers: str) -> httpx2.Response:
         names = {"authorization": "Bearer alpha", "content-type": "application/json"}
@@ -164,15 +186,16 @@ async def standing(
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
     takes the place of the stand's own."""
-    for name, token in (("mes", "alpha"), ("erp", "beta"), ("prometheus", "scrape")):
+    for name, token in (("mes", "alpha"), ("erp", "beta"), ("prometheus", "scrape"), ("grafana", "panel")):
         (folder / name).write_text(token, encoding="utf-8")
     clock = SystemClock()
-    kinds = {"mes": HttpSource, "erp": HttpSource, "prometheus": AlertmanagerSource}
+    kinds: dict[str, Any] = {
+        **dict.fromkeys(("mes", "erp"), HttpSource),
+        **dict.fromkeys(("prometheus", "grafana"), AlertmanagerSource),
+    }
     sources = {
         name: kind(
-            kind.Config.model_validate(
-                {"token": f"file:{folder / name}"} | ({"may": ["mutes"]} if name == "mes" else {})
-            ),
+            kind.Config.model_validate({"token": f"file:{folder / name}"} | MAY.get(name, {})),
             Context(name, folder, clock, None),  # type: ignore[arg-type]  # nothing is called through it
         )
         for name, kind in kinds.items()
@@ -193,7 +216,7 @@ async def standing(
             callbacks,
             Mutes(stand.configuration, clock),
         )
-        runner = web.AppRunner(application(door), access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(application(door, Active(stand.episodes)), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         stand.port = runner.addresses[0][1]

@@ -17,6 +17,7 @@ import pytest
 from andon.core.failure import Retryable
 from andon.ingress import api
 from tests.component.ingress.stand import Stand, standing, unavailable
+from tests.component.ingress.test_door_silences import EPISODES, opened, silence
 from tests.component.ingress.wecom import KEYS, MES, PATH, RANDOM, call, signed, source, text
 
 EVENT: dict[str, Any] = {"id": "1", "type": "t"}
@@ -81,6 +82,8 @@ async def each_status(
             note(name, await slow(stand, path, token))
     for name, answer in await muted(stand, monkeypatch):
         note(name, answer)
+    for name, answer in await silenced(stand, monkeypatch):
+        note(name, answer)
     for answer in await called_back(stand, monkeypatch):
         note("callback", answer)
     sealed = MES.close(b"echo", RANDOM)
@@ -115,6 +118,47 @@ async def muted(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     with monkeypatch.context() as patch:
         patch.setattr(api, "SLOWEST", 0.05)
         found += [("postMute", await slow(stand, path, "alpha"))]
+    return found
+
+
+async def silenced(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, httpx2.Response]]:
+    """Every answer there is in Alertmanager's form."""
+    mine, other = ({"authorization": f"Bearer {token}"} for token in ("panel", "scrape"))
+    path = "/api/v2/silences"
+    which = (await stand.post(silence(), path=path, **mine)).json()["silenceID"]
+    reads = {
+        "getSilences": (path, f"{path}?filter=%7B"),
+        "getSilence": (f"/api/v2/silence/{which}", "/api/v2/silence/none"),
+        "getStatus": ("/api/v2/status",),
+        "getReceivers": ("/api/v2/receivers",),
+        "getAlerts": ("/api/v2/alerts", "/api/v2/alerts?silenced=no"),
+        "getAlertGroups": ("/api/v2/alerts/groups", "/api/v2/alerts/groups?receiver=it"),
+    }
+    found = [
+        ("postSilences", await stand.post(body, path=path, **mine))
+        for body in (silence(), silence(id="none"), {}, b" " * 5_000)
+    ]
+    found += [("postSilences", await stand.post({}, path=path, **mine, content_type="text/csv"))]
+    found += [
+        ("postSilences", await stand.post(silence(), path=path, authorization=one)) for one in ("", "Bearer beta")
+    ]
+    found += [(name, await stand.client.get(one, headers=mine)) for name, paths in reads.items() for one in paths]
+    found += [
+        (name, await stand.client.get(paths[0], headers=one)) for name, paths in reads.items() for one in ({}, other)
+    ]
+    stand.configuration.configure(EPISODES, stand.configuration.mutes())
+    stand.open = [opened("Hot")]
+    found += [(name, await stand.client.get(paths[0], headers=mine)) for name, paths in reads.items()]
+    ends = ((which, {}), (which, other), (which, mine), ("none", mine))
+    found += [("deleteSilence", await stand.client.delete(f"/api/v2/silence/{id_}", headers=one)) for id_, one in ends]
+    stand.configuration.failing = True
+    found += [(name, await stand.client.get(paths[0], headers=mine)) for name, paths in reads.items()]
+    found += [("postSilences", await stand.post(silence(), path=path, **mine))]
+    found += [("deleteSilence", await stand.client.delete(f"/api/v2/silence/{which}", headers=mine))]
+    stand.configuration.failing = False
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "SLOWEST", 0.05)
+        found += [("postSilences", await slow(stand, path, "panel"))]
     return found
 
 

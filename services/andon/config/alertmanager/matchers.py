@@ -10,21 +10,12 @@ import re
 from collections.abc import Iterator
 
 from andon.config.alertmanager.source import Part
+from andon.core.alert_labels import OURS, RENAMED, Condition, written
 from andon.core.matcher_text import MatcherError, tokens_of
 from andon.core.matchers import PSEUDO_LABELS, compile_matchers
 
-Condition = tuple[str, str, str]
-"""The name of a label, the sign (= != =~ !~), and the value."""
-
 _CLASSIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*(\"(?:\\.|[^\"\\])*\"|[^\"]*?)\s*", re.DOTALL)
 _CLASSIC_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_RENAMED = {"state": "exported_state"}  # docs/alertmanager.md: `state` itself is raise or clear
-_OURS = {
-    "type": "`type` is the type of the event here, not a label of the alert",
-    "subject": "`subject` is what the event is about here, not a label of the alert",
-    "source": "`source` is where the event comes from here, not a label of the alert",
-}
 
 
 def conditions(part: Part, prefix: str = "") -> list[str]:
@@ -38,23 +29,10 @@ def conditions(part: Part, prefix: str = "") -> list[str]:
     return texts
 
 
-def written(condition: Condition) -> str:
-    """A condition as andon.yaml has it."""
-    name, sign, value = condition
-    name = _RENAMED.get(name, name)
-    return f"{name if _PLAIN_NAME.fullmatch(name) else _quoted(name)}{sign}{_quoted(value)}"
-
-
 def field(name: str) -> str:
     """A label in a list of fields like `group_by`, where some names mean something else."""
     reserved = name in (*PSEUDO_LABELS, "id", "...") or name.startswith(("data.", "facts.", "labels."))
-    return f"labels.{name}" if reserved else _RENAMED.get(name, name)
-
-
-def _quoted(text: str) -> str:
-    for sign, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
-        text = text.replace(sign, escape)
-    return f'"{text}"'
+    return f"labels.{name}" if reserved else RENAMED.get(name, name)
 
 
 def _checked(condition: Condition, part: Part) -> str:
@@ -63,8 +41,8 @@ def _checked(condition: Condition, part: Part) -> str:
         compile_matchers((text,))
     except MatcherError as error:
         raise part.wrong(f"cannot be read: {error.problem}") from None
-    if condition[0] in _OURS:
-        part.note(f"{_OURS[condition[0]]}; give the label another name where alerts come in, and here")
+    if condition[0] in OURS:
+        part.note(f"{OURS[condition[0]]}; give the label another name where alerts come in, and here")
     return text
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 
 from andon.config.secrets import SecretRef
 from andon.config.settings import Section
+from andon.core.alert_labels import RENAMED
 from andon.core.event import CLEAR, RAISE, STATE, Event
 from andon.core.failure import Invalid
 from andon.core.ids import Namespace
@@ -29,7 +30,6 @@ from andon.ingress.strict import explain
 TYPE = "prometheus.alert"
 MOST_ALERTS = 1_000
 NAME, INSTANCE = "alertname", "instance"
-_EXPORTED = "exported_state"
 _RESOLVED = "resolved"
 _ids = Namespace(UUID("8a2c0f0e-5d0b-5c39-9f58-6e2f4f0b7d11"))
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -66,6 +66,8 @@ class AlertmanagerSource:
 
         token: SecretRef
         """The bearer token of this client; `env:NAME` or `file:/path`."""
+        may: tuple[Literal["mutes"], ...] = ()
+        """What it may do beside telling of alerts: `mutes`, to see, create and end silences."""
 
     specimen: ClassVar = SourceSpecimen(
         {"token": REFERENCE},
@@ -75,7 +77,7 @@ class AlertmanagerSource:
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         self.token = config.token
-        self.may: tuple[str, ...] = ()
+        self.may = config.may
         self._name = context.name
         self._clock = context.clock
         self._random = random or Randomness().take
@@ -145,7 +147,7 @@ class AlertmanagerSource:
 def _labels(labels: dict[str, str]) -> Iterator[tuple[str, str]]:
     """The alert's labels; its own `state` gives way to ours, as Prometheus does with such."""
     for name, value in labels.items():
-        yield (_EXPORTED if name == STATE else name), value
+        yield RENAMED.get(name, name), value
 
 
 def _data(alert: Alert, began: datetime) -> dict[str, Any]:
