@@ -44,6 +44,7 @@ from andon.egress.storm import Storms, is_storm, storm_batch
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
+from andon.runtime.desk.packing import opened
 from andon.runtime.desk.work import Held, Success, Taken, Together, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_header
 from andon.runtime.metrics import Metrics
@@ -59,7 +60,7 @@ class EgressWork:
         self._metrics = metrics
         self._codec = Json(Delivery)
         # A delivery is looked at when it is called and again when it ends; few are between the two.
-        self._delivery = lru_cache(maxsize=256)(self._codec.decode)
+        self._delivery = lru_cache(maxsize=256)(lambda body: self._codec.decode(opened(body)))
         self._sendings = Json(Sending)
         self._groups = Groups()
         self._storms = Storms()
@@ -220,7 +221,7 @@ class EgressWork:
     def _for_everyone(self, item: Item, delivery: Delivery) -> bytes:
         """The delivery as a redrive is to find it."""
         whole = everyone(delivery, self._sendings.decode(item.parts)) if item.parts else delivery.recipients
-        return item.body if whole == delivery.recipients else encode(replace(delivery, recipients=whole))
+        return opened(item.body) if whole == delivery.recipients else encode(replace(delivery, recipients=whole))
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
         receiver = self.receivers.get(item.queue)

@@ -93,15 +93,17 @@ class Scan:
         if not left:
             return
         until = self.read + most
+        places = {(home.topic, home.partition): (home, ends[home]) for home in left}
         whole = [TopicPartition(h.topic, h.partition, starts[h]) for h in left]
         self._consumer.assign(whole)
         try:
             while left and self.read < until:
                 for message in self._poll(min(_BATCH, until - self.read)):
-                    home = Home(message.topic(), message.partition())
-                    if message.error() is not None or message.offset() >= ends[home] - 1:
+                    home, end = places[message.topic(), message.partition()]
+                    is_record, offset = message.error() is None, message.offset()
+                    if offset >= end - 1 or not is_record:
                         self._done(home, left)
-                    if message.error() is None and message.offset() < ends[home]:
+                    if is_record and offset < end:
                         self.read += 1
                         raw = message.value() or b""
                         if raw[:1] == MAGIC:
@@ -129,7 +131,7 @@ class Scan:
                     got += self._consumer.consume(most - 1, 0)
             except KafkaException as error:
                 raise KafkaFailure(f"the log cannot be read: {error.args[0].str()}") from None
-            told = [message for message in got if _is_news(message.error())]
+            told = [message for message in got if (wrong := message.error()) is None or _is_news(wrong)]
             if told:
                 return told
             if time.monotonic() > deadline:
@@ -158,9 +160,9 @@ class Scan:
         self._consumer.close()
 
 
-def _is_news(error: KafkaError | None) -> bool:
-    """A record or the end of a partition; passing trouble is waited out. Raises KafkaFailure for what stays."""
-    if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
+def _is_news(error: KafkaError) -> bool:
+    """The end of a partition; passing trouble is waited out. Raises KafkaFailure for what stays."""
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
         return True
     if error.fatal() or not error.retriable():
         raise KafkaFailure(f"the log cannot be read: {error.str()}")

@@ -26,6 +26,7 @@ from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
 from andon.core.work import Item, Reach
 from andon.kafka.records import Record
+from andon.runtime.desk.packing import opened
 from andon.runtime.desk.work import Held, Success, Taken, Together, Told, Work
 
 log = logging.getLogger(__name__)
@@ -239,7 +240,7 @@ class TracedWork:
         return success
 
     def _tell(self, name: str, item: Item, began: float, ended: float, more: Attributes, *, failed: bool) -> None:
-        event = _event_of(item.body)
+        event = _event_of(opened(item.body))
         if event is not None:
             told = {"service": self._service, "event": event.id, "source": event.source, "item": str(item.id)}
             self._spans(name, event.traceparent, began, ended, {**told, "receiver": item.queue, **more}, failed=failed)

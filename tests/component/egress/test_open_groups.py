@@ -32,7 +32,7 @@ GROUPS, QUEUES = 2_000, 10
 HOME = Home("andon.deliveries", 0)
 NOW = 1_795_492_800.0
 # A process without groups is 80 MB, and 100,000 groups may make 300 of it: whatever waits has also a past.
-WAITING, PAST = 1_800, 400
+WAITING, PAST = 1_350, 400
 
 
 @pytest.fixture

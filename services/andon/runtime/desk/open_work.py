@@ -15,6 +15,7 @@ from andon.core.reason import Reason
 from andon.core.work import Entry, Holding, Item, Note, Write
 from andon.runtime.desk.domain import Domain
 from andon.runtime.desk.meter import Quota
+from andon.runtime.desk.packing import packed, size_of
 from andon.runtime.desk.queue import Queue, has_room
 from andon.runtime.desk.turns import Address, Turns
 from andon.runtime.desk.work import Work
@@ -30,7 +31,8 @@ class Call(msgspec.Struct, frozen=True):
 class OpenWork:
     """Items, calls in flight and domains of the homes this process owns, each home under the epoch of its lease.
 
-    `weight` is the size of the open items' bodies, in bytes, but for those in groups: theirs is `grouped`.
+    `weight` is the size of the open items' bodies, in bytes, but for those in groups: theirs is `grouped`, and in
+    memory they are packed. Writes have them as they came.
     """
 
     def __init__(self, work: Work, deadline: float) -> None:
@@ -151,7 +153,9 @@ class OpenWork:
 
     def _place(self, item: Item) -> None:
         self.items[item.id] = item
-        self._weigh(item, len(item.body))
+        self._weigh(item, 1)
+        if _is_grouped(item):
+            item.body = packed(item.body)
         self._open[item.home] += 1
         self._queue(item).add(item)
         if item.expires < inf:
@@ -160,11 +164,12 @@ class OpenWork:
 
     def _forget(self, item: Item) -> None:
         del self.items[item.id]
-        self._weigh(item, -len(item.body))
+        self._weigh(item, -1)
         self._open[item.home] -= 1
 
-    def _weigh(self, item: Item, size: int) -> None:
-        if item.batch and item.flock:
+    def _weigh(self, item: Item, sign: int) -> None:
+        size = sign * size_of(item.body)
+        if _is_grouped(item):
             self.grouped += size
         else:
             self.weight += size
@@ -182,3 +187,7 @@ class OpenWork:
         domain = self._domains.get(address)
         if domain is not None:
             self._turns.add(address, suspect=domain.suspect)
+
+
+def _is_grouped(item: Item) -> bool:
+    return bool(item.batch and item.flock)
