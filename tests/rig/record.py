@@ -14,6 +14,16 @@ MARK = "【可能重复】"
 # is kept back. A disk may stand still for seconds, so the clock is asked no more than that; what was stored when a desk
 # ended, its store says to the row (see `Closed`).
 RESULT_S = 10.0
+# A desk waits so long for its store before it gives up, and until then nothing it is answered gets written down. It
+# writes results in the order of the answers, so who has stored a later one was not kept waiting; the sink's clock and
+# the desk's order may differ by a second or two.
+STORE_S = 35.0
+ORDER_S = 2.0
+# A look at the store that follows another thing seen in it is done within this.
+LOOK_S = 1.0
+
+Result = tuple[float, float]
+"""When a call was answered, and when its delivery was first seen closed."""
 
 
 @dataclass
@@ -117,19 +127,28 @@ class Record:
                 case "gone":
                     self.gone[line["connection"]] = line["at"]
 
-    def unsure(self, effect: Effect, partition: int | None, deliveries: Iterable[str]) -> bool:
+    def unsure(
+        self, effect: Effect, partition: int | None, deliveries: Iterable[str], stored: Iterable[Result] = ()
+    ) -> bool:
         """Whether the caller may not have learnt, or not have stored, that this call had its effect. `partition` is
-        where its delivery stands, `deliveries` are the delivery's ids."""
+        where its delivery stands, `deliveries` are the delivery's ids, `stored` what the caller was answered and has
+        stored."""
         if effect.answered is None:
             return True
-        gone = self.gone.get(effect.connection)
-        stored = self.closed.since(deliveries) <= self.closed.after.get(effect.pid, -inf)
-        if gone is not None and gone - effect.answered < RESULT_S and not stored:
+        later = [since for answered, since in stored if answered > effect.answered + ORDER_S]
+
+        def kept_back(ended: float, seen: float) -> bool:
+            """Whether the result may have waited until that end, though what stood closed then was `seen`."""
+            within = RESULT_S if any(since <= seen for since in later) else STORE_S
+            return effect.answered is not None and ended - effect.answered < within
+
+        gone, looked = self.gone.get(effect.connection), self.closed.after.get(effect.pid, -inf)
+        if gone is not None and kept_back(gone, max(gone, looked)) and not self.closed.since(deliveries) <= looked:
             return True
         if any(pid == effect.pid and begin - RESULT_S < effect.answered < end for pid, begin, end in self._frozen):
             return True
         return any(
-            move.partition == partition and effect.at < move.before and effect.answered > move.after - RESULT_S
+            move.partition == partition and effect.at < move.before and kept_back(move.after, move.before + LOOK_S)
             for move in self._moves
         )
 

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from tests.rig.client import Sent
-from tests.rig.record import Effect, Record
+from tests.rig.record import Effect, Record, Result
 from tests.rig.topics import DELIVERIES, DLQ, ENRICHED, EVENTS, OUTCOMES, Stored, Topics
 
 Pair = tuple[str, str]
@@ -63,6 +63,15 @@ class Case:
                     self.told_twice_differently.append(value["id"])
         self.dlq = topics.records[DLQ]
         self.effects = [one for one in record.effects if one.id.startswith(prefix)]
+        self._stored = self._stored_by_each()
+
+    def _stored_by_each(self) -> dict[int, list[Result]]:
+        """By process: when each last call of a delivery was answered, and when that was first seen closed."""
+        found: dict[int, list[Result]] = defaultdict(list)
+        for pair, one in {(one.id, one.receiver): one for one in self.effects}.items():
+            if one.answered is not None and (since := self.closed_since(pair)) < inf:
+                found[one.pid].append((one.answered, since))
+        return found
 
     def ended(self) -> dict[Pair, dict[str, Any]]:
         return {(o["event"], o["receiver"]): o for o in self.outcomes.values() if o.get("receiver")}
@@ -70,7 +79,8 @@ class Case:
     def unsure(self, effect: Effect) -> bool:
         """Whether the caller of this call may not know that it had its effect."""
         pair = (effect.id, effect.receiver)
-        return self.record.unsure(effect, self.partitions.get(pair), self.delivery_ids.get(pair, ()))
+        stored = self._stored.get(effect.pid, ())
+        return self.record.unsure(effect, self.partitions.get(pair), self.delivery_ids.get(pair, ()), stored)
 
     def closed_since(self, pair: Pair) -> float:
         """When a look at the store first found this delivery closed; infinity when none did."""

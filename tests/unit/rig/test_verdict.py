@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from andon.store.tables import metadata
-from tests.rig.record import MARK, RESULT_S, Closed, Record
+from tests.rig.record import MARK, RESULT_S, STORE_S, Closed, Move, Record
 from tests.rig.topics import DELIVERIES, OUTCOMES, Stored, Topics
 from tests.rig.verdict import Case, judge
 from tests.rig.watch import look_at
@@ -25,14 +25,15 @@ class Run:
     """One delivery: the old desk calls, is killed at 1000, and the new one calls again or does not."""
 
     def __init__(self, folder: Path) -> None:
-        self.delivery = str(uuid4())
+        self.delivery, self.other = str(uuid4()), str(uuid4())
         self.closed = Closed()
+        self.moves: list[Move] = []
         self._file = folder / "sink.jsonl"
         self._lines: list[dict[str, object]] = []
 
-    def call(self, pid: int, at: float, answered: float | None, *, marked: bool = False) -> None:
+    def call(self, pid: int, at: float, answered: float | None, *, marked: bool = False, receiver: str = "r1") -> None:
         number = len(self._lines)
-        text = f"{MARK if marked else ''}one|e-1|r1|1|0"
+        text = f"{MARK if marked else ''}one|e-1|{receiver}|1|0"
         call = {"what": "got", "call": number, "connection": pid, "pid": pid, "at": at, "text": text}
         self._lines += [call, {"what": "told" if answered else "cut", "call": number, "at": answered or KILLED}]
 
@@ -41,10 +42,13 @@ class Run:
         self._lines.append({"what": "gone", "connection": OLD, "at": KILLED + 0.01})
         self._file.write_text("".join(f"{json.dumps(line)}\n" for line in self._lines))
         topics = Topics("nowhere")
-        topics.records[DELIVERIES] = [stored(DELIVERIES, id=self.delivery, event={"id": "e-1"}, receiver="r1")]
+        topics.records[DELIVERIES] = [
+            stored(DELIVERIES, id=number, event={"id": "e-1"}, receiver=receiver)
+            for number, receiver in ((self.delivery, "r1"), (self.other, "r2"))
+        ]
         end = {"delivery": self.delivery, "outcome": {"outcome": "delivered"}}
         topics.records[OUTCOMES] = [stored(OUTCOMES, id="o", event="e-1", receiver="r1", **end)]
-        found = judge(Case("e-", [], topics, Record(self._file, closed=self.closed)), {})
+        found = judge(Case("e-", [], topics, Record(self._file, moves=self.moves, closed=self.closed)), {})
         return [one for one in found.violations if "I2" in one]
 
 
@@ -99,11 +103,46 @@ def test_a_first_effect_after_the_end_is_one_too_many(run: Run) -> None:
 
 def test_results_are_stored_within_reasonable_time(run: Run) -> None:
     """Whatever the store says: what nobody wrote down is not excused for ever."""
-    run.call(OLD, KILLED - RESULT_S - 1.1, KILLED - RESULT_S - 1.0)
+    run.call(OLD, KILLED - STORE_S - 1.1, KILLED - STORE_S - 1.0)
     run.closed.seen([], KILLED + 0.05, OLD)
     run.call(NEW, 1_002.0, 1_002.1, marked=True)
     (answered,) = run.violations()
     assert "was answered and came again" in answered
+
+
+def test_a_store_that_stood_still_until_the_end_kept_every_result_back(run: Run) -> None:
+    run.call(OLD, KILLED - RESULT_S - 1.1, KILLED - RESULT_S - 1.0)
+    run.call(OLD, KILLED - 5.0, KILLED - 4.9, receiver="r2")
+    run.closed.seen([], KILLED + 0.05, OLD)
+    run.call(NEW, 1_002.0, 1_002.1, marked=True)
+    run.call(NEW, 1_002.2, 1_002.3, marked=True, receiver="r2")
+    run.closed.seen([run.delivery, run.other], 1_010.0)
+    assert not run.violations()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_who_stored_a_later_answer_had_stored_the_one_before(run: Run, alone: bool) -> None:
+    run.call(OLD, KILLED - RESULT_S - 1.1, KILLED - RESULT_S - 1.0)
+    run.call(OLD, KILLED - 5.0, KILLED - 4.9, receiver="r2")
+    if alone:
+        run.closed.seen([run.other], KILLED + 0.05, OLD)
+    else:
+        run.closed.seen([run.other], KILLED - 1.0)
+    run.call(NEW, 1_002.0, 1_002.1, marked=True)
+    (answered,) = run.violations()
+    assert "was answered and came again" in answered
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_a_lease_that_moves_takes_with_it_only_what_the_store_kept_back(run: Run, well: bool) -> None:
+    moved = KILLED - 2.0
+    run.moves.append(Move(0, moved - 0.1, moved))
+    run.call(OLD, moved - RESULT_S - 1.1, moved - RESULT_S - 1.0)
+    run.call(OLD, moved - 4.0, moved - 3.9, receiver="r2")
+    run.closed.seen([run.other] if well else [], moved + 0.1)
+    run.call(NEW, moved + 0.2, moved + 0.3, marked=True)
+    run.closed.seen([run.delivery, run.other], KILLED + 5.0, OLD)
+    assert len(run.violations()) == well
 
 
 def test_what_another_desk_stored_later_says_nothing_of_the_one_that_ended(run: Run) -> None:
