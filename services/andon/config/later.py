@@ -12,7 +12,6 @@ from andon.config.mistakes import Path
 KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"access", "logins", "rota", "escalations", "audit"}),
     ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
-    ("listen",): frozenset({"allow"}),
     ("sources", "*"): frozenset({"map", "labels", "expect", "login", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
     ("channels", "*"): frozenset({"limits"}),

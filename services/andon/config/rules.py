@@ -14,6 +14,7 @@ from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.settings import Listen
 from andon.config.shapes import Found
 
+_FETCHED = ("kafka",)
 _STORES = ("sqlite", "postgresql+psycopg")
 # A password before the host, or a robot's key in the query: both are how vendors' pages write addresses.
 _SECRET_IN_ADDRESS = re.compile(
@@ -24,6 +25,7 @@ _SECRET_IN_ADDRESS = re.compile(
 def rule_mistakes(data: Any) -> Iterator[Found]:
     """Every rule that is broken."""
     yield from _door(data)
+    yield from _sources(data)
     yield from _kafka(data)
     yield from _store(data)
     yield from _route_tree(data)
@@ -44,9 +46,26 @@ def _door(data: Any) -> Iterator[Found]:
         host, _ = host_port(address) if isinstance(address, str) else ("localhost", 0)
     except ValueError:
         return  # said by its type
+    if cert is None and listen.get("client_ca") is not None:
+        yield Found(("listen", "client_ca"), "`client_ca` is for TLS; give `cert` and `key`")
     if cert is None and not is_loopback(host):
         text = f"plain HTTP is refused on `{host}`, which other machines can reach; give `cert` and `key`"
         yield Found(("listen", "address"), text)
+
+
+def _sources(data: Any) -> Iterator[Found]:
+    with_authority = entries(data, "listen").get("client_ca") is not None
+    for name, source in entries(data, "sources").items():
+        if not isinstance(source, dict):
+            continue
+        kind, wanted = source.get("kind"), source.get("client_cert")
+        for key in ("allow", "rate", "client_cert"):
+            if kind in _FETCHED and source.get(key) is not None:
+                yield Found(
+                    ("sources", name, key), f"nobody calls a `{kind}` source, which fetches: `{key}` has no sense"
+                )
+        if isinstance(wanted, str) and wanted != "none" and not with_authority:
+            yield Found(("sources", name, "client_cert"), "`client_cert` needs `listen.client_ca`, which signs it")
 
 
 def _kafka(data: Any) -> Iterator[Found]:

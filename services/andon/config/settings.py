@@ -170,6 +170,17 @@ class Listen(Section):
     """The certificate, PEM."""
     key: str | None = None
     """Its key, PEM."""
+    client_ca: str | None = None
+    """The authority of the clients' certificates, PEM. With it a token alone is not enough: see `client_cert` of a
+    source."""
+    allow: tuple[Network, ...] = ()
+    """From where anybody may call at all: `10.0.0.0/8`, `10.3.*.*`, one address; from everywhere by default. See
+    docs/door.md."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """The reverse proxies whose X-Forwarded-For or Forwarded is believed."""
+    strangers: Rate | Literal["none"] = Field(default_factory=lambda: Limit(100, 10.0))
+    """How many requests of one address (of IPv6: its /64) are refused in full before it shows who it is; more are
+    answered 429. `none`: all of them."""
 
 
 _DEEP = "above 1000 it breaks the promised queue depth"
@@ -276,6 +287,9 @@ class SourcePlug(Plug):
     docs/door.md."""
     rate: Rate | None = None
     """How many events its client may send; more are answered 429 with the time to wait. No limit by default."""
+    client_cert: str | None = None
+    """The name in its client's certificate, the common name or an alternative one; `none`: it needs no certificate. By
+    default any of `listen.client_ca` where a token is shown, and none where a vendor calls."""
 
 
 class ChannelPlug(Plug):

@@ -17,6 +17,7 @@ PUBLISH, ROLLBACK, MUTE, REMUTE, UNMUTE, LIST_MUTES = (
     "mute.end",
     "mute.list",
 )
+REFUSE = "door.refuse"
 _ids = Namespace(UUID("5d0c3a52-8f0e-5c3b-9d57-2c1b7d0a9e44"))
 
 

@@ -20,8 +20,9 @@ from andon.core import cloudevents
 from andon.core.reason import Reason
 from andon.ingress.active import EVERYBODY, Active, ActiveAlert, AlertGroup, Receiver, Wanted
 from andon.ingress.clients import Client
+from andon.ingress.gate import Answer
 from andon.ingress.mutes import Mutes
-from andon.ingress.refusal import Refused
+from andon.ingress.refusal import Refused, Said
 from andon.ingress.silences import Silences, filters_of
 
 SILENCES = "/api/v2/silences"
@@ -36,8 +37,6 @@ _ORIGINAL = """\
 # This is Andon: its receivers, and the one that hears of what no route takes.
 # Its routes are in andon.yaml; `andon explain` and `andon check` show what they do.
 """
-_Answer = Callable[[web.Request], Awaitable[Any]]
-_Answered = Callable[[web.Request], Awaitable[web.Response]]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,8 +49,8 @@ class Front(Protocol):
     async def posted(self, request: web.Request, /) -> tuple[Client, bytes]:
         """Whose request it is, and its JSON."""
 
-    def refuse(self, refusal: Refused, /) -> web.Response:
-        """The answer to what is refused."""
+    def answering(self, answer: Answer, said: Said, /) -> Answer:
+        """The same behind the gate, with what is refused said so."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -74,7 +73,7 @@ class AlertmanagerApi:
         self._since = mutes.now()
 
     @property
-    def answers(self) -> dict[str, dict[str, _Answered]]:
+    def answers(self) -> dict[str, dict[str, Answer]]:
         """Address → method → answer."""
         said = self._said
         return {
@@ -86,18 +85,11 @@ class AlertmanagerApi:
             GROUPS: {"GET": said(self._groups)},
         }
 
-    def _said(
-        self, answer: Callable[[web.Request], Awaitable[Any]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _said(self, answer: Callable[[web.Request], Awaitable[Any]]) -> Answer:
         async def said(request: web.Request) -> web.Response:
-            try:
-                return web.Response(body=_encode(await answer(request)), content_type=cloudevents.JSON)
-            except Refused as refusal:
-                response = self._front.refuse(refusal)
-                response.content_type, response.body = cloudevents.JSON, _encode(_sentence(refusal))
-                return response
+            return web.Response(body=_encode(await answer(request)), content_type=cloudevents.JSON)
 
-        return said
+        return self._front.answering(said, _sentence)
 
     async def _all(self, request: web.Request) -> Any:
         client = self._front.client(request)
@@ -155,8 +147,7 @@ def original(published: Published) -> str:
     return f"{_ORIGINAL}route:\n  receiver: {json.dumps(root, ensure_ascii=False)}\nreceivers:\n{listed}"
 
 
-def _sentence(refusal: Refused) -> str:
+def _sentence(refusal: Refused) -> tuple[bytes, str]:
     field = refusal.problem.field
-    if field is msgspec.UNSET:
-        return refusal.problem.detail
-    return f"{_FIELDS.get(field, field)}: {refusal.problem.detail}"
+    named = "" if field is msgspec.UNSET else f"{_FIELDS.get(field, field)}: "
+    return _encode(named + refusal.problem.detail), cloudevents.JSON

@@ -30,15 +30,16 @@ HOOK = {"type": "object", "required": ["alerts"], "properties": {"alerts": LIST_
 _WORDS = {
     "400": "Not what this address takes, in one sentence.",
     "401": "No valid token.",
-    "403": "The client may not mute.",
+    "403": "The client may not mute, or this address or certificate may not call.",
     "404": "There is no such silence; of alerts, that nothing is known of what is active.",
     "408": "The body took longer than 30 seconds.",
     "413": "Larger than `limits.body`.",
     "415": "Not application/json, or compressed.",
+    "429": "Over the rate of strangers; come again after `Retry-After` seconds.",
     "503": "Kafka does not answer; come again after `Retry-After` seconds.",
 }
-_ALWAYS = ("401", "403", "503")
-_OF_BODIES = ("400", "408", "413", "415")
+_ALWAYS = ("401", "403", "413", "429", "503")
+_OF_BODIES = ("400", "408", "415")
 _OF_ALERTS = ("400", "404")
 _OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
@@ -79,7 +80,8 @@ def _operation(name: str, summary: str, schema: dict[str, Any], *refusals: str, 
     answers = {"200": {"description": "Done.", "content": {cloudevents.JSON: {"schema": schema}}}}
     for status in sorted({*_ALWAYS, *refusals}):
         answers[status] = {"description": _WORDS[status], "content": {cloudevents.JSON: {"schema": _TEXT}}}
-    answers["503"]["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+    for status in ("429", "503"):
+        answers[status]["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
     return {"operationId": name, "summary": summary, "description": _RIGHT, **more, "responses": answers}
 
 

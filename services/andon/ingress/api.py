@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import cache
 from urllib.parse import unquote
 
@@ -18,19 +17,18 @@ from andon.ingress.active import Active
 from andon.ingress.alertmanager import ALERTS, AlertmanagerApi
 from andon.ingress.clients import Client
 from andon.ingress.cloud import Form, form_of
-from andon.ingress.door import Accepted, Door, Item
+from andon.ingress.door import BATCH, Accepted, Door, Item
+from andon.ingress.gate import Answer, too_large
 from andon.ingress.mutes import Mutes
-from andon.ingress.refusal import Refused
+from andon.ingress.refusal import Refused, Said, problem
+from andon.ingress.refusals import Refusal
 
 EVENTS = "/v1/events"
-BATCH = "/v1/events:batch"
 ALERT_HOOK = "/v1/alertmanager"
 CALLBACK = "/callbacks/{name}"
 MUTES = "/v1/mutes"
 MUTE = "/v1/mutes/{id}"
 SLOWEST = 30.0
-
-Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 _SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
 _MANY = (Form.PLAIN, Form.BATCH)
@@ -45,7 +43,7 @@ def application(door: Door, active: Active | None = None) -> web.Application:
     it mutes, it speaks Alertmanager's API too."""
     api = _Api(door)
     app = web.Application(client_max_size=door.limits.body)
-    resources: dict[str, dict[str, Answer]] = {
+    ours: dict[str, dict[str, Answer]] = {
         EVENTS: {"POST": api.single},
         BATCH: {"POST": api.batch},
         ALERTS: {"POST": api.alerts},
@@ -55,12 +53,13 @@ def application(door: Door, active: Active | None = None) -> web.Application:
         MUTE: {"DELETE": api.unmute},
         **{path: {"GET": api.document, "HEAD": api.document} for path in (page.PAGE, page.OPENAPI, page.ASYNCAPI)},
     }
+    resources = {path: {way: api.answering(one) for way, one in answers.items()} for path, answers in ours.items()}
     if door.mutes is not None and active is not None:
         for path, answers in AlertmanagerApi(api, door.mutes, active).answers.items():
             resources[path] = resources.get(path, {}) | answers
     for path, answers in resources.items():
         for method, answer in answers.items():
-            app.router.add_route(method, path, api.answering(answer))
+            app.router.add_route(method, path, answer)
         app.router.add_route("*", path, api.answering(api.other_method(", ".join(answers))))
     app.router.add_route("*", "/{rest:.*}", api.answering(api.nowhere))
     return app
@@ -84,14 +83,16 @@ class _Api:
         self._door = door
         self._encode = msgspec.json.Encoder().encode
 
-    def answering(self, answer: Answer) -> Answer:
-        """The same, with what it refuses said as a problem."""
+    def answering(self, answer: Answer, said: Said = problem) -> Answer:
+        """The same behind the gate, with what is refused said as a problem, or as `said` says it."""
+        gate = self._door.gate
 
         async def answered(request: web.Request) -> web.Response:
             try:
+                gate.enter(request)
                 return await answer(request)
             except Refused as refusal:
-                return self.refuse(refusal)
+                return self._refuse(request, refusal, said)
 
         return answered
 
@@ -115,7 +116,7 @@ class _Api:
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def callback(self, request: web.Request) -> web.Response:
-        self._called(request, b"")  # nothing is read for an address that is none
+        self._called(request, b"")  # nothing is read for an address that is none, or of who may not call it
         answer = await self._door.callback(self._called(request, await self._body(request)))
         return web.Response(body=answer.body, content_type=answer.media)
 
@@ -139,15 +140,21 @@ class _Api:
 
     def client(self, request: web.Request) -> Client:
         """Whose request it is. Raises Refused."""
-        return self._door.client(request.headers.get("Authorization"))
+        client = self._door.client(request.headers.get("Authorization"))
+        self._door.gate.authenticated(request, client.name)
+        self._door.gate.known(request, client.name)
+        return client
 
     def _called(self, request: web.Request, body: bytes) -> Inbound:
         name = request.match_info["name"]
         if name not in self._door.callbacks:
             raise Refused(Reason.INVALID, "no source is called back here; look at its name", status=404)
+        self._door.gate.known(request, name)
         return Inbound(name, request.headers, body, _query(request.raw_path))
 
     async def document(self, request: web.Request) -> web.Response:
+        if (refusal := self._door.gate.stranger(request)) is not None:
+            raise refusal
         text, media = documents()[request.path]
         return web.Response(text=text, content_type=media, headers=page.HEADERS)
 
@@ -181,15 +188,12 @@ class _Api:
         headers = request.headers
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refused(Reason.MEDIA_TYPE, "send it uncompressed", "Content-Encoding")
-        limit = self._door.limits.body
-        if (request.content_length or 0) > limit:
-            raise self._too_large()
         if request.content.is_eof():
             body = await request.read()
         else:
             body = await self._read_slowly(request)
-        if len(body) > limit:
-            raise self._too_large()
+        if len(body) > self._door.limits.body:
+            raise too_large(self._door.limits.body)
         return body
 
     async def _read_slowly(self, request: web.Request) -> bytes:
@@ -198,24 +202,27 @@ class _Api:
             async with asyncio.timeout(SLOWEST):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise self._too_large() from None
+            raise too_large(self._door.limits.body) from None
         except TimeoutError:
             raise Refused(Reason.TIMEOUT, f"the body did not arrive within {SLOWEST:.0f} seconds") from None
         except web.RequestPayloadError:
             raise Refused(Reason.CONNECTION, "the body is not what its headers promise") from None
 
-    def _too_large(self) -> Refused:
-        return Refused(Reason.TOO_LARGE, f"a request has at most {self._door.limits.body:,} bytes")
+    def _refuse(self, request: web.Request, refusal: Refused, said: Said) -> web.Response:
+        refusal = self._door.gate.judged(request, refusal)
+        who, client = self._door.gate.who(request)
+        self._door.refusals.note(Refusal(refusal.reason, who, self._place(request), client))
+        body, media = said(refusal)
+        status, headers = refusal.problem.status, refusal.headers
+        return web.Response(body=body, status=status, content_type=media, headers=headers)
 
-    def refuse(self, refusal: Refused) -> web.Response:
-        """The refusal as a problem, counted."""
-        self._door.metrics.refused(refusal.reason)
-        return web.Response(
-            body=self._encode(refusal.problem),
-            status=refusal.problem.status,
-            content_type="application/problem+json",
-            headers=refusal.headers,
-        )
+    def _place(self, request: web.Request) -> str:
+        """The address that was asked, in one of as many words as we have addresses."""
+        match = request.match_info
+        resource = match.route.resource
+        if match.get("name") in self._door.callbacks:
+            return request.path
+        return resource.canonical if resource else ""
 
 
 def _query(path: str) -> dict[str, str]:

@@ -22,8 +22,10 @@ from andon.ingress.backlog import Backlog
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
 from andon.ingress.feeds import Feeds, Reading
-from andon.ingress.log import KafkaLog
+from andon.ingress.gate import Gate
+from andon.ingress.log import KafkaActions, KafkaLog
 from andon.ingress.mutes import Mutes, PublishedConfiguration
+from andon.ingress.refusals import Refusals
 from andon.ingress.reminders import Reminders
 from andon.ingress.requests import Requests
 from andon.ingress.sources.alertmanager import AlertmanagerSource
@@ -72,6 +74,10 @@ def tls_of(listen: Listen) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if listen.client_ca:
+        # Whom a vendor calls shows none; who has to show one, the gate asks.
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(listen.client_ca.removeprefix("file:"))
     context.load_cert_chain(listen.cert.removeprefix("file:"), (listen.key or listen.cert).removeprefix("file:"))
     return context
 
@@ -117,16 +123,21 @@ async def run(host: Host) -> None:
 
     appended = traced_log(KafkaLog(publisher, host.clock), host.spans, host.clock)
     reminders = Reminders(lambda: configuration.newest().mutes, reminded, appended, host.clock)
+    gate = Gate(host.clock, limits.body)
+    refusals = Refusals(host.metrics, KafkaActions(publisher), host.clock)
     door = Door(
         clients_of(sources, host.clock),
         appended,
         requests,
         admission,
+        gate,
+        refusals,
         host.metrics,
         DoorLimits(body=limits.body),
         callbacks_of(sources),
         Mutes(configuration, host.clock),
     )
+    gate.take(settings.listen, settings.sources, door.callbacks)
 
     active = Active(lambda: open_episodes(host.connection))
 
@@ -134,6 +145,7 @@ async def run(host: Host) -> None:
         newer = sources_of(published, registry, host)
         configuration.take(published)
         door.clients, door.callbacks = clients_of(newer, host.clock), callbacks_of(newer)
+        gate.take(published.settings.listen, published.settings.sources, door.callbacks)
         await feeds.take(fed(published, newer), limits.window, published.version)
 
     runner = web.AppRunner(application(door, active), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
@@ -144,7 +156,7 @@ async def run(host: Host) -> None:
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
     host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)
-    watching = [asyncio.create_task(backlog.run()), asyncio.create_task(reminders.run())]
+    watching = [asyncio.create_task(one.run()) for one in (backlog, reminders, refusals)]
     stopping = asyncio.create_task(host.stop.wait())
     try:
         await asyncio.wait([failed, *watching, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -155,6 +167,7 @@ async def run(host: Host) -> None:
         for task in (*watching, stopping):
             task.cancel()
         await asyncio.gather(runner.cleanup(), feeds.close())
+        await refusals.flush()
         await asyncio.to_thread(publisher.close)
         await requests.close()
         index.close()

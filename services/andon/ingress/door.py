@@ -18,14 +18,17 @@ from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.clients import Client, Clients
 from andon.ingress.draft import Draft, draft_of
+from andon.ingress.gate import Gate
 from andon.ingress.mutes import Mutes
 from andon.ingress.refusal import Problem, Refused, refused
+from andon.ingress.refusals import Refusal, Refusals
 from andon.ingress.requests import Requests
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.store.requests import Request
 
 _S = TypeVar("_S")
+BATCH = "/v1/events:batch"
 _AGAIN = 5
 _NO_STORE = "the door's memory does not answer"
 _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
@@ -45,8 +48,6 @@ class DoorMetrics(Protocol):
     """What the door counts. `source` is the name of a configured source, never a text from a request."""
 
     def accepted(self, source: str, count: int, /) -> None: ...
-
-    def refused(self, reason: str, /) -> None: ...
 
 
 class DoorLimits(msgspec.Struct, frozen=True):
@@ -78,12 +79,16 @@ class Door:
         log: Log,
         requests: Requests,
         admission: Admission,
+        gate: Gate,
+        refusals: Refusals,
         metrics: DoorMetrics,
         limits: DoorLimits = DoorLimits(),  # noqa: B008 - frozen
         callbacks: Mapping[str, CallbackSource] = {},
         mutes: Mutes | None = None,
     ) -> None:
         self.limits = limits
+        self.gate = gate
+        self.refusals = refusals
         self.metrics = metrics
         self.clients = clients
         self.callbacks = callbacks
@@ -102,6 +107,7 @@ class Door:
     async def single(self, client: Client, headers: Mapping[str, str], body: bytes) -> Accepted:
         """Takes the one event of the body. Raises Refused."""
         source = _of_kind(client, HttpSource)
+        self.gate.spend(client.name, 1)
         if not self._enter(1):
             await self._turn(1)
         try:
@@ -127,6 +133,7 @@ class Door:
             elements = source.elements(inbound)
         except Invalid as invalid:
             raise refused(invalid) from None
+        self.gate.spend(client.name, len(elements))
         answers: list[str | Refused] = []
         for start in range(0, len(elements), self._admission.window):
             answers += await self._some(source, inbound, elements[start : start + self._admission.window])
@@ -137,7 +144,7 @@ class Door:
                 # What follows is not tried: a later event of a subject must not overtake an earlier one.
                 answers += [again] * (len(elements) - len(answers))
                 break
-        return [Item(202, answer) if isinstance(answer, str) else self._refusal(answer) for answer in answers]
+        return [Item(202, answer) if isinstance(answer, str) else self._refusal(client, answer) for answer in answers]
 
     async def alerts(self, client: Client, headers: Mapping[str, str], body: bytes) -> None:
         """Takes the alerts of a body. Raises Refused, after it has taken the good ones, when one of them is none."""
@@ -146,6 +153,7 @@ class Door:
             found = _of_kind(client, AlertmanagerSource).each(inbound)
         except Invalid as invalid:
             raise refused(invalid) from None
+        self.gate.spend(client.name, len(found))
         drafts = [draft_of(one, client.name) for one in found if isinstance(one, Event)]
         for start in range(0, len(drafts), self._admission.window):
             some = drafts[start : start + self._admission.window]
@@ -162,6 +170,7 @@ class Door:
         async with self._room(1):
             try:
                 called = source.called(inbound)
+                self.gate.spend(inbound.client, len(called.events))
                 await self._all_taken(inbound.client, [draft_of(event, inbound.client) for event in called.events])
                 return called.answer
             except Invalid as invalid:
@@ -193,8 +202,8 @@ class Door:
         for no in filter(None, await self._once(client, drafts)):
             raise no
 
-    def _refusal(self, no: Refused) -> Item:
-        self.metrics.refused(no.reason)
+    def _refusal(self, client: Client, no: Refused) -> Item:
+        self.refusals.note(Refusal(no.reason, client.name, BATCH, client.name))
         return Item(no.problem.status, problem=no.problem)
 
     async def _some(self, source: HttpSource, inbound: Inbound, elements: Sequence[msgspec.Raw]) -> list[str | Refused]:

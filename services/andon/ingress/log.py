@@ -6,6 +6,9 @@ import logging
 from collections.abc import Sequence
 from math import inf
 
+import msgspec
+
+from andon.core.action import Action
 from andon.core.event import Position
 from andon.core.failure import Retryable
 from andon.core.ports import Clock
@@ -13,7 +16,7 @@ from andon.core.reason import Reason
 from andon.ingress.draft import Draft
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
-from andon.kafka.topics import EVENTS
+from andon.kafka.topics import ACTIONS, EVENTS
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,18 @@ class KafkaLog:
                     self._told = now
                     log.warning(_apart(fate, fate.at / 1_000 - now))
                 return
+
+
+class KafkaActions:
+    """`andon.actions` in Kafka."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def append(self, actions: Sequence[Action], /) -> Sequence[bool]:
+        """Whether each is known to be kept."""
+        records = [Outgoing(ACTIONS, one.actor.encode(), msgspec.json.encode(one)) for one in actions]
+        return [isinstance(fate, Position) for fate in await self._publisher.append(records)]
 
 
 def _apart(position: Position, apart_s: float) -> str:

@@ -17,8 +17,8 @@ from andon.core.mute import Mute
 from andon.core.reason import Reason
 from andon.ingress.alertmanager import ALERTS
 from andon.ingress.alertmanager_openapi import HOOK, LIST_OF_ALERTS, STRUCTS, operations
-from andon.ingress.api import ALERT_HOOK, BATCH, CALLBACK, EVENTS, MUTE, MUTES
-from andon.ingress.door import Accepted, Item
+from andon.ingress.api import ALERT_HOOK, CALLBACK, EVENTS, MUTE, MUTES
+from andon.ingress.door import BATCH, Accepted, Item
 from andon.ingress.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
@@ -28,19 +28,22 @@ from andon.kafka.schemas import cleaned
 
 _REF = "#/components/schemas/{name}"
 _OBJECT = {"type": "object"}
-_ANY = {"400", "401", "408", "413", "415", "429", "503"}
+_GATE = {"403", "413", "429"}
+_ANY = {"400", "401", "408", "415", "503"}
 _RETRY = (Reason.OVER_CAPACITY, Reason.UNAVAILABLE)
 _RIGHT = "For clients whose source says `may: [mutes]`. Every call leaves a record in andon.actions."
 _WORDS = {
     "400": "Not valid JSON, not an event, or a body that ended early; `field` names what is wrong.",
     "401": "No valid token.",
-    "403": "The client has no right to do this, or its token is for another address of the door.",
+    "403": "This address or certificate may not call, the client has no right to do this, or its token is for another "
+    "address of the door.",
     "404": "Nothing has this name: no source that is called back, no mute that is not over.",
     "408": "The body took longer than 30 seconds.",
     "409": "Other content was accepted under this id.",
     "413": "Larger than `limits.body`.",
     "415": "A media type that is not taken here, not UTF-8, compressed, or binary data.",
-    "429": "Over capacity: nothing was taken; come again after `Retry-After` seconds.",
+    "429": "Over capacity, or over the rate of the client or of strangers: nothing was taken; come again after "
+    "`Retry-After` seconds.",
     "503": "Kafka has not acknowledged it, or the door's memory fails; come again after `Retry-After` seconds.",
 }
 
@@ -100,7 +103,7 @@ def _single() -> dict[str, Any]:
         "requestBody": _body({cloudevents.JSON: event, cloudevents.STRUCTURED: {"schema": _ref("CloudEvent")}}),
         "responses": {
             "202": _answer("The log has the event.", cloudevents.JSON, _ref("Accepted")),
-            **_problems({*_ANY, "403", "409"}),
+            **_problems({*_ANY, "409"}),
         },
     }
 
@@ -117,7 +120,7 @@ def _batch() -> dict[str, Any]:
         "requestBody": _body({cloudevents.JSON: many("Sent"), cloudevents.BATCH: many("CloudEvent")}),
         "responses": {
             "200": _answer("An answer for each event.", cloudevents.JSON, {"type": "array", "items": _ref("Item")}),
-            **_problems({*_ANY, "403"}),
+            **_problems(_ANY),
         },
     }
 
@@ -131,7 +134,7 @@ def _alerts(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
         "requestBody": _body({cloudevents.JSON: {"schema": schema}}),
         "responses": {
             "200": _answer("The log has all of them.", cloudevents.JSON, _OBJECT),
-            **_problems({*_ANY, "403"}),
+            **_problems(_ANY),
         },
     }
 
@@ -143,7 +146,7 @@ def _mutes() -> dict[str, Any]:
         "description": _RIGHT,
         "responses": {
             "200": _answer("Every mute that is not over.", cloudevents.JSON, {"type": "array", "items": _ref("Mute")}),
-            **_problems({"401", "403", "503"}),
+            **_problems({"401", "503"}),
         },
     }
 
@@ -156,7 +159,7 @@ def _mute() -> dict[str, Any]:
         "requestBody": _body({cloudevents.JSON: {"schema": _ref("NewMute")}}),
         "responses": {
             "201": _answer("It is part of the published configuration.", cloudevents.JSON, _ref("Mute")),
-            **_problems(_ANY - {"429"} | {"403"}),
+            **_problems(_ANY),
         },
     }
 
@@ -170,7 +173,7 @@ def _unmute() -> dict[str, Any]:
         "parameters": [which],
         "responses": {
             "200": _answer("It is over.", cloudevents.JSON, _ref("Ended")),
-            **_problems({"401", "403", "404", "503"}),
+            **_problems({"401", "404", "503"}),
         },
     }
 
@@ -209,12 +212,14 @@ def _callback() -> dict[str, Any]:
 
 def _open(name: str, what: str, media: str, schema: dict[str, Any]) -> dict[str, Any]:
     """An operation that needs no token."""
-    return {"operationId": name, "summary": what, "security": [], "responses": {"200": _answer(what, media, schema)}}
+    answers = {"200": _answer(what, media, schema), **_problems(set())}
+    return {"operationId": name, "summary": what, "security": [], "responses": answers}
 
 
 def _problems(statuses: set[str]) -> dict[str, Any]:
+    """Those, and what the gate says of any request."""
     found = {}
-    for status in sorted(statuses):
+    for status in sorted(statuses | _GATE):
         found[status] = _answer(_WORDS[status], "application/problem+json", _ref("Problem"))
         if any(STATUSES[reason] == int(status) for reason in _RETRY):
             found[status]["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -18,6 +18,7 @@ TITLES = {
     Reason.FORBIDDEN: "Not yours to do",
     Reason.CONFLICT: "Other content under the same id",
     Reason.OVER_CAPACITY: "Over capacity",
+    Reason.OVER_RATE: "Too often",
     Reason.UNAVAILABLE: "Not available",
     Reason.TIMEOUT: "Too slow",
     Reason.CONNECTION: "Incomplete request",
@@ -33,6 +34,7 @@ STATUSES = {
     Reason.TOO_LARGE: 413,
     Reason.MEDIA_TYPE: 415,
     Reason.OVER_CAPACITY: 429,
+    Reason.OVER_RATE: 429,
     Reason.UNAVAILABLE: 503,
 }
 
@@ -84,3 +86,12 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
 def refused(invalid: Invalid) -> Refused:
     """The answer to something that is no event."""
     return Refused(invalid.reason, invalid.detail, invalid.field)
+
+
+Said = Callable[[Refused], tuple[bytes, str]]
+"""How a refusal is said: the body of the answer, and its media type."""
+
+
+def problem(refusal: Refused) -> tuple[bytes, str]:
+    """As problem details."""
+    return msgspec.json.encode(refusal.problem), "application/problem+json"

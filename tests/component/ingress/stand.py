@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import httpx2
 from aiohttp import web
 
 from andon.config.published import Published
-from andon.config.settings import Settings
+from andon.config.settings import Listen, Settings, SourcePlug
 from andon.core.action import Action
 from andon.core.event import Event, Position
 from andon.core.failure import Retryable
@@ -29,7 +30,9 @@ from andon.ingress.api import application
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits, Log
 from andon.ingress.draft import Draft
+from andon.ingress.gate import Gate
 from andon.ingress.mutes import Mutes
+from andon.ingress.refusals import Refusals
 from andon.ingress.requests import Requests
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
@@ -141,6 +144,19 @@ class FakeConfiguration:
             raise KafkaFailure("no broker answers")
 
 
+class FakeActions:
+    """Keeps records; `failing` says that it does not."""
+
+    def __init__(self) -> None:
+        self.kept: list[Action] = []
+        self.failing = False
+
+    async def append(self, actions: Sequence[Action], /) -> Sequence[bool]:
+        if not self.failing:
+            self.kept += actions
+        return [not self.failing] * len(actions)
+
+
 class Stand:
     """A running door. `waiting` is the backlog the door sees; `fatal` is what it reported, once, under law L4."""
 
@@ -155,6 +171,8 @@ class Stand:
         self.open: list[EpisodeRecord] = []
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.requests: Requests
+        self.actions = FakeActions()
+        self.refusals: Refusals
 
     def episodes(self) -> list[EpisodeRecord]:
         """What is open, as the door reads it."""
@@ -183,6 +201,9 @@ async def standing(
     body: int = 1 << 20,
     log: Log | None = None,
     callbacks: Mapping[str, CallbackSource] = {},
+    listen: Listen = Listen(),  # noqa: B008 - frozen
+    plugs: Mapping[str, SourcePlug] = {},
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
     takes the place of the stand's own."""
@@ -206,11 +227,16 @@ async def standing(
         stand.requests = Requests(index, clock, stand.fatal.set_result)
         await stand.requests.start()
         admission = Admission(window, 1_000, lambda: stand.waiting, clock)
+        gate = Gate(clock, body)
+        gate.take(listen, plugs, callbacks)
+        stand.refusals = Refusals(stand.counts, stand.actions, clock)
         door = Door(
             Clients(sources, clock),
             log or stand.log,
             stand.requests,
             admission,
+            gate,
+            stand.refusals,
             stand.counts,
             DoorLimits(body),
             callbacks,
@@ -218,7 +244,7 @@ async def standing(
         )
         runner = web.AppRunner(application(door, Active(stand.episodes)), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         stand.port = runner.addresses[0][1]
         client.base_url = f"http://127.0.0.1:{stand.port}"
         try:

@@ -14,6 +14,7 @@ import httpx2
 import jsonschema_rs
 import pytest
 
+from andon.config.settings import Listen
 from andon.core.failure import Retryable
 from andon.ingress import api
 from tests.component.ingress.stand import Stand, standing, unavailable
@@ -195,11 +196,33 @@ async def slow(stand: Stand, path: str, token: str = "") -> httpx2.Response:
     return await sending
 
 
+async def at_the_gate(stand: Stand, document: dict[str, Any]) -> dict[str, list[httpx2.Response]]:
+    """Operation → what whoever may not come in is answered: by his address, by the size of his body, as a stranger who
+    asks too often."""
+    found = {}
+    for number, (path, methods) in enumerate(document["paths"].items()):
+        where = path.replace("{name}", "app-events").replace("{id}", "m1")
+        for method, operation in methods.items():
+
+            async def ask(address: str, body: bytes = b"", method: str = method, where: str = where) -> httpx2.Response:
+                return await stand.client.request(method, where, content=body, headers={"x-forwarded-for": address})
+
+            answers = [await ask("203.0.113.9"), await ask(f"10.1.{number}.{len(found)}", b" " * 5_000)]
+            found[operation["operationId"]] = answers + [await ask(f"10.2.{number}.{len(found)}") for _ in range(2)][1:]
+    return found
+
+
 def test_every_documented_status_is_answered_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with standing(tmp_path, body=4_096, callbacks={"app-events": source(tmp_path)}) as stand:
             document = (await stand.client.get("/docs/openapi.json")).json()
             found = await each_status(stand, tmp_path, monkeypatch)
+        (tmp_path / "gate").mkdir()
+        gate = {"allow": ["10.0.0.0/8", "127.0.0.1"], "trusted_proxies": ["127.0.0.1"], "strangers": "1/1h"}
+        vendor, listen = source(tmp_path), Listen.model_validate(gate)
+        async with standing(tmp_path / "gate", body=4_096, callbacks={"app-events": vendor}, listen=listen) as stand:
+            for name, answers in (await at_the_gate(stand, document)).items():
+                found[name] |= {str(answer.status_code): answer for answer in answers}
         operations = {one["operationId"]: one for methods in document["paths"].values() for one in methods.values()}
         assert found.keys() == operations.keys()
         for name, operation in operations.items():
