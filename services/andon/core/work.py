@@ -76,7 +76,7 @@ class Item(msgspec.Struct):
     `offset` is where its record stands and gives the order, unless a repartition has given it another home: then
     `moved` says where that is (partition, offset), and `offset` is below 0, before all that came since.
     `content` is a hash that tells a repeat from a conflict. `body` is the record's value; of what waits in a group the
-    desk keeps it packed in memory (`runtime.desk.packing`).
+    desk may keep it packed in memory (`runtime.desk.packing`).
     `group` is the merge key, None for an item that may never be merged; `carried` says what was merged into it. A key
     `AUDIENCE + audience + AUDIENCE + group` is that of an item whose recipients are not simply its queue's.
     A lane `APART + …` is that of items which are held, to be told as one: they join the first of it as they come, and

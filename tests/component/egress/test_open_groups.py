@@ -28,7 +28,7 @@ from andon.testing.builders import delivery
 from andon.testing.clock import ManualClock
 from tests.bench.plant import event
 
-GROUPS, QUEUES = 2_000, 10
+GROUPS, QUEUES = 4_000, 10
 HOME = Home("andon.deliveries", 0)
 NOW = 1_795_492_800.0
 # A process without groups is 80 MB, and 100,000 groups may make 300 of it: whatever waits has also a past.

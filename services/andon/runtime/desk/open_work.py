@@ -20,6 +20,9 @@ from andon.runtime.desk.queue import Queue, has_room
 from andon.runtime.desk.turns import Address, Turns
 from andon.runtime.desk.work import Work
 
+# Bytes of what waits in groups, above which a body is worth the time to pack it.
+_PLENTY = 1 << 20
+
 
 class Call(msgspec.Struct, frozen=True):
     """An attempt whose intent is in the write that came with it."""
@@ -31,8 +34,8 @@ class Call(msgspec.Struct, frozen=True):
 class OpenWork:
     """Items, calls in flight and domains of the homes this process owns, each home under the epoch of its lease.
 
-    `weight` is the size of the open items' bodies, in bytes, but for those in groups: theirs is `grouped`, and in
-    memory they are packed. Writes have them as they came.
+    `weight` is the size of the open items' bodies, in bytes, but for those in groups: theirs is `grouped`, and once
+    there is plenty of them they are packed in memory. Writes have them as they came.
     """
 
     def __init__(self, work: Work, deadline: float) -> None:
@@ -154,7 +157,7 @@ class OpenWork:
     def _place(self, item: Item) -> None:
         self.items[item.id] = item
         self._weigh(item, 1)
-        if _is_grouped(item):
+        if self.grouped > _PLENTY and _is_grouped(item):
             item.body = packed(item.body)
         self._open[item.home] += 1
         self._queue(item).add(item)
