@@ -66,6 +66,7 @@ def _judged(loaded: Loaded) -> tuple[Loaded, list[Mistake]]:
 
 def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, str]]:
     from andon.egress import lints as egress
+    from andon.ingress import mistakes as ingress
     from andon.routing import lints as routing
 
     data = loaded.document.data if loaded.document else None
@@ -73,6 +74,7 @@ def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, st
         *((one.path, one.text) for one in unused(data)),
         *routing.check(settings, loaded.tables.workdays, year, lambda path: loaded.where(path)[0]),
         *egress.check(settings, loaded.files),
+        *ingress.doubts(settings),
     ]
 
 
@@ -94,9 +96,11 @@ def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list
     them all."""
     from andon.egress import mistakes as egress
     from andon.enrichment import mistakes as enrichment
+    from andon.ingress import mistakes as ingress
     from andon.routing import mistakes as routing
 
     return [
+        *ingress.check(settings, registry),
         *enrichment.check(settings),
         *routing.check(settings),
         *egress.check(settings, loaded.files, registry, loaded.directory),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from andon.config.document import MAX_BYTES, Document, Unreadable, parse
 from andon.config.later import KINDS
+from andon.config.mapfiles import Beside, with_maps
 from andon.config.mistakes import Invalid, Mistake, Path, Place, hint, shortened
 from andon.config.plugs import GROUPS, PlugChecker, PlugUnusable
 from andon.config.published import MAX_BUNDLE, content_size
@@ -29,7 +30,7 @@ FILE_NAME = "andon.yaml"
 @dataclass(frozen=True)
 class Loaded:
     """A file that was read. `files` are the texts of its templates by name, `tables` what it publishes of the tables
-    `beside` it, `mistakes` stand in file order.
+    `beside` it, `maps` are the files that stand in place of a part of it, `mistakes` stand in file order.
 
     `draft` is there as soon as keys and values have the right shape, even where a name or a rule is wrong: to find
     more mistakes in, never to run with.
@@ -42,6 +43,7 @@ class Loaded:
     draft: Settings | None
     tables: Tables = NO_TABLES
     beside: tuple[File, ...] = ()
+    maps: Mapping[Path, Beside] = field(default_factory=dict)
 
     @property
     def directory(self) -> File:
@@ -59,15 +61,24 @@ class Loaded:
         """Line and column of `path`, or of what stands nearest above it."""
         return self.document.where(path) if self.document else (1, 1)
 
-    def mistake(self, path: Path, text: str, place: Place | None = None) -> Mistake:
-        """A mistake at `path`, found by someone else (a matcher's syntax, a template)."""
-        line, column = place or self.where(path)
-        return Mistake(str(self.file), line, column, path, shortened(text))
+    def mistake(self, path: Path, text: str, *, at_key: bool = False) -> Mistake:
+        """A mistake at `path`, found by someone else (a matcher's syntax, a template). `at_key`: it is looked for at
+        the key, even where a value stands behind it."""
+        file, document, within = self._standing(path)
+        place = document.keys.get(within) if document and at_key else None
+        line, column = place or (document.where(within) if document else (1, 1))
+        return Mistake(str(file), line, column, path, shortened(text))
 
     def warning(self, path: Path, text: str) -> Mistake:
         """A doubt about what stands at `path`, at its key where it has one."""
-        place = self.document.keys.get(path) if self.document else None
-        return replace(self.mistake(path, text, place), severity="warning")
+        return replace(self.mistake(path, text, at_key=True), severity="warning")
+
+    def _standing(self, path: Path) -> tuple[File, Document | None, Path]:
+        """The file and the document that hold `path`, and the way to it in there."""
+        for place, (file, document) in self.maps.items():
+            if path[: len(place)] == place:
+                return file, document, path[len(place) :]
+        return self.file, self.document, path
 
 
 def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
@@ -97,8 +108,10 @@ def read(file: File) -> bytes:
 
 
 def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loaded:
-    data = _without_empty_sections(document.data)
+    maps = with_maps(_without_empty_sections(document.data), file.parent)
+    data = maps.data
     settings, found = _settings(data)
+    found += maps.found
     files, found_in_templates = _templates(file.parent, data)
     found += [*found_in_templates, *reference_mistakes(data), *rule_mistakes(data)]
     read = Read(NO_TABLES, (), ())
@@ -109,10 +122,16 @@ def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loade
     if settings is not None and (size := content_size(settings, files, read.tables)) > MAX_BUNDLE:
         text = f"{size >> 10} KiB with its templates and tables; at most {MAX_BUNDLE >> 10} KiB can be published"
         found.append(Found((), text))
-    bare = Loaded(file, document, (), files, settings, read.tables, read.files)
-    mistakes = [bare.mistake((), text, place) for place, text in document.mistakes]
-    mistakes += [bare.mistake(one.path, one.text, document.keys.get(one.path) if one.at_key else None) for one in found]
+    bare = Loaded(file, document, (), files, settings, read.tables, (*read.files, *maps.files), maps.beside)
+    mistakes = [_of_document(*one, file) for one in document.mistakes]
+    mistakes += [_of_document(*one, beside.file) for beside in maps.beside.values() for one in beside.document.mistakes]
+    mistakes += [bare.mistake(one.path, one.text, at_key=one.at_key) for one in found]
     return replace(bare, mistakes=tuple(sorted(dict.fromkeys(mistakes))))
+
+
+def _of_document(place: Place, text: str, file: File) -> Mistake:
+    """What could be read past."""
+    return Mistake(str(file), *place, (), shortened(text))
 
 
 def _without_empty_sections(data: Any) -> Any:

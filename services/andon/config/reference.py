@@ -46,8 +46,12 @@ _UNITS: dict[Any, str] = {seconds: "duration", rate: "rate", size: "size", share
 
 def reference_text() -> str:
     """The whole page."""
-    sections = [_INTRODUCTION, *(_section(path, model) for path, model in _sections("", Settings)), _later()]
-    return "\n".join(sections)
+    first: dict[type[Section], str] = {}
+    sections = [_INTRODUCTION]
+    for path, model in _sections("", Settings):
+        known = first.setdefault(model, path) != path
+        sections.append(f"## `{path}`\n\nAs `{first[model]}`.\n" if known else _section(path, model))
+    return "\n".join([*sections, _later()])
 
 
 def _sections(path: str, model: type[Section]) -> Iterator[tuple[str, type[Section]]]:

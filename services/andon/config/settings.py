@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema
 
 from andon.config.addresses import Address, Bootstrap, Network, ProxyUrl, Zone, host_port
 from andon.config.maintenance import Maintenance
+from andon.config.maps import Map
 from andon.config.receivers import DirectoryTable, Language, Receiver, Templates
 from andon.config.secrets import SecretRef
 from andon.config.section import Section as Section  # plug-ins import it from here
@@ -248,6 +249,11 @@ class Limits(Section):
     """How much of one kind each receiver is told. `none`: all of it, as far as its other rules let it."""
 
 
+def _or_a_file(schema: dict[str, Any]) -> None:
+    """What andon.yaml may name in place of a map: load.py reads it."""
+    schema["anyOf"].insert(1, {"type": "string"})
+
+
 class Plug(Section):
     """A configured plug-in: its kind and the keys that are its own."""
 
@@ -290,6 +296,9 @@ class SourcePlug(Plug):
     client_cert: str | None = None
     """The name in its client's certificate, the common name or an alternative one; `none`: it needs no certificate. By
     default any of `listen.client_ca` where a token is shown, and none where a vendor calls."""
+    map: Annotated[Map | None, Field(json_schema_extra=_or_a_file)] = None
+    """How what it is sent becomes an event, for kinds that take what others have written: a map, or the name of a file
+    with one beside this file. See docs/mapping.md."""
 
 
 class ChannelPlug(Plug):

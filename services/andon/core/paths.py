@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from andon.core.event import Event
 
@@ -122,19 +122,29 @@ def compile_key(fields: Sequence[str], missing: str | None = None) -> Text:
     return key
 
 
+class Braced(NamedTuple):
+    """A path that stood in braces."""
+
+    path: str
+
+
+def pieces_of(text: str) -> Iterator[str | Braced]:
+    """What a template consists of, in order: plain text, and paths. Raises PathError."""
+    for match in _PIECE.finditer(text):
+        if match["stray"]:
+            raise PathError(f"'{text}' has a single '{match['stray']}'; write it twice to mean the sign itself")
+        if match["path"] is not None:
+            yield Braced(match["path"].strip())
+        else:
+            yield match["text"] or match["brace"][0]
+
+
 def compile_template(text: str) -> Text:
     """A text with `{path}` in it ("{{" and "}}" are braces); None when one of its values is missing or has no text.
 
     Raises PathError.
     """
-    pieces: list[str | Lookup] = []
-    for match in _PIECE.finditer(text):
-        if match["stray"]:
-            raise PathError(f"'{text}' has a single '{match['stray']}'; write it twice to mean the sign itself")
-        if match["path"] is not None:
-            pieces.append(compile_path(match["path"].strip()))
-        else:
-            pieces.append(match["text"] or match["brace"][0])
+    pieces = [compile_path(piece.path) if isinstance(piece, Braced) else piece for piece in pieces_of(text)]
 
     def render(event: Event) -> str | None:
         parts = [piece if isinstance(piece, str) else text_of(piece(event)) for piece in pieces]

@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from andon.core.event import Event
+from andon.core.failure import Invalid
 from andon.core.outcome import Evidence, Parked, Skipped
 from andon.core.policy import Limit
 
@@ -125,12 +126,31 @@ class Vault(Protocol):
         """Ends a claim before its time."""
 
 
+class EventMap(Protocol):
+    """Makes events of what another system sends, as its source's `map` says. Pure."""
+
+    def read(self, body: bytes, content_type: str = "", /) -> Any:
+        """The document in a body. Raises Invalid."""
+
+    def events(self, document: Any, source: str, now: float, trace: str, /) -> Sequence[Mapped | Invalid | None]:
+        """An answer for each event of a document, in order: the event, what is wrong with it, or None for one that the
+        map leaves out. Raises Invalid for a document that holds no events at all."""
+
+
+class Mapped(msgspec.Struct, frozen=True):
+    """An event that a map made. `digest` is 16 bytes over what it was made of: equal for equal content."""
+
+    event: Event
+    digest: bytes
+
+
 class Context(msgspec.Struct, frozen=True):
     """What every plug-in is given beside its `Config`: plug-ins are built as `cls(config, context)`.
 
     `name` is the name it has in andon.yaml, `directory` the folder relative file names start from. `kafka` is Andon's
     own cluster, for a plug-in that uses it. Without a `vault` nothing is shared with other processes.
-    `channels` are the own keys of every channel, by its name, for a source that goes with one.
+    `channels` are the own keys of every channel, by its name, for a source that goes with one; `map` is what a source
+    that takes what others have written makes events by.
     """
 
     name: str
@@ -140,6 +160,7 @@ class Context(msgspec.Struct, frozen=True):
     kafka: Link | None = None
     vault: Vault | None = None
     channels: Mapping[str, Mapping[str, Any]] = {}
+    map: EventMap | None = None
 
 
 class Result(msgspec.Struct, Generic[Out], frozen=True):
@@ -187,6 +208,13 @@ class Called(msgspec.Struct, frozen=True):
 
     events: Sequence[Event] = ()
     answer: Answer = Answer()
+
+
+@runtime_checkable
+class TakesMap(Protocol):
+    """A class of sources that make events by a `map`."""
+
+    takes_map: bool
 
 
 @runtime_checkable

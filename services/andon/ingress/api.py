@@ -26,6 +26,7 @@ from andon.ingress.refusals import Refusal
 EVENTS = "/v1/events"
 ALERT_HOOK = "/v1/alertmanager"
 CALLBACK = "/callbacks/{name}"
+HOOKS = "/hooks/{name}"
 MUTES = "/v1/mutes"
 MUTE = "/v1/mutes/{id}"
 SLOWEST = 30.0
@@ -48,6 +49,7 @@ def application(door: Door, active: Active | None = None) -> web.Application:
         BATCH: {"POST": api.batch},
         ALERTS: {"POST": api.alerts},
         ALERT_HOOK: {"POST": api.alerts},
+        HOOKS: {"POST": api.hook},
         CALLBACK: {"GET": api.greet, "POST": api.callback},
         MUTES: {"GET": api.mutes, "POST": api.mute},
         MUTE: {"DELETE": api.unmute},
@@ -110,6 +112,13 @@ class _Api:
         client, body = await self.posted(request)
         await self._door.alerts(client, request.headers, body)
         return web.Response(body=b"{}", content_type="application/json")
+
+    async def hook(self, request: web.Request) -> web.Response:
+        client = self.client(request)
+        if client.name != request.match_info["name"]:
+            raise Refused(Reason.FORBIDDEN, "this token is for another source", "Authorization")
+        taken = await self._door.hook(client, request.headers, await self._body(request))
+        return web.Response(body=self._encode(taken), status=202, content_type="application/json")
 
     async def greet(self, request: web.Request) -> web.Response:
         answer = self._door.greet(self._called(request, b""))

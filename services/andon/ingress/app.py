@@ -24,6 +24,7 @@ from andon.ingress.door import Door, DoorLimits
 from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.gate import Gate
 from andon.ingress.log import KafkaActions, KafkaLog
+from andon.ingress.mapping import EventMap
 from andon.ingress.mutes import Mutes, PublishedConfiguration
 from andon.ingress.refusals import Refusals
 from andon.ingress.reminders import Reminders
@@ -52,7 +53,8 @@ def sources_of(published: Published, registry: Registry, host: Host) -> dict[str
     channels = {name: plug.options for name, plug in published.settings.channels.items()}
     for name, plug in published.settings.sources.items():
         # Sources that only parse need no way out.
-        context = Context(name, Path(published.directory), host.clock, cast("Wire", None), channels=channels)
+        rules = EventMap(plug.map, published.settings.site.zone) if plug.map else None
+        context = Context(name, Path(published.directory), host.clock, cast("Wire", None), channels=channels, map=rules)
         sources[name] = registry.build(SOURCES, plug, context)
     return sources
 

@@ -1,8 +1,9 @@
-"""Who may post events: one bearer token per client (RFC 6750)."""
+"""Who may post events: one token per client, shown as bearer token (RFC 6750) or as a password (RFC 7617)."""
 
 from __future__ import annotations
 
 import hmac
+from base64 import b64decode
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Protocol
@@ -88,10 +89,10 @@ class Clients:
         return self._good.get(authorization) or self._compared(authorization)
 
     def _compared(self, authorization: str) -> Client | None:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
+        token = _shown(authorization)
+        if token is None:
             return None
-        shown = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        shown = sha256(token.encode("utf-8", "surrogateescape")).digest()
         found: Client | None = None
         for tokens in self._tokens:
             for digest in tokens.digests:
@@ -101,3 +102,17 @@ class Clients:
         if found is not None:
             self._good[authorization] = found
         return found
+
+
+def _shown(authorization: str) -> str | None:
+    """The token in a header: as bearer token, or as the password of any user, which is what older systems can send."""
+    scheme, _, shown = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return shown.strip()
+    if scheme.lower() != "basic":
+        return None
+    try:
+        _, colon, password = b64decode(shown.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password if colon else None

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import msgspec
 from msgspec import UNSET
 
 from andon.core import cloudevents
@@ -23,7 +22,7 @@ from andon.core.failure import Invalid
 from andon.core.reason import Reason
 from andon.core.translation import event_of
 from andon.ingress.sent import Sent
-from andon.ingress.strict import DEPTH, explain, repeated_key, too_deep
+from andon.ingress.strict import value_of
 
 HTTP = "ce-"
 KAFKA = "ce_"
@@ -64,7 +63,7 @@ _ENVELOPES = (Form.STRUCTURED, Form.BATCH)
 
 def structured(raw: bytes) -> CloudEvent:
     """The event of a JSON object in the JSON event format. Raises Invalid."""
-    members = _value(raw)
+    members = value_of(raw)
     if not isinstance(members, dict):
         raise Invalid(Reason.INVALID, "a CloudEvent is a JSON object")
     return cloudevents.from_json(members)
@@ -84,24 +83,11 @@ def binary(attributes: Mapping[str, str], content_type: str | None, body: bytes)
 
 def _data(media: str, body: bytes) -> Any:
     if cloudevents.is_json(media):
-        return _value(body)
+        return value_of(body)
     try:
         return body.decode()
     except UnicodeDecodeError:
         raise Invalid(Reason.MALFORMED, "the data is not valid UTF-8", "data") from None
-
-
-def _value(raw: bytes) -> Any:
-    """A JSON value, read strictly."""
-    try:
-        value = msgspec.json.decode(raw)
-    except (ValueError, RecursionError) as error:
-        raise explain(raw, error) from None
-    if too_deep(raw, DEPTH):
-        raise Invalid(Reason.MALFORMED, f"nested deeper than {DEPTH} levels")
-    if (twice := repeated_key(raw)) is not None:
-        raise Invalid(Reason.MALFORMED, f"the key {twice!r} stands twice", twice)
-    return value
 
 
 def http_attributes(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
@@ -12,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from andon.core.event import Event, Position
 from andon.core.failure import Invalid, Retryable
-from andon.core.ports import Answer, CallbackSource, Inbound
+from andon.core.ports import Answer, CallbackSource, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
@@ -30,6 +31,7 @@ from andon.store.requests import Request
 _S = TypeVar("_S")
 BATCH = "/v1/events:batch"
 _AGAIN = 5
+_SMALL = 64 << 10
 _NO_STORE = "the door's memory does not answer"
 _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
 
@@ -49,6 +51,8 @@ class DoorMetrics(Protocol):
 
     def accepted(self, source: str, count: int, /) -> None: ...
 
+    def left_out(self, source: str, count: int, /) -> None: ...
+
 
 class DoorLimits(msgspec.Struct, frozen=True):
     """`body` is the greatest length of a request's body in bytes."""
@@ -60,6 +64,13 @@ class Accepted(msgspec.Struct, frozen=True):
     """The body of a 202."""
 
     id: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The body of a 202 to a body that was mapped: the ids of its events in order, and how many the map left out."""
+
+    ids: list[str]
+    left_out: int = 0
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -154,14 +165,31 @@ class Door:
         except Invalid as invalid:
             raise refused(invalid) from None
         self.gate.spend(client.name, len(found))
-        drafts = [draft_of(one, client.name) for one in found if isinstance(one, Event)]
-        for start in range(0, len(drafts), self._admission.window):
-            some = drafts[start : start + self._admission.window]
-            async with self._room(len(some)):
-                await self._all_taken(client.name, some)
+        await self._good_taken(client.name, [draft_of(one, client.name) for one in found if isinstance(one, Event)])
         for one in found:
             if isinstance(one, Invalid):
                 raise refused(one)
+
+    async def hook(self, client: Client, headers: Mapping[str, str], body: bytes) -> Taken:
+        """Takes the events that the map of the client's source makes of a body. Raises Refused, after it has taken the
+        good ones, when one of them is none."""
+        source = _of_kind(client, HttpSource)
+        try:
+            found = await _apart(len(body), source.mapped, Inbound(client.name, headers, body))
+        except Invalid as invalid:
+            raise refused(invalid) from None
+        except LookupError:
+            raise Refused(Reason.INVALID, "this source has no `map`; its events go to /v1/events", status=404) from None
+        self.gate.spend(client.name, max(len(found), 1))
+        made = [draft_of(one.event, client.name, one.digest) if isinstance(one, Mapped) else one for one in found]
+        judged = [(one, self._unfit(one)) for one in made if one is not None]
+        await self._good_taken(client.name, [one for one, no in judged if isinstance(one, Draft) and no is None])
+        for no in (no for _, no in judged if no is not None):
+            raise no
+        left_out = made.count(None)
+        if left_out:
+            self.metrics.left_out(client.name, left_out)
+        return Taken([one.id for one, _ in judged if isinstance(one, Draft)], left_out)
 
     async def callback(self, inbound: Inbound) -> Answer:
         """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The answer, once the
@@ -200,6 +228,19 @@ class Door:
     async def _all_taken(self, client: str, drafts: Sequence[Draft]) -> None:
         """Returns once the log has all of them. Raises Refused."""
         for no in filter(None, await self._once(client, drafts)):
+            raise no
+
+    async def _good_taken(self, client: str, drafts: Sequence[Draft]) -> None:
+        """The same for any number of them, window by window. What is refused for good keeps nothing behind it out."""
+        refusals: list[Refused] = []
+        for start in range(0, len(drafts), self._admission.window):
+            some = drafts[start : start + self._admission.window]
+            async with self._room(len(some)):
+                answers = await self._once(client, some)
+            if again := _come_again([no for no in answers if no is not None]):
+                raise again
+            refusals += [no for no in answers if no is not None]
+        for no in refusals:
             raise no
 
     def _refusal(self, client: Client, no: Refused) -> Item:
@@ -291,6 +332,11 @@ class Door:
         if first.digest != draft.digest:
             return Refused(Reason.CONFLICT, "other content was accepted under this id before", "id")
         return None
+
+
+async def _apart(size: int, work: Callable[[Inbound], _S], inbound: Inbound) -> _S:
+    """The work done; that on a large body beside the loop, so that no one waits for it."""
+    return work(inbound) if size <= _SMALL else await asyncio.to_thread(work, inbound)
 
 
 def _of_kind(client: Client, kind: type[_S]) -> _S:

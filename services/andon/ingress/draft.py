@@ -32,8 +32,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         return _events.decode(self.record)
 
 
-def draft_of(event: Event, client: str) -> Draft:
-    """The draft of an event whose id its source has made of all that matters: what has the same id is a repetition,
-    whatever else its sender has changed meanwhile."""
+def draft_of(event: Event, client: str, digest: bytes | None = None) -> Draft:
+    """The draft of an event. Without a `digest` of what its sender gave, its source has made the id of all that
+    matters: what has the same id is a repetition, whatever else its sender has changed meanwhile."""
     record, (key,) = encode(event), (request_key(event.id, scope_of(client, event.source)),)
-    return Draft(event.id, event.subject, record, (key,), key, len(record))
+    return Draft(event.id, event.subject, record, (key,), digest or key, len(record))

@@ -17,8 +17,8 @@ from andon.core.mute import Mute
 from andon.core.reason import Reason
 from andon.ingress.alertmanager import ALERTS
 from andon.ingress.alertmanager_openapi import HOOK, LIST_OF_ALERTS, STRUCTS, operations
-from andon.ingress.api import ALERT_HOOK, CALLBACK, EVENTS, MUTE, MUTES
-from andon.ingress.door import BATCH, Accepted, Item
+from andon.ingress.api import ALERT_HOOK, CALLBACK, EVENTS, HOOKS, MUTE, MUTES
+from andon.ingress.door import BATCH, Accepted, Item, Taken
 from andon.ingress.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
@@ -37,7 +37,7 @@ _WORDS = {
     "401": "No valid token.",
     "403": "This address or certificate may not call, the client has no right to do this, or its token is for another "
     "address of the door.",
-    "404": "Nothing has this name: no source that is called back, no mute that is not over.",
+    "404": "Nothing has this name: no source that is called back or has a map, no mute that is not over.",
     "408": "The body took longer than 30 seconds.",
     "409": "Other content was accepted under this id.",
     "413": "Larger than `limits.body`.",
@@ -61,10 +61,11 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"password": []}],
         "paths": {
             EVENTS: {"post": _single()},
             BATCH: {"post": _batch()},
+            HOOKS: {"post": _hook()},
             MUTES: {"get": _mutes(), "post": _mute()},
             MUTE: {"delete": _unmute()},
             **operations(_ref),
@@ -77,7 +78,10 @@ def document() -> dict[str, Any]:
             ASYNCAPI: {"get": _open("asyncapi", "The AsyncAPI document of all topics.", cloudevents.JSON, _OBJECT)},
         },
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A token of the client."}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "A token of the client."},
+                "password": {"type": "http", "scheme": "basic", "description": "Any name, and the token as password."},
+            },
             "headers": {
                 "RetryAfter": {"description": "Whole seconds.", "required": True, "schema": {"type": "integer"}}
             },
@@ -121,6 +125,21 @@ def _batch() -> dict[str, Any]:
         "responses": {
             "200": _answer("An answer for each event.", cloudevents.JSON, {"type": "array", "items": _ref("Item")}),
             **_problems(_ANY),
+        },
+    }
+
+
+def _hook() -> dict[str, Any]:
+    return {
+        "operationId": "hook",
+        "summary": "Takes what another system sends, by the map of its source; docs/mapping.md.",
+        "description": "In the form that the map says, whatever the content type. 400 when one of the events in it is "
+        "none, after the good ones were taken.",
+        "parameters": [_part_of_address("name", "path", _NAMED, required=True), *_PARAMETERS],
+        "requestBody": _body({media: {"schema": {}} for media in _MAPPED}),
+        "responses": {
+            "202": _answer("The log has all of them.", cloudevents.JSON, _ref("Taken")),
+            **_problems({*_ANY, "403", "404", "409"}),
         },
     }
 
@@ -228,7 +247,7 @@ def _problems(statuses: set[str]) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     _, found = msgspec.json.schema_components(
-        [Sent, Accepted, Item, Problem, NewMute, Mute, Ended, *STRUCTS], ref_template=_REF
+        [Sent, Accepted, Taken, Item, Problem, NewMute, Mute, Ended, *STRUCTS], ref_template=_REF
     )
     schemas: dict[str, Any] = cleaned(found)
     for name in ("id", "source", "type", "subject"):
@@ -278,8 +297,10 @@ def _part_of_address(name: str, place: str, description: str, *, required: bool)
 
 
 _PARAMETERS = [_header("traceparent", "The trace the event belongs to (W3C); one that is not valid is not taken.")]
+_NAMED = "The name of the source in andon.yaml."
+_MAPPED = (cloudevents.JSON, "application/xml", "application/x-www-form-urlencoded")
 _SIGNED = [
-    _part_of_address("name", "path", "The name of the source in andon.yaml.", required=True),
+    _part_of_address("name", "path", _NAMED, required=True),
     _part_of_address("msg_signature", "query", "The vendor's signature.", required=False),
     _part_of_address("timestamp", "query", "When it signed, in seconds since 1970.", required=False),
     _part_of_address("nonce", "query", "A word of its own for each call.", required=False),

@@ -72,7 +72,7 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
         if after is not None:
             self.headers["Retry-After"] = str(after)
         if reason is Reason.UNAUTHORISED:
-            self.headers["WWW-Authenticate"] = "Bearer"
+            self.headers["WWW-Authenticate"] = 'Bearer, Basic realm="andon"'
         self.problem = Problem(
             type=f"urn:andon:problem:{reason}",
             title=TITLES[reason],

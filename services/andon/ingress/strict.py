@@ -63,6 +63,19 @@ def surely_unique(raw: bytes, colons: int, canonical: bytes) -> bool:
     return canonical.count(b":") == colons and (b"\\" not in raw or b"\\u003" not in raw)
 
 
+def value_of(raw: bytes) -> Any:
+    """A JSON value, read strictly. Raises Invalid."""
+    try:
+        value = msgspec.json.decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise explain(raw, error) from None
+    if too_deep(raw, DEPTH):
+        raise Invalid(Reason.MALFORMED, f"nested deeper than {DEPTH} levels")
+    if (twice := repeated_key(raw)) is not None:
+        raise Invalid(Reason.MALFORMED, f"the key {twice!r} stands twice", twice)
+    return value
+
+
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object as it was written, with its repetitions."""
 

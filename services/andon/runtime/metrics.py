@@ -19,6 +19,7 @@ class Metrics:
         r = self.registry
         accepted = Counter("andon_events_accepted", "Events answered with 202.", ["source"], registry=r)
         self._refused = Counter("andon_refused", "Requests refused at the door.", ["reason"], registry=r)
+        self._left_out = Counter("andon_left_out", "Events that the map of a source left out.", ["source"], registry=r)
         records = Counter("andon_records", "Records that left a service.", ["service", "outcome", "reason"], registry=r)
         deliveries = Counter(
             "andon_deliveries", "Deliveries with a final outcome.", ["channel", "outcome", "reason"], registry=r
@@ -84,6 +85,9 @@ class Metrics:
 
     def refused(self, reason: str, count: int = 1) -> None:
         self._refused.labels(reason).inc(count)
+
+    def left_out(self, source: str, count: int = 1) -> None:
+        self._left_out.labels(source).inc(count)
 
     def record(self, service: str, outcome: str, reason: str, count: int = 1) -> None:
         self._record(service, outcome, reason).inc(count)

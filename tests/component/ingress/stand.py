@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 from aiohttp import web
 
+from andon.config.maps import Map
 from andon.config.published import Published
 from andon.config.settings import Listen, Settings, SourcePlug
 from andon.core.action import Action
@@ -31,6 +32,7 @@ from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits, Log
 from andon.ingress.draft import Draft
 from andon.ingress.gate import Gate
+from andon.ingress.mapping import EventMap
 from andon.ingress.mutes import Mutes
 from andon.ingress.refusals import Refusals
 from andon.ingress.requests import Requests
@@ -44,6 +46,9 @@ from andon.store.requests import RequestIndex
 
 TOPIC = "andon.events"
 MAY = {name: {"may": ["mutes"]} for name in ("mes", "grafana")}
+MAPPED = Map.model_validate(
+    {"type": "wms.{kind}", "subject": "{bin}", "id": "{no}", "labels": {"code": {"from": "code", "else": ""}}}
+)
 PLANT = {"version": 1, "route": {"receiver": "it"}}
 
 
@@ -94,12 +99,16 @@ class Counts:
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
         self.no: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
 
     def accepted(self, source: str, count: int, /) -> None:
         self.taken[source] += count
 
     def refused(self, reason: str, /) -> None:
         self.no[reason] += 1
+
+    def left_out(self, source: str, count: int, /) -> None:
+        self.left[source] += count
 
 
 class FakeConfiguration:
@@ -204,20 +213,23 @@ async def standing(
     listen: Listen = Listen(),  # noqa: B008 - frozen
     plugs: Mapping[str, SourcePlug] = {},
     tls: ssl.SSLContext | None = None,
+    mapped: Map = MAPPED,
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
-    takes the place of the stand's own."""
-    for name, token in (("mes", "alpha"), ("erp", "beta"), ("prometheus", "scrape"), ("grafana", "panel")):
+    takes the place of the stand's own, `mapped` is the map of the source `wms`."""
+    tokens = (("mes", "alpha"), ("erp", "beta"), ("wms", "delta"), ("prometheus", "scrape"), ("grafana", "panel"))
+    for name, token in tokens:
         (folder / name).write_text(token, encoding="utf-8")
     clock = SystemClock()
     kinds: dict[str, Any] = {
-        **dict.fromkeys(("mes", "erp"), HttpSource),
+        **dict.fromkeys(("mes", "erp", "wms"), HttpSource),
         **dict.fromkeys(("prometheus", "grafana"), AlertmanagerSource),
     }
+    maps = {"wms": EventMap(mapped, "Asia/Shanghai")}
     sources = {
         name: kind(
             kind.Config.model_validate({"token": f"file:{folder / name}"} | MAY.get(name, {})),
-            Context(name, folder, clock, None),  # type: ignore[arg-type]  # nothing is called through it
+            Context(name, folder, clock, None, map=maps.get(name)),  # type: ignore[arg-type]  # no calls go out
         )
         for name, kind in kinds.items()
     }

@@ -28,6 +28,7 @@ POSTED: tuple[tuple[str, str, str, str, Any, Any], ...] = (
     ("postEvent", "/v1/events", "alpha", "scrape", EVENT, {"type": "t", "id": "new-1"}),
     ("postEvents", "/v1/events:batch", "alpha", "scrape", [EVENT], [{"type": "t", "id": "new-2"}]),
     ("postAlerts", "/api/v2/alerts", "scrape", "alpha", [ALERT], [{"labels": {"alertname": "New"}}]),
+    ("hook", "/hooks/wms", "delta", "alpha", {"kind": "k", "bin": "b", "no": 1}, {"kind": "k", "bin": "b", "no": 2}),
     ("alertHook", "/v1/alertmanager", "scrape", "alpha", {"alerts": [ALERT]}, {"alerts": [{"labels": {"a": "b"}}]}),
 )
 DOCUMENTS = ("/docs", "/docs/openapi.json", "/docs/asyncapi.json")
@@ -71,7 +72,7 @@ async def each_status(
         note(name, await stand.post(event, path=path, authorization=""))
         note(name, await stand.post(event, path=path, authorization=f"Bearer {other}"))
         note(name, await stand.post(b" " * 5_000, **mine))
-        note(name, await stand.post(event, **mine, content_type="text/csv"))
+        note(name, await stand.post(event, **mine, content_type="text/csv; charset=big5"))
         stand.waiting = 1_000_000
         note(name, await stand.post(event, **mine))
         stand.waiting = 0
@@ -94,6 +95,11 @@ async def each_status(
     key.unlink()
     note("greet", await stand.client.get(f"{PATH}{signed(MES, sealed)}&echostr={quote(sealed, safe='')}"))
     key.write_text(KEYS[0], encoding="utf-8")
+    note(
+        "hook",
+        await stand.post({"kind": "other", "bin": "b", "no": 1}, path="/hooks/wms", authorization="Bearer delta"),
+    )
+    note("hook", await stand.post(EVENT, path="/hooks/mes"))
     note("postEvent", await stand.post({**EVENT, "data": {"other": 1}}))
     note("postEvent", await stand.post(CLOUD, content_type="application/cloudevents+json"))
     note("postEvents", await stand.batch([CLOUD, {}], content_type="application/cloudevents-batch+json"))

@@ -50,7 +50,7 @@ def test_refusals_name_what_is_wrong_and_are_counted(tmp_path: Path) -> None:
         async with standing(tmp_path, body=4_096) as stand:
             no_token = await stand.post(FAULT, authorization="")
             problem(no_token, 401, "unauthorised", "Authorization")
-            assert no_token.headers["www-authenticate"] == "Bearer"
+            assert no_token.headers["www-authenticate"] == 'Bearer, Basic realm="andon"'
             problem(await stand.post(FAULT, authorization="Bearer gamma"), 401, "unauthorised", "Authorization")
             problem(await stand.post(b"{}", content_type="text/plain"), 415, "media_type", "Content-Type")
             problem(await stand.post(b"{}", content_type=""), 415, "media_type", "Content-Type")

@@ -19,7 +19,7 @@ from andon.core.cloudevents import CloudEvent
 from andon.core.event import Event
 from andon.core.failure import Invalid
 from andon.core.ids import Namespace, uuid7
-from andon.core.ports import Context, Inbound
+from andon.core.ports import Context, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress import cloud, traceparent
@@ -70,11 +70,13 @@ class HttpSource:
         may: tuple[Literal["mutes"], ...] = ()
 
     specimen: ClassVar = SourceSpecimen({"token": REFERENCE})
+    takes_map: ClassVar = True
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         self.token = config.token
         self.may = config.may
         self._source = config.source or context.name
+        self._map = context.map
         self._clock = context.clock
         self._random = random or Randomness().take
         self._one = msgspec.json.Decoder(Sent)
@@ -109,6 +111,15 @@ class HttpSource:
             return self._cloud_draft(cloud.structured(inbound.body), inbound, now, key)
         raw = inbound.body.strip(_SPACE)
         return self._draft(raw, self._read(raw), inbound.client, now, self._trace(inbound), key)
+
+    def mapped(self, inbound: Inbound) -> Sequence[Mapped | Invalid | None]:
+        """What the source's map makes of a body: an answer for each event, None for one that it leaves out. Raises
+        Invalid for a body that holds no events at all, LookupError without a map."""
+        if self._map is None:
+            raise LookupError("this source has no map")
+        trace = self._traced(inbound)
+        document = self._map.read(inbound.body, inbound.headers.get("content-type", ""))
+        return self._map.events(document, self._source, self._clock.now(), trace)
 
     def elements(self, inbound: Inbound) -> list[msgspec.Raw]:
         """The elements of a body that is an array of 1 to 1,000, not looked into yet. Raises Invalid."""
@@ -193,9 +204,11 @@ class HttpSource:
 
     def _trace(self, inbound: Inbound, own: str | None = None) -> bytes:
         """The end of a record: the event's own trace, else the request's, else a new one."""
+        return f',"traceparent":"{self._traced(inbound, own)}"}}'.encode()
+
+    def _traced(self, inbound: Inbound, own: str | None = None) -> str:
         given = traceparent.accepted(own) or traceparent.accepted(inbound.headers.get("traceparent"))
-        trace = given or traceparent.minted(self._random(24))
-        return f',"traceparent":"{trace}"}}'.encode()
+        return given or traceparent.minted(self._random(24))
 
     def _read_all(self, raws: Sequence[bytes]) -> list[tuple[Sent, bytes]] | None:
         """What `_read` finds in each, judged by looking at all together; None when one of them needs a closer look."""
