@@ -364,7 +364,7 @@ class World:
                 owner.commit(len(owner.pending))
             if not any(owner.desk.items or owner.outbox for owner in self.owners) and self._all_read():
                 return
-            self.advance(max(0.0, min(min(wakes) - self.now, 5.0)))
+            self.advance(max(0.0, min(min(wakes) - self.now, 600.0)))
         raise AssertionError("work stayed open")
 
     def _all_read(self) -> bool:
