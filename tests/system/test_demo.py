@@ -37,7 +37,7 @@ KEYS = {
 CHILDREN = ("kafka", "wecom", "tracker", "ticketing", "egress", "routing", "enrichment", "ingress", "plant")
 DRAIN_S = 30.0
 Starter = Callable[..., Up]
-SECONDS = int(os.environ.get("ANDON_DEMO_SECONDS", "25"))
+SECONDS = int(os.environ.get("ANDON_DEMO_SECONDS", "15"))
 
 
 @pytest.fixture

@@ -27,12 +27,12 @@ from tests.rig.ports import free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("trace")]
 
-CHUNK, CHUNKS = 4_000, 12
+CHUNK, CHUNKS = 2_000, 12
 MOST = 3 * CHUNK
 
 
 class Filled:
-    """A node with 48,000 events, and an early, a middle and a late one of them."""
+    """A node with 24,000 events, and an early, a middle and a late one of them."""
 
     def __init__(self, folder: Path, link: Connection) -> None:
         asyncio.run(prepare(checked(configuration(folder)), link.bootstrap))
@@ -76,7 +76,7 @@ def test_an_enriched_event_is_found_by_its_order(filled: Filled) -> None:
         for one in filled.events:
             home = Home(ENRICHED, one.origin[1].partition)
             end = scan.ends([home])[home]
-            assert end > 2_000
+            assert end > 1_000
             before = scan.read
             found = scan.ordered(home, 0, end, place, one.origin[0].offset)
             assert found is not None
