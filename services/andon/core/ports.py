@@ -204,10 +204,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Called(msgspec.Struct, frozen=True):
     """What a vendor called with: its events, none where it only asked, and what it is answered once the log has
-    them."""
+    them. `signature` is its own, where it was made for this one call: under it no other content is taken any more."""
 
     events: Sequence[Event] = ()
     answer: Answer = Answer()
+    signature: str = ""
 
 
 @runtime_checkable

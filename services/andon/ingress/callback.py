@@ -24,6 +24,7 @@ from andon.ingress.sent import check
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 MOST_SEALED = 1 << 20
+MOST_WITHIN = 86_400.0  # the door remembers what it took for three days
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age, and how many of its unit are a second
 
 

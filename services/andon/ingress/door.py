@@ -18,7 +18,7 @@ from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.clients import Client, Clients
-from andon.ingress.draft import Draft, draft_of
+from andon.ingress.draft import Draft, draft_of, signed
 from andon.ingress.gate import Gate
 from andon.ingress.mutes import Mutes
 from andon.ingress.refusal import Problem, Refused, refused
@@ -199,7 +199,10 @@ class Door:
             try:
                 called = source.called(inbound)
                 self.gate.spend(inbound.client, len(called.events))
-                await self._all_taken(inbound.client, [draft_of(event, inbound.client) for event in called.events])
+                drafts = [draft_of(event, inbound.client) for event in called.events]
+                if called.signature:
+                    drafts = [signed(one, inbound.client, called.signature, at) for at, one in enumerate(drafts)]
+                await self._all_taken(inbound.client, drafts)
                 return called.answer
             except Invalid as invalid:
                 raise refused(invalid) from None

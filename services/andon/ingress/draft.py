@@ -37,3 +37,10 @@ def draft_of(event: Event, client: str, digest: bytes | None = None) -> Draft:
     matters: what has the same id is a repetition, whatever else its sender has changed meanwhile."""
     record, (key,) = encode(event), (request_key(event.id, scope_of(client, event.source)),)
     return Draft(event.id, event.subject, record, (key,), digest or key, len(record))
+
+
+def signed(draft: Draft, client: str, signature: str, number: int) -> Draft:
+    """The same, known again by its signature too: event `number` of the call that was signed so. Other content under
+    this signature is then a conflict, and no event."""
+    key = request_key(f"{signature}\n{number}", scope_of(client, "signature"))
+    return msgspec.structs.replace(draft, keys=(*draft.keys, key))

@@ -24,6 +24,7 @@ from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress.callback import (
+    MOST_WITHIN,
     App,
     Callback,
     Keys,
@@ -85,7 +86,7 @@ class DingtalkCallback(Callback):
 
         apps: tuple[DingtalkApp, ...] = ()
         """More than one application at this address, each with the four keys above."""
-        within: Seconds = Field(default=3_600.0, gt=0)
+        within: Seconds = Field(default=3_600.0, gt=0, le=MOST_WITHIN)
         """How old, or how far ahead of our clock, a callback may be."""
 
         def require(self) -> None:
@@ -132,7 +133,8 @@ class DingtalkCallback(Callback):
             raise Invalid(Reason.INVALID, "an event of DingTalk has EventType", "EventType")
         if kind in _ASKING:
             return Called(answer=self._sealed(seal, text_of(fields, "Random").encode() or _OK))
-        return Called((self._happened(inbound, kind, fields, signed.timestamp),), self._sealed(seal, _OK))
+        happened = self._happened(inbound, kind, fields, signed.timestamp)
+        return Called((happened,), self._sealed(seal, _OK), signed.signature)
 
     def _happened(self, inbound: Inbound, kind: str, fields: dict[str, Any], signed: str) -> Event:
         written = text_of(fields, "TimeStamp") or signed

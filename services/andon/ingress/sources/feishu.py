@@ -25,6 +25,7 @@ from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress.callback import (
+    MOST_WITHIN,
     App,
     Callback,
     Window,
@@ -76,7 +77,7 @@ class FeishuCallback(Callback):
 
         apps: tuple[FeishuApp, ...] = ()
         """More than one application at this address, each with the two keys above."""
-        within: Seconds = Field(default=28_800.0, gt=0)
+        within: Seconds = Field(default=28_800.0, gt=0, le=MOST_WITHIN)
         """How long ago, or how far ahead of our clock, a callback may have been signed."""
 
         def require(self) -> None:

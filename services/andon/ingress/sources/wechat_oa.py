@@ -21,6 +21,7 @@ from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress.callback import (
+    MOST_WITHIN,
     App,
     Callback,
     Keys,
@@ -79,7 +80,7 @@ class WechatOa(Callback):
 
         apps: tuple[WechatApp, ...] = ()
         """More than one account or mini-program at this address, each with the three keys above."""
-        within: Seconds = Field(default=600.0, gt=0)
+        within: Seconds = Field(default=600.0, gt=0, le=MOST_WITHIN)
         """How old, or how far ahead of our clock, a callback may be."""
 
         def require(self) -> None:
@@ -115,7 +116,7 @@ class WechatOa(Callback):
     def called(self, inbound: Inbound, /) -> Called:
         """The one event of a message or an event, and "success". Raises Invalid (a Rejected), and Retryable without a
         secret."""
-        fields = self._theirs(inbound)
+        fields, signed = self._theirs(inbound)
         kind, event = text_of(fields, "MsgType"), text_of(fields, "Event")
         if not kind:
             raise Invalid(Reason.INVALID, "message push has MsgType", "MsgType")
@@ -126,16 +127,19 @@ class WechatOa(Callback):
         # A message has a number of its own, within its account; an event is known again by all that it says.
         number = text_of(fields, "MsgId")
         identity = f"{labels['account']}:{number}" if number else str(_ids.id(_canonical(fields).decode()))
-        return Called((self._event(inbound, type_, subject, identity, at, fields, labels),), Answer(b"success"))
+        taken = self._event(inbound, type_, subject, identity, at, fields, labels)
+        return Called((taken,), Answer(b"success"), signed)
 
-    def _theirs(self, inbound: Inbound) -> dict[str, Any]:
-        """What was pushed: sealed, where the account has a key, and plain only where it has none."""
+    def _theirs(self, inbound: Inbound) -> tuple[dict[str, Any], str]:
+        """What was pushed, and its signature: sealed, where the account has a key, and plain only where it has none.
+        Then the time and the nonce are signed, and nothing of the body."""
         query, body = inbound.query, checked_size(inbound.body)
         if not self._plain or ("msg_signature" in query and self._sealed):
             signed = Signed(*(query.get(name, "") for name in ("msg_signature", "timestamp", "nonce")))
-            return _fields(self._seals.opened(signed, text_of(_fields(body), "Encrypt")).message)
+            opened = self._seals.opened(signed, text_of(_fields(body), "Encrypt"))
+            return _fields(opened.message), signed.signature
         self._require_signed(query, self._plain)
-        return _fields(body)
+        return _fields(body), query["signature"]
 
     def _require_signed(self, query: Mapping[str, str], tokens: Sequence[SecretRef]) -> None:
         """One of these tokens has signed the time and the nonce. Raises Invalid (UNAUTHORISED), and Retryable when it

@@ -22,6 +22,7 @@ from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress.callback import (
+    MOST_WITHIN,
     App,
     Callback,
     Keys,
@@ -75,7 +76,7 @@ class WecomCallback(Callback):
 
         apps: tuple[WecomApp, ...] = ()
         """More than one application at this address, each with the four keys above."""
-        within: Seconds = Field(default=600.0, gt=0)
+        within: Seconds = Field(default=600.0, gt=0, le=MOST_WITHIN)
         """How old, or how far ahead of our clock, a callback may be."""
         reply: str = Field(default="", max_length=512)
         """A text that whoever writes to the application is answered at once; none by default."""
@@ -123,7 +124,8 @@ class WecomCallback(Callback):
         identity = text_of(fields, "MsgId") or str(_ids.id("\n".join(_distinct(fields))))
         labels = {label: text_of(fields, name) for name, label in _LABELS.items()}
         taken = self._event(inbound, type_, subject, identity, at, fields, labels)
-        return Called((taken,), Answer() if kind == "event" or not self._reply else self._passive(seal, fields))
+        answer = Answer() if kind == "event" or not self._reply else self._passive(seal, fields)
+        return Called((taken,), answer, inbound.query["msg_signature"])
 
     def _passive(self, seal: Seal, asked: Mapping[str, Any]) -> Answer:
         now = str(int(self._clock.now()))

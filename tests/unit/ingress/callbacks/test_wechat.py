@@ -236,12 +236,13 @@ def _downgraded(self: WechatOa, inbound: Inbound) -> Any:
     if "msg_signature" in inbound.query:
         return _theirs(self, inbound)
     self._require_signed(inbound.query, self._tokens)
-    return wechat_oa._fields(inbound.body)
+    return wechat_oa._fields(inbound.body), inbound.query["signature"]
 
 
 def _beside(self: WechatOa, inbound: Inbound) -> Any:
     """What stands beside the sealed message is believed."""
-    return _theirs(self, inbound) | wechat_oa._fields(inbound.body)
+    fields, signed = _theirs(self, inbound)
+    return fields | wechat_oa._fields(inbound.body), signed
 
 
 def _echo(self: WechatOa, inbound: Inbound, /) -> Answer:
