@@ -207,7 +207,7 @@ def test_what_has_no_equivalent_has_its_place(example: Translation) -> None:
         "global.slack_api_url": "slack_api_url",
         "templates": "templates:",
         "route.routes.3.match.type": "type: machine",
-        "inhibit_rules": "inhibit_rules:",
+        "inhibit_rules.2": "- target_matchers",
         "receivers.2.slack_configs.0": "slack_configs",
         "receivers.3.email_configs.0.to": "CommonLabels.owner",
         "receivers.5.webhook_configs.0": "http://10.1.2.3",
@@ -219,14 +219,24 @@ def test_what_has_no_equivalent_has_its_place(example: Translation) -> None:
         assert not re.search("SECRET[^_]", text)
 
 
-def test_inhibition_works_once_there_is_a_tracker(example: Translation, tmp_path: Path) -> None:
-    before, _, after = example.text.partition("before these lines:\n")
-    text = f"{before}\n" + re.sub(r"(?m)^# ", "", after)
-    (tmp_path / "andon.yaml").write_text(text, encoding="utf-8")
-    assert main(["check", str(tmp_path)]) == 0
-    rules = load(tmp_path).settings.inhibit_rules
-    assert rules[0].source_matchers == ('alertname="LineStop"',)
-    assert (rules[0].target_matchers, rules[0].equal) == (('severity=~"minor|major"',), ("line", "labels.type"))
+def test_inhibition_rules_are_in_force_with_an_episode_for_each_cause(example: Translation, tmp_path: Path) -> None:
+    found = loaded(example, tmp_path).settings
+    stop, critical = found.inhibit_rules
+    assert stop.source_matchers == ('alertname="LineStop"',)
+    assert (stop.target_matchers, stop.equal) == (('severity=~"minor|major"',), ("line", "labels.type"))
+    assert (critical.source_matchers, critical.target_matchers) == (('severity="critical"',), ('severity="minor"',))
+    assert {one.matchers for one in found.episodes.values()} == {stop.source_matchers, critical.source_matchers}
+    assert all(one.ticket_system is None for one in found.episodes.values())
+    assert "would mean everything: left out: {source_matchers: [], target_matchers: ['severity=" in example.text
+
+
+def test_a_configuration_whose_rules_are_all_left_out_is_one(tmp_path: Path) -> None:
+    translation = made(
+        b"route: {receiver: a}\nreceivers: [{name: a}]\ninhibit_rules: [{source_matchers: ['x=y'], equal: [z]}]"
+    )
+    found = loaded(translation, tmp_path).settings
+    assert (found.inhibit_rules, found.episodes) == ((), {})
+    assert any("would mean everything" in note.text for note in translation.notes)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def make(
         os.environ.update(demo.secrets())
     loaded = checked(config)
     settings = loaded.settings
-    names = tuple(name for name in STARTED if name != "ticketing" or settings.ticket_systems)
+    names = tuple(name for name in STARTED if name != "ticketing" or settings.episodes)
     _require_fit(processes, names, settings)
     kafka, bootstrap = None, settings.kafka.bootstrap
     programs: list[Program] = []
@@ -113,7 +113,7 @@ def _require_fit(processes: Mapping[str, int], names: Sequence[str], settings: S
     """Raises Unfit."""
     for name, count in processes.items():
         if name not in names:
-            raise Unfit("there is nothing for ticketing to do: the configuration has no ticket_systems")
+            raise Unfit("there is nothing for ticketing to do: the configuration has no episodes")
         if name != "ingress" and count > settings.kafka.partitions:
             raise Unfit(
                 f"{count} processes of {name} are more than the {settings.kafka.partitions} partitions they would "

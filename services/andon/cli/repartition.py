@@ -37,7 +37,7 @@ def _repartition(args: argparse.Namespace) -> int:
     newest = read_board(place.link).newest
     if newest is None:
         raise Refused("no configuration is published; `andon apply` publishes one")
-    services = ["enrichment", "routing", "egress", *(["ticketing"] if newest.settings.ticket_systems else [])]
+    services = ["enrichment", "routing", "egress", *(["ticketing"] if newest.settings.episodes else [])]
     require_nobody(place.link)
     with ExitStack() as stack:
         desks = _desks(place, newest.settings, services, stack)

@@ -405,8 +405,8 @@ class EpisodeRule(Section):
     """Which events; all when empty."""
     key: tuple[str, ...] = ("subject", "code")
     """Two events with equal values of these are one fault."""
-    ticket_system: str
-    """The ticket system's name."""
+    ticket_system: str | None = None
+    """The ticket system's name; without one no ticket is opened, and the fault is only a cause for `inhibit_rules`."""
 
 
 class Watch(Section):

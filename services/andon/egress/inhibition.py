@@ -7,7 +7,7 @@ waits in its receiver's queue; when the cause ends it is told, and when it ends 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -29,6 +29,7 @@ _AGAIN_S = 1.0
 _REMEMBERED = 1_000  # changes of causes; who was away for more reads all of them again
 _PATIENCE_S = 30.0
 _NO_TIME = datetime.fromtimestamp(0, UTC)
+_NONE: Mapping[str, bool] = {}
 
 
 class Causes:
@@ -93,7 +94,7 @@ class Inhibition:
         self._causes: Causes | None = None
         self._seen = 0
         self._places: dict[str, list[_Place]] = {}
-        self._index: dict[_Place, dict[str, None]] = {}
+        self._index: dict[_Place, dict[str, bool]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -108,8 +109,10 @@ class Inhibition:
         for rule in self._rules:
             if not all_hold(rule.targets, delivery.event):
                 continue
-            for episode in self._index.get((rule.name, rule.equal(delivery.event)), ()):
-                if episode != delivery.episode:
+            # As in Alertmanager: two that are both cause and effect of one rule do not hold each other back.
+            is_cause = all_hold(rule.sources, delivery.event)
+            for episode, is_effect in self._index.get((rule.name, rule.equal(delivery.event)), _NONE).items():
+                if episode != delivery.episode and not (is_cause and is_effect):
                     return f"{rule.name} {episode}"
         return None
 
@@ -131,7 +134,7 @@ class Inhibition:
         for rule in self._rules:
             if all_hold(rule.sources, cause):
                 place = (rule.name, rule.equal(cause))
-                self._index.setdefault(place, {})[episode] = None
+                self._index.setdefault(place, {})[episode] = all_hold(rule.targets, cause)
                 self._places.setdefault(episode, []).append(place)
 
     def _forget(self, episode: str) -> None:

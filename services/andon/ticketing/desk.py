@@ -33,6 +33,7 @@ from andon.ticketing.episode import (
     FaultState,
     Open,
     Reopen,
+    TicketState,
     advance,
     applied,
     episode_key,
@@ -106,16 +107,19 @@ class TicketWork:
             after, commands = redriven(after, event)
         if after == before:
             return Taken()
+        if rule.ticket_system is None or _has_none(before, after):
+            after, commands = msgspec.structs.replace(after, ticket_state=TicketState.NONE), ()
         episodes[key] = after
+        system = rule.ticket_system or ""
         notes = [
             note
-            for one in records(before, after, event, system=rule.ticket_system)
+            for one in records(before, after, event, system=system)
             for note in (
                 Note(TICKETS, key.encode(), encode(one)),
                 Note(ACTIVE, key.encode(), encode(one) if one.state == FaultState.RAISED else None),
             )
         ]
-        item = self._item(record, event, key, rule.ticket_system, commands) if commands else None
+        item = self._item(record, event, key, system, commands) if commands else None
         return Taken(item, (key,), tuple(notes))
 
     def memo(self, home: Home, name: str) -> bytes:
@@ -216,6 +220,11 @@ class TicketWork:
     def _remember(self, item: Item, episode: Episode) -> Mapping[str, bytes]:
         self._episodes[item.home][item.lane] = episode
         return {item.lane: encode(episode)}
+
+
+def _has_none(before: Episode | None, after: Episode) -> bool:
+    """Whether the episode that goes on began without a ticket, as its rule had no ticket system then."""
+    return before is not None and before.number == after.number > 0 and before.ticket_state is TicketState.NONE
 
 
 def _moment(seconds: float) -> datetime:

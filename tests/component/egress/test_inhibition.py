@@ -140,3 +140,14 @@ def test_what_cannot_be_read_is_no_cause() -> None:
     causes.take(b"k", b"{")
     causes.take(None, b"")
     assert causes.open == {}
+
+
+@pytest.mark.parametrize(("severity", "held"), [("minor", False), ("critical", True)])
+def test_two_that_are_both_cause_and_effect_do_not_hold_each_other_back(
+    monkeypatch: pytest.MonkeyPatch, severity: str, held: bool
+) -> None:
+    """As in Alertmanager; a cause that is no effect holds back both."""
+    at = line(monkeypatch)
+    cause(at, "raise", severity=severity)
+    at.feed("M-07", "raise", severity="minor", line="L3", code="LINE_STOP")
+    assert texts(at.run(2)) == ([] if held else ["M-07 raise"])

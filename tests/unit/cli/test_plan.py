@@ -61,7 +61,7 @@ def test_metrics_ports_go_upwards_in_the_order_of_the_flow(
     assert order[0] > base
 
 
-def test_ticketing_runs_only_where_there_is_a_ticket_system(configure: Configure, tmp_path: Path) -> None:
+def test_ticketing_runs_only_where_there_are_episodes(configure: Configure, tmp_path: Path) -> None:
     with ExitStack() as stack:
         without = plan.make(configure(), tmp_path, run_for=None, stack=stack)
         tracked = plan.make(configure(tickets=True), tmp_path, run_for=None, stack=stack)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from andon.config.settings import EpisodeRule
 from andon.core.event import Event, Home
@@ -323,3 +324,27 @@ def test_the_same_state_change_has_the_same_id_at_every_repeat() -> None:
         found.append([record(note).id for note in desk.notes(TICKETS)])
     assert found[0] == found[1]
     assert len(set(found[0])) == 2
+
+
+def test_without_a_ticket_system_a_fault_is_known_and_has_no_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "faults", EpisodeRule(matchers=('type=~"mes[.]fault[.].*"',)))
+    desk = Service()
+    desk.say("raise", number="e-1")
+    desk.say("raise", number="e-2", minute=1)
+    desk.take()
+    desk.work_off()
+    assert not desk.tracker.done
+    assert (desk.told(), desk.episode().ticket_state) == (["raised"], TicketState.NONE)
+    assert [note.value is not None for note in desk.notes(ACTIVE)] == [True]
+    # A ticket system that comes while a fault is on has no ticket of it to close.
+    monkeypatch.setitem(RULES, "faults", EpisodeRule(matchers=('type=~"mes[.]fault[.].*"',), ticket_system="tracker"))
+    desk.start()
+    desk.say("clear", number="e-3", minute=2)
+    desk.take()
+    desk.work_off()
+    assert not desk.tracker.done
+    assert [note.value is not None for note in desk.notes(ACTIVE)] == [True, False]
+    desk.say("raise", number="e-4", minute=3)
+    desk.take()
+    desk.work_off()
+    assert [one.partition(" ")[0] for one in desk.tracker.done] == ["open"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from andon.config.alertmanager.channels import Channels
-from andon.config.alertmanager.layout import comments, flow, route, section
+from andon.config.alertmanager.layout import Entry, comments, flow, route, section
 from andon.config.alertmanager.matchers import conditions, field
 from andon.config.alertmanager.routes import Routes
 from andon.config.alertmanager.source import Note, Part, Source
@@ -25,10 +25,8 @@ _SECTIONS = (
     "global", "route", "inhibit_rules", "receivers", "templates", "time_intervals", "mute_time_intervals",
 )  # fmt: skip
 _TOKEN = "ALERTMANAGER_TOKEN"  # noqa: S105 - the name of a variable
-_TRACKER = {"kind": "roundup", "url": "https://tracker.corp.cn/", "user": "andon", "password": "env:TRACKER_PASSWORD"}
-_INHIBITION = """\
-Inhibition needs to know which faults are open, and that the ticket desk knows. Give it a tracker (docs/tickets.md), and
-take the signs away before these lines:"""
+_EVERYTHING = "it has no condition on one of its sides, so it would mean everything: left out"
+_CAUSES = "The alerts that hold others back: two are one where these fields are equal. They have no tickets."
 
 
 class Translation(NamedTuple):
@@ -85,7 +83,8 @@ def _head(source: Source, times: Times, silent: str) -> Iterator[str]:
 
 
 def _inhibitions(root: Part) -> Iterator[str]:
-    rules = []
+    rules: list[dict[str, list[str]]] = []
+    lines: list[str] = []
     for part in root["inhibit_rules"].parts():
         part.unread(
             "name",
@@ -93,27 +92,22 @@ def _inhibitions(root: Part) -> Iterator[str]:
             *(f"{side}_{form}" for side in ("source", "target") for form in ("match", "match_re", "matchers")),
         )
         rule: dict[str, list[str]] = {f"{side}_matchers": conditions(part, f"{side}_") for side in ("source", "target")}
-        if not all(rule.values()):
-            part.note("it has no condition on one of its sides, so it would mean everything: left out")
-            continue
         if part["equal"]:
             rule["equal"] = [field(each.text()) for each in part["equal"].parts()]
-        rules.append(rule)
-    if not rules:
-        return
-    root["inhibit_rules"].note("inhibition is written as comments: it needs a ticket system, which says what is open")
-    yield ""
-    yield from (f"# {line}" for line in _INHIBITION.splitlines())
-    causes = list(dict.fromkeys(tuple(rule["source_matchers"]) for rule in rules))
-    names = [f"cause-{number}" for number in range(1, len(causes) + 1)]
-    yield "# ticket_systems:"
-    yield f"#   tracker: {flow(_TRACKER)}"
-    yield "# episodes:"
-    for name, matchers in zip(names, causes, strict=True):
-        keys = {"matchers": list(matchers), "key": ["labels.alertname", "subject"], "ticket_system": "tracker"}
-        yield f"#   {name}: {flow(keys)}"
-    yield "# inhibit_rules:"
-    yield from (f"#   - {flow(rule)}" for rule in rules)
+        if rule["source_matchers"] and rule["target_matchers"]:
+            rules.append(rule)
+            lines.append(f"  - {flow(rule)}")
+        else:
+            part.note(_EVERYTHING)
+            lines += comments([f"{_EVERYTHING}: {flow(rule)}"], "  ")
+    causes = dict.fromkeys(tuple(rule["source_matchers"]) for rule in rules)
+    keys = {"key": ["labels.alertname", "subject"]}
+    episodes = {f"cause-{n}": Entry({"matchers": list(one), **keys}) for n, one in enumerate(causes, 1)}
+    if episodes:
+        next(iter(episodes.values())).beside.append(_CAUSES)
+    yield from section("episodes", episodes)
+    if lines:
+        yield from ("", "inhibit_rules:" if rules else "inhibit_rules: []", *lines)
 
 
 def _left_out(root: Part) -> None:
