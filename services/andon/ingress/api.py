@@ -63,7 +63,7 @@ def application(door: Door, active: Active | None = None) -> web.Application:
         for method, answer in answers.items():
             app.router.add_route(method, path, answer)
         app.router.add_route("*", path, api.answering(api.other_method(", ".join(answers))))
-    app.router.add_route("*", "/{rest:.*}", api.answering(api.nowhere))
+    app.router.add_route("*", "/{rest:(?s:.*)}", api.answering(api.nowhere))  # a line end is one, too
     return app
 
 
@@ -198,7 +198,7 @@ class _Api:
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refused(Reason.MEDIA_TYPE, "send it uncompressed", "Content-Encoding")
         if request.content.is_eof():
-            body = await request.read()
+            body = await self._read(request)
         else:
             body = await self._read_slowly(request)
         if len(body) > self._door.limits.body:
@@ -206,15 +206,20 @@ class _Api:
         return body
 
     async def _read_slowly(self, request: web.Request) -> bytes:
-        """A body that is still on its way: counted as it comes, and not for ever."""
+        """A body that is still on its way: not for ever."""
         try:
             async with asyncio.timeout(SLOWEST):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise too_large(self._door.limits.body) from None
+                return await self._read(request)
         except TimeoutError:
             raise Refused(Reason.TIMEOUT, f"the body did not arrive within {SLOWEST:.0f} seconds") from None
-        except web.RequestPayloadError:
+
+    async def _read(self, request: web.Request) -> bytes:
+        """The body, counted as it comes."""
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise too_large(self._door.limits.body) from None
+        except (web.RequestPayloadError, ConnectionError):
             raise Refused(Reason.CONNECTION, "the body is not what its headers promise") from None
 
     def _refuse(self, request: web.Request, refusal: Refused, said: Said) -> web.Response:

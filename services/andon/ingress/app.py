@@ -17,7 +17,6 @@ from andon.config.settings import Listen
 from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
 from andon.ingress.active import Active, open_episodes
 from andon.ingress.admission import Admission
-from andon.ingress.api import application
 from andon.ingress.backlog import Backlog
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
@@ -29,6 +28,7 @@ from andon.ingress.mutes import Mutes, PublishedConfiguration
 from andon.ingress.refusals import Refusals
 from andon.ingress.reminders import Reminders
 from andon.ingress.requests import Requests
+from andon.ingress.server import runner
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.kafka.admin import Cluster
@@ -150,11 +150,11 @@ async def run(host: Host) -> None:
         gate.take(published.settings.listen, published.settings.sources, door.callbacks)
         await feeds.take(fed(published, newer), limits.window, published.version)
 
-    runner = web.AppRunner(application(door, active), access_log=None, shutdown_timeout=12.0, auto_decompress=False)
-    await runner.setup()
+    served = runner(door, active)
+    await served.setup()
     host_name, port = host_port(address)
     with listening(address):
-        await web.TCPSite(runner, host_name, port, ssl_context=tls, backlog=1024).start()
+        await web.TCPSite(served, host_name, port, ssl_context=tls, backlog=1024).start()
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
     host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)
@@ -168,7 +168,7 @@ async def run(host: Host) -> None:
     finally:
         for task in (*watching, stopping):
             task.cancel()
-        await asyncio.gather(runner.cleanup(), feeds.close())
+        await asyncio.gather(served.cleanup(), feeds.close())
         await refusals.flush()
         await asyncio.to_thread(publisher.close)
         await requests.close()

@@ -22,12 +22,11 @@ from andon.core.action import Action
 from andon.core.event import Event, Position
 from andon.core.failure import Retryable
 from andon.core.mute import Mute
-from andon.core.ports import CallbackSource, Context
+from andon.core.ports import CallbackSource, Clock, Context
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
 from andon.ingress.active import Active
 from andon.ingress.admission import Admission
-from andon.ingress.api import application
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits, Log
 from andon.ingress.draft import Draft
@@ -36,6 +35,7 @@ from andon.ingress.mapping import EventMap
 from andon.ingress.mutes import Mutes
 from andon.ingress.refusals import Refusals
 from andon.ingress.requests import Requests
+from andon.ingress.server import runner
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.kafka.errors import KafkaFailure
@@ -214,13 +214,13 @@ async def standing(
     plugs: Mapping[str, SourcePlug] = {},
     tls: ssl.SSLContext | None = None,
     mapped: Map = MAPPED,
+    clock: Clock = SystemClock(),  # noqa: B008 - it has no state
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
     takes the place of the stand's own, `mapped` is the map of the source `wms`."""
     tokens = (("mes", "alpha"), ("erp", "beta"), ("wms", "delta"), ("prometheus", "scrape"), ("grafana", "panel"))
     for name, token in tokens:
         (folder / name).write_text(token, encoding="utf-8")
-    clock = SystemClock()
     kinds: dict[str, Any] = {
         **dict.fromkeys(("mes", "erp", "wms"), HttpSource),
         **dict.fromkeys(("prometheus", "grafana"), AlertmanagerSource),
@@ -254,16 +254,16 @@ async def standing(
             callbacks,
             Mutes(stand.configuration, clock),
         )
-        runner = web.AppRunner(application(door, Active(stand.episodes)), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-        stand.port = runner.addresses[0][1]
+        served = runner(door, Active(stand.episodes), leaves_s=0.1)
+        await served.setup()
+        await web.TCPSite(served, "127.0.0.1", 0, ssl_context=tls).start()
+        stand.port = served.addresses[0][1]
         client.base_url = f"http://127.0.0.1:{stand.port}"
         try:
             yield stand
             assert admission.in_flight == 0, "every place was given back"
         finally:
-            await runner.cleanup()
+            await served.cleanup()
             await stand.requests.close()
             index.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from andon.core.ports import Context
+from andon.core.ports import Clock, Context
 from andon.ingress.sealed import Seal
 from andon.ingress.sources.wecom_callback import WecomCallback
 from andon.runtime.clock import SystemClock
@@ -20,7 +20,7 @@ MES, ERP = (Seal(f"token{number}", key, f"ww{number}") for number, key in enumer
 RANDOM = bytes(range(16))
 
 
-def source(folder: Path, **more: Any) -> WecomCallback:
+def source(folder: Path, clock: Clock = SystemClock(), **more: Any) -> WecomCallback:  # noqa: B008 - it has no state
     apps = []
     for number, key in enumerate(KEYS):
         (folder / f"token{number}").write_text(f"token{number}", encoding="utf-8")
@@ -28,7 +28,7 @@ def source(folder: Path, **more: Any) -> WecomCallback:
         token, aes = f"file:{folder / f'token{number}'}", f"file:{folder / f'key{number}'}"
         apps.append({"token": token, "aes_key": aes, "channel": f"app{number}"})
     channels = {"app0": {"corp_id": "ww0"}, "app1": {"corp_id": "ww1"}}
-    context = Context("app-events", folder, SystemClock(), None, channels=channels)  # type: ignore[arg-type]
+    context = Context("app-events", folder, clock, None, channels=channels)  # type: ignore[arg-type]
     return WecomCallback(WecomCallback.Config.model_validate({"apps": apps} | more), context)
 
 
