@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from aiohttp import web
-
 from andon.config.addresses import host_port, is_loopback
 from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
 from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
+from andon.ingress.accepting import accepting
 from andon.ingress.active import Active, open_episodes
 from andon.ingress.admission import Admission
 from andon.ingress.backlog import Backlog
@@ -154,7 +153,7 @@ async def run(host: Host) -> None:
     await served.setup()
     host_name, port = host_port(address)
     with listening(address):
-        await web.TCPSite(served, host_name, port, ssl_context=tls, backlog=1024).start()
+        await accepting(served, door, host_name, port, tls)
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
     host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)

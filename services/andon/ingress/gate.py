@@ -1,6 +1,7 @@
 """Who may come in. The door asks in this order, and whoever fails is asked nothing further (docs/door.md):
 
-1. his address, by `listen.allow`: `Gate.enter`;
+1. his address, by `listen.allow`: `Gate.connects` before TLS (accepting), and of each request, which may come from
+   behind a proxy, `Gate.enter`;
 2. TLS 1.3, and that a certificate he shows is one of `listen.client_ca`: app.tls_of, as the connection is made;
 3. the size he declares: `Gate.enter`. What he sends is counted as it comes: api;
 4. who he is. A token says whose client he is (clients); where a vendor calls, the name in the address does. Then the
@@ -72,6 +73,10 @@ class Gate:
             self._strangers = None
         elif self._strangers is None or self._strangers.limit != listen.strangers:
             self._strangers = Meters(listen.strangers)
+
+    def connects(self, peer: IpAddress | None) -> bool:
+        """Whether this peer is somebody who may call, or a proxy that calls for others."""
+        return not self._allow or peer in self._allow or peer in self._trusted
 
     def enter(self, request: web.Request) -> None:
         """Raises Refused for an address that may not call at all, and for a body that is too large by its own word."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from aiohttp import web
 
 from andon.config.maps import Map
 from andon.config.published import Published
@@ -25,6 +24,7 @@ from andon.core.mute import Mute
 from andon.core.ports import CallbackSource, Clock, Context
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
+from andon.ingress.accepting import accepting
 from andon.ingress.active import Active
 from andon.ingress.admission import Admission
 from andon.ingress.clients import Clients
@@ -182,6 +182,7 @@ class Stand:
         self.requests: Requests
         self.actions = FakeActions()
         self.refusals: Refusals
+        self.gate: Gate
 
     def episodes(self) -> list[EpisodeRecord]:
         """What is open, as the door reads it."""
@@ -239,7 +240,7 @@ async def standing(
         stand.requests = Requests(index, clock, stand.fatal.set_result)
         await stand.requests.start()
         admission = Admission(window, 1_000, lambda: stand.waiting, clock)
-        gate = Gate(clock, body)
+        stand.gate = gate = Gate(clock, body)
         gate.take(listen, plugs, callbacks)
         stand.refusals = Refusals(stand.counts, stand.actions, clock)
         door = Door(
@@ -256,7 +257,7 @@ async def standing(
         )
         served = runner(door, Active(stand.episodes), leaves_s=0.1)
         await served.setup()
-        await web.TCPSite(served, "127.0.0.1", 0, ssl_context=tls).start()
+        await accepting(served, door, "127.0.0.1", 0, tls)
         stand.port = served.addresses[0][1]
         client.base_url = f"http://127.0.0.1:{stand.port}"
         try:

@@ -248,11 +248,39 @@ class Tls:
         return context
 
 
-async def post(stand: Stand, verify: ssl.SSLContext, token: str = "alpha") -> int:
+async def post(stand: Stand, verify: ssl.SSLContext, token: str = "alpha", **headers: str) -> int:
     async with httpx2.AsyncClient(trust_env=False, timeout=20, verify=verify) as client:
-        names = {"authorization": f"Bearer {token}"}
+        names = {"authorization": f"Bearer {token}"} | headers
         answer = await client.post(f"https://127.0.0.1:{stand.port}/v1/events", json=EVENT, headers=names)
     return answer.status_code
+
+
+def test_who_may_not_call_is_hung_up_on_before_tls(tmp_path: Path) -> None:
+    tls = Tls(tmp_path)
+    hello = {"x-forwarded-for": "10.3.4.5"}
+
+    async def closed(stand: Stand) -> None:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", stand.port)
+            assert await reader.read() == b"", "we have said nothing yet, and are told nothing"
+            writer.close()
+        with pytest.raises(httpx2.HTTPError):
+            await post(stand, tls.client("line-7"))
+        await stand.refusals.flush()
+        told = [(one.actor, one.on, one.why) for one in stand.actions.kept]
+        assert told == [("127.0.0.1", "connection", "forbidden, 4 times")]
+        assert stand.counts.no == {"forbidden": 4}
+        stand.gate.take(tls.listen, {}, ())
+        assert await post(stand, tls.client("line-7")) == 202, "the configuration has changed"
+
+    async def behind(stand: Stand) -> None:
+        assert await post(stand, tls.client("line-7")) == 403, "the proxy is connected, and no client"
+        assert await post(stand, tls.client("line-7"), **hello) == 202
+
+    shut = tls.listen.model_copy(update={"allow": ("10.0.0.0/8",)})
+    run(tmp_path, closed, listen=shut, tls=tls_of(shut))
+    proxied = shut.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
+    run(tmp_path, behind, listen=proxied, tls=tls_of(proxied))
 
 
 def test_with_an_authority_a_token_alone_is_not_enough(tmp_path: Path) -> None:
