@@ -36,6 +36,7 @@ COMMANDS = {
     "explain": "why an event went where it went",
     "why": "what came to a person, what did not and why",
     "whatif": "what other rules would have done to recorded events",
+    "parallel": "what a source beside another path came to",
     "recall": "take back what a delivery has sent",
     "status": "what runs, and where it listens",
     "dlq": "look at and redrive what was parked",

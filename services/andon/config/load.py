@@ -189,6 +189,9 @@ def _plug(section: str, group: str, name: str, plug: dict[str, Any], plugs: Plug
     try:
         model: type[BaseModel] = plugs.config_type(group, kind)
         model.model_validate(options)
+        if plug.get("parallel") is True and not getattr(model, "own_name", False):
+            text = f"kind `{kind}` cannot run beside another path: its events may come under the name of another source"
+            yield Found((section, name, "parallel"), text)
     except PlugUnusable as error:
         yield Found((section, name, "kind"), str(error))
     except ValidationError as error:

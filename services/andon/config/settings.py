@@ -299,6 +299,9 @@ class SourcePlug(Plug):
     map: Annotated[Map | None, Field(json_schema_extra=_or_a_file)] = None
     """How what it is sent becomes an event, for kinds that take what others have written: a map, or the name of a file
     with one beside this file. See docs/mapping.md."""
+    parallel: bool = False
+    """Beside another path that goes on telling: its events are taken in and decided upon, and nobody is told, nor is a
+    ticket opened. `andon parallel report` says who would have heard. See docs/parallel.md."""
 
 
 class ChannelPlug(Plug):
@@ -470,3 +473,7 @@ class Settings(Section):
     """What Andon tells of itself."""
     otel: Otel | None = None
     """Traces."""
+
+    def parallel(self) -> frozenset[str]:
+        """The sources that run beside another path."""
+        return frozenset(name for name, plug in self.sources.items() if plug.parallel)

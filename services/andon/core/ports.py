@@ -190,7 +190,11 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Turns what arrived into events. Pure; verification is separate. Raises `Rejected(INVALID | MALFORMED)`."""
+    """Turns what arrived into events. Pure; verification is separate. Raises `Rejected(INVALID | MALFORMED)`.
+
+    Its `Config` says `own_name = True` when every event has the source's own name as its `source`: without that it
+    cannot run beside another path (`parallel`).
+    """
 
     def parse(self, inbound: Inbound, /) -> Sequence[Event]: ...
 

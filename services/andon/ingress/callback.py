@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import model_validator
 
@@ -31,6 +31,8 @@ _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age
 class App(Section):
     """What one application at an address has of its own. The `Config` of a source is the application itself, or has
     several in `apps`."""
+
+    own_name: ClassVar = True
 
     def require(self) -> None:
         """Raises ValueError where something is missing."""

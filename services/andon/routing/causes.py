@@ -13,6 +13,7 @@ import msgspec
 from andon.core.delivery import Delivery
 from andon.core.event import Event, accepted_at
 from andon.core.outcome import Attempt, Delivered, Merged, Outcome, OutcomeRecord, Parked, Skipped, name_of
+from andon.core.parallel import would_have_heard
 from andon.core.reason import Reason
 
 
@@ -223,5 +224,7 @@ def of(event: Event, cause: Cause, came: bool | None, said: str, **more: Unpack[
 
 def skipped(outcome: Skipped) -> tuple[Cause, str]:
     """What a rule that ended something means."""
+    if would_have_heard(outcome):
+        return Cause.MUTE, "its source runs beside another path (parallel: true), and is told to nobody"
     cause = _SKIPPED.get(outcome.reason, Cause.MUTE)
     return cause, f"{_WHY_SKIPPED[cause]} ({outcome.reason}{f' by {outcome.by}' if outcome.by else ''})"

@@ -14,6 +14,7 @@ from andon.core.event import Event
 from andon.core.matchers import all_hold, compile_matchers
 from andon.core.mute import Mute
 from andon.core.outcome import Skipped
+from andon.core.parallel import beside
 from andon.core.paths import compile_key
 from andon.core.people import Directory
 from andon.core.policy import Storm
@@ -49,6 +50,7 @@ class Router:
         known = intervals(settings.calendar.time_intervals, settings.site.zone, tables.workdays)
         self.silences = Silences(mutes, settings.maintenance, settings.site.zone, tables.workdays)
         self._silent = bool(self.silences)
+        self.parallel = settings.parallel()
         self.root = compile_tree(settings.route, known)
         self.targets = compile_targets(settings, domains, accounts, Directory(tables.people))
         self._storm = _storm(settings.limits.storm)
@@ -158,7 +160,8 @@ class Router:
 class RoutingStage:
     """The stage around a router. A new configuration version is a new router, set between two batches.
 
-    `remarked` is told the reason of every remark on a delivery.
+    `remarked` is told the reason of every remark on a delivery. What comes of a source beside another path is decided
+    as everything is, and told to nobody.
     """
 
     def __init__(self, router: Router, remarked: Callable[[Reason], None] = lambda _reason: None) -> None:
@@ -167,11 +170,20 @@ class RoutingStage:
 
     async def __call__(self, batch: Sequence[Event], /) -> Sequence[Result[Delivery]]:
         results = [self.router.route(event) for event in batch]
+        if parallel := self.router.parallel:
+            results = [
+                _untold(result) if event.source in parallel else result
+                for event, result in zip(batch, results, strict=True)
+            ]
         for result in results:
             for delivery in result.outputs:
                 for remark in delivery.remarks:
                     self._remarked(remark.reason)
         return results
+
+
+def _untold(result: Result[Delivery]) -> Result[Delivery]:
+    return Result((), beside(each.receiver for each in result.outputs)) if result.outputs else result
 
 
 def _parts(whole: Delivery) -> Iterator[Delivery]:

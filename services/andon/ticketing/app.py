@@ -25,7 +25,7 @@ def systems_of(published: Published, host: Host, registry: Registry, wire: Wire)
         config = registry.config(GROUP, plug)
         domains[name] = getattr(config, "limit_domain", lambda name=name: name)()
         systems[name] = registry.build(GROUP, plug, Context(name, Path(published.directory), host.clock, wire))
-    return Systems(compiled(published.settings.episodes), systems, domains)
+    return Systems(compiled(published.settings.episodes), systems, domains, published.settings.parallel())
 
 
 async def run(host: Host) -> None:

@@ -63,11 +63,13 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Systems(msgspec.Struct, frozen=True):
-    """The episode rules and ticket systems of one configuration version; `domains` names each system's account."""
+    """The episode rules and ticket systems of one configuration version; `domains` names each system's account,
+    `parallel` the sources beside another path, whose faults begin no episode."""
 
     rules: tuple[Rule, ...]
     systems: Mapping[str, TicketSystem]
     domains: Mapping[str, str]
+    parallel: frozenset[str] = frozenset()
 
     async def close(self) -> None:
         for system in self.systems.values():
@@ -102,6 +104,9 @@ class TicketWork:
         rule, key = found
         episodes = self._episodes.setdefault(record.home, {})
         before = episodes.get(key)
+        if event.source in self.systems.parallel and (before is None or before.state is not FaultState.RAISED):
+            self._metrics.record("ticketing", "skipped", Reason.SILENCED)
+            return Taken()
         after, commands = advance(before, event, key)
         if after == before and redrive_of(record):
             after, commands = redriven(after, event)

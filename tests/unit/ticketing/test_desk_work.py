@@ -314,6 +314,27 @@ def test_a_system_the_configuration_no_longer_has_parks_its_commands() -> None:
     assert isinstance(desk.result(desk.store.items[next(iter(desk.store.items))]), Failed)
 
 
+def test_a_source_beside_another_path_begins_no_episode_and_may_end_one() -> None:
+    desk = Service()
+    live = desk.work.systems
+    desk.work.systems = msgspec.structs.replace(live, parallel=frozenset({EVENT.source}))
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    assert (desk.told(), desk.tracker.done) == ([], [])
+    desk.work.systems = live
+    desk.say("raise", number="e2")
+    desk.take()
+    desk.work_off()
+    desk.work.systems = msgspec.structs.replace(live, parallel=frozenset({EVENT.source}))
+    desk.say("clear", number="e3", minute=1)
+    desk.say("raise", number="e4", minute=2)
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.told() == ["raised", "ticket_opened", "cleared", "ticket_closed"]
+
+
 def test_the_same_state_change_has_the_same_id_at_every_repeat() -> None:
     found = []
     for _ in range(2):

@@ -64,6 +64,8 @@ class AlertmanagerSource:
     class Config(Section):
         """The token that Prometheus or Alertmanager shows (`authorization: {credentials: …}`)."""
 
+        own_name: ClassVar = True
+
         token: SecretRef
         """The bearer token of this client; `env:NAME` or `file:/path`."""
         may: tuple[Literal["mutes"], ...] = ()
