@@ -29,7 +29,7 @@ _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age
 
 
 class App(Section):
-    """What one application at an address has of its own. The `Config` of a source is the application itself, or has
+    """What one application at an address has of its own. The `Config` of a source is such an application itself, or has
     several in `apps`."""
 
     own_name: ClassVar = True
@@ -39,17 +39,12 @@ class App(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        self.require()
+        apps: Sequence[App] = getattr(self, "apps", ())
+        if not apps:
+            self.require()
+        elif any(getattr(self, name) is not None for name in type(apps[0]).model_fields):
+            raise ValueError("write the keys of one application here, or those of several in `apps`")
         return self
-
-
-def several(config: App, apps: Sequence[App]) -> bool:
-    """Whether the keys stand in `apps`. Raises ValueError when some stand beside it."""
-    if not apps:
-        return False
-    if any(getattr(config, name) is not None for name in type(apps[0]).model_fields):
-        raise ValueError("write the keys of one application here, or those of several in `apps`")
-    return True
 
 
 class Callback(ABC):

@@ -35,7 +35,6 @@ from andon.ingress.callback import (
     closed,
     moment,
     require_signed,
-    several,
     text_of,
 )
 from andon.ingress.sealed import Seal, same
@@ -88,11 +87,6 @@ class DingtalkCallback(Callback):
         """More than one application at this address, each with the four keys above."""
         within: Seconds = Field(default=3_600.0, gt=0, le=MOST_WITHIN)
         """How old, or how far ahead of our clock, a callback may be."""
-
-        def require(self) -> None:
-            """Raises ValueError where something is missing."""
-            if not several(self, self.apps):
-                super().require()
 
     specimen: ClassVar = SourceSpecimen(
         options={"token": REFERENCE, "aes_key": REFERENCE, "receive_id": "ding1"},

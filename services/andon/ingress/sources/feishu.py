@@ -32,7 +32,6 @@ from andon.ingress.callback import (
     checked_size,
     first_of,
     moment,
-    several,
     text_of,
     values_of,
     within,
@@ -79,11 +78,6 @@ class FeishuCallback(Callback):
         """More than one application at this address, each with the two keys above."""
         within: Seconds = Field(default=28_800.0, gt=0, le=MOST_WITHIN)
         """How long ago, or how far ahead of our clock, a callback may have been signed."""
-
-        def require(self) -> None:
-            """Raises ValueError where something is missing."""
-            if not several(self, self.apps):
-                super().require()
 
     specimen: ClassVar = SourceSpecimen(
         options={"token": REFERENCE, "encrypt_key": REFERENCE},

@@ -31,7 +31,6 @@ from andon.ingress.callback import (
     checked_size,
     moment,
     require_signed,
-    several,
     text_of,
 )
 from andon.ingress.sealed import same, signature
@@ -82,11 +81,6 @@ class WechatOa(Callback):
         """More than one account or mini-program at this address, each with the three keys above."""
         within: Seconds = Field(default=600.0, gt=0, le=MOST_WITHIN)
         """How old, or how far ahead of our clock, a callback may be."""
-
-        def require(self) -> None:
-            """Raises ValueError where something is missing."""
-            if not several(self, self.apps):
-                super().require()
 
     specimen: ClassVar = SourceSpecimen(
         options={"token": REFERENCE, "aes_key": REFERENCE, "receive_id": "wx1"},

@@ -33,7 +33,6 @@ from andon.ingress.callback import (
     checked_size,
     closed,
     moment,
-    several,
     text_of,
     within,
 )
@@ -80,11 +79,6 @@ class WecomCallback(Callback):
         """How old, or how far ahead of our clock, a callback may be."""
         reply: str = Field(default="", max_length=512)
         """A text that whoever writes to the application is answered at once; none by default."""
-
-        def require(self) -> None:
-            """Raises ValueError where something is missing."""
-            if not several(self, self.apps):
-                super().require()
 
     specimen: ClassVar = SourceSpecimen(
         options={"token": REFERENCE, "aes_key": REFERENCE, "receive_id": "ww1"},
