@@ -7,8 +7,9 @@ that computed receivers come to, and the mutes that take it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from andon.config.computed import is_computed
@@ -65,6 +66,7 @@ class Kinds:
         matchers = [matcher for node in nodes for matcher in node.matchers]
         labels = {matcher.label.name for matcher in matchers if matcher.label is not None}
         self._labels = sorted(labels - set(PSEUDO_LABELS))
+        self._all = itemgetter(*self._labels) if self._labels else lambda _labels: ()
         self._type, self._subject, self._source = (name in labels for name in PSEUDO_LABELS)
         self._tests = tuple({matcher.text: matcher.holds for matcher in matchers if matcher.label is None}.values())
         self._intervals = tuple({id(one): one for node in nodes for one in (*node.active, *node.mute)}.values())
@@ -80,12 +82,11 @@ class Kinds:
         """What the routers decide about an event. Equal decisions are mostly the same object."""
         if len(self._tests) > _MOST_TESTS:
             return self._asked(event)
-        read = event.labels.get
         key = (
             event.type if self._type else None,
             event.subject if self._subject else None,
             event.source if self._source else None,
-            *[read(name, "") for name in self._labels],
+            self._seen(event.labels),
             *[test(event) for test in self._tests],
         )
         kind = self._kinds.get(key)
@@ -105,6 +106,14 @@ class Kinds:
             if not (self._timed or self._ends or self._silences or kind.named):
                 kind.only = decision
         return decision
+
+    def _seen(self, labels: Mapping[str, str]) -> object:
+        """The labels that matchers look at; one that is not there equals the empty text."""
+        try:
+            return self._all(labels)
+        except KeyError:
+            found = tuple([labels.get(name, "") for name in self._labels])
+            return found if len(found) > 1 else found[0]
 
     def _silenced(self, event: Event) -> tuple[bool, ...]:
         at = accepted_at(event)
