@@ -90,13 +90,25 @@ def _go(words: Sequence[str], folder: Path, environment: dict[str, str]) -> str:
 class Alertmanager:
     """A running one; `raise_` gives it alerts, `counted` says what it counts as sent and as failed."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, file: Path) -> None:
+        self._file = file
         self._url = f"http://127.0.0.1:{port}"
 
     def raise_(self, alerts: Sequence[dict[str, Any]]) -> None:
         body = json.dumps(alerts).encode()
         request = urllib.request.Request(f"{self._url}/api/v2/alerts", body, {"Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=30).close()
+
+    def inhibited(self) -> set[str]:
+        """The alerts that something inhibits now, by their label `alertname`."""
+        with urllib.request.urlopen(f"{self._url}/api/v2/alerts", timeout=30) as answer:
+            found = json.load(answer)
+        return {one["labels"]["alertname"] for one in found if one["status"]["inhibitedBy"]}
+
+    def reload(self, config: str) -> None:
+        """Another configuration in place of the one it runs with."""
+        self._file.write_text(config, encoding="utf-8")
+        urllib.request.urlopen(urllib.request.Request(f"{self._url}/-/reload", b""), timeout=30).close()
 
     def counted(self) -> tuple[int, int]:
         """Notifications it has tried, and those of them it calls failed."""
@@ -130,7 +142,7 @@ def running(folder: Path, config: str) -> Iterator[Alertmanager]:
     with log.open("wb") as out:
         launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         process = subprocess.Popen([*launcher, str(binary), *options], stdout=out, stderr=out, cwd=folder)
-    one = Alertmanager(port)
+    one = Alertmanager(port, file)
     try:
         assert wait_for(lambda: one.ready() or process.poll() is not None, READY_S), log.read_text(errors="replace")
         assert process.poll() is None, log.read_text(errors="replace")

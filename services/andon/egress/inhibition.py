@@ -18,7 +18,7 @@ from andon.core.delivery import Delivery
 from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import Test, all_hold, compile_matchers
 from andon.core.outcome import Skipped
-from andon.core.paths import Text, compile_key
+from andon.core.paths import ATTRIBUTES, Text, compile_key, is_path
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
 from andon.egress.groups import subject_of
@@ -87,7 +87,7 @@ class Inhibition:
                 f"inhibit_rules[{number}]",
                 tuple(one.holds for one in compile_matchers(rule.source_matchers)),
                 tuple(one.holds for one in compile_matchers(rule.target_matchers)),
-                compile_key(rule.equal, missing=""),
+                compile_key(tuple(map(_of_label, rule.equal)), missing=""),
             )
             for number, rule in enumerate(rules)
         )
@@ -143,6 +143,11 @@ class Inhibition:
             del same[episode]
             if not same:
                 del self._index[place]
+
+
+def _of_label(name: str) -> str:
+    """A label, and not the entry of `data` of that name in its place: of a cause only labels are known."""
+    return name if name in ATTRIBUTES or is_path(name) else f"labels.{name}"
 
 
 class HeldBack:

@@ -9,13 +9,14 @@ from random import Random
 import pytest
 
 from andon.core.policy import Pace
+from tests.config import inhibitions
 from tests.config import test_alertmanager as imported
 from tests.rig import oracle
 from tests.rig.alertmanager import Unavailable, tools
 from tests.unit.routing.events import event
 
 pytestmark = pytest.mark.long
-SEED, CONFIGURATIONS = 20_261_126, 300
+SEED, CONFIGURATIONS, RULE_SETS = 20_261_126, 300, 60
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,3 +54,10 @@ def test_the_example_is_one_that_alertmanager_takes(tmp_path: Path) -> None:
 def present(labels: dict[str, str]) -> dict[str, str]:
     """An alert has no label without a value."""
     return {name: value for name, value in labels.items() if value}
+
+
+def test_the_same_alerts_are_held_back(tmp_path: Path) -> None:
+    random = Random(SEED + 1)
+    given = inhibitions.alerts(random)
+    for rules, inhibited in inhibitions.asked(random, given, RULE_SETS):
+        assert inhibitions.imported(given, rules, tmp_path) == inhibited, rules
