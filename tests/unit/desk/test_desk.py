@@ -207,6 +207,21 @@ def test_an_interrupted_call_waits_its_deadline_on_the_new_owners_clock() -> Non
     assert again.entry.marked
 
 
+def test_interrupted_calls_hold_up_their_own_subjects_and_nobody_else() -> None:
+    at = rig(QueuePolicy(channel="c", in_flight=2))
+    at.admit(*(item(n, lane=str(n)) for n in range(4)), item(4, lane="0"))
+    assert [call.item.offset for call in at.call()] == [0, 1]
+    at.restart()
+    calls = at.call()
+    assert [call.item.offset for call in calls] == [2, 3], "as many at one time as before, not less"
+    for call in calls:
+        at.end(call)
+    assert at.call() == []
+    at.now += DEADLINE
+    assert at.run(5, lambda _: Success())[0][1] in (0, 1)
+    assert at.outcomes().keys() == {0, 1, 2, 3, 4}
+
+
 def test_a_restart_forgets_no_attempt() -> None:
     at = rig(limited(20))
     at.admit(*(item(n, lane=str(n)) for n in range(40)))

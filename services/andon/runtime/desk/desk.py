@@ -253,6 +253,7 @@ class Desk(OpenWork):
         if not self.begins(call):
             return None
         del self.calls[call.item.id]
+        self._domain((call.item.home, call.item.domain)).in_flight -= 1
         write = Write(call.item.home, self.epochs[call.item.home])
         self._result(call.item, call.entry, result, now, write)
         return write
@@ -261,7 +262,6 @@ class Desk(OpenWork):
         domain = self._domain((item.home, item.domain))
         queue = self._queue(item)
         line = domain.line(entry.line)
-        domain.in_flight -= 1
         sent = isinstance(result, Success) or result.reason is not Reason.NOT_SENT
         domain.reached(entry.reach, now, counts=sent)
         if isinstance(result, Success):

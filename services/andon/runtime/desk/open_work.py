@@ -59,7 +59,8 @@ class OpenWork:
     def adopt(self, holding: Holding, now: float) -> None:
         """Takes over a home; limits and merge rules remember what the ledger does. Attempts of the last owner without
         a result become ambiguous once the deadline of their call has passed on our own clock; until then they hold
-        their lane and their slot in the limiter."""
+        their lane and their slot in the limiter, but no place among the calls of their domain: whoever made them is
+        gone, and a receiver is not left alone for so long because of a call or two."""
         self.drop(holding.home)
         self.epochs[holding.home] = holding.epoch
         self._notes[holding.home] = holding.epoch << 32
@@ -73,7 +74,6 @@ class OpenWork:
             reach = entry.reach
             if entry.ended is None:
                 line.begin()
-                domain.in_flight += 1
                 if reach is not None:
                     domain.meter(reach.sender).begin(reach)
             elif entry.reason is not Reason.NOT_SENT:
