@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup test long lint bench soak lock clean
+.PHONY: run setup test long fuzz lint bench soak lock clean
 
 run: setup
 	@$(BIN)/andon up --demo
@@ -21,6 +21,10 @@ test: setup lint
 # What takes minutes: two hosts on one store, a store that is lost under load, a repartition with open work.
 long: setup
 	@$(BIN)/python -m pytest --long -m long
+
+# The readers of hostile bytes, a hundred times as long as a test does it.
+fuzz: setup
+	@$(BIN)/python -m pytest --long -m long tests/fuzz
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
