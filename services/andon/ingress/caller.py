@@ -11,11 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from andon.config.addresses import network_of
-
-IpAddress = IPv4Address | IPv6Address
 
 _PAIR = r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]+)\s*'
 _ELEMENT = re.compile(rf"{_PAIR}(?:;{_PAIR})*")
@@ -34,18 +32,18 @@ class Networks:
     def __bool__(self) -> bool:
         return bool(self._networks)
 
-    def __contains__(self, address: IpAddress | None) -> bool:
-        """Whether the address is known, and in one of them."""
-        return address is not None and self._holds(address)
+    def __contains__(self, address: str | None) -> bool:
+        """Whether the address, as `address_of` writes it, is known and in one of them."""
+        return address is not None and bool(self._networks) and self._holds(address)
 
-    def _look(self, address: IpAddress) -> bool:
-        return any(address in network for network in self._networks)
+    def _look(self, address: str) -> bool:
+        return any(ip_address(address) in network for network in self._networks)
 
 
 @lru_cache(4_096)
-def address_of(text: str) -> IpAddress | None:
-    """The address of a text, without a port and a zone, an IPv4 address in IPv6 form as what it is; None if it is no
-    address."""
+def address_of(text: str) -> str | None:
+    """The address in a text, in the one form all of them have here: without a port and a zone, and IPv4 as IPv4, also
+    where it came in IPv6 form. None if it is no address."""
     match = _NO_PORT.fullmatch(text)
     if match:
         text = match[1] or match[2]
@@ -53,12 +51,10 @@ def address_of(text: str) -> IpAddress | None:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+    return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)
 
 
-def caller(
-    peer: str | None, x_forwarded_for: Sequence[str], forwarded: Sequence[str], trusted: Networks
-) -> IpAddress | None:
+def caller(peer: str | None, x_forwarded_for: Sequence[str], forwarded: Sequence[str], trusted: Networks) -> str | None:
     """The address behind trusted proxies; `x_forwarded_for` and `forwarded` are the lines of these headers.
 
     None: nobody can say, because a proxy says nothing of use, or the two headers contradict each other: a proxy that
@@ -75,14 +71,14 @@ def caller(
     return found.pop() if len(found) == 1 else None
 
 
-def group_of(address: IpAddress | None) -> str:
+def group_of(address: str | None) -> str:
     """The address, or of IPv6 its /64, which one subscriber has; how strangers are told apart."""
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, 64), strict=False))
-    return str(address) if address else "unknown"
+    if address and ":" in address:
+        return str(ip_network(f"{address}/64", strict=False))
+    return address or "unknown"
 
 
-def _walk(nearest: IpAddress | None, nodes: Sequence[str], trusted: Networks) -> IpAddress | None:
+def _walk(nearest: str | None, nodes: Sequence[str], trusted: Networks) -> str | None:
     """The first from the right that is no trusted proxy; the outermost where all are."""
     for node in reversed(nodes):
         if nearest not in trusted:

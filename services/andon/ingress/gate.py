@@ -21,7 +21,7 @@ from aiohttp import web
 from andon.config.settings import Listen, SourcePlug
 from andon.core.ports import Clock
 from andon.core.reason import Reason
-from andon.ingress.caller import IpAddress, Networks, caller, group_of
+from andon.ingress.caller import Networks, address_of, caller, group_of
 from andon.ingress.gcra import Meter, Meters
 from andon.ingress.refusal import Refused
 
@@ -29,7 +29,7 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 """What answers a request. Raises Refused."""
 
 NO_CERTIFICATE = "none"
-_CALLER = web.RequestKey[IpAddress | None]("caller")
+_CALLER = web.RequestKey[str | None]("caller")
 _CLIENT = web.RequestKey("client", str)
 # These say nothing against who calls.
 _NOT_HIS_FAULT = frozenset({Reason.UNAVAILABLE, Reason.OVER_CAPACITY, Reason.OVER_RATE, Reason.FORBIDDEN})
@@ -74,7 +74,7 @@ class Gate:
         elif self._strangers is None or self._strangers.limit != listen.strangers:
             self._strangers = Meters(listen.strangers)
 
-    def connects(self, peer: IpAddress | None) -> bool:
+    def connects(self, peer: str | None) -> bool:
         """Whether this peer is somebody who may call, or a proxy that calls for others."""
         return not self._allow or peer in self._allow or peer in self._trusted
 
@@ -122,8 +122,10 @@ class Gate:
             return refusal
         return self.stranger(request) or refusal
 
-    def caller(self, request: web.Request) -> IpAddress | None:
+    def caller(self, request: web.Request) -> str | None:
         """The address the request comes from, behind proxies that are trusted; None if nobody can say."""
+        if not self._trusted:
+            return address_of(request.remote or "")
         if _CALLER not in request:
             lines = request.headers.getall
             told, standard = lines("X-Forwarded-For", ()), lines("Forwarded", ())
@@ -147,8 +149,8 @@ def _asked(listen: Listen, plug: SourcePlug, vendor: bool) -> _Asked:
     return _Asked(Networks(plug.allow), listen.client_ca is not None and wanted, named)
 
 
-def _said(address: IpAddress | None) -> str:
-    return str(address) if address else "an address that no proxy tells"
+def _said(address: str | None) -> str:
+    return address or "an address that no proxy tells"
 
 
 def _names(certificate: Mapping[str, Any] | None) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
@@ -47,7 +46,7 @@ PROXIES = Networks(["10.0.0.0/8", "fd00::/8"])
     ],
 )
 def test_x_forwarded_for(peer: str | None, told: list[str], expected: str | None) -> None:
-    assert caller(peer, told, [], PROXIES) == (ip_address(expected) if expected else None)
+    assert caller(peer, told, [], PROXIES) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,13 +69,13 @@ def test_x_forwarded_for(peer: str | None, told: list[str], expected: str | None
     ],
 )
 def test_forwarded(lines: list[str], expected: str | None) -> None:
-    assert caller("10.0.0.1", [], lines, PROXIES) == (ip_address(expected) if expected else None)
+    assert caller("10.0.0.1", [], lines, PROXIES) == expected
 
 
 def test_two_headers_have_to_agree() -> None:
     """A proxy that writes one of them lets through what the caller writes into the other one."""
     same, forged = ["for=203.0.113.9"], ["for=10.5.5.5"]
-    assert caller("10.0.0.1", ["203.0.113.9"], same, PROXIES) == ip_address("203.0.113.9")
+    assert caller("10.0.0.1", ["203.0.113.9"], same, PROXIES) == "203.0.113.9"
     assert caller("10.0.0.1", ["203.0.113.9"], forged, PROXIES) is None
 
 
@@ -84,9 +83,9 @@ def test_two_headers_have_to_agree() -> None:
 def test_what_a_caller_forges_on_the_left_is_never_believed(lines: list[str]) -> None:
     """Whatever he sends, the proxy appends his own address."""
     appended = [*lines[:-1], f"{lines[-1]}, 203.0.113.9"] if lines else ["203.0.113.9"]
-    assert caller("10.0.0.1", appended, [], PROXIES) == ip_address("203.0.113.9")
+    assert caller("10.0.0.1", appended, [], PROXIES) == "203.0.113.9"
     standard = [*lines[:-1], f"{lines[-1]}, for=203.0.113.9"] if lines else ["for=203.0.113.9"]
-    assert caller("10.0.0.1", [], standard, PROXIES) in (ip_address("203.0.113.9"), None)
+    assert caller("10.0.0.1", [], standard, PROXIES) in ("203.0.113.9", None)
 
 
 @pytest.mark.parametrize(
@@ -100,16 +99,14 @@ def test_no_header_takes_long(line: str) -> None:
 
 def test_networks() -> None:
     assert not Networks()
-    assert ip_address("10.3.0.1") in Networks(["10.3.*.*"])
-    assert ip_address("10.4.0.1") not in Networks(["10.3.*.*", "fd00::/8"])
+    assert "10.3.0.1" in Networks(["10.3.*.*"])
+    assert "10.4.0.1" not in Networks(["10.3.*.*", "fd00::/8"])
     assert address_of("::ffff:10.3.0.1") in Networks(["10.3.*.*"])
     assert address_of("10.3.0.1") in Networks(["::ffff:10.3.0.0/112"])
     assert None not in Networks(["0.0.0.0/0", "::/0"])
 
 
 def test_strangers_are_told_apart_by_what_one_subscriber_has() -> None:
-    assert group_of(ip_address("203.0.113.9")) == "203.0.113.9"
-    assert (
-        group_of(ip_address("2001:db8:1:2:3:4:5:6")) == group_of(ip_address("2001:db8:1:2::9")) == "2001:db8:1:2::/64"
-    )
+    assert group_of("203.0.113.9") == "203.0.113.9"
+    assert group_of("2001:db8:1:2:3:4:5:6") == group_of("2001:db8:1:2::9") == "2001:db8:1:2::/64"
     assert group_of(None) == "unknown"
