@@ -150,8 +150,8 @@ TABLE: dict[str, tuple[str, str, str]] = {
     ),
     "later key of plug-ins": (
         "token: env:LINE_TOKEN",
-        "token: env:LINE_TOKEN, ‹rate: 50/s",
-        "`rate` is not in this version",
+        "token: env:LINE_TOKEN, ‹login: sap",
+        "`login` is not in this version",
     ),
     # secrets
     "secret in a list": (
