@@ -92,3 +92,9 @@ def _parameter(name: str, place: str, description: str, schema: dict[str, Any] =
 
 def _list(of: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": of}
+
+
+PROMETHEUS_ALERT_ASKS = tuple(
+    _parameter(name, "query", f"Becomes a label; any other parameter is left out ({word}).")
+    for name, word in (("type", "wx, dd, fs, …"), ("tpl", "the template"), ("alertgroup", "the group"))
+)

@@ -25,6 +25,7 @@ from andon.ingress.refusals import Refusal
 
 EVENTS = "/v1/events"
 ALERT_HOOK = "/v1/alertmanager"
+PROMETHEUS_ALERT = "/prometheusalert"
 CALLBACK = "/callbacks/{name}"
 HOOKS = "/hooks/{name}"
 MUTES = "/v1/mutes"
@@ -49,6 +50,7 @@ def application(door: Door, active: Active | None = None) -> web.Application:
         BATCH: {"POST": api.batch},
         ALERTS: {"POST": api.alerts},
         ALERT_HOOK: {"POST": api.alerts},
+        PROMETHEUS_ALERT: {"POST": api.prometheus_alert},
         HOOKS: {"POST": api.hook},
         CALLBACK: {"GET": api.greet, "POST": api.callback},
         MUTES: {"GET": api.mutes, "POST": api.mute},
@@ -111,6 +113,11 @@ class _Api:
     async def alerts(self, request: web.Request) -> web.Response:
         client, body = await self.posted(request)
         await self._door.alerts(client, request.headers, body)
+        return web.Response(body=b"{}", content_type="application/json")
+
+    async def prometheus_alert(self, request: web.Request) -> web.Response:
+        client, body = await self.posted(request)
+        await self._door.alerts(client, request.headers, body, _query(request.raw_path))
         return web.Response(body=b"{}", content_type="application/json")
 
     async def hook(self, request: web.Request) -> web.Response:

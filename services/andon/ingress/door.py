@@ -157,9 +157,11 @@ class Door:
                 break
         return [Item(202, answer) if isinstance(answer, str) else self._refusal(client, answer) for answer in answers]
 
-    async def alerts(self, client: Client, headers: Mapping[str, str], body: bytes) -> None:
+    async def alerts(
+        self, client: Client, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = {}
+    ) -> None:
         """Takes the alerts of a body. Raises Refused, after it has taken the good ones, when one of them is none."""
-        inbound = Inbound(client.name, headers, body)
+        inbound = Inbound(client.name, headers, body, query)
         try:
             found = _of_kind(client, AlertmanagerSource).each(inbound)
         except Invalid as invalid:

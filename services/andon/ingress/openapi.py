@@ -16,8 +16,8 @@ from andon.core import cloudevents
 from andon.core.mute import Mute
 from andon.core.reason import Reason
 from andon.ingress.alertmanager import ALERTS
-from andon.ingress.alertmanager_openapi import HOOK, LIST_OF_ALERTS, STRUCTS, operations
-from andon.ingress.api import ALERT_HOOK, CALLBACK, EVENTS, HOOKS, MUTE, MUTES
+from andon.ingress.alertmanager_openapi import HOOK, LIST_OF_ALERTS, PROMETHEUS_ALERT_ASKS, STRUCTS, operations
+from andon.ingress.api import ALERT_HOOK, CALLBACK, EVENTS, HOOKS, MUTE, MUTES, PROMETHEUS_ALERT
 from andon.ingress.door import BATCH, Accepted, Item, Taken
 from andon.ingress.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
@@ -72,6 +72,9 @@ def document() -> dict[str, Any]:
             ALERTS: {"post": _alerts("postAlerts", "Takes alerts as Prometheus posts them.", LIST_OF_ALERTS)}
             | operations(_ref)[ALERTS],
             ALERT_HOOK: {"post": _alerts("alertHook", "Takes what Alertmanager's webhook posts.", HOOK)},
+            PROMETHEUS_ALERT: {
+                "post": _alerts("prometheusAlert", "Takes what was for PrometheusAlert.", HOOK, *PROMETHEUS_ALERT_ASKS)
+            },
             CALLBACK: {"get": _greeting(), "post": _callback()},
             PAGE: {"get": _open("docs", "This description, to read.", "text/html", {"type": "string"})},
             OPENAPI: {"get": _open("openapi", "The OpenAPI document of the door.", cloudevents.JSON, _OBJECT)},
@@ -144,12 +147,12 @@ def _hook() -> dict[str, Any]:
     }
 
 
-def _alerts(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _alerts(name: str, what: str, schema: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": name,
         "summary": what,
         "description": "One event for each alert. 400 when one of them is none, after the good ones were taken.",
-        "parameters": _PARAMETERS,
+        "parameters": [*_PARAMETERS, *more],
         "requestBody": _body({cloudevents.JSON: {"schema": schema}}),
         "responses": {
             "200": _answer("The log has all of them.", cloudevents.JSON, _OBJECT),

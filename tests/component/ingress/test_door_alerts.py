@@ -114,3 +114,54 @@ def test_what_is_refused(tmp_path: Path, path: str, token: str, body: object, st
         assert not stand.log.events
 
     run(tmp_path, case)
+
+
+ROBOT = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=SECRET-KEY"
+URL = f"/prometheusalert?type=wx&tpl=prometheus-wx&wxurl={ROBOT}&at=wang&phone=138"
+
+
+def test_the_address_of_prometheusalert_is_taken_with_what_it_asks_for(tmp_path: Path) -> None:
+    async def case(stand: Stand) -> None:
+        body = {"version": "4", "receiver": "wx", "alerts": [alert(status="firing", fingerprint="x")]}
+        for _ in range(2):
+            assert await post(stand, body, URL) == 200
+        (event,) = stand.log.events
+        asked = {"prometheusalert_type": "wx", "prometheusalert_tpl": "prometheus-wx"}
+        assert event.labels == alert()["labels"] | asked | {"state": "raise"}
+        assert "SECRET-KEY" not in repr(event)
+        assert "138" not in repr(event.labels)
+        # Another address there was another notice; the plain hook says nothing of either.
+        assert await post(stand, body, "/prometheusalert?type=dd&tpl=%E9%92%89%E9%92%89&alertgroup=dba") == 200
+        assert await post(stand, body, HOOK) == 200
+        _, other, plain = stand.log.events
+        assert (other.labels["prometheusalert_tpl"], other.labels["prometheusalert_group"]) == ("钉钉", "dba")
+        assert plain.labels == alert()["labels"] | {"state": "raise"}
+
+    run(tmp_path, case)
+
+
+@pytest.mark.parametrize(
+    ("query", "token", "body", "status"),
+    [
+        ("?type=wx", "", {"alerts": [alert()]}, 401),
+        ("?type=wx", "alpha", {"alerts": [alert()]}, 403),
+        ("?type=wx", "scrape", {"title": "a message of Grafana"}, 400),
+        ("?type=wx", "scrape", {"alerts": [{"labels": {}}]}, 400),
+        ("?tpl=" + "x" * 129, "scrape", {"alerts": [alert()]}, 400),
+        ("?tpl=a%0Ab", "scrape", {"alerts": [alert()]}, 400),
+        ("", "scrape", {"alerts": [alert()]}, 200),
+        ("?type=&tpl", "scrape", {"alerts": [alert()]}, 200),
+    ],
+)
+def test_what_prometheusalerts_address_refuses(
+    tmp_path: Path, query: str, token: str, body: object, status: int
+) -> None:
+    async def case(stand: Stand) -> None:
+        shown = f"Bearer {token}" if token else ""
+        answer = await stand.post(body, path=f"/prometheusalert{query}", authorization=shown)
+        assert answer.status_code == status, answer.text
+        assert len(stand.log.events) == (status == 200)
+        if "tpl=" in query and status == 400:
+            assert answer.json()["field"] == "tpl"
+
+    run(tmp_path, case)

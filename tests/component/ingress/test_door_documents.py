@@ -24,11 +24,13 @@ from tests.component.ingress.wecom import KEYS, MES, PATH, RANDOM, call, signed,
 EVENT: dict[str, Any] = {"id": "1", "type": "t"}
 CLOUD = {"specversion": "1.0", "id": "c-1", "source": "/p", "type": "t"}
 ALERT: dict[str, Any] = {"labels": {"alertname": "Down"}}
+ALERT_TOO: dict[str, Any] = {"labels": {"a": "c"}}
 POSTED: tuple[tuple[str, str, str, str, Any, Any], ...] = (
     ("postEvent", "/v1/events", "alpha", "scrape", EVENT, {"type": "t", "id": "new-1"}),
     ("postEvents", "/v1/events:batch", "alpha", "scrape", [EVENT], [{"type": "t", "id": "new-2"}]),
     ("postAlerts", "/api/v2/alerts", "scrape", "alpha", [ALERT], [{"labels": {"alertname": "New"}}]),
     ("hook", "/hooks/wms", "delta", "alpha", {"kind": "k", "bin": "b", "no": 1}, {"kind": "k", "bin": "b", "no": 2}),
+    ("prometheusAlert", "/prometheusalert?type=wx", "scrape", "alpha", {"alerts": [ALERT]}, {"alerts": [ALERT_TOO]}),
     ("alertHook", "/v1/alertmanager", "scrape", "alpha", {"alerts": [ALERT]}, {"alerts": [{"labels": {"a": "b"}}]}),
 )
 DOCUMENTS = ("/docs", "/docs/openapi.json", "/docs/asyncapi.json")

@@ -125,6 +125,28 @@ def test_alertmanager_tells_what_amtool_adds(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_who_told_prometheusalert_only_changes_the_host(tmp_path: Path) -> None:
+    needed("amtool", "prometheus-alertmanager")
+
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            asked = "/prometheusalert?type=wx&tpl=prometheus-wx&wxurl=http://127.0.0.1:1/send?key=k"
+            there = ALERTMANAGER.replace("/v1/alertmanager", asked)
+            (tmp_path / "am.yml").write_text(there.format(door=stand.port), encoding="utf-8")
+            url = f"http://127.0.0.1:{free_port()}"
+            words = ("prometheus-alertmanager", "--config.file=am.yml", "--storage.path=data")
+            address = (f"--web.listen-address={url.removeprefix('http://')}", "--cluster.listen-address=")
+            async with running(tmp_path, *words, *address):
+                add = ("amtool", f"--alertmanager.url={url}", "alert", "add", "Hot", "instance=m8")
+                async with asyncio.timeout(WITHIN_S):
+                    while await done(tmp_path, *add):  # noqa: ASYNC110 - it answers when it is ready
+                        await asyncio.sleep(0.2)
+                told = await until(lambda: first(stand.log.events, "alertname", "Hot"))
+                assert told.labels["prometheusalert_tpl"] == "prometheus-wx"
+
+    asyncio.run(run())
+
+
 def test_amtool_takes_the_door_for_an_alertmanager_to_add_to(tmp_path: Path) -> None:
     """It has no way to show a token but a file of its own."""
     needed("amtool", "prometheus-alertmanager")

@@ -1,12 +1,13 @@
 """Alerts of Prometheus and of Alertmanager: what Prometheus posts to `/api/v2/alerts`, and Alertmanager's webhook.
 
 Sources: Alertmanager's OpenAPI document (api/v2/openapi.yaml, `postableAlert`) and prometheus.io, Alertmanager
-configuration, `webhook_config` (version 4).
+configuration, `webhook_config` (version 4). The parameters of PrometheusAlert's address: its repository,
+github.com/feiyu563/PrometheusAlert, controllers/prometheusalert.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -31,6 +32,8 @@ TYPE = "prometheus.alert"
 MOST_ALERTS = 1_000
 NAME, INSTANCE = "alertname", "instance"
 _RESOLVED = "resolved"
+_PARAMETERS = {"type": "prometheusalert_type", "tpl": "prometheusalert_tpl", "alertgroup": "prometheusalert_group"}
+_MOST_PARAMETER = 128
 _ids = Namespace(UUID("8a2c0f0e-5d0b-5c39-9f58-6e2f4f0b7d11"))
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
@@ -58,7 +61,7 @@ class AlertmanagerSource:
     """Alerts as events: `prometheus.alert`, with the alert's labels, `state` raise or clear.
 
     Whoever sends an alert again, as both do until it ends, sends the same event: its id comes from the labels, the
-    beginning and the state.
+    beginning and the state, and from what PrometheusAlert's address asks for: each of these was a notice of its own.
     """
 
     class Config(Section):
@@ -100,9 +103,10 @@ class AlertmanagerSource:
         """An answer for each alert, in order: a bad one takes no good one with it. Raises Invalid for what holds no
         alerts at all."""
         found: list[Event | Invalid] = []
+        more = _asked(inbound.query)
         for number, raw in enumerate(self._alerts(inbound.body)):
             try:
-                found.append(self._event(self._read(bytes(raw)), inbound))
+                found.append(self._event(self._read(bytes(raw)), inbound, more))
             except Invalid as invalid:
                 field = f"[{number}].{invalid.field}".removesuffix(".")
                 found.append(Invalid(invalid.reason, invalid.detail, field))
@@ -123,13 +127,14 @@ class AlertmanagerSource:
         except (ValueError, RecursionError) as error:
             raise explain(raw, error) from None
 
-    def _event(self, alert: Alert, inbound: Inbound) -> Event:
+    def _event(self, alert: Alert, inbound: Inbound, more: dict[str, str]) -> Event:
         for name in ("startsAt", "endsAt"):
             moment = getattr(alert, name)
             if moment is not None and (moment.tzinfo is None or moment.year > 9998):
                 raise Invalid(Reason.INVALID, "a time with a zone, before the year 9999", name)
         if not any(alert.labels.values()):
             raise Invalid(Reason.INVALID, "an alert has a label", "labels")
+        alert = msgspec.structs.replace(alert, labels=alert.labels | more) if more else alert
         began = alert.startsAt if alert.startsAt and alert.startsAt.year > 1 else self._now()
         over = alert.endsAt if alert.endsAt and alert.endsAt.year > 1 else None
         ended = alert.status == _RESOLVED if alert.status else over is not None and over <= self._now()
@@ -144,6 +149,19 @@ class AlertmanagerSource:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)
+
+
+def _asked(query: Mapping[str, str]) -> dict[str, str]:
+    """The labels that the parameters of PrometheusAlert's address make: in what form, and for which group, it was to
+    tell. Where to is not among them: an address of a robot is a secret, and is neither kept nor called.
+
+    Raises Invalid.
+    """
+    found = {label: query[name] for name, label in _PARAMETERS.items() if query.get(name)}
+    for name, label in _PARAMETERS.items():
+        if len(text := found.get(label, "")) > _MOST_PARAMETER or not text.isprintable():
+            raise Invalid(Reason.INVALID, f"at most {_MOST_PARAMETER} characters in one line", name)
+    return found
 
 
 def _labels(labels: dict[str, str]) -> Iterator[tuple[str, str]]:
