@@ -285,7 +285,7 @@ sources:
   sap: {kind: odata}
   chat: {kind: wecom_aibot}
   clock: {kind: schedule}
-  door: {kind: door, token: env:T, labels: {}, expect: {within: 2h}}
+  door: {kind: door, token: env:T, labels: {}}
 logins: {sap: {url: "https://sap.example"}}
 connectors: {spare: {kind: odata}, people: {kind: wecom_contacts}}
 channels:
@@ -323,7 +323,7 @@ def test_words_of_later_parts_are_refused_by_name(tmp_path: Path) -> None:
         if path[-1:] != ("*",) or path[0] in ("receivers", "episodes")
     }
     assert known <= words
-    assert {"labels", "expect", "limits", "login", "reconcile"} <= words
+    assert {"labels", "limits", "login", "reconcile"} <= words
 
 
 def test_no_word_of_a_later_part_is_a_key_by_now() -> None:

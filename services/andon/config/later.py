@@ -12,7 +12,7 @@ from andon.config.mistakes import Path
 KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"access", "logins", "rota", "escalations", "audit"}),
     ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
-    ("sources", "*"): frozenset({"labels", "expect", "login", "proxy"}),
+    ("sources", "*"): frozenset({"labels", "login", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
     ("channels", "*"): frozenset({"limits"}),
     ("ticket_systems", "*"): frozenset({"login", "preset", "reconcile", "proxy"}),

@@ -19,6 +19,8 @@ BUILT_IN_TEMPLATE = "plain"
 _REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("sources", "*", "channel"), ("channels",), "channel"),
     (("sources", "*", "apps", "*", "channel"), ("channels",), "channel"),
+    (("sources", "*", "expect", "during"), ("calendar", "time_intervals"), "time interval"),
+    (("sources", "*", "expect", "receiver"), ("receivers",), "receiver"),
     (("enrich", "*", "connector"), ("connectors",), "connector"),
     (("receivers", "*", "channel"), ("channels",), "channel"),
     (("receivers", "*", "fallback", "*", "receiver"), ("receivers",), "receiver"),

@@ -27,6 +27,7 @@ from andon.config.receivers import DirectoryTable, Language, Receiver, Templates
 from andon.config.secrets import SecretRef
 from andon.config.section import Section as Section  # plug-ins import it from here
 from andon.config.units import Bytes, Rate, Seconds, Share
+from andon.config.watching import Expect, Watch
 from andon.core import ports
 from andon.core.policy import Limit
 
@@ -302,6 +303,8 @@ class SourcePlug(Plug):
     parallel: bool = False
     """Beside another path that goes on telling: its events are taken in and decided upon, and nobody is told, nor is a
     ticket opened. `andon parallel report` says who would have heard. See docs/parallel.md."""
+    expect: Expect | None = None
+    """What is expected of it, and who hears when it falls silent."""
 
 
 class ChannelPlug(Plug):
@@ -410,15 +413,6 @@ class EpisodeRule(Section):
     """Two events with equal values of these are one fault."""
     ticket_system: str | None = None
     """The ticket system's name; without one no ticket is opened, and the fault is only a cause for `inhibit_rules`."""
-
-
-class Watch(Section):
-    """What Andon tells of itself, as events of its own."""
-
-    quota_left: Share | None = None
-    """Below this share of a channel's quota, or when it will not last, an event of type `andon.quota` is told."""
-    mute_ends: Seconds | Literal["none"] = 900.0
-    """So long before a mute ends an event of type `andon.mute` is told. `none`: it ends without a word."""
 
 
 class Otel(Section):

@@ -223,6 +223,14 @@ class TakesMap(Protocol):
 
 
 @runtime_checkable
+class KeepsConnection(Protocol):
+    """The `Config` of a source that keeps a connection: `expect.connected` may be asked of it."""
+
+    def connection(self) -> str:
+        """What it is connected to, as people read it; names no secret."""
+
+
+@runtime_checkable
 class CallbackSource(Source, Protocol):
     """A source that a vendor calls at `/callbacks/<its name>`.
 

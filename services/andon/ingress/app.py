@@ -19,8 +19,10 @@ from andon.ingress.admission import Admission
 from andon.ingress.backlog import Backlog
 from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
+from andon.ingress.expectations import Expectations
 from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.gate import Gate
+from andon.ingress.hearing import Hearing, keep
 from andon.ingress.log import KafkaActions, KafkaLog
 from andon.ingress.mapping import EventMap
 from andon.ingress.mutes import Mutes, PublishedConfiguration
@@ -69,6 +71,11 @@ def callbacks_of(sources: Mapping[str, Source]) -> dict[str, CallbackSource]:
     return {name: one for name, one in sources.items() if isinstance(one, CallbackSource)}
 
 
+def connections_of(published: Published, registry: Registry) -> dict[str, str]:
+    """What the sources that keep a connection are connected to."""
+    return {feed.source: feed.config.connection() for feed in feeds_of(published.settings, registry).values()}
+
+
 def tls_of(listen: Listen) -> ssl.SSLContext | None:
     """TLS 1.3 with the configured certificate; None for plain HTTP, which `check` allows on loopback only."""
     if not listen.cert:
@@ -110,11 +117,16 @@ async def run(host: Host) -> None:
     sources = sources_of(host.published, registry, host)
     configuration = PublishedConfiguration(host.connection, publisher, host.published)
     feeds = Feeds(host.connection, host.clock, host.metrics, host.spans, host.slot, fatal)
+    expectations = Expectations(publisher, host.clock, feeds.links)
+    expectations.follow(host.published, connections_of(host.published, registry))
 
     def fed(published: Published, sources: Mapping[str, Source]) -> dict[str, tuple[Feed, Reading]]:
         found = feeds_of(published.settings, registry)
         return {
-            service: (feed, Reading(feed.source, sources[feed.source], limits.body, admission.full, host.clock))
+            service: (
+                feed,
+                Reading(feed.source, sources[feed.source], limits.body, admission.full, host.clock, expectations.heard),
+            )
             for service, feed in found.items()
         }
 
@@ -133,7 +145,7 @@ async def run(host: Host) -> None:
         admission,
         gate,
         refusals,
-        host.metrics,
+        Hearing(host.metrics, expectations),
         DoorLimits(body=limits.body),
         callbacks_of(sources),
         Mutes(configuration, host.clock),
@@ -148,6 +160,7 @@ async def run(host: Host) -> None:
         door.clients, door.callbacks = clients_of(newer, host.clock), callbacks_of(newer)
         gate.take(published.settings.listen, published.settings.sources, door.callbacks)
         await feeds.take(fed(published, newer), limits.window, published.version)
+        expectations.follow(published, connections_of(published, registry))
 
     served = runner(door, active)
     await served.setup()
@@ -157,7 +170,8 @@ async def run(host: Host) -> None:
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
     host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)
-    watching = [asyncio.create_task(one.run()) for one in (backlog, reminders, refusals)]
+    work = (backlog.run(), reminders.run(), refusals.run(), keep(expectations, host.connection))
+    watching = [asyncio.create_task(each) for each in work]
     stopping = asyncio.create_task(host.stop.wait())
     try:
         await asyncio.wait([failed, *watching, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -169,6 +183,8 @@ async def run(host: Host) -> None:
             task.cancel()
         await asyncio.gather(served.cleanup(), feeds.close())
         await refusals.flush()
+        await expectations.close()
+        await asyncio.wait(watching)
         await asyncio.to_thread(publisher.close)
         await requests.close()
         index.close()

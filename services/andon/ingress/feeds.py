@@ -6,7 +6,7 @@ Within one cluster exactly once (laws L1, L6); from another one at least once, u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from andon.core.event import Event
 from andon.core.failure import Invalid
@@ -25,14 +25,24 @@ _AGAIN_S = 0.5
 
 
 class Reading:
-    """How the records of a feed become events: what the source makes of each, and not while the backlog is full."""
+    """How the records of a feed become events: what the source makes of each, and not while the backlog is full.
+    `heard` is told the name of the source for each batch that has an event."""
 
-    def __init__(self, name: str, source: Source, largest: int, full: Callable[[], bool], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        largest: int,
+        full: Callable[[], bool],
+        clock: Clock,
+        heard: Callable[[str], None] = lambda _source: None,
+    ) -> None:
         self._name = name
         self._source = source
         self._largest = largest
         self._full = full
         self._clock = clock
+        self._heard = heard
 
     def event(self, record: Record) -> Event:
         """The event of a record. Raises Rejected."""
@@ -47,6 +57,7 @@ class Reading:
         when the process stops is finished."""
         while self._full() and not stop.is_set():
             await self._clock.sleep(_AGAIN_S)
+        self._heard(self._name)
         return [Result((event,)) for event in batch]
 
 
@@ -74,6 +85,10 @@ class Feeds:
     def assigned(self) -> bool:
         """Whether every feed has joined its group."""
         return all(running.runner.assigned for running in self._running.values())
+
+    def links(self) -> dict[str, Callable[[], Awaitable[bool]]]:
+        """Source → whether its cluster answers this process now, and has its topic."""
+        return {running.feed.source: running.runner.connected for running in self._running.values()}
 
     async def take(self, wanted: dict[str, tuple[Feed, Reading]], window: int, version: int) -> None:
         """Brings the feeds of a configuration into force: what is the same goes on, what is gone is finished first."""

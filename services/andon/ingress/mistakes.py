@@ -6,17 +6,22 @@ from collections.abc import Iterator
 
 from andon.config.mistakes import Path
 from andon.config.plugs import SOURCES, PlugUnusable
-from andon.config.settings import Settings
-from andon.core.ports import TakesMap
+from andon.config.settings import Settings, SourcePlug
+from andon.config.units import duration_text
+from andon.core.ports import KeepsConnection, TakesMap
 from andon.ingress.mapping import EventMap, MapError
 from andon.runtime.registry import Registry
 
 Mistake = tuple[Path, str]
 
+LEAST_S = 60.0
+
 
 def check(settings: Settings, registry: Registry) -> list[Mistake]:
-    """Every mistake in the maps of sources: its path and one sentence."""
-    return list(_maps(settings, registry))
+    """Every mistake in the maps of sources and in what is expected of them: its path and one sentence. Names that name
+    nothing are found when the file is loaded."""
+    expected = (one for name, plug in settings.sources.items() for one in _expect(name, plug, registry))
+    return [*_maps(settings, registry), *expected]
 
 
 def doubts(settings: Settings) -> Iterator[Mistake]:
@@ -42,3 +47,27 @@ def _maps(settings: Settings, registry: Registry) -> Iterator[Mistake]:
             continue  # said by its kind
         except MapError as error:
             yield from ((((*place, *step), text)) for step, text in error.mistakes)
+
+
+def _expect(name: str, plug: SourcePlug, registry: Registry) -> Iterator[Mistake]:
+    expect = plug.expect
+    place: Path = ("sources", name, "expect")
+    if expect is None:
+        return
+    if expect.event_within is None and not expect.connected:
+        yield place, "it expects nothing; give `event_within`, or `connected: true`"
+    if expect.event_within is not None and expect.event_within < LEAST_S:
+        text = f"at least 1m, not {duration_text(expect.event_within)}: doors tell each other every 10 s what they hear"
+        yield (*place, "event_within"), text
+    if expect.connected and not _keeps_connection(plug, registry):
+        text = (
+            f"a source of kind `{plug.kind}` keeps no connection; give `event_within`, within which it sends something"
+        )
+        yield (*place, "connected"), text
+
+
+def _keeps_connection(plug: SourcePlug, registry: Registry) -> bool:
+    try:
+        return issubclass(registry.config_type(SOURCES, plug.kind), KeepsConnection)
+    except PlugUnusable:
+        return True  # said where its kind stands

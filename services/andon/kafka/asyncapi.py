@@ -24,6 +24,7 @@ from andon.kafka.topics import (
     EVENTS,
     OUTCOMES,
     READERS,
+    SOURCES,
     TICKETS,
     TOPICS,
     Topic,
@@ -49,6 +50,10 @@ PURPOSES = {
         "actor",
         "Every change of the configuration and every call about mutes: by whom, and if it was done.",
     ),
+    SOURCES: (
+        "what it tells, and of which source",
+        "What the doors know of the sources: the last sign of each, what is told as lost, and when a door was there.",
+    ),
 }
 """Topic → the key of its records, and what they are."""
 
@@ -62,6 +67,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     DLQ: _SERVICES,
     CONFIG: ("apply", "ingress"),
     ACTIONS: ("apply", "ingress"),
+    SOURCES: ("ingress",),
 }
 """Topic → who writes it."""
 
@@ -128,7 +134,9 @@ def _named_discriminators(part: Any) -> Any:
 
 def readers(topic: str) -> tuple[str, ...]:
     """The services that read a topic."""
-    return _SERVICES if topic == CONFIG else tuple(service for service, read in READERS.items() if read == topic)
+    if topic == CONFIG:
+        return _SERVICES
+    return ("ingress",) if topic == SOURCES else tuple(name for name, read in READERS.items() if read == topic)
 
 
 def _channel(topic: Topic) -> dict[str, Any]:

@@ -139,6 +139,14 @@ class GroupConsumer:
         elif actual != self._count:
             raise PartitionsChanged(self.topic, actual, self._count)
 
+    def answered(self) -> bool:
+        """Whether a broker answers now, and has the topic; blocks for up to 2 s."""
+        try:
+            topic = self._consumer.list_topics(self.topic, timeout=_ASK_S).topics[self.topic]
+        except KafkaException:
+            return False
+        return topic.error is None
+
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # The library unassigns by itself afterwards. Asking it for anything here may fail while it is being closed.
         if self._on_revoke:

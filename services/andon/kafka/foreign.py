@@ -43,3 +43,7 @@ class ReadTopic(ForeignTopic):
     record that the topic still has (`earliest`)."""
 
     begin: Literal["earliest", "latest"] = "latest"
+
+    def connection(self) -> str:
+        """The topic, and the cluster where it is not Andon's own."""
+        return f"{self.topic} at {self.bootstrap}" if self.bootstrap else self.topic

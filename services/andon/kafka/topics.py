@@ -17,18 +17,21 @@ ACTIVE: Final = "andon.active"
 DLQ: Final = "andon.dlq"
 CONFIG: Final = "andon.config"
 ACTIONS: Final = "andon.actions"
+SOURCES: Final = "andon.sources"
 
 READERS: Final = {"enrichment": EVENTS, "routing": ENRICHED, "egress": DELIVERIES, "ticketing": ENRICHED}
 """Service → the topic it reads."""
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """How a topic is made. `partitions` None takes the configured count; `largest` is in bytes."""
+    """How a topic is made. `partitions` None takes the configured count; `largest` is in bytes. `segment_s`: after so
+    many seconds what was written becomes open to compaction; by default when the broker thinks fit."""
 
     name: str
     compacted: bool = False
     partitions: int | None = None
     largest: int = LARGEST
+    segment_s: int | None = None
 
     def settings(self, retention_s: float, replication: int) -> dict[str, str]:
         """The topic's own configuration at the broker."""
@@ -42,6 +45,7 @@ class Topic(msgspec.Struct, frozen=True):
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(max(1, replication - 1)),
             "max.message.bytes": str(self.largest),
+            **({} if self.segment_s is None else {"segment.ms": str(1_000 * self.segment_s)}),
         }
 
 
@@ -56,6 +60,9 @@ TOPICS: Final = (
     # One partition, because the versions of the configuration have one order.
     Topic(CONFIG, compacted=True, partitions=1),
     Topic(ACTIONS),
+    # One partition, because the doors must all read the same in one order; written every few seconds, and read whole at
+    # each start.
+    Topic(SOURCES, compacted=True, partitions=1, segment_s=3_600),
 )
 
 

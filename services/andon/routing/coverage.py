@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from andon.config.calendar import Interval
 from andon.config.settings import Route
 from andon.core.event import Event, accepted_at
 from andon.core.matchers import Test, compile_matchers
-from andon.routing.calendar import Interval
 from andon.routing.tree import Node
 
 Way = tuple[str | int, ...]
@@ -52,9 +52,10 @@ class Watched:
             (interval, Branch(at, interval.name, "inside"), Branch(at, interval.name, "outside"))
             for interval, at in zip((*node.active, *node.mute), _interval_places(route, place), strict=True)
         ]
+        written = node.children[len(node.children) - len(route.routes) :]  # those before stand in no list of routes
         self.children = [
             Watched(child, inner, (*place, "routes", number))
-            for number, (child, inner) in enumerate(zip(node.children, route.routes, strict=True))
+            for number, (child, inner) in enumerate(zip(written, route.routes, strict=True))
         ]
 
     def branches(self) -> Iterator[Branch]:

@@ -12,10 +12,10 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
+from andon.config.calendar import Holds, Interval
 from andon.config.computed import is_computed
 from andon.core.event import CLEAR, STATE, Event, accepted_at
 from andon.core.matchers import PSEUDO_LABELS
-from andon.routing.calendar import Holds, Interval
 from andon.routing.recipients import Names
 from andon.routing.router import Router
 from andon.routing.target import Target

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from andon.config.calendar import Interval
 from andon.config.computed import is_computed
 from andon.config.maintenance import Maintenance
 from andon.config.settings import Days, Route, Settings
-from andon.core.matchers import MatcherError, compile_matchers
-from andon.core.mute import MuteWrong, require_named
-from andon.core.paths import PathError, compile_key
-from andon.core.people import Directory
-from andon.routing.calendar import Interval
-from andon.routing.spans import (
+from andon.config.spans import (
     HOLIDAY,
     WORKDAY,
     IntervalError,
@@ -23,6 +19,10 @@ from andon.routing.spans import (
     parse_window,
     parse_years,
 )
+from andon.core.matchers import MatcherError, compile_matchers
+from andon.core.mute import MuteWrong, require_named
+from andon.core.paths import PathError, compile_key
+from andon.core.people import Directory
 from andon.routing.tree import ALL, group_key
 from andon.routing.who import compile_who
 

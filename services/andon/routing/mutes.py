@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from andon.config.calendar import Interval
 from andon.config.maintenance import Maintenance
 from andon.config.settings import Days
 from andon.core.delivery import Delivery, Hold
@@ -17,7 +18,6 @@ from andon.core.mute import Mute, Then, by_maintenance, by_mute
 from andon.core.outcome import Skipped
 from andon.core.reason import Reason
 from andon.core.workdays import Workdays
-from andon.routing.calendar import Interval
 
 
 class Silence:

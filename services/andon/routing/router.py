@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from andon.config.calendar import intervals
 from andon.config.receivers import FallbackRule
 from andon.config.settings import Settings, StormRule
 from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
@@ -21,7 +22,7 @@ from andon.core.policy import Storm
 from andon.core.ports import Result
 from andon.core.reason import Reason
 from andon.core.tables import NO_TABLES, Tables
-from andon.routing.calendar import intervals
+from andon.routing.expected import expected_routes
 from andon.routing.mutes import Silences, held
 from andon.routing.once import Account, told_once
 from andon.routing.recipients import Whom
@@ -51,7 +52,7 @@ class Router:
         self.silences = Silences(mutes, settings.maintenance, settings.site.zone, tables.workdays)
         self._silent = bool(self.silences)
         self.parallel = settings.parallel()
-        self.root = compile_tree(settings.route, known)
+        self.root = compile_tree(settings.route, known, expected_routes(settings.sources))
         self.targets = compile_targets(settings, domains, accounts, Directory(tables.people))
         self._storm = _storm(settings.limits.storm)
         self._shared = len({account.name for account in accounts.values()}) < len(accounts)

@@ -7,9 +7,11 @@ meant. Children inherit `receiver`, `urgent` and everything about groups. Time i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec.json import encode
 
+from andon.config.calendar import Interval
 from andon.config.settings import Route
 from andon.core.delivery import Remark
 from andon.core.event import Event, accepted_at
@@ -18,7 +20,6 @@ from andon.core.outcome import Skipped
 from andon.core.paths import Text, compile_key
 from andon.core.policy import Pace
 from andon.core.reason import Reason
-from andon.routing.calendar import Interval
 from andon.routing.index import Index
 
 ROOT = "0"
@@ -29,7 +30,8 @@ _INHERITED = ("receiver", "urgent", "group_by", "group_wait", "group_interval", 
 class Node:
     """One route. `path` is its place: "0" is `route`, "0.2" is `route.routes[2]`, "0.2.0" the first route in that.
 
-    It speaks within one of its `active` intervals, if it has any, and outside of all its `mute` ones.
+    It speaks within one of its `active` intervals, if it has any, and outside of all its `mute` ones. `before` are
+    routes that no list of routes in the file has, by their places; they are asked before those that it has.
     """
 
     __slots__ = (
@@ -46,7 +48,9 @@ class Node:
         "urgent",
     )
 
-    def __init__(self, route: Route, path: str, known: Mapping[str, Interval]) -> None:
+    def __init__(
+        self, route: Route, path: str, known: Mapping[str, Interval], before: Mapping[str, Route] = MappingProxyType({})
+    ) -> None:
         """A route that has inherited everything it does not say itself."""
         self.path = path
         self.receiver = route.receiver or ""
@@ -60,9 +64,8 @@ class Node:
         self.matchers = compile_matchers(route.matchers)
         self.active = tuple(known[name] for name in route.active_time_intervals)
         self.mute = tuple(known[name] for name in route.mute_time_intervals)
-        self.children = tuple(
-            Node(heir(child, route), f"{path}.{number}", known) for number, child in enumerate(route.routes)
-        )
+        places = {**before, **{str(number): child for number, child in enumerate(route.routes)}}
+        self.children = tuple(Node(heir(child, route), f"{path}.{place}", known) for place, child in places.items())
         self._index = Index([(child, child.matchers) for child in self.children])
 
     def all(self) -> Iterator[Node]:
@@ -109,11 +112,14 @@ class Node:
         return tuple(Remark(Reason.UNKNOWN_DAY, f"{self.path} {name}") for name in unknown)
 
 
-def compile_tree(route: Route, known: Mapping[str, Interval]) -> Node:
-    """The tree of a configuration. Raises MatcherError, KeyError for an unknown interval, ValueError for the root."""
+def compile_tree(
+    route: Route, known: Mapping[str, Interval], before: Mapping[str, Route] = MappingProxyType({})
+) -> Node:
+    """The tree of a configuration; `before` stands at the root. Raises MatcherError, KeyError for an unknown interval,
+    ValueError for the root."""
     if route.receiver is None:
         raise ValueError("the first route needs a receiver: it is the default for everything no other route takes")
-    return Node(route, ROOT, known)
+    return Node(route, ROOT, known, before)
 
 
 def group_key(fields: Sequence[str]) -> Text:

@@ -184,9 +184,7 @@ class WhatIf:
     def _rule(self, version: int, router: Router, heard: Heard) -> OfRule:
         key = (version, heard.route, heard.receiver)
         if key not in self._rules:
-            node = router.root
-            for number in heard.route.split(".")[1:]:
-                node = node.children[int(number)]
+            node = next(node for node in router.root.all() if node.path == heard.route)
             matchers = tuple(matcher.text for matcher in node.matchers)
             self._rules[key] = OfRule(version, heard.route, heard.receiver, matchers)
         return self._rules[key]

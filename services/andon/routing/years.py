@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 
 from andon.config.settings import Settings
+from andon.config.spans import HOLIDAY, WORKDAY
 from andon.core.workdays import Workdays
-from andon.routing.spans import HOLIDAY, WORKDAY
 
 _ASK = (WORKDAY, HOLIDAY)
 

@@ -104,10 +104,15 @@ class StageRunner(Generic[Out]):
                 try:
                     await self._turn(stop)
                 finally:
+                    self.assigned = False
                     await self._on_poller(self._consumer.close)
         finally:
             self._producer.close()
             self._poller.shutdown()
+
+    async def connected(self) -> bool:
+        """Whether the cluster it reads from answers now, and has the topic."""
+        return self.assigned and await self._on_poller(self._consumer.answered)
 
     async def _turn(self, stop: asyncio.Event) -> None:
         recommitted = self._clock.now()

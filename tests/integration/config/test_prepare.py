@@ -74,7 +74,7 @@ def ready_kafka(empty_kafka: Kafka, folder: Path) -> Kafka:
 
 def test_an_empty_cluster_is_made_ready(ready_kafka: Kafka) -> None:
     counts = ready_kafka.cluster.partitions()
-    assert {t.name: counts[t.name] for t in TOPICS} == {t.name: 1 if t.name == CONFIG else 3 for t in TOPICS}
+    assert {t.name: counts[t.name] for t in TOPICS} == {t.name: t.partitions or 3 for t in TOPICS}
     assert read_board(ready_kafka.connection).recorded.partitions[EVENTS] == 3  # type: ignore[union-attr]
     for topic in TOPICS:
         settings = ready_kafka.settings(topic.name)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from andon.config.calendar import Interval
 from andon.config.settings import Days
-from andon.routing.calendar import Interval
-from andon.routing.spans import (
+from andon.config.spans import (
     DAYS,
     IntervalError,
     parse_days,

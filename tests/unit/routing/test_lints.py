@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from andon.config.calendar import intervals
 from andon.config.settings import Settings
 from andon.core.event import Event
 from andon.core.workdays import Workdays
-from andon.routing.calendar import intervals
 from andon.routing.lints import check
 from andon.routing.tree import Node, compile_tree
 from tests.unit.routing.events import event, receivers, settings

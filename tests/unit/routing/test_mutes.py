@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from andon.config.calendar import Interval
 from andon.config.settings import Days
 from andon.core.delivery import Delivery
 from andon.core.mute import Mute
@@ -16,7 +17,6 @@ from andon.core.outcome import Skipped
 from andon.core.ports import Result
 from andon.core.reason import Reason
 from andon.routing import Router, check, explain
-from andon.routing.calendar import Interval
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
 
 ROUTE: dict[str, Any] = {

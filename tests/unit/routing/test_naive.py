@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from andon.config import calendar
 from andon.core import matcher_text, matchers
 from andon.core.event import Event
 from andon.core.matchers import MatcherError, compile_matchers, label_value
 from andon.core.ports import Result
-from andon.routing import Router, calendar, explain, index, tree
+from andon.routing import Router, explain, index, tree
 from tests.unit.routing import generated, naive
 from tests.unit.routing.events import TUESDAY_NOON
 from tests.unit.routing.generated import some_text, some_tree

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from andon.config.calendar import Interval
 from andon.config.settings import Days, Settings
 from andon.config.sheet import TableError
 from andon.config.workdays import china, read_overrides, with_overrides
@@ -21,7 +22,6 @@ from andon.core.reason import Reason
 from andon.core.tables import Tables
 from andon.core.workdays import Workdays, WorkingCalendar
 from andon.routing import Router, RoutingStage, check, explain
-from andon.routing.calendar import Interval
 from andon.routing.years import unknown_years
 from tests.unit.routing.events import event, receivers, settings
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from andon.config.calendar import intervals
 from andon.config.settings import Settings
 from andon.core.event import CLEAR, STATE
 from andon.core.matchers import Matcher, compile_matchers
 from andon.core.workdays import Workdays
-from andon.routing.calendar import intervals
 from andon.routing.lints import routes
 from andon.routing.lints.branches import Branch, Place
 from andon.routing.lints.conditions import Conditions

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from andon.config.calendar import Interval
 from andon.config.settings import Days, Route
-from andon.routing.calendar import Interval
-from andon.routing.spans import DAY, parse_years
+from andon.config.spans import DAY, parse_years
 
 Minutes = int
 """A set of minutes, as a number with one bit for each minute of the years that are looked at."""

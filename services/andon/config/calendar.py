@@ -19,8 +19,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from andon.config.settings import Days
-from andon.core.workdays import Workdays, WorkingCalendar
-from andon.routing.spans import (
+from andon.config.spans import (
     DAY,
     HOLIDAY,
     WORKDAY,
@@ -30,6 +29,7 @@ from andon.routing.spans import (
     parse_window,
     parse_years,
 )
+from andon.core.workdays import Workdays, WorkingCalendar
 
 Holds = bool | None  # None: it cannot be known
 DayTest = Callable[[date], Holds]
@@ -37,7 +37,8 @@ DayTest = Callable[[date], Holds]
 # Times outside of these (1970-01-02 to 9999-12-30) cannot be put in every zone; they are drawn to the nearer end.
 _FIRST_MINUTE, _LAST_MINUTE = 1_440, 4_223_370_000
 _ONE_DAY = timedelta(days=1)
-_LONGEST_S = 8 * 86_400.0
+_DAY_S = 86_400.0
+_LONGEST_S = 8 * _DAY_S
 
 
 class Interval:
@@ -89,6 +90,9 @@ class _Entry:
         for day in days:
             midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
             yield from ((midnight + timedelta(minutes=minute)).timestamp() for minute in minutes)
+            begin, end = midnight.timestamp(), (midnight + _ONE_DAY).timestamp()
+            if end - begin != _DAY_S:  # the clock on the wall jumps, and may come to a time twice or never
+                yield from (float(at) for at in range(int(begin), int(end), 60))
 
     def at(self, minute: int) -> Holds:
         local = datetime.fromtimestamp(minute * 60, self._zone)
