@@ -278,7 +278,7 @@ def test_address_of_a_store_with_a_password(tmp_path: Path, monkeypatch: pytest.
 # Every word of the whole product's file that has no part yet, in the shape people will write it.
 LATER = """\
 version: 1
-access: {sign_in: wecom}
+access: {sign_in: wecom, roles: {}}
 sources:
   db: {kind: sql, view: v}
   plc: {kind: opcua}

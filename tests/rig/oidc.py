@@ -12,6 +12,7 @@ would.
         provider.rotate()                                 # another signing key; `keep=False` drops the old one
         provider.down = True                              # 503 to everything
         provider.slow = 3.0                               # seconds before each answer
+        provider.held = asyncio.Event()                   # no answer before it is set
         provider.claimed = "https://elsewhere.example"    # what the discovery document says of the issuer
         provider.asked                                    # paths that were asked for, counted
 
@@ -138,6 +139,7 @@ class Provider:
         self.current = "key-0"
         self.down = False
         self.slow = 0.0
+        self.held: asyncio.Event | None = None
         self.claimed: str | None = None
         self.jwks: Any = None
         self.discovery: Mapping[str, Any] = {}
@@ -215,14 +217,16 @@ class Provider:
             self.asked[path] += 1
             if self.slow:
                 await asyncio.sleep(self.slow)
-            status, answer = self._answer(method, path, body)
+            if self.held is not None:
+                await self.held.wait()
+            status, answer = self.answer(method, path, body)
             text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
             head = f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n{more}\r\n"
             writer.write(head.encode() + text)
             await writer.drain()
 
-    def _answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         if self.down:
             return 503, {"error": "temporarily_unavailable"}
         if (method, path) == ("GET", "/.well-known/openid-configuration"):

@@ -30,6 +30,7 @@ COMMANDS = {
     "mute": "tell nobody of what matches, for a while",
     "unmute": "end a mute before its time",
     "mutes": "what is muted",
+    "token": "make short-lived tokens for clients of the door",
     "import": "make an andon.yaml of another program's configuration",
     "render": "how a notice of an event would look",
     "trace": "the whole path of an event",

@@ -10,7 +10,8 @@ from andon.config.mistakes import Path
 
 # A path is written without names and positions: `*` stands for one of them, a route's children count as routes.
 KEYS: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"access", "logins", "rota", "escalations", "audit"}),
+    (): frozenset({"logins", "rota", "escalations", "audit"}),
+    ("access",): frozenset({"sign_in", "roles"}),
     ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
     ("sources", "*"): frozenset({"labels", "login", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),

@@ -17,6 +17,7 @@ BUILT_IN_TEMPLATE = "plain"
 
 # Where a name stands (`*`: any name or position), the section it names an entry of, and what an entry is called.
 _REFERENCES: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (("sources", "*", "oauth", "issuer"), ("access", "issuers"), "issuer"),
     (("sources", "*", "channel"), ("channels",), "channel"),
     (("sources", "*", "apps", "*", "channel"), ("channels",), "channel"),
     (("sources", "*", "expect", "during"), ("calendar", "time_intervals"), "time interval"),

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from andon.config.access import Access
 from andon.config.addresses import Address, Bootstrap, Network, ProxyUrl, Zone, host_port
 from andon.config.maintenance import Maintenance
 from andon.config.maps import Map
@@ -435,6 +436,8 @@ class Settings(Section):
     """Where desks keep what is open."""
     listen: Listen = Listen()
     """The door."""
+    access: Access = Access()
+    """Who may come in."""
     limits: Limits = Limits()
     """Caps."""
     calendar: Calendar = Calendar()

@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 class Front(Protocol):
     """What the door does with any request. Its methods raise Refused."""
 
-    def client(self, request: web.Request, /) -> Client:
+    async def client(self, request: web.Request, /) -> Client:
         """Whose request it is."""
 
     async def posted(self, request: web.Request, /) -> tuple[Client, bytes]:
@@ -92,17 +92,17 @@ class AlertmanagerApi:
         return self._front.answering(said, _sentence)
 
     async def _all(self, request: web.Request) -> Any:
-        client = self._front.client(request)
+        client = await self._front.client(request)
         return await self._silences.all(client, *(request.query.getall(name, []) for name in ("filter", "creator")))
 
     async def _one(self, request: web.Request) -> Any:
-        return await self._silences.one(self._front.client(request), request.match_info["id"])
+        return await self._silences.one(await self._front.client(request), request.match_info["id"])
 
     async def _put(self, request: web.Request) -> Any:
         return await self._silences.put(*await self._front.posted(request))
 
     async def _end(self, request: web.Request) -> Any:
-        await self._silences.end(self._front.client(request), request.match_info["id"])
+        await self._silences.end(await self._front.client(request), request.match_info["id"])
         return {}
 
     async def _status(self, request: web.Request) -> Status:
@@ -123,7 +123,7 @@ class AlertmanagerApi:
         return [AlertGroup({}, Receiver(EVERYBODY), alerts)] if alerts else []
 
     async def _looked(self, request: web.Request) -> Published:
-        return await self._mutes.looked(self._front.client(request), request.path)
+        return await self._mutes.looked(await self._front.client(request), request.path)
 
 
 def wanted_of(request: web.Request) -> Wanted:

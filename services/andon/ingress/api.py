@@ -121,7 +121,7 @@ class _Api:
         return web.Response(body=b"{}", content_type="application/json")
 
     async def hook(self, request: web.Request) -> web.Response:
-        client = self.client(request)
+        client = await self.client(request)
         if client.name != request.match_info["name"]:
             raise Refused(Reason.FORBIDDEN, "this token is for another source", "Authorization")
         taken = await self._door.hook(client, request.headers, await self._body(request))
@@ -137,7 +137,7 @@ class _Api:
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def mutes(self, request: web.Request) -> web.Response:
-        found = await self._muting().running(self.client(request))
+        found = await self._muting().running(await self.client(request))
         return web.Response(body=self._encode(found), content_type="application/json")
 
     async def mute(self, request: web.Request) -> web.Response:
@@ -146,7 +146,7 @@ class _Api:
         return web.Response(body=self._encode(made), status=201, content_type="application/json")
 
     async def unmute(self, request: web.Request) -> web.Response:
-        ended = await self._muting().end(self.client(request), request.match_info["id"])
+        ended = await self._muting().end(await self.client(request), request.match_info["id"])
         return web.Response(body=self._encode(ended), content_type="application/json")
 
     def _muting(self) -> Mutes:
@@ -154,9 +154,9 @@ class _Api:
             raise Refused(Reason.INVALID, "this door mutes nothing", status=404)
         return self._door.mutes
 
-    def client(self, request: web.Request) -> Client:
+    async def client(self, request: web.Request) -> Client:
         """Whose request it is. Raises Refused."""
-        client = self._door.client(request.headers.get("Authorization"))
+        client = await self._door.client(request.headers.get("Authorization"))
         self._door.gate.authenticated(request, client.name)
         self._door.gate.known(request, client.name)
         return client
@@ -193,7 +193,7 @@ class _Api:
     async def _opened(self, request: web.Request, forms: tuple[Form, ...]) -> tuple[Client, bytes]:
         """Whose request it is, and its body. Nothing of a stranger's body is read. Raises Refused."""
         headers = request.headers
-        client = self.client(request)
+        client = await self.client(request)
         if form_of(headers) not in forms:
             takes = _TAKES.get(forms, f"send {cloudevents.JSON}")
             raise Refused(Reason.MEDIA_TYPE, takes, "Content-Type")

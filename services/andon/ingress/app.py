@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from andon.config.access import Access
 from andon.config.addresses import host_port, is_loopback
 from andon.config.plugs import SOURCES
 from andon.config.published import Published
@@ -32,6 +33,9 @@ from andon.ingress.requests import Requests
 from andon.ingress.server import runner
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
+from andon.ingress.tokens.own import Own
+from andon.ingress.tokens.provider import Provider
+from andon.ingress.tokens.providers import Providers
 from andon.kafka.admin import Cluster
 from andon.kafka.producer import Publisher
 from andon.kafka.scan import Scan
@@ -60,10 +64,12 @@ def sources_of(published: Published, registry: Registry, host: Host) -> dict[str
     return sources
 
 
-def clients_of(sources: Mapping[str, Source], clock: Clock) -> Clients:
+def clients_of(
+    sources: Mapping[str, Source], clock: Clock, access: Access, providers: Mapping[str, Provider]
+) -> Clients:
     """The sources whose clients show a token."""
-    with_token = (HttpSource, AlertmanagerSource)
-    return Clients({name: one for name, one in sources.items() if isinstance(one, with_token)}, clock)
+    with_token = {name: one for name, one in sources.items() if isinstance(one, HttpSource | AlertmanagerSource)}
+    return Clients(with_token, clock, providers, Own(access.tokens, clock.now()) if access.tokens else None)
 
 
 def callbacks_of(sources: Mapping[str, Source]) -> dict[str, CallbackSource]:
@@ -116,6 +122,7 @@ async def run(host: Host) -> None:
     host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))
     sources = sources_of(host.published, registry, host)
     configuration = PublishedConfiguration(host.connection, publisher, host.published)
+    providers = Providers(host.clock)
     feeds = Feeds(host.connection, host.clock, host.metrics, host.spans, host.slot, fatal)
     expectations = Expectations(publisher, host.clock, feeds.links)
     expectations.follow(host.published, connections_of(host.published, registry))
@@ -130,6 +137,12 @@ async def run(host: Host) -> None:
             for service, feed in found.items()
         }
 
+    async def clients(published: Published, sources: Mapping[str, Source]) -> Clients:
+        known = providers.of(published.settings, Path(published.directory))
+        made = clients_of(sources, host.clock, published.settings.access, known)
+        await providers.keep()
+        return made
+
     def reminded() -> float | None:
         ahead = host.published.settings.watch.mute_ends
         return None if ahead == "none" else ahead
@@ -139,7 +152,7 @@ async def run(host: Host) -> None:
     gate = Gate(host.clock, limits.body)
     refusals = Refusals(host.metrics, KafkaActions(publisher), host.clock)
     door = Door(
-        clients_of(sources, host.clock),
+        await clients(host.published, sources),
         appended,
         requests,
         admission,
@@ -157,7 +170,7 @@ async def run(host: Host) -> None:
     async def changed(published: Published) -> None:
         newer = sources_of(published, registry, host)
         configuration.take(published)
-        door.clients, door.callbacks = clients_of(newer, host.clock), callbacks_of(newer)
+        door.clients, door.callbacks = await clients(published, newer), callbacks_of(newer)
         gate.take(published.settings.listen, published.settings.sources, door.callbacks)
         await feeds.take(fed(published, newer), limits.window, published.version)
         expectations.follow(published, connections_of(published, registry))
@@ -184,6 +197,7 @@ async def run(host: Host) -> None:
         await asyncio.gather(served.cleanup(), feeds.close())
         await refusals.flush()
         await expectations.close()
+        await providers.close()
         await asyncio.wait(watching)
         await asyncio.to_thread(publisher.close)
         await requests.close()

@@ -21,17 +21,21 @@ from andon.ingress.clients import Client, Clients
 from andon.ingress.draft import Draft, draft_of, signed
 from andon.ingress.gate import Gate
 from andon.ingress.mutes import Mutes
-from andon.ingress.refusal import Problem, Refused, refused
+from andon.ingress.refusal import BASIC, Problem, Refused, refused
 from andon.ingress.refusals import Refusal, Refusals
 from andon.ingress.requests import Requests
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
+from andon.ingress.tokens.compact import Untrusted
+from andon.ingress.tokens.provider import KeysUnknown
 from andon.store.requests import Request
 
 _S = TypeVar("_S")
 BATCH = "/v1/events:batch"
 _AGAIN = 5
 _SMALL = 64 << 10
+_SHOW = "show a valid bearer token"
+_INVALID = {"WWW-Authenticate": f'Bearer error="invalid_token", {BASIC}'}  # RFC 6750, 3.1
 _NO_STORE = "the door's memory does not answer"
 _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
 
@@ -108,11 +112,19 @@ class Door:
         self._requests = requests
         self._admission = admission
 
-    def client(self, authorization: str | None) -> Client:
+    async def client(self, authorization: str | None) -> Client:
         """The client that shows this Authorization header. Raises Refused."""
         found = self.clients.find(authorization)
+        if found is not None:
+            return found
+        try:
+            found = await self.clients.prove(authorization)
+        except Untrusted as no:
+            raise Refused(Reason.UNAUTHORISED, no.told or _SHOW, "Authorization", headers=_INVALID) from None
+        except KeysUnknown as unknown:
+            raise _unavailable("the keys of the token's issuer cannot be read now", unknown.after) from None
         if found is None:
-            raise Refused(Reason.UNAUTHORISED, "show a valid bearer token", "Authorization")
+            raise Refused(Reason.UNAUTHORISED, _SHOW, "Authorization")
         return found
 
     async def single(self, client: Client, headers: Mapping[str, str], body: bytes) -> Accepted:

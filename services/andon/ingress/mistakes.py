@@ -10,6 +10,7 @@ from andon.config.settings import Settings, SourcePlug
 from andon.config.units import duration_text
 from andon.core.ports import KeepsConnection, TakesMap
 from andon.ingress.mapping import EventMap, MapError
+from andon.ingress.tokens import mistakes as tokens
 from andon.runtime.registry import Registry
 
 Mistake = tuple[Path, str]
@@ -18,10 +19,10 @@ LEAST_S = 60.0
 
 
 def check(settings: Settings, registry: Registry) -> list[Mistake]:
-    """Every mistake in the maps of sources and in what is expected of them: its path and one sentence. Names that name
-    nothing are found when the file is loaded."""
+    """Every mistake in who may come in, in the maps of sources and in what is expected of them: its path and one
+    sentence. Names that name nothing are found when the file is loaded."""
     expected = (one for name, plug in settings.sources.items() for one in _expect(name, plug, registry))
-    return [*_maps(settings, registry), *expected]
+    return [*tokens.check(settings, registry), *_maps(settings, registry), *expected]
 
 
 def doubts(settings: Settings) -> Iterator[Mistake]:

@@ -44,7 +44,8 @@ _WORDS = {
     "415": "A media type that is not taken here, not UTF-8, compressed, or binary data.",
     "429": "Over capacity, or over the rate of the client or of strangers: nothing was taken; come again after "
     "`Retry-After` seconds.",
-    "503": "Kafka has not acknowledged it, or the door's memory fails; come again after `Retry-After` seconds.",
+    "503": "Kafka has not acknowledged it, the door's memory fails, or the issuer of a token cannot be asked for its "
+    "keys; come again after `Retry-After` seconds.",
 }
 
 

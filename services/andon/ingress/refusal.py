@@ -39,6 +39,10 @@ STATUSES = {
 }
 
 
+BASIC = 'Basic realm="andon"'
+"""What a 401 asks for beside a bearer token."""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """The body of a refusal (RFC 9457). `field` names the field, header or part of the request at fault.
 
@@ -72,7 +76,7 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
         if after is not None:
             self.headers["Retry-After"] = str(after)
         if reason is Reason.UNAUTHORISED:
-            self.headers["WWW-Authenticate"] = 'Bearer, Basic realm="andon"'
+            self.headers.setdefault("WWW-Authenticate", f"Bearer, {BASIC}")
         self.problem = Problem(
             type=f"urn:andon:problem:{reason}",
             title=TITLES[reason],

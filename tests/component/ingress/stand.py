@@ -183,6 +183,7 @@ class Stand:
         self.actions = FakeActions()
         self.refusals: Refusals
         self.gate: Gate
+        self.door: Door
 
     def episodes(self) -> list[EpisodeRecord]:
         """What is open, as the door reads it."""
@@ -258,6 +259,7 @@ async def standing(
         served = runner(door, Active(stand.episodes), leaves_s=0.1)
         await served.setup()
         await accepting(served, door, "127.0.0.1", 0, tls)
+        stand.door = door
         stand.port = served.addresses[0][1]
         client.base_url = f"http://127.0.0.1:{stand.port}"
         try:

@@ -14,8 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.access import Bearer
 from andon.core.alert_labels import RENAMED
 from andon.core.event import CLEAR, RAISE, STATE, Event
 from andon.core.failure import Invalid
@@ -64,13 +63,11 @@ class AlertmanagerSource:
     beginning and the state, and from what PrometheusAlert's address asks for: each of these was a notice of its own.
     """
 
-    class Config(Section):
-        """The token that Prometheus or Alertmanager shows (`authorization: {credentials: …}`)."""
+    class Config(Bearer):
+        """The token that Prometheus or Alertmanager shows (`authorization: {credentials: …}`, or `oauth2: …`)."""
 
         own_name: ClassVar = True
 
-        token: SecretRef
-        """The bearer token of this client; `env:NAME` or `file:/path`."""
         may: tuple[Literal["mutes"], ...] = ()
         """What it may do beside telling of alerts: `mutes`, to see, create and end silences."""
 
@@ -81,7 +78,7 @@ class AlertmanagerSource:
     )
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        self.token = config.token
+        self.token, self.oauth = config.token, config.oauth
         self.may = config.may
         self._name = context.name
         self._clock = context.clock

@@ -12,9 +12,8 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from pydantic import BaseModel, ConfigDict
 
-from andon.config.secrets import SecretRef
+from andon.config.access import Bearer
 from andon.core.cloudevents import CloudEvent
 from andon.core.event import Event
 from andon.core.failure import Invalid
@@ -59,21 +58,19 @@ class HttpSource:
     when nothing remembers the first.
     """
 
-    class Config(BaseModel):
-        """`token` is what the client shows as bearer token; two lines in its file are both valid (rotation). `may` is
-        what it may do beside sending events: `mutes`, to see, create and end mutes."""
+    class Config(Bearer):
+        """What its client shows, and what it may do."""
 
-        model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
-
-        token: SecretRef
         source: str | None = None
+        """What an event has as its source when it names none; by default the name in this file."""
         may: tuple[Literal["mutes"], ...] = ()
+        """What the client may do beside sending events: `mutes`, to see, create and end mutes."""
 
     specimen: ClassVar = SourceSpecimen({"token": REFERENCE})
     takes_map: ClassVar = True
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        self.token = config.token
+        self.token, self.oauth = config.token, config.oauth
         self.may = config.may
         self._source = config.source or context.name
         self._map = context.map
