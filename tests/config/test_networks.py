@@ -10,6 +10,7 @@ import pytest
 
 from andon.config.addresses import network_of
 from andon.config.published import bundle, published, unbundle
+from andon.config.rules import rule_mistakes
 from andon.core.policy import Limit
 from tests.config.plant import changed, read, said
 
@@ -54,3 +55,11 @@ def test_a_source_has_the_keys_of_all_sources_beside_its_own(tmp_path: Path) -> 
     assert source.allow == ("10.3.*.*", "::1")
     assert source.rate == Limit(50, 1.0)
     assert source.options == {"token": "env:LINE_TOKEN"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("allow", ["10.0.0.0/8"]), ("rate", "5/s"), ("client_cert", "none")])
+def test_what_asks_a_caller_has_no_sense_where_nobody_calls(key: str, value: object) -> None:
+    data = {"sources": {"alarms": {"kind": "kafka", "topic": "alarms", key: value}}, "route": {"receiver": "it"}}
+    (found,) = rule_mistakes(data)
+    assert found.path == ("sources", "alarms", key)
+    assert found.text == f"nobody calls a `kafka` source, which fetches: `{key}` has no sense"

@@ -12,8 +12,6 @@ from andon.core.policy import Limit
 
 MOST = 10_000
 _MICRO = 1_000_000
-# A clock of floats is some tenths of a microsecond off: who has waited as long as he was told has waited long enough.
-_TOLERANCE = 2
 
 
 class Meter:
@@ -42,8 +40,7 @@ class Meter:
             self._due += moment - self._now
         self._now = moment
         begin = max(self._due, moment)
-        owed = begin - moment + (min(events, self._count) - self._count) * self._each
-        late = owed - _TOLERANCE * self._count
+        late = begin - moment + (min(events, self._count) - self._count) * self._each
         if late > 0:
             return -(-late // (self._count * _MICRO))
         self._due = begin + events * self._each
