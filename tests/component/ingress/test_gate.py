@@ -129,6 +129,23 @@ def test_a_client_over_its_rate_is_told_when_to_come_again(tmp_path: Path) -> No
     run(tmp_path, case, plugs={"mes": plug(rate="3/1h"), "erp": plug(rate="3/1h")})
 
 
+def test_a_change_of_the_configuration_forgives_nothing(tmp_path: Path) -> None:
+    async def case(stand: Stand) -> None:
+        wrong = {"authorization": "Bearer wrong"}
+        assert [(await stand.post(EVENT)).status_code for _ in range(2)] == [202, 429]
+        assert [(await stand.post(EVENT, **wrong)).status_code for _ in range(2)] == [401, 429]
+        stand.gate.take(listen(strangers="1/1h", allow=["127.0.0.1"]), {"mes": plug(rate="1/1h"), "erp": plug()}, ())
+        assert (await stand.post(EVENT)).status_code == 429
+        assert (await stand.post(EVENT, **wrong)).status_code == 429
+        stand.gate.take(listen(strangers="none"), {"mes": plug(rate="2/1h")}, ())
+        assert [(await stand.post(EVENT)).status_code for _ in range(3)] == [202, 202, 429], "another rate"
+        assert [(await stand.post(EVENT, **wrong)).status_code for _ in range(3)] == [401] * 3
+        stand.gate.take(listen(), {}, ())
+        assert (await stand.post(EVENT)).status_code == 202
+
+    run(tmp_path, case, listen=listen(strangers="1/1h"), plugs={"mes": plug(rate="1/1h")})
+
+
 def test_each_event_of_a_body_counts_and_none_of_it_is_taken_beyond_the_rate(tmp_path: Path) -> None:
     async def case(stand: Stand) -> None:
         assert (await stand.batch([EVENT] * 6)).status_code == 200
