@@ -8,7 +8,7 @@ import sys
 NAMES = (
     *("stage", "two", "avro", "path", "store", "latency", "ingress", "memory", "start", "recovery"),
     *("conservation", "fanout", "fanout_urgent", "webhooks", "utilisation", "peers", "whatif"),
-    *("open_groups", "storm", "matching"),
+    *("open_groups", "storm", "matching", "callbacks"),
 )
 
 

@@ -98,6 +98,7 @@ class Load:
         subjects: int = 60,
         clients: int = 4,
         seed: int = 1,
+        timeout: float = 15.0,
     ) -> None:
         self.sent: list[Sent] = []
         self._prefix = prefix
@@ -110,7 +111,8 @@ class Load:
         self._lock = threading.Lock()
         self._count = 0
         self._threads = [
-            threading.Thread(target=self._run, args=(n, Door(address, token)), daemon=True) for n in range(clients)
+            threading.Thread(target=self._run, args=(n, Door(address, token, timeout)), daemon=True)
+            for n in range(clients)
         ]
 
     def __enter__(self) -> Self:
@@ -149,10 +151,12 @@ class Load:
             self._count += 1
             number = f"{self._prefix}-{self._count}"
             name = f"{self._prefix}/s{subject}"
-            body = json.dumps(event(number, name, to, n=self._count)).encode()
-            sent = Sent(number, name, tuple(to), body, time.time())
+            sent = Sent(number, name, tuple(to), self._body(number, name, to), time.time())
             self.sent.append(sent)
         return sent
+
+    def _body(self, number: str, subject: str, to: Sequence[str]) -> bytes:
+        return json.dumps(event(number, subject, to, n=self._count)).encode()
 
     def _until_taken(self, sent: Sent, door: Door) -> None:
         end = time.monotonic() + GIVE_UP_S

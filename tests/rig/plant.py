@@ -23,16 +23,18 @@ from tests.rig.client import Load, wait_for
 from tests.rig.consistency import Anomaly
 from tests.rig.hops import anomalies
 from tests.rig.memory import Memory
-from tests.rig.plantfile import ALL_ROBOTS, ROBOTS, ROTATING, TEMPLATE, plantfile
+from tests.rig.plantfile import ALL_ROBOTS, CALLED, CORP, ROBOTS, ROTATING, TEMPLATE, plantfile
 from tests.rig.ports import free_port
 from tests.rig.record import Record
 from tests.rig.steering import Steering
 from tests.rig.topics import Place, Topics, ends
+from tests.rig.vendor import Calls, Wecom
 from tests.rig.verdict import Case, Verdict, judge
 from tests.rig.watch import Leases, Store, Watch, get, look_at, stopped
 
 SERVICES = ("routing", "enrichment", "egress", "ingress")
 TOKEN = "a-token-for-chaos"
+AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 READY_S = 60.0
 MARKS_S = 10.0
 STOPS_S = 20.0
@@ -65,7 +67,8 @@ class Plant:
         self._watch = Watch(lambda: {n: at for n, at in self.ports.items() if n.startswith(SERVICES)})
         self._leases = Leases(lambda: self.store)
         self._memory = Memory(lambda: [(n, p.pid) for n, p in list(self._processes.items()) if n.startswith(SERVICES)])
-        self._environment = {**os.environ, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
+        called = {"CHAOS_CALL": TOKEN, "CHAOS_AES": AES_KEY}
+        self._environment = {**os.environ, **called, "CHAOS_TOKEN": TOKEN, "PYTHONFAULTHANDLER": "1"} | {
             f"CHAOS_{name}": f"key-{name}" for name in ALL_ROBOTS
         }
 
@@ -308,6 +311,11 @@ class Plant:
         self, prefix: str, rng: random.Random, receivers: Sequence[str] = ROBOTS, door: int = 0, **more: Any
     ) -> Load:
         return Load(self.door_of(door), TOKEN, prefix, receivers, seed=rng.randrange(1 << 30), **more)
+
+    def calls(self, prefix: str, rng: random.Random, rate: float) -> Calls:
+        """Callbacks for the receiver of what no route takes."""
+        wecom = Wecom(CALLED, TOKEN, AES_KEY, CORP)
+        return Calls(self.door_of(0), wecom, prefix, ROBOTS[0], rate=rate, seed=rng.randrange(1 << 30))
 
     def case(self, prefix: str, sent: Sequence[Any]) -> Case:
         self.topics().more()

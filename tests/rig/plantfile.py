@@ -13,6 +13,8 @@ LIMITED = ("r16", "r17")
 """Receivers whose robots take LIMIT calls in any PERIOD_S seconds."""
 LIMIT, PERIOD_S = 10, 2
 ALL_ROBOTS = ROBOTS + PARKING + LIMITED
+CALLED, CORP = "/callbacks/app", "ww1"
+"""Where messages to an application are called out, and whose it is."""
 ROTATING = ("turn1", "turn2", "turn3", "turn4")
 """Clients whose tokens stand in files of their names beside the configuration."""
 TEMPLATE = """\
@@ -34,6 +36,7 @@ def plantfile(sink: int, door: int, limits: Mapping[str, int], folder: Path) -> 
         f'listen: {{address: "127.0.0.1:{door}"}}\n'
         f"limits: {{{listed}}}\n"
         f"sources:\n  chaos: {{kind: http, token: env:CHAOS_TOKEN}}\n{turning}"
+        f"  app: {{kind: wecom_callback, token: env:CHAOS_CALL, aes_key: env:CHAOS_AES, receive_id: {CORP}}}\n"
         f"channels:\n{channels}\nreceivers:\n{receivers}\n"
         f"route:\n  receiver: r1\n  routes:\n{also}\n{to}\n"
     )

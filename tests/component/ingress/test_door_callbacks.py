@@ -85,6 +85,25 @@ def test_a_message_is_one_event_however_often_it_comes(tmp_path: Path) -> None:
     run(tmp_path, again)
 
 
+@pytest.mark.parametrize("tries", [3, 4])  # three in all, or three after the first: the vendor's page may be read so
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_vendor_that_hangs_up_and_calls_again_brings_one_event(tmp_path: Path, tries: int, anew: bool) -> None:
+    async def case(stand: Stand) -> None:
+        stand.log.open.clear()  # Kafka takes its time, and the vendor does not wait
+        for turn in range(tries):
+            hung_up = asyncio.create_task(call(stand, text("hi"), random=bytes([turn if anew else 0] * 16)))
+            await stand.log.until_asked(1)
+            await asyncio.sleep(0.05)
+            hung_up.cancel()
+        stand.log.open.set()
+        answer = await call(stand, text("hi"))
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert len(stand.log.events) == 1
+        assert stand.counts.taken == {"app-events": 1}
+
+    run(tmp_path, case)
+
+
 def test_clicks_and_approvals_are_events_of_their_own(tmp_path: Path) -> None:
     async def case(stand: Stand) -> None:
         plain = [
