@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from andon.core.outcome import Skipped
 from andon.core.policy import Per
@@ -26,7 +27,7 @@ def companions(
     """
     queue, item, policy, reach, _ = chosen
     if item.batch and (flock := item.flock):
-        yield Reason.GROUPED, mergeable(queue, item, alike=lambda other: other.flock == flock)
+        yield Reason.GROUPED, mergeable(queue, item, alike=partial(_is_of, flock))
     if stormed:
         storm = item.storm
         yield Reason.STORM, mergeable(queue, item, alike=lambda other: other.storm == storm)
@@ -36,6 +37,11 @@ def companions(
     load = [limit for limit in policy.routine if limit.per is Per.RECIPIENT]
     if reach and load and queue.size > 1 and domain.meter(reach.sender).spare(reach, load, now) <= 1:
         yield Reason.ALARM_LOAD, mergeable(queue, item)
+
+
+def _is_of(flock: str, item: Item) -> bool:
+    """Whether the item is of this group; asked about all that wait, so what is cheap goes first."""
+    return item.batch is not None and item.batch.endswith(flock) and item.flock == flock
 
 
 def crowded(queue: Queue) -> list[Item]:

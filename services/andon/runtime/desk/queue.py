@@ -185,6 +185,9 @@ def mergeable(
     An item can join only if every older item of its lane joins too; what is not `alike`, may have arrived in part, is
     being called, is urgent, has no group or another audience stays. Items that stay keep their order among themselves.
     """
+    # Looked for first: mostly there is none, and the order of all that wait costs more.
+    if not any(alike(item) for lane in queue.lanes.values() for item in lane if item is not into):
+        return []
     audience = into.audience if into is not None else audience
     stopped = set(queue.busy)
     joined: list[Item] = []
