@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from andon.cli.check import checked
 from andon.cli.main import main
 from andon.config.load import Loaded, load
+from andon.config.maps import Map
 from andon.config.published import bundle, content_digest, published, unbundle
 from andon.config.written import write as write_out
+from andon.ingress.mapping import EventMap
 from andon.runtime.registry import Registry
 
 HEAD = """\
@@ -144,3 +148,14 @@ def test_a_map_by_which_two_events_may_be_one_is_doubted(tmp_path: Path, capsys:
     file = written(tmp_path, NAMED, dedented().replace('time: "{at}"', "id: new"))
     assert main(["check", str(file)]) == 0
     assert "warning" not in capsys.readouterr().out
+
+
+def test_the_maps_of_the_pages_are_maps() -> None:
+    for page in ("mapping.md", "callbacks/standard_webhooks.md"):
+        text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+        blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        assert blocks
+        for block in blocks:
+            said = YAML(typ="safe").load(block)
+            rules = said.get("map") or next(iter(said["sources"].values()))["map"]
+            assert EventMap(Map.model_validate(rules), "Asia/Shanghai")

@@ -74,7 +74,7 @@ def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, st
         *((one.path, one.text) for one in unused(data)),
         *routing.check(settings, loaded.tables.workdays, year, lambda path: loaded.where(path)[0]),
         *egress.check(settings, loaded.files),
-        *ingress.doubts(settings),
+        *ingress.doubts(settings, Registry()),
     ]
 
 

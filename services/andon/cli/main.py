@@ -32,6 +32,7 @@ COMMANDS = {
     "mutes": "what is muted",
     "token": "make short-lived tokens for clients of the door",
     "import": "make an andon.yaml of another program's configuration",
+    "map": "how a body of another system becomes events",
     "render": "how a notice of an event would look",
     "trace": "the whole path of an event",
     "explain": "why an event went where it went",

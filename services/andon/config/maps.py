@@ -59,7 +59,7 @@ class Map(Section):
     """Where a list of events stands, 1,000 at most. All other paths then begin at one of them, and with `$.` (of XML,
     `/`) at the body."""
     when: Written | None = None
-    """A path: what it finds nothing, false or an empty value for is left out, and answered as if it had been taken."""
+    """A path: what it finds nothing for, 0, false or an empty value, is left out, and answered as if it were taken."""
     type: Value
     """What happened."""
     subject: Value | None = None

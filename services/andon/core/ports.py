@@ -208,18 +208,21 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Called(msgspec.Struct, frozen=True):
     """What a vendor called with: its events, none where it only asked, and what it is answered once the log has
-    them. `signature` is its own, where it was made for this one call: under it no other content is taken any more."""
+    them. `signature` is its own, where it was made for this one call: under it no other content is taken any more.
+    `left_out` counts the events that a map left out."""
 
     events: Sequence[Event] = ()
     answer: Answer = Answer()
     signature: str = ""
+    left_out: int = 0
 
 
 @runtime_checkable
 class TakesMap(Protocol):
-    """A class of sources that make events by a `map`."""
+    """A class of sources that make events by a `map`. `own_ids`: the other side names what it sends, so that a map says
+    no `id`."""
 
-    takes_map: bool
+    own_ids: bool
 
 
 @runtime_checkable

@@ -33,7 +33,7 @@ from andon.store.requests import Request
 _S = TypeVar("_S")
 BATCH = "/v1/events:batch"
 _AGAIN = 5
-_SMALL = 64 << 10
+_SMALL = 16 << 10
 _SHOW = "show a valid bearer token"
 _INVALID = {"WWW-Authenticate": f'Bearer error="invalid_token", {BASIC}'}  # RFC 6750, 3.1
 _NO_STORE = "the door's memory does not answer"
@@ -189,7 +189,8 @@ class Door:
         good ones, when one of them is none."""
         source = _of_kind(client, HttpSource)
         try:
-            found = await _apart(len(body), source.mapped, Inbound(client.name, headers, body))
+            async with self._room(1):
+                found = await _apart(len(body), source.mapped, Inbound(client.name, headers, body))
         except Invalid as invalid:
             raise refused(invalid) from None
         except LookupError:
@@ -217,6 +218,8 @@ class Door:
                 if called.signature:
                     drafts = [signed(one, inbound.client, called.signature, at) for at, one in enumerate(drafts)]
                 await self._all_taken(inbound.client, drafts)
+                if called.left_out:
+                    self.metrics.left_out(inbound.client, called.left_out)
                 return called.answer
             except Invalid as invalid:
                 raise refused(invalid) from None

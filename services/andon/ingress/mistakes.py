@@ -25,10 +25,11 @@ def check(settings: Settings, registry: Registry) -> list[Mistake]:
     return [*tokens.check(settings, registry), *_maps(settings, registry), *expected]
 
 
-def doubts(settings: Settings) -> Iterator[Mistake]:
+def doubts(settings: Settings, registry: Registry) -> Iterator[Mistake]:
     """Maps by which two things that happened may be taken for one."""
     for name, plug in settings.sources.items():
-        if plug.map is not None and plug.map.id is None and plug.map.time is None:
+        named = getattr(registry.plug_in(SOURCES, plug.kind), "own_ids", True)
+        if plug.map is not None and not named and plug.map.id is None and plug.map.time is None:
             yield (
                 ("sources", name, "map"),
                 "with neither `id` nor `time` two equal bodies are one event; map one of them, or write `id: new`",
@@ -41,8 +42,11 @@ def _maps(settings: Settings, registry: Registry) -> Iterator[Mistake]:
             continue
         place: Path = ("sources", name, "map")
         try:
-            if not isinstance(registry.plug_in(SOURCES, plug.kind), TakesMap):
+            kind = registry.plug_in(SOURCES, plug.kind)
+            if not isinstance(kind, TakesMap):
                 yield place, f"a source of kind `{plug.kind}` takes no map: what it is sent has a form of its own"
+            elif kind.own_ids and plug.map.id is not None:
+                yield (*place, "id"), f"what a source of kind `{plug.kind}` is sent has an id already; leave this out"
             EventMap(plug.map, settings.site.zone)
         except PlugUnusable:
             continue  # said by its kind

@@ -222,7 +222,7 @@ def _callback() -> dict[str, Any]:
         "description": "200 means that Kafka has the event. Signed by the vendor, not by a token.",
         "security": [],
         "parameters": _SIGNED,
-        "requestBody": _body({"application/xml": {"schema": _OBJECT}}),
+        "requestBody": _body({"application/xml": {"schema": _OBJECT}, cloudevents.JSON: {"schema": _OBJECT}}),
         "responses": {
             "200": {
                 "description": "The log has the event. The body is a sealed reply, or nothing.",

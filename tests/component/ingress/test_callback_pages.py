@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from andon.config.plugs import SOURCES
-from andon.config.settings import Plug, Settings
+from andon.config.settings import Settings, SourcePlug
 from andon.core.matchers import compile_matchers
 from andon.core.ports import Context, Source
 from andon.enrichment import CachedConnector, CachePolicy, EnrichmentStage
@@ -22,7 +22,7 @@ from tests.unit.ingress.callbacks.bench import KEYS, NOW, Bench
 from tests.unit.ingress.callbacks.calls import LARK_KEY, MS, lark_push, wechat_push
 
 PAGES = Path(__file__).parents[3] / "docs" / "callbacks"
-KINDS = ("dingtalk", "feishu", "wechat_oa", "wecom_callback")
+KINDS = ("dingtalk", "feishu", "standard_webhooks", "wechat_oa", "wecom_callback")
 TEXT = (
     "<xml><ToUserName>gh_1</ToUserName><FromUserName>{openid}</FromUserName><CreateTime>1700000000</CreateTime>"
     "<MsgType>text</MsgType><Content>停机</Content><MsgId>1</MsgId></xml>"
@@ -45,7 +45,7 @@ def test_the_source_of_a_page_can_be_built(tmp_path: Path, kind: str) -> None:
     for name, keys in said["sources"].items():
         channels = {"app": {"corp_id": "ww1"}}
         context = Context(name, tmp_path, SystemClock(), None, channels=channels)  # type: ignore[arg-type]
-        source: Source = registry.build(SOURCES, Plug.model_validate(keys), context)
+        source: Source = registry.build(SOURCES, SourcePlug.model_validate(keys), context)
         assert type(source) is registry.plug_in(SOURCES, kind)
 
 

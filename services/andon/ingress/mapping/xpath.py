@@ -42,7 +42,7 @@ class XPath:
         select = self._selecting(path)
 
         def found(scope: Scope) -> Any:
-            values = [_plain(one) for one in select(scope)]
+            values = [_value(one) for one in select(scope)]
             return (values[0] if len(values) == 1 else values) if values else None
 
         return found
@@ -122,6 +122,12 @@ class _Context(XPathContext):
         super().__init__(root=scope.root.root_node, item=scope.item)
         self.budget = scope.budget
 
+    def __copy__(self) -> _Context:
+        # Each evaluation of an argument, such as one that walks no axis: string(/).
+        self.budget.spend()
+        copied: _Context = super().__copy__()  # type: ignore[assignment]
+        return copied
+
     iter_attributes = _charged(XPathContext.iter_attributes)
     iter_children_or_self = _charged(XPathContext.iter_children_or_self)
     iter_matching_nodes = _charged(XPathContext.iter_matching_nodes)
@@ -131,6 +137,13 @@ class _Context(XPathContext):
     iter_ancestors = _charged(XPathContext.iter_ancestors)
     iter_preceding = _charged(XPathContext.iter_preceding)
     iter_followings = _charged(XPathContext.iter_followings)
+
+
+def _value(found: Any) -> Any:
+    """The same, but an element that only holds a text is that text, whatever its attributes."""
+    if isinstance(found, ElementNode) and not len(element := cast("Element", found.value)):
+        return (element.text or "").strip()
+    return _plain(found)
 
 
 def _plain(found: Any) -> Any:

@@ -67,7 +67,7 @@ class HttpSource:
         """What the client may do beside sending events: `mutes`, to see, create and end mutes."""
 
     specimen: ClassVar = SourceSpecimen({"token": REFERENCE})
-    takes_map: ClassVar = True
+    own_ids: ClassVar = False
 
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         self.token, self.oauth = config.token, config.oauth
