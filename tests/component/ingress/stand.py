@@ -38,6 +38,7 @@ from andon.ingress.requests import Requests
 from andon.ingress.server import runner
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
+from andon.ingress.tokens.passes import Signer
 from andon.kafka.errors import KafkaFailure
 from andon.runtime.clock import SystemClock
 from andon.runtime.follower import Board
@@ -45,6 +46,7 @@ from andon.runtime.publishing import Change, action_of
 from andon.store.requests import RequestIndex
 
 TOPIC = "andon.events"
+OAUTH = {"oauth": {"issuer": "plant", "client": "mes-client"}}
 MAY = {name: {"may": ["mutes"]} for name in ("mes", "grafana")}
 MAPPED = Map.model_validate(
     {"type": "wms.{kind}", "subject": "{bin}", "id": "{no}", "labels": {"code": {"from": "code", "else": ""}}}
@@ -217,9 +219,11 @@ async def standing(
     tls: ssl.SSLContext | None = None,
     mapped: Map = MAPPED,
     clock: Clock = SystemClock(),  # noqa: B008 - it has no state
+    providers: Mapping[str, Signer] = {},
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
-    takes the place of the stand's own, `mapped` is the map of the source `wms`."""
+    takes the place of the stand's own, `mapped` is the map of the source `wms`; `mes-client` of the provider `plant`,
+    if there is one, is the client of `mes`."""
     tokens = (("mes", "alpha"), ("erp", "beta"), ("wms", "delta"), ("prometheus", "scrape"), ("grafana", "panel"))
     for name, token in tokens:
         (folder / name).write_text(token, encoding="utf-8")
@@ -230,7 +234,9 @@ async def standing(
     maps = {"wms": EventMap(mapped, "Asia/Shanghai")}
     sources = {
         name: kind(
-            kind.Config.model_validate({"token": f"file:{folder / name}"} | MAY.get(name, {})),
+            kind.Config.model_validate(
+                {"token": f"file:{folder / name}"} | MAY.get(name, {}) | (OAUTH if name == "mes" and providers else {})
+            ),
             Context(name, folder, clock, None, map=maps.get(name)),  # type: ignore[arg-type]  # no calls go out
         )
         for name, kind in kinds.items()
@@ -245,7 +251,7 @@ async def standing(
         gate.take(listen, plugs, callbacks)
         stand.refusals = Refusals(stand.counts, stand.actions, clock)
         door = Door(
-            Clients(sources, clock),
+            Clients(sources, clock, providers),
             log or stand.log,
             stand.requests,
             admission,

@@ -18,6 +18,7 @@ from andon.ingress import api
 from andon.ingress.draft import Draft
 from andon.runtime.clock import SystemClock
 from tests.component.ingress.corpus.case import BODY, GONE, HTTP, NOW, Case, How
+from tests.component.ingress.corpus.signed import provider
 from tests.component.ingress.corpus.wire import Answer, Wire
 from tests.component.ingress.stand import TOPIC, Stand, standing
 from tests.component.ingress.wecom import source
@@ -50,7 +51,12 @@ async def door(folder: Path, clock: Clock = Standing()) -> AsyncIterator[tuple[S
     log = Kept()
     callbacks = {"app-events": source(folder, clock)}
     listen = Listen(strangers="none")
-    async with standing(folder, log=log, callbacks=callbacks, clock=clock, body=BODY, listen=listen) as stand:
+    plant = provider(clock)
+    providers = {"plant": plant}
+    async with standing(
+        folder, log=log, callbacks=callbacks, clock=clock, body=BODY, listen=listen, providers=providers
+    ) as stand:
+        await plant.renew()
         yield stand, log
 
 
