@@ -189,13 +189,21 @@ def _plug(section: str, group: str, name: str, plug: dict[str, Any], plugs: Plug
     try:
         model: type[BaseModel] = plugs.config_type(group, kind)
         model.model_validate(options)
-        if plug.get("parallel") is True and not getattr(model, "own_name", False):
-            text = f"kind `{kind}` cannot run beside another path: its events may come under the name of another source"
-            yield Found((section, name, "parallel"), text)
+        if plug.get("parallel") is True:
+            yield from _beside((section, name), plug, model)
     except PlugUnusable as error:
         yield Found((section, name, "kind"), str(error))
     except ValidationError as error:
         yield from shape_mistakes(model, options, error, (section, name))
+
+
+def _beside(above: tuple[str, ...], plug: dict[str, Any], model: type[BaseModel]) -> Iterator[Found]:
+    """What would make a source tell somebody that is to run beside another path."""
+    if not getattr(model, "own_name", False):
+        text = f"kind `{plug['kind']}` cannot run beside another path: its events may come under another source's name"
+        yield Found((*above, "parallel"), text)
+    if plug.get("reply"):
+        yield Found((*above, "reply"), "it would answer people, and a source beside another path tells nobody")
 
 
 def _templates(directory: File, data: Any) -> tuple[dict[str, str], list[Found]]:

@@ -34,6 +34,7 @@ ROUTE = {
         {"matchers": ['line="L9"'], "mute_time_intervals": ["always"]},
     ],
 }
+CALLBACK = "{kind: wecom_callback, token: env:T, aes_key: env:K, receive_id: ww1"
 NAMES = receivers("it", "oncall", "班组, 三线")
 NOON = TUESDAY_NOON.timestamp()
 
@@ -97,6 +98,9 @@ def test_other_outcomes_are_no_such_end(outcome: Any) -> None:
         ("{kind: http, token: env:T, parallel: true}", ["kind `http` cannot run beside another path"]),
         ("{kind: kafka, topic: x, parallel: true}", ["kind `kafka` cannot run beside another path"]),
         ("{kind: alertmanager, token: env:T, parallel: maybe}", ["true or false"]),
+        (f"{CALLBACK}, parallel: true}}", []),
+        (f"{CALLBACK}, parallel: true, reply: 收到}}", ["it would answer people"]),
+        (f"{CALLBACK}, reply: 收到}}", []),
     ],
 )
 def test_only_a_source_whose_events_have_its_own_name_can_be_beside(
@@ -110,7 +114,7 @@ def test_only_a_source_whose_events_have_its_own_name_can_be_beside(
     assert len(found) == len(said), found
     for one, words in zip(found, said, strict=True):
         assert words in one.text
-        assert one.path == ("sources", "s", "parallel")
+        assert one.path in (("sources", "s", "parallel"), ("sources", "s", "reply"))
         assert (one.line, one.column) > (1, 1)
 
 
