@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from andon.config.published import Published
 from andon.core.delivery import Delivery
@@ -15,10 +15,10 @@ _LATE_S = 1.0
 """What was accepted in the last moment of a hold is still on its way when it ends."""
 
 
-def silences(published: Published) -> frozenset[str]:
-    """The names of all mutes and maintenance windows of a version."""
-    mutes = (by_mute(one.id) for one in published.mutes)
-    return frozenset((*mutes, *map(by_maintenance, published.settings.maintenance)))
+def silences(published: Published) -> dict[str, float | None]:
+    """The names of all mutes and maintenance windows of a version, with the end of each mute: it may be moved."""
+    windows = dict.fromkeys(map(by_maintenance, published.settings.maintenance))
+    return {**windows, **{by_mute(one.id): one.ends.timestamp() for one in published.mutes}}
 
 
 def lane_of(delivery: Delivery, group: str) -> str:
@@ -29,11 +29,14 @@ def lane_of(delivery: Delivery, group: str) -> str:
     return f"{APART}{delivery.batch}{AUDIENCE}{audience}"
 
 
-def turn_of(delivery: Delivery, version: int, names: Collection[str], now: float) -> Held | float:
+def turn_of(delivery: Delivery, version: int, ends: Mapping[str, float | None], now: float) -> Held | float:
     """That a delivery is held back; once its time is over, or the version in force has its mute no more, that it leaves
-    at once. A desk that has not seen the version which decided the delivery takes its word."""
+    at once. `ends` are those in force; a desk that has not seen the version which decided the delivery takes its
+    word."""
     held = delivery.held
-    if held is None or (version >= delivery.config_version and held.by not in names):
+    known = version >= delivery.config_version
+    if held is None or (known and held.by not in ends):
         return now
-    end = held.until.timestamp() + _LATE_S
+    end = (known and ends[held.by]) or held.until.timestamp()
+    end += _LATE_S
     return now if end <= now else Held(min(end, now + _AGAIN_S))

@@ -97,6 +97,19 @@ def test_an_unmute_tells_what_was_held_soon(at: Line, monkeypatch: pytest.Monkey
     assert seen.text.endswith("2")
 
 
+def test_an_end_that_is_moved_holds_for_what_is_held_already(at: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault(at, "a")
+    longer = msgspec.structs.replace(MUTE, ends=MUTE.ends + timedelta(hours=1))
+    at.configure(monkeypatch, version=4, mutes=[longer], **SECTIONS)
+    at.switch()
+    assert at.run(HOUR + 60) == [], "nor is a fallback told of it"
+    shorter = msgspec.structs.replace(MUTE, ends=MUTE.ends + timedelta(minutes=5))
+    at.configure(monkeypatch, version=5, mutes=[shorter], **SECTIONS)
+    at.switch()
+    (seen,) = at.run(HOUR)
+    assert seen.at == pytest.approx(HOUR + 301, abs=2)
+
+
 def test_a_desk_that_has_not_seen_the_version_yet_holds_back_all_the_same(
     at: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
