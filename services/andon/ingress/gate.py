@@ -92,10 +92,10 @@ class Gate:
         if asked.allow and (address := self.caller(request)) not in asked.allow:
             raise Refused(Reason.FORBIDDEN, f"{_said(address)} may not call the source {name}")
         if asked.certificate:
-            names = _names(request.get_extra_info("peercert"))
-            if not names:
+            certificate = request.get_extra_info("peercert")
+            if not certificate:
                 raise Refused(Reason.FORBIDDEN, f"the source {name} asks for a client certificate")
-            if asked.named is not None and asked.named.lower() not in names:
+            if asked.named is not None and asked.named.lower() not in _names(certificate):
                 raise Refused(Reason.FORBIDDEN, f"the certificate is not the one of the client of {name}")
 
     def authenticated(self, request: web.Request, name: str) -> None:
@@ -153,10 +153,8 @@ def _said(address: str | None) -> str:
     return address or "an address that no proxy tells"
 
 
-def _names(certificate: Mapping[str, Any] | None) -> set[str]:
+def _names(certificate: Mapping[str, Any]) -> set[str]:
     """Common names and alternative names, in lower case, of a certificate as the ssl module shows one."""
-    if not certificate:
-        return set()
     subject = (pair for parts in certificate.get("subject", ()) for pair in parts)
     common = {value.lower() for key, value in subject if key == "commonName"}
     return common | {value.lower() for _, value in certificate.get("subjectAltName", ())}
