@@ -1,4 +1,4 @@
-"""What `andon check` says of `expect`."""
+"""What `andon check` says of `expect`, and of the heartbeat."""
 
 from __future__ import annotations
 
@@ -61,6 +61,16 @@ def test_what_is_right_is_right(tmp_path: Path) -> None:
         ),
         ("event_within: 2h, ", "", "4:35: it expects nothing; give `event_within`, or `connected: true`"),
         ("connected: true, receiver: shift", "connected: true", "5:38: `receiver` is missing"),
+        (
+            "route:",
+            "watch: {heartbeat: {url: 'https://hc-ping.com/x'}}\nroute:",
+            "8:26: `url`: a secret is written as env:NAME or file:/path, never as its value",
+        ),
+        (
+            "route:",
+            "watch: {heartbeat: {url: env:HEARTBEAT_URL, every: 9s}}\nroute:",
+            "8:52: at least 10s, not 9s",
+        ),
         ("connected: true", "conected: true", "5:47: unknown key `conected`; did you mean `connected`?"),
     ],
 )

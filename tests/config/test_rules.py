@@ -307,7 +307,7 @@ maintenance: {}
 templates: {mask: [phone]}
 limits: {per_person: {notices: 12/h}, storm: {over: 200/m}}
 audit: {keep: 190d}
-watch: {receiver: it, quota_left: 20%, heartbeat: {}, certificates: 30d, disk: 80%, drill: {}}
+watch: {receiver: it, quota_left: 20%, certificates: 30d, disk: 80%, drill: {}}
 """
 
 

@@ -12,7 +12,7 @@ from andon.config.mistakes import Path
 KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"logins", "rota", "escalations", "audit"}),
     ("access",): frozenset({"sign_in", "roles"}),
-    ("watch",): frozenset({"receiver", "heartbeat", "certificates", "disk", "drill"}),
+    ("watch",): frozenset({"receiver", "certificates", "disk", "drill"}),
     ("sources", "*"): frozenset({"labels", "login", "proxy"}),
     ("connectors", "*"): frozenset({"login", "proxy"}),
     ("channels", "*"): frozenset({"limits"}),

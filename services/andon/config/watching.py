@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from andon.config.addresses import ProxyUrl
+from andon.config.secrets import SecretRef
 from andon.config.section import Section
 from andon.config.units import Seconds, Share
 
@@ -21,6 +23,17 @@ class Expect(Section):
     """Who hears of it, whatever the routes say."""
 
 
+class Heartbeat(Section):
+    """A sign of life to somebody else's monitor, which raises the alarm when it does not come: see docs/silence.md."""
+
+    url: SecretRef
+    """The address that is called with GET. Who knows it can say that all is well, so it is a secret."""
+    every: Seconds = 60.0
+    """How often."""
+    proxy: Literal["none"] | ProxyUrl | None = None
+    """The HTTP proxy in place of `site.proxy`; `none`: it goes out directly."""
+
+
 class Watch(Section):
     """What Andon tells of itself."""
 
@@ -28,3 +41,5 @@ class Watch(Section):
     """Below this share of a channel's quota, or when it will not last, an event of type `andon.quota` is told."""
     mute_ends: Seconds | Literal["none"] = 900.0
     """So long before a mute ends an event of type `andon.mute` is told. `none`: it ends without a word."""
+    heartbeat: Heartbeat | None = None
+    """Where our own sign of life goes, while everything works."""

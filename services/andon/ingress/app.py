@@ -24,6 +24,7 @@ from andon.ingress.expectations import Expectations
 from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.gate import Gate
 from andon.ingress.hearing import Hearing, keep
+from andon.ingress.heartbeat import Pulse
 from andon.ingress.log import KafkaActions, KafkaLog
 from andon.ingress.mapping import EventMap
 from andon.ingress.mutes import Mutes, PublishedConfiguration
@@ -36,6 +37,7 @@ from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.own import Own
 from andon.ingress.tokens.provider import Provider
 from andon.ingress.tokens.providers import Providers
+from andon.ingress.works import Works
 from andon.kafka.admin import Cluster
 from andon.kafka.producer import Publisher
 from andon.kafka.scan import Scan
@@ -164,6 +166,8 @@ async def run(host: Host) -> None:
         Mutes(configuration, host.clock),
     )
     gate.take(settings.listen, settings.sources, door.callbacks)
+    pulse = Pulse(publisher, lambda: Works(host.connection), host.ready, host.clock, host.metrics.heartbeat)
+    await pulse.follow(settings)
 
     active = Active(lambda: open_episodes(host.connection))
 
@@ -174,6 +178,7 @@ async def run(host: Host) -> None:
         gate.take(published.settings.listen, published.settings.sources, door.callbacks)
         await feeds.take(fed(published, newer), limits.window, published.version)
         expectations.follow(published, connections_of(published, registry))
+        await pulse.follow(published.settings)
 
     served = runner(door, active)
     await served.setup()
@@ -183,7 +188,7 @@ async def run(host: Host) -> None:
     await feeds.take(fed(host.published, sources), limits.window, host.published.version)
     host.on_change(changed)
     host.ready_when(lambda: requests.available and feeds.assigned)
-    work = (backlog.run(), reminders.run(), refusals.run(), keep(expectations, host.connection))
+    work = (backlog.run(), reminders.run(), refusals.run(), keep(expectations, host.connection), pulse.run())
     watching = [asyncio.create_task(each) for each in work]
     stopping = asyncio.create_task(host.stop.wait())
     try:
@@ -196,7 +201,7 @@ async def run(host: Host) -> None:
             task.cancel()
         await asyncio.gather(served.cleanup(), feeds.close())
         await refusals.flush()
-        await expectations.close()
+        await asyncio.gather(expectations.close(), pulse.close())
         await providers.close()
         await asyncio.wait(watching)
         await asyncio.to_thread(publisher.close)

@@ -16,13 +16,14 @@ from andon.runtime.registry import Registry
 Mistake = tuple[Path, str]
 
 LEAST_S = 60.0
+LEAST_BEAT_S = 10.0
 
 
 def check(settings: Settings, registry: Registry) -> list[Mistake]:
-    """Every mistake in who may come in, in the maps of sources and in what is expected of them: its path and one
-    sentence. Names that name nothing are found when the file is loaded."""
+    """Every mistake in who may come in, in the maps of sources, in what is expected of them and in the heartbeat: its
+    path and one sentence. Names that name nothing are found when the file is loaded."""
     expected = (one for name, plug in settings.sources.items() for one in _expect(name, plug, registry))
-    return [*tokens.check(settings, registry), *_maps(settings, registry), *expected]
+    return [*tokens.check(settings, registry), *_maps(settings, registry), *expected, *_heartbeat(settings)]
 
 
 def doubts(settings: Settings, registry: Registry) -> Iterator[Mistake]:
@@ -69,6 +70,12 @@ def _expect(name: str, plug: SourcePlug, registry: Registry) -> Iterator[Mistake
             f"a source of kind `{plug.kind}` keeps no connection; give `event_within`, within which it sends something"
         )
         yield (*place, "connected"), text
+
+
+def _heartbeat(settings: Settings) -> Iterator[Mistake]:
+    beat = settings.watch.heartbeat
+    if beat is not None and beat.every < LEAST_BEAT_S:
+        yield ("watch", "heartbeat", "every"), f"at least 10s, not {duration_text(beat.every)}"
 
 
 def _keeps_connection(plug: SourcePlug, registry: Registry) -> bool:

@@ -18,6 +18,8 @@ from andon.kafka.topics import SOURCES
 
 log = logging.getLogger(__name__)
 
+HEARTBEAT = b"heartbeat"
+"""The key of a record that says nothing: what matters is that it is acknowledged."""
 _BEAT = b"doors"
 
 
@@ -69,6 +71,8 @@ class Signs:
             log.error("not readable", extra={"topic": SOURCES, "key": repr(key), "problem": str(error)})
 
     def _take(self, key: bytes, value: bytes) -> None:
+        if key == HEARTBEAT:
+            return
         if key == _BEAT:
             self.beat = msgspec.json.decode(value, type=Beat)
             return

@@ -62,6 +62,9 @@ class Metrics:
         self._missing = Counter(
             "andon_fields_missing", "Fields of templates that were not there, in notices.", ["channel"], registry=r
         )
+        self._heartbeats = Counter(
+            "andon_heartbeats", "Signs of life to the monitor of watch.heartbeat.", ["outcome"], registry=r
+        )
         # Finding a label's counter takes longer than counting, and each delivery counts in four places.
         self._accept = cache(accepted.labels)
         self._record = cache(records.labels)
@@ -100,6 +103,9 @@ class Metrics:
 
     def attempt(self, channel: str, reason: str) -> None:
         self._attempt(channel, reason).inc()
+
+    def heartbeat(self, outcome: str) -> None:
+        self._heartbeats.labels(outcome).inc()
 
     def fields_missing(self, channel: str, count: int) -> None:
         self._missing.labels(channel).inc(count)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import pytest
 
 from andon.config.load import load
 from andon.core.delivery import Delivery
-from andon.core.event import Event
+from andon.core.event import Event, Home
 from andon.ingress.feeds import Feeds
 from andon.ingress.sources.kafka import KafkaSource
+from andon.ingress.works import Works, _Stand
+from andon.kafka.records import Outgoing
 from andon.kafka.topics import DELIVERIES, EVENTS
+from andon.kafka.transactions import TransactionalProducer
 from andon.runtime.bootstrap import prepare
 from andon.runtime.clock import SystemClock
 from andon.runtime.feeds import Feed
@@ -36,8 +41,9 @@ version: 1
 kafka: {partitions: 2}
 sources:
   mes: {kind: http, token: env:SILENCE_TOKEN, expect: {event_within: 3s, receiver: it}}
-channels: {robot: {kind: wecom_robot, keys: [env:SILENCE_ROBOT]}}
+channels: {robot: {kind: wecom_robot, keys: [env:SILENCE_ROBOT], base_url: "http://127.0.0.1:1"}}
 receivers: {shift: {channel: robot}, it: {channel: robot}}
+watch: {heartbeat: {url: env:SILENCE_MONITOR, every: 1s}}
 route: {receiver: shift}
 """
 
@@ -80,8 +86,46 @@ def post(door: str) -> None:
         assert answer.status == 202
 
 
-def test_silence_of_two_doors(empty_kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Monitor(ThreadingHTTPServer):
+    """Counts the signs of life."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+        monitor = self
+
+        class Take(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                assert self.path == "/ping/me"
+                monitor.beats += 1
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        super().__init__(("127.0.0.1", 0), Take)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
+    one = Monitor()
+    monkeypatch.setenv("SILENCE_MONITOR", f"http://127.0.0.1:{one.server_address[1]}/ping/me")
+    yield one
+    one.close()
+
+
+def test_silence_of_two_doors(
+    empty_kafka: Kafka, tmp_path: Path, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SILENCE_TOKEN", "t")
+    monkeypatch.setenv("SILENCE_ROBOT", "r")
     kafka, doors = empty_kafka, [f"127.0.0.1:{free_port()}" for _ in range(2)]
     plant = Plant(tmp_path, kafka.connection, CONFIG)
     other = Plant(tmp_path / "other", kafka.connection, CONFIG)
@@ -93,16 +137,23 @@ def test_silence_of_two_doors(empty_kafka: Kafka, tmp_path: Path, monkeypatch: p
         plant.start("routing")
         for one in (plant, other):
             one.wait_ready(within=240)
+        assert monitor.beats == 0, "there is no egress"
+        plant.start("egress")
         post(doors[0])
         until(lambda: ("andon.source.silent", "it") in delivered(kafka))
         post(doors[1])
         until(lambda: ("andon.source.heard", "it") in delivered(kafka))
+        until(lambda: monitor.beats)
         for one in (plant, other):
             one.processes["ingress"].kill()
             one.end("ingress")
         for one, door in zip((plant, other), doors, strict=True):
             one.start("ingress", "--listen", door)
         until(lambda: delivered(kafka).count(("andon.source.silent", "it")) >= 2)
+        plant.end("routing")
+        works = Works(kafka.connection)
+        until(lambda: works.problem(["enrichment", "routing"], time.time()) == "routing has no process")
+        works.close()
     finally:
         plant.stop()
         other.stop()
@@ -113,6 +164,19 @@ def test_silence_of_two_doors(empty_kafka: Kafka, tmp_path: Path, monkeypatch: p
     assert all(states in (["raise"], ["raise", "clear"]) for states in episodes.values())
     ours = {(kind, who) for kind, who in delivered(kafka) if kind.startswith("andon.")}
     assert ours == {("andon.source.silent", "it"), ("andon.source.heard", "it")}
+
+
+def test_the_mark_of_a_transaction_is_nothing_to_read(kafka: Kafka) -> None:
+    topic = kafka.topic("marked")
+    producer = TransactionalProducer(kafka.connection, f"{topic}-writer")
+    producer.start()
+    producer.commit([Outgoing(topic, b"k", b"{}")])
+    producer.close()
+    works, home = Works(kafka.connection), Home(topic, 0)
+    until(lambda: kafka.cluster.ends([topic], decided=True) == {home: 2})
+    assert works._records({home: _Stand(0, 2, 0.0)})
+    assert not works._records({home: _Stand(1, 2, 0.0)})
+    works.close()
 
 
 def test_a_feed_knows_whether_its_cluster_answers(kafka: Kafka, own_kafka: Kafka) -> None:
