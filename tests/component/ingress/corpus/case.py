@@ -43,7 +43,7 @@ class Case(msgspec.Struct, frozen=True):
     at fault where `field` says so.
 
     `kept` are bytes of the records that the log has afterwards and had not before, in order, one for each; a request
-    that is refused has none.
+    that is refused has none. `after` is the number of seconds it is told to wait.
     """
 
     group: str
@@ -54,6 +54,7 @@ class Case(msgspec.Struct, frozen=True):
     field: str | None = None
     kept: tuple[bytes, ...] = ()
     how: How = How.NEXT
+    after: int | None = None
 
 
 def request(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from andon.config.settings import Listen
+from andon.config.settings import Listen, SourcePlug
 from andon.core.event import Position
 from andon.core.failure import Retryable
 from andon.core.ports import Clock
@@ -46,18 +46,31 @@ class Kept:
 
 
 @asynccontextmanager
-async def door(folder: Path, clock: Clock = Standing()) -> AsyncIterator[tuple[Stand, Kept]]:  # noqa: B008 - it has no state
+async def door(
+    folder: Path,
+    clock: Clock = Standing(),  # noqa: B008 - it has no state
+    listen: Listen = Listen(strangers="none"),  # noqa: B008 - frozen
+    plugs: Mapping[str, SourcePlug] = {},
+) -> AsyncIterator[tuple[Stand, Kept]]:
     """The door, and what it has taken."""
     log = Kept()
     callbacks = {"app-events": source(folder, clock)}
-    listen = Listen(strangers="none")
     plant = provider(clock)
     providers = {"plant": plant}
     async with standing(
-        folder, log=log, callbacks=callbacks, clock=clock, body=BODY, listen=listen, providers=providers
+        folder, log=log, callbacks=callbacks, clock=clock, body=BODY, listen=listen, plugs=plugs, providers=providers
     ) as stand:
         await plant.renew()
         yield stand, log
+
+
+async def misses(
+    cases: Iterable[Case], stand: Stand, log: Kept, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, str]]:
+    """The class of each case that is missed, and what is wrong; one after the other."""
+    async with Wire(stand.port) as wire:
+        found = [(case.group, await miss(case, wire, stand, log, monkeypatch)) for case in cases]
+    return [(group, wrong) for group, wrong in found if wrong is not None]
 
 
 async def miss(case: Case, wire: Wire, stand: Stand, log: Kept, monkeypatch: pytest.MonkeyPatch) -> str | None:
@@ -93,6 +106,9 @@ def _wrong(case: Case, answers: Sequence[Answer]) -> str | None:
     wanted = (case.status, "" if case.reason == HTTP else case.reason)
     if answer.judged != wanted:
         return f"answered {answer.judged} and not {wanted}: {answer.body[:300]!r}"
+    told = (answer.headers.get("retry-after"), answer.problem.get("retry_after"))
+    if case.after is not None and told != (str(case.after), case.after):
+        return f"says to wait for {told} and not {case.after} s"
     if case.field is not None and answer.problem.get("field") != case.field:
         return f"says {answer.problem.get('field')!r} and not {case.field!r}: {answer.body[:300]!r}"
     return None
