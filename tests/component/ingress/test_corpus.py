@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 
 from andon.runtime.clock import SystemClock
-from tests.component.ingress.corpus import callbacks, data, documents, events, frames, gate, signed, tokens, welcome
+from tests.component.ingress.corpus import (
+    callbacks,
+    data,
+    documents,
+    events,
+    frames,
+    gate,
+    signed,
+    tokens,
+    vendors,
+    welcome,
+)
 from tests.component.ingress.corpus.case import MUTES, Case, event, request, text
 from tests.component.ingress.corpus.figures import lower_bound, table
 from tests.component.ingress.corpus.rig import door, misses
@@ -24,7 +35,7 @@ from tests.component.ingress.wecom import MES, PATH, RANDOM
 LEAST = 1_400
 BOUND = 0.992
 GOOD, REFUSED = 10_000, 0.001
-PARTS = (tokens, signed, callbacks, documents, events, frames, data)
+PARTS = (tokens, vendors, signed, callbacks, documents, events, frames, data)
 
 
 def corpus() -> Iterator[Case]:

@@ -17,6 +17,7 @@ from andon.core.reason import Reason
 from andon.ingress import api
 from andon.ingress.draft import Draft
 from andon.runtime.clock import SystemClock
+from tests.component.ingress.corpus import vendors
 from tests.component.ingress.corpus.case import BODY, GONE, HTTP, NOW, Case, How
 from tests.component.ingress.corpus.signed import provider
 from tests.component.ingress.corpus.wire import Answer, Wire
@@ -54,7 +55,7 @@ async def door(
 ) -> AsyncIterator[tuple[Stand, Kept]]:
     """The door, and what it has taken."""
     log = Kept()
-    callbacks = {"app-events": source(folder, clock)}
+    callbacks = {"app-events": source(folder, clock), **vendors.sources(folder, clock)}
     plant = provider(clock)
     providers = {"plant": plant}
     async with standing(
