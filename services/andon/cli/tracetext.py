@@ -103,7 +103,8 @@ def _outcome(one: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
 def _ticket(ticket: Mapping[str, Any] | None) -> Iterator[str]:
     if ticket is None:
         return
-    number = f"  ticket {ticket['ticket']}" if ticket["ticket"] else "  no ticket yet"
+    without = "  no ticket yet" if ticket["system"] else "  no ticket"
+    number = f"  ticket {ticket['ticket']}" if ticket["ticket"] else without
     yield line("episode", f"{ticket['episode']} #{ticket['number']}{number}  {ticket['link']}")
     rows = [
         (_when(one["at"]), one["state"], " ".join([*(["by this event"] if one["this"] else []), one["detail"]]))
