@@ -45,7 +45,9 @@ def bench(seconds: int = int(os.environ.get("CALLBACKS_S", SECONDS))) -> None:
             calls = _prepared(RATE * seconds, "call")
             gc.freeze()
             gc.disable()
+            before = _cpu_s(plant.processes["ingress"].pid)
             sent, stalls = asyncio.run(sent_openly(door, calls, RATE))
+            took = _cpu_s(plant.processes["ingress"].pid) - before
             gc.enable()
             topics = Topics(link.bootstrap)
             assert topics.more(120), "Kafka does not let the reader get to the end"
@@ -53,7 +55,13 @@ def bench(seconds: int = int(os.environ.get("CALLBACKS_S", SECONDS))) -> None:
         finally:
             plant.stop()
     kept = Counter(value["id"] for one in topics.records[EVENTS] if (value := one.json()) is not None)
+    report("callbacks_door_cpu", [took / len(sent) * 1_000], "ms/call")
     _judge(sent, stalls, Counter({name: n for name, n in kept.items() if name.startswith("call-")}))
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _prepared(count: int, prefix: str) -> list[tuple[str, str, bytes]]:
