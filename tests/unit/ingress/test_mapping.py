@@ -404,3 +404,10 @@ def test_xpath_that_is_not_taken(path: str, said: str) -> None:
 )
 def test_bodies_that_are_none(body: bytes, form: str, content_type: str, said: str) -> None:
     assert said in refusal({"type": "t", "body": form}, body, content_type).detail
+
+
+def test_what_is_made_of_a_body_together_is_bounded() -> None:
+    rules = {"each": "a", "type": "t", "data": {"all": "{$.text}"}}
+    text = "x" * 100_000
+    assert len(mapped(rules, f'{{"text": "{text}", "a": {list(range(40))}}}')) == 40
+    assert "more than 4 MiB" in refusal(rules, f'{{"text": "{text}", "a": {list(range(50))}}}').detail
