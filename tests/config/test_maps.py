@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from ruamel.yaml import YAML
@@ -15,8 +17,12 @@ from andon.config.load import Loaded, load
 from andon.config.maps import Map
 from andon.config.published import bundle, content_digest, published, unbundle
 from andon.config.written import write as write_out
+from andon.core.ports import Inbound, Mapped
+from andon.ingress.app import callbacks_of, sources_of
 from andon.ingress.mapping import EventMap
+from andon.ingress.sources.http import HttpSource
 from andon.runtime.registry import Registry
+from andon.testing.clock import ManualClock
 
 HEAD = """\
 version: 1
@@ -159,3 +165,18 @@ def test_the_maps_of_the_pages_are_maps() -> None:
             said = YAML(typ="safe").load(block)
             rules = said.get("map") or next(iter(said["sources"].values()))["map"]
             assert EventMap(Map.model_validate(rules), "Asia/Shanghai")
+
+
+def test_the_door_builds_its_sources_with_their_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WMS", "SHOP"):
+        monkeypatch.setenv(name, "x")
+    shop = "  shop: {kind: standard_webhooks, secrets: [env:SHOP], map: {type: shop}}\n"
+    loaded = checked(written(tmp_path, NAMED + shop, dedented()))
+    one = published(loaded, 1, "wang", datetime(2026, 11, 26, tzinfo=UTC))
+    sources = sources_of(one, Registry(), SimpleNamespace(clock=ManualClock(1_764_144_000.0)))  # type: ignore[arg-type]
+    body = b'{"bin": "A-01", "at": "2025-11-26 16:00:00", "on": 1}'
+    (made,) = cast("HttpSource", sources["wms"]).mapped(Inbound("wms", {}, body))
+    assert isinstance(made, Mapped)
+    assert (made.event.source, made.event.subject, made.event.labels) == ("wms", "A-01", {"state": "raise"})
+    assert made.event.time.isoformat() == "2025-11-26T16:00:00+08:00", "the zone is the site's"
+    assert set(callbacks_of(sources)) == {"shop"}
