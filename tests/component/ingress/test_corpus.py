@@ -21,6 +21,7 @@ from tests.component.ingress.corpus import (
     events,
     frames,
     gate,
+    hooks,
     signed,
     tokens,
     vendors,
@@ -35,7 +36,7 @@ from tests.component.ingress.wecom import MES, PATH, RANDOM
 LEAST = 1_400
 BOUND = 0.992
 GOOD, REFUSED = 10_000, 0.001
-PARTS = (tokens, vendors, signed, callbacks, documents, events, frames, data)
+PARTS = (tokens, vendors, hooks, signed, callbacks, documents, events, frames, data)
 
 
 def corpus() -> Iterator[Case]:

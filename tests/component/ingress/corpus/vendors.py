@@ -1,7 +1,11 @@
-"""Callbacks of DingTalk, Feishu and WeChat: each with its own signature, missing, bad, old, or of other content."""
+"""Callbacks of DingTalk, Feishu and WeChat, and Standard Webhooks: signatures that are missing, bad, old or of other
+content."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +16,15 @@ import msgspec
 from andon.core.ports import CallbackSource, Clock, Context, Inbound
 from andon.ingress.sources.dingtalk import DingtalkCallback
 from andon.ingress.sources.feishu import FeishuCallback
+from andon.ingress.sources.standard_webhooks import StandardWebhooks
 from andon.ingress.sources.wechat_oa import WechatOa
-from tests.component.ingress.corpus.case import NOW, Case, request
-from tests.unit.ingress.callbacks.bench import KEYS
+from tests.component.ingress.corpus.case import NOW, Case, request, text
+from tests.unit.ingress.callbacks.bench import KEYS, post
 from tests.unit.ingress.callbacks.calls import LARK_KEY, dingtalk_push, lark_push, wechat_push
 
 Made = Callable[..., Inbound]
-_SECRETS = {"tok": "tok", "aes": KEYS[0], "lark": LARK_KEY}
+_WEBHOOK = "whsec_" + base64.b64encode(b"secret of both the sides").decode()
+_SECRETS = {"tok": "tok", "aes": KEYS[0], "lark": LARK_KEY, "webhook": _WEBHOOK}
 _MESSAGE = "<xml><ToUserName>gh</ToUserName><FromUserName>o1</FromUserName><CreateTime>{at}</CreateTime>{kind}</xml>"
 
 
@@ -38,11 +44,12 @@ def sources(folder: Path, clock: Clock) -> dict[str, CallbackSource]:
     """One of each kind."""
     for name, value in _SECRETS.items():
         (folder / name).write_text(value, encoding="utf-8")
-    token, aes, lark = (f"file:{folder / name}" for name in _SECRETS)
-    kinds: dict[str, tuple[Any, dict[str, str]]] = {
+    token, aes, lark, webhook = (f"file:{folder / name}" for name in _SECRETS)
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
         "ding": (DingtalkCallback, {"token": token, "aes_key": aes, "receive_id": "app1"}),
         "lark": (FeishuCallback, {"token": token, "encrypt_key": lark}),
         "wechat": (WechatOa, {"token": token, "aes_key": aes, "receive_id": "wx1"}),
+        "webhook": (StandardWebhooks, {"secrets": [webhook]}),
     }
     return {
         name: kind(kind.Config.model_validate(options), Context(name, folder, clock, None))  # type: ignore[arg-type]
@@ -65,7 +72,16 @@ def _wechat(number: str, at: int = NOW, **more: Any) -> Inbound:
     return wechat_push(_MESSAGE.format(at=NOW, kind=kind), at=at, **more)
 
 
+def _webhook(number: str, at: int = NOW, secret: str = _WEBHOOK) -> Inbound:
+    body = text({"type": "order.late", "timestamp": "2026-03-01T08:30:00Z", "data": {"encrypt": "A" * 100}})
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = base64.b64encode(hmac.digest(key, f"{number}.{at}.".encode() + body, hashlib.sha256)).decode()
+    headers = {"webhook-id": number, "webhook-timestamp": str(at), "webhook-signature": f"v1,{signed}"}
+    return post(body, headers=headers | {"content-type": "application/json"})
+
+
 _LARK = ("x-lark-request-timestamp", "x-lark-request-nonce")
+_HOOK = ("webhook-timestamp", "webhook-id")
 _VENDORS = (
     _Vendor("ding", _ding, "msg_signature", ("timestamp", "nonce"), 3_600, 1_000, {"token": "x"}),
     _Vendor(
@@ -77,6 +93,7 @@ _VENDORS = (
         1,
         {"sign": "x"},
     ),
+    _Vendor("webhook", _webhook, "webhook-signature", _HOOK, 300, 1, {"secret": "whsec_" + "QUJD" * 8}),
     _Vendor("wechat", _wechat, "msg_signature", ("timestamp", "nonce"), 600, 1, {"token": "x"}),
 )
 
