@@ -24,7 +24,7 @@ def cases() -> Iterator[Case]:
         b"[" * 1_000,
         b'{"a":' * 1_000,
         good + b"}",
-        b"\xef\xbb\xbf" + good,
+        b"\xff\xfe" + good,
     ):
         yield _refused(f"{raw[:20]!r}", raw, "malformed")
     for left in ("kind", "bin", "no"):
