@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from andon import broker
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.core.event import Event
 from andon.kafka.codecs import encode
 from andon.kafka.connection import Connection

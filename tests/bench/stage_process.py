@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.config.published import bundle, unbundle
 from andon.core.delivery import Delivery
 from andon.kafka.connection import Connection

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.config.published import unpublished
 from andon.core.delivery import Delivery
 from andon.core.event import Event

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.cli.main import main
 from tests.config.plant import changed, registry, said, write
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.config.difference import difference
 from andon.config.load import load
 from andon.config.published import bundle, published, unbundle, unpublished

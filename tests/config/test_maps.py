@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from ruamel.yaml import YAML
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.cli.main import main
 from andon.config.load import Loaded, load
 from andon.config.maps import Map

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 
 PLANT = """\
 version: 1

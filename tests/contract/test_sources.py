@@ -13,7 +13,7 @@ from andon.core.event import Event
 from andon.core.failure import Rejected
 from andon.core.ports import Answer, Called, Inbound
 from andon.core.specimen import REFERENCE
-from andon.ingress.sealed import signature
+from andon.ingress.bodies.sealed import signature
 from andon.ingress.sources.kafka import KafkaSource
 from andon.ingress.sources.wecom_callback import WecomCallback
 from andon.runtime.registry import Registry

@@ -14,19 +14,19 @@ from typing import Any, NamedTuple
 from andon.config.maps import Map
 from andon.core.failure import Invalid
 from andon.core.ports import CallbackSource, Context, Inbound
-from andon.ingress.caller import Networks, address_of, caller
-from andon.ingress.clients import Clients
+from andon.ingress.bodies.sealed import NotOurs, Seal
+from andon.ingress.bodies.strict import DEPTH
+from andon.ingress.bodies.traceparent import accepted
+from andon.ingress.bodies.xml import DEPTH as XML_DEPTH
+from andon.ingress.bodies.xml import fields_of
+from andon.ingress.entry.caller import Networks, address_of, caller
+from andon.ingress.entry.clients import Clients
 from andon.ingress.mapping import EventMap
-from andon.ingress.sealed import NotOurs, Seal
 from andon.ingress.sources.dingtalk import DingtalkCallback
 from andon.ingress.sources.feishu import FeishuCallback
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.sources.wechat_oa import WechatOa
 from andon.ingress.sources.wecom_callback import WecomCallback
-from andon.ingress.strict import DEPTH
-from andon.ingress.traceparent import accepted
-from andon.ingress.xml import DEPTH as XML_DEPTH
-from andon.ingress.xml import fields_of
 from andon.testing.clock import ManualClock
 from tests.unit.ingress.callbacks.bench import KEYS, NOW, SEALED, VECTORS, seal, sha1
 from tests.unit.ingress.callbacks.calls import LARK_KEY, dingtalk_push, lark_push, wechat_push

@@ -15,8 +15,8 @@ from pathlib import Path
 
 DONE, FAILED, USAGE, STOPPED_BY_LAW, INTERRUPTED = 0, 1, 2, 3, 130
 
-# Every command is the file cli/<name>.py, with `add_parser(subparsers)`; only the one that is used is imported. A word
-# of Python is no name of a file.
+# Every command is the file commands/<name>.py, with `add_parser(subparsers)`; only the one that is used is imported. A
+# word of Python is no name of a file.
 _FILES = {"import": "importing"}
 COMMANDS = {
     "up": "start everything on this machine, and keep it running",
@@ -96,7 +96,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     wanted = next((word for word in rest if not word.startswith("-")), None)
     for name, purpose in COMMANDS.items():
         if name == wanted:
-            importlib.import_module(f"andon.cli.{_FILES.get(name, name)}").add_parser(subparsers)
+            importlib.import_module(f"andon.cli.commands.{_FILES.get(name, name)}").add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=purpose, add_help=False)
     args = parser.parse_args(rest)

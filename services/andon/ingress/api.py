@@ -13,13 +13,13 @@ from andon.core import cloudevents
 from andon.core.ports import Inbound
 from andon.core.reason import Reason
 from andon.ingress import page
-from andon.ingress.active import Active
-from andon.ingress.alertmanager import ALERTS, AlertmanagerApi
-from andon.ingress.clients import Client
-from andon.ingress.cloud import Form, form_of
+from andon.ingress.bodies.cloud import Form, form_of
 from andon.ingress.door import BATCH, Accepted, Door, Item
-from andon.ingress.gate import Answer, too_large
-from andon.ingress.mutes import Mutes
+from andon.ingress.entry.clients import Client
+from andon.ingress.entry.gate import Answer, too_large
+from andon.ingress.muting.active import Active
+from andon.ingress.muting.alertmanager import ALERTS, AlertmanagerApi
+from andon.ingress.muting.mutes import Mutes
 from andon.ingress.refusal import Refused, Said, problem
 from andon.ingress.refusals import Refusal
 

@@ -14,22 +14,22 @@ from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
 from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
-from andon.ingress.accepting import accepting
-from andon.ingress.active import Active, open_episodes
 from andon.ingress.admission import Admission
 from andon.ingress.backlog import Backlog
-from andon.ingress.clients import Clients
 from andon.ingress.door import Door, DoorLimits
-from andon.ingress.expectations import Expectations
+from andon.ingress.entry.accepting import accepting
+from andon.ingress.entry.clients import Clients
+from andon.ingress.entry.gate import Gate
+from andon.ingress.expected.expectations import Expectations
+from andon.ingress.expected.hearing import Hearing, keep
 from andon.ingress.feeds import Feeds, Reading
-from andon.ingress.gate import Gate
-from andon.ingress.hearing import Hearing, keep
 from andon.ingress.heartbeat import Pulse
 from andon.ingress.log import KafkaActions, KafkaLog
 from andon.ingress.mapping import EventMap
-from andon.ingress.mutes import Mutes, PublishedConfiguration
+from andon.ingress.muting.active import Active, open_episodes
+from andon.ingress.muting.mutes import Mutes, PublishedConfiguration
+from andon.ingress.muting.reminders import Reminders
 from andon.ingress.refusals import Refusals
-from andon.ingress.reminders import Reminders
 from andon.ingress.requests import Requests
 from andon.ingress.server import runner
 from andon.ingress.sources.alertmanager import AlertmanagerSource

@@ -17,10 +17,10 @@ from andon.core.ports import Answer, CallbackSource, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
-from andon.ingress.clients import Client, Clients
-from andon.ingress.draft import Draft, draft_of, signed
-from andon.ingress.gate import Gate
-from andon.ingress.mutes import Mutes
+from andon.ingress.bodies.draft import Draft, draft_of, signed
+from andon.ingress.entry.clients import Client, Clients
+from andon.ingress.entry.gate import Gate
+from andon.ingress.muting.mutes import Mutes
 from andon.ingress.refusal import BASIC, Problem, Refused, refused
 from andon.ingress.refusals import Refusal, Refusals
 from andon.ingress.requests import Requests

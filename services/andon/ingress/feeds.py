@@ -12,7 +12,7 @@ from andon.core.event import Event
 from andon.core.failure import Invalid
 from andon.core.ports import Clock, Inbound, Result, Source
 from andon.core.reason import Reason
-from andon.ingress.cloud import kafka_headers
+from andon.ingress.bodies.cloud import kafka_headers
 from andon.kafka.connection import Connection
 from andon.kafka.records import Record
 from andon.kafka.topics import EVENTS

@@ -14,7 +14,7 @@ from andon.config.watching import Heartbeat
 from andon.core.event import Position
 from andon.core.failure import Failure
 from andon.core.ports import Clock, Way, Wire
-from andon.ingress.signs import HEARTBEAT
+from andon.ingress.expected.signs import HEARTBEAT
 from andon.ingress.works import needed
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.records import Outgoing

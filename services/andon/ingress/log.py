@@ -13,7 +13,7 @@ from andon.core.event import Position
 from andon.core.failure import Retryable
 from andon.core.ports import Clock
 from andon.core.reason import Reason
-from andon.ingress.draft import Draft
+from andon.ingress.bodies.draft import Draft
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, EVENTS

@@ -15,14 +15,14 @@ import msgspec
 from andon.core import cloudevents
 from andon.core.mute import Mute
 from andon.core.reason import Reason
-from andon.ingress.alertmanager import ALERTS
-from andon.ingress.alertmanager_openapi import HOOK, LIST_OF_ALERTS, PROMETHEUS_ALERT_ASKS, STRUCTS, operations
 from andon.ingress.api import ALERT_HOOK, CALLBACK, EVENTS, HOOKS, MUTE, MUTES, PROMETHEUS_ALERT
+from andon.ingress.bodies.sent import MOST_NAME, Sent
 from andon.ingress.door import BATCH, Accepted, Item, Taken
-from andon.ingress.mutes import Ended, NewMute
+from andon.ingress.muting.alertmanager import ALERTS
+from andon.ingress.muting.alertmanager_openapi import HOOK, LIST_OF_ALERTS, PROMETHEUS_ALERT_ASKS, STRUCTS, operations
+from andon.ingress.muting.mutes import Ended, NewMute
 from andon.ingress.page import ASYNCAPI, OPENAPI, PAGE
 from andon.ingress.refusal import STATUSES, TITLES, Problem
-from andon.ingress.sent import MOST_NAME, Sent
 from andon.ingress.sources.http import MOST_EVENTS
 from andon.kafka.schemas import cleaned
 

@@ -12,7 +12,7 @@ from andon.core.event import Position
 from andon.core.ports import Clock
 from andon.core.work import StoreFailure
 from andon.ingress.bloom import Bloom
-from andon.ingress.draft import Draft
+from andon.ingress.bodies.draft import Draft
 from andon.store.requests import Request
 
 KEEP = 3 * 86_400.0 + 3_600.0

@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from andon.core.reason import Reason
-from andon.ingress.active import Active
 from andon.ingress.api import application
-from andon.ingress.caller import address_of, group_of
 from andon.ingress.door import Door
+from andon.ingress.entry.caller import address_of, group_of
+from andon.ingress.muting.active import Active
 from andon.ingress.refusals import Refusal, Refusals
 
 

@@ -14,8 +14,8 @@ from andon.core.event import Position
 from andon.core.mute import Mute
 from andon.core.outcome import Merged
 from andon.core.ports import Reply
-from andon.ingress.draft import Draft
-from andon.ingress.reminders import Reminders
+from andon.ingress.bodies.draft import Draft
+from andon.ingress.muting.reminders import Reminders
 from andon.testing.clock import ManualClock
 from tests.component.egress.line import FILES, START, Line
 

@@ -12,7 +12,7 @@ from andon.config.published import Published
 from andon.config.settings import Settings
 from andon.core.event import Event, Position
 from andon.core.tables import NO_TABLES, Tables
-from andon.ingress.expectations import Expectations
+from andon.ingress.expected.expectations import Expectations
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import EVENTS, SOURCES
 from andon.testing.clock import ManualClock

@@ -24,15 +24,15 @@ from andon.core.mute import Mute
 from andon.core.ports import CallbackSource, Clock, Context
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
-from andon.ingress.accepting import accepting
-from andon.ingress.active import Active
 from andon.ingress.admission import Admission
-from andon.ingress.clients import Clients
+from andon.ingress.bodies.draft import Draft
 from andon.ingress.door import Door, DoorLimits, Log
-from andon.ingress.draft import Draft
-from andon.ingress.gate import Gate
+from andon.ingress.entry.accepting import accepting
+from andon.ingress.entry.clients import Clients
+from andon.ingress.entry.gate import Gate
 from andon.ingress.mapping import EventMap
-from andon.ingress.mutes import Mutes
+from andon.ingress.muting.active import Active
+from andon.ingress.muting.mutes import Mutes
 from andon.ingress.refusals import Refusals
 from andon.ingress.requests import Requests
 from andon.ingress.server import runner

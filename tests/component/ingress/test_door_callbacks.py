@@ -13,8 +13,8 @@ import pytest
 
 from andon.core.failure import Retryable
 from andon.core.reason import Reason
-from andon.ingress.sealed import Seal
-from andon.ingress.xml import fields_of
+from andon.ingress.bodies.sealed import Seal
+from andon.ingress.bodies.xml import fields_of
 from tests.component.ingress.stand import Stand, standing
 from tests.component.ingress.wecom import ERP, KEYS, MES, PATH, RANDOM, call, message, signed, source, text
 

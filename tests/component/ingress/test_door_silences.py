@@ -13,8 +13,8 @@ import httpx2
 
 from andon.core.mute import Mute
 from andon.core.ticket import EpisodeRecord
-from andon.ingress.active import fingerprint
-from andon.ingress.silences import Known
+from andon.ingress.muting.active import fingerprint
+from andon.ingress.muting.silences import Known
 from tests.component.ingress.stand import PLANT, FakeConfiguration, Stand, standing
 
 PATH = "/api/v2/silences"

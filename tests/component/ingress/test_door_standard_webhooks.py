@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Official
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.config.maps import Map
 from andon.core.failure import Invalid, Retryable
 from andon.core.ports import Context, Inbound

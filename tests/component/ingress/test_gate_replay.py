@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from andon.core.ports import Context
-from andon.ingress.sealed import signature
+from andon.ingress.bodies.sealed import signature
 from andon.ingress.sources.wechat_oa import WechatOa
 from andon.runtime.clock import SystemClock
 from tests.component.ingress.stand import Stand, standing, unavailable

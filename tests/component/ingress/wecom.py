@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from andon.core.ports import Clock, Context
-from andon.ingress.sealed import Seal
+from andon.ingress.bodies.sealed import Seal
 from andon.ingress.sources.wecom_callback import WecomCallback
 from andon.runtime.clock import SystemClock
 from tests.component.ingress.stand import Stand

@@ -12,7 +12,7 @@ from andon.core.outcome import Delivered, Parked
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
 from andon.dev.wecom_app import WecomAppStandIn
-from andon.ingress.sealed import Seal
+from andon.ingress.bodies.sealed import Seal
 from andon.ingress.sources.wecom_callback import WecomCallback
 from andon.routing.router import Router
 from andon.testing.clock import ManualClock

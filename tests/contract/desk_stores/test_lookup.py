@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import delete
 
-from andon.cli.stores import stores
+from andon.cli.asking.stores import stores
 from andon.core.event import Home
 from andon.core.outcome import Delivered, Evidence, Outcome
 from andon.core.reason import Reason

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from andon import broker
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.cli.main import main
 from andon.core.event import Event
-from andon.ingress.active import open_episodes
+from andon.ingress.muting.active import open_episodes
 from andon.kafka.codecs import encode
 from andon.kafka.connection import Connection
 from andon.kafka.producer import Publisher

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from andon import broker
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.cli.main import main
 from andon.core.delivery import Delivery, delivery_id
 from andon.core.event import Event

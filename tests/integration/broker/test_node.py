@@ -201,7 +201,8 @@ def test_an_answer_from_another_node_is_not_ours(
 def test_the_command_line(tmp_path: Path) -> None:
     def andon(*words: str) -> tuple[int, str]:
         code = (
-            "import argparse, sys; from andon.cli.broker import add_parser; parser = argparse.ArgumentParser();"
+            "import argparse, sys; from andon.cli.commands.broker import add_parser;"
+            "parser = argparse.ArgumentParser();"
             "add_parser(parser.add_subparsers()); args = parser.parse_args(); sys.exit(args.func(args))"
         )
         command = [sys.executable, "-c", code, "broker", *words, "--data", str(tmp_path)]
@@ -226,7 +227,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 def test_in_the_foreground_until_told_to_leave(tmp_path: Path) -> None:
     code = (
-        "import argparse, sys; from andon.cli.broker import add_parser; parser = argparse.ArgumentParser();"
+        "import argparse, sys; from andon.cli.commands.broker import add_parser; parser = argparse.ArgumentParser();"
         "add_parser(parser.add_subparsers()); args = parser.parse_args(); sys.exit(args.func(args))"
     )
     words = ["broker", "start", "--foreground", "--port", "28792", "--json", "--data", str(tmp_path)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from andon.cli import main as frame
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.runtime.bootstrap import prepare
 from tests.integration.trace.world import World
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from andon import broker
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.kafka.connection import Connection
 from andon.runtime.bootstrap import prepare
 from tests.integration.trace.fill import Filler, configuration

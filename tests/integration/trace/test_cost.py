@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from andon import broker
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.core.event import Event, Home, Position
 from andon.kafka.codecs import Json, encode
 from andon.kafka.connection import Connection

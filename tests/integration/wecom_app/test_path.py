@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.runtime.bootstrap import prepare
 from tests.integration.trace.test_running import fault
 from tests.integration.trace.world import World, until

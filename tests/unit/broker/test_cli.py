@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from andon import broker
-from andon.cli.broker import add_parser
+from andon.cli.commands.broker import add_parser
 
 
 def run(*words: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli import plan
+from andon.cli.running import plan
 from andon.config.load import load
 
 CONFIG = """

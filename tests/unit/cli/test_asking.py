@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from andon.cli import reading
-from andon.cli.persons import names_of
-from andon.cli.reading import Reading
-from andon.cli.times import moment
+from andon.cli.asking import reading
+from andon.cli.asking.persons import names_of
+from andon.cli.asking.reading import Reading
+from andon.cli.asking.times import moment
 from andon.config.published import Published
 from andon.config.settings import Settings
 from andon.core.event import Home

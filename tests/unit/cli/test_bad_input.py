@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.core.failure import Rejected
 from andon.core.reason import Reason
 from andon.egress.look import Look

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 
 DOCS = Path(__file__).parents[3] / "docs" / "channels"
 WEBHOOK = """\

@@ -13,7 +13,7 @@ import pytest
 
 from andon import broker
 from andon.broker import process
-from andon.cli.kafka import Downloads, EmbeddedKafka, _Nodes
+from andon.cli.running.kafka import Downloads, EmbeddedKafka, _Nodes
 from andon.runtime.clock import SystemClock
 from andon.runtime.supervisor import Refused, Supervisor
 from tests.rig.ports import free_port
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kafka
 SUPERVISED = """
 import asyncio, sys
 from pathlib import Path
-from andon.cli.kafka import EmbeddedKafka
+from andon.cli.running.kafka import EmbeddedKafka
 from andon.runtime.clock import SystemClock
 from andon.runtime.supervisor import Supervisor
 async def main():

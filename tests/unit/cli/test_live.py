@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from andon.cli import live
+from andon.cli.running import live
 from andon.runtime.supervisor import State, Status
 from tests.unit.cli.test_summary import Counted
 

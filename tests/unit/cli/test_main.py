@@ -25,9 +25,9 @@ def command(monkeypatch: pytest.MonkeyPatch, does: Any) -> None:
         parser.add_argument("--partition", type=int)
         parser.set_defaults(func=does)
 
-    module = ModuleType("andon.cli.topics")
+    module = ModuleType("andon.cli.commands.topics")
     module.add_parser = add_parser  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "andon.cli.topics", module)
+    monkeypatch.setitem(sys.modules, "andon.cli.commands.topics", module)
 
 
 def raising(error: BaseException) -> Any:
@@ -49,7 +49,8 @@ def test_help_is_fast() -> None:
     script = "import sys; from andon.cli.main import main; main(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"asyncio", "pydantic", "confluent_kafka", "aiohttp", "rich", "sqlalchemy", "andon.cli.up"}
+    heavy = {"asyncio", "pydantic", "confluent_kafka", "aiohttp", "rich", "sqlalchemy", "andon.cli.commands.up"}
+    assert not loaded & heavy
 
 
 @pytest.mark.parametrize("argv", [[], ["fly"], ["--fly"], ["topics", "--partition", "x"], ["topics", "--data"]])
@@ -127,7 +128,7 @@ import sys, types
 from andon.cli import main
 def add_parser(subparsers):
     subparsers.add_parser("topics").set_defaults(func=lambda args: print("line\\n" * 100_000) or 0)
-sys.modules["andon.cli.topics"] = types.SimpleNamespace(add_parser=add_parser)
+sys.modules["andon.cli.commands.topics"] = types.SimpleNamespace(add_parser=add_parser)
 sys.exit(main.main(["topics"]))
 """
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from andon.broker.ports import reserved
-from andon.cli import plan
-from andon.cli.processes import counts
-from andon.cli.runfile import RunFile
+from andon.cli.running import plan
+from andon.cli.running.processes import counts
+from andon.cli.running.runfile import RunFile
 from andon.config.mistakes import Invalid
 from andon.runtime.command import Command
 from andon.runtime.supervisor import Program, Status

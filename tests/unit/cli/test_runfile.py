@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from andon.cli import main as frame
-from andon.cli import runfile, status
+from andon.cli.commands import status
+from andon.cli.running import runfile
 from andon.runtime.supervisor import State, Status
 
 FACTS = {

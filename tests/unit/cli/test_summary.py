@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from andon.cli.summary import Outside, drained, lost, outside, process_started, summary
+from andon.cli.running.summary import Outside, drained, lost, outside, process_started, summary
 
 
 @dataclass(frozen=True)

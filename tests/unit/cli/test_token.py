@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from andon.cli import main as frame
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.config.access import SignedTokens
 from andon.config.secrets import SecretRef
 from andon.ingress.tokens.own import Own

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli import live, plan, runfile, up, upkeep
 from andon.cli import main as frame
-from andon.cli.watch import Watch
+from andon.cli.commands import up
+from andon.cli.running import live, plan, runfile, upkeep
+from andon.cli.running.watch import Watch
 from andon.config.load import Loaded, load
 from andon.runtime.clock import SystemClock
 from andon.runtime.command import Command
@@ -72,7 +73,7 @@ class Stage:
         monkeypatch.setattr(upkeep, "publish", self.publish)
         monkeypatch.setattr(up, "Watch", self.watch)
         monkeypatch.setattr(upkeep, "tally", lambda _plan: self.tally)
-        monkeypatch.setattr("andon.cli.check.checked", load)
+        monkeypatch.setattr("andon.cli.commands.check.checked", load)
         self.shown = live.screen(as_json=False, out=self.out)
         self.up = up.Up(self.plan, self.shown, SystemClock(), time.time(), run_for, self.into if run_for else None)
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from andon.cli.watch import Watch
+from andon.cli.running.watch import Watch
 
 
 def test_changes_of_files_and_of_what_is_in_folders_are_seen_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from andon.core.event import Event
 from andon.core.failure import Invalid
 from andon.core.reason import Reason
 from andon.core.translation import ADDED, OTHERS, cloud_event_of, event_of
-from andon.ingress import cloud
+from andon.ingress.bodies import cloud
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 # Hypothesis adds the zone.

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.config.plugs import CONNECTORS, TICKET_SYSTEMS
 from andon.config.settings import Settings
 from andon.core.delivery import Delivery

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.reason import Reason

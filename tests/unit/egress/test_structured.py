@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.core.digest import merged
 from andon.core.failure import Rejected
 from andon.core.ports import Content

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from andon.cli.check import checked
+from andon.cli.commands.check import checked
 from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason

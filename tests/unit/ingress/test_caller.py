@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.ingress.caller import Networks, address_of, caller, group_of
+from andon.ingress.entry.caller import Networks, address_of, caller, group_of
 
 PROXIES = Networks(["10.0.0.0/8", "fd00::/8"])
 

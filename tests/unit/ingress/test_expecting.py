@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from andon.config.calendar import Interval
 from andon.config.settings import Days
 from andon.core.workdays import Workdays
-from andon.ingress.expecting import MOST_GAPS, Expected, Gap, due, with_gap
+from andon.ingress.expected.expecting import MOST_GAPS, Expected, Gap, due, with_gap
 
 SHANGHAI, BERLIN, LORD_HOWE = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Lord_Howe")
 HOUR = 3_600.0

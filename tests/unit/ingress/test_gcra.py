@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.core.policy import Limit
-from andon.ingress.gcra import Meter, Meters
+from andon.ingress.entry.gcra import Meter, Meters
 
 START = 1_760_000_000
 MICRO = 1_000_000

@@ -15,8 +15,8 @@ from andon.core.failure import Invalid, Rejected
 from andon.core.ids import minted_at
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
-from andon.ingress.draft import Draft
-from andon.ingress.randomness import Randomness
+from andon.ingress.bodies.draft import Draft
+from andon.ingress.bodies.randomness import Randomness
 from andon.ingress.sources.http import HttpSource
 from andon.testing.clock import ManualClock
 

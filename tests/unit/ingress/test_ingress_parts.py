@@ -11,9 +11,9 @@ from andon.config.secrets import SecretMissing, SecretRef
 from andon.core.event import Position
 from andon.core.ports import Context
 from andon.core.work import StoreFailure
-from andon.ingress import traceparent
 from andon.ingress.bloom import Bloom
-from andon.ingress.clients import Clients
+from andon.ingress.bodies import traceparent
+from andon.ingress.entry.clients import Clients
 from andon.ingress.sources.http import HttpSource
 from andon.store import requests as store
 from andon.store.requests import Request, RequestIndex, request_key, scope_of

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from andon.ingress.strict import DEPTH, repeated_key, surely_unique, too_deep
+from andon.ingress.bodies.strict import DEPTH, repeated_key, surely_unique, too_deep
 
 KEYS = st.sampled_from(["a", "b", ":", "a:", '"', "\\", "\\u003a", "键", "{", "]", ""])
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False, allow_infinity=False), KEYS)

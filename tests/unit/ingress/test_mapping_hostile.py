@@ -14,7 +14,7 @@ from andon.config.maps import Map
 from andon.core.event import Event
 from andon.core.failure import Invalid
 from andon.core.ports import Mapped
-from andon.ingress.draft import draft_of
+from andon.ingress.bodies.draft import draft_of
 from andon.ingress.mapping import EventMap
 from andon.ingress.mapping.paths import MOST_SECONDS
 from tests.unit.ingress.test_mapping import FORM, MES, NOW, SOAP, TRACE, WMS, ZONE

@@ -12,8 +12,8 @@ from andon.core.event import Event, Position
 from andon.core.failure import Retryable
 from andon.core.mute import Mute
 from andon.core.reason import Reason
-from andon.ingress.draft import Draft
-from andon.ingress.reminders import TYPE, Reminders
+from andon.ingress.bodies.draft import Draft
+from andon.ingress.muting.reminders import TYPE, Reminders
 from andon.runtime.desk.work import fingerprint
 from andon.testing.clock import ManualClock
 

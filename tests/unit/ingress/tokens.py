@@ -13,7 +13,7 @@ from andon.config.access import Issuer
 from andon.core.failure import Retryable
 from andon.core.ports import Context, Reply, Way
 from andon.core.reason import Reason
-from andon.ingress.clients import Clients
+from andon.ingress.entry.clients import Clients
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.own import Own
 from andon.ingress.tokens.provider import Provider

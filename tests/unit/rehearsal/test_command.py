@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from andon.cli import where
-from andon.cli.check import checked
+from andon.cli.asking import where
+from andon.cli.commands.check import checked
+from andon.cli.commands.test import results_of, text
 from andon.cli.main import main
-from andon.cli.test import results_of, text
 from tests.unit.rehearsal.plant import EVENTS, Try, tried, write
 
 __all__ = ["tried"]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from andon.cli.parallel import _rows
+from andon.cli.commands.parallel import _rows
 from andon.config.load import load
 from andon.core.delivery import Delivery, delivery_id, ended_id
 from andon.core.event import Event

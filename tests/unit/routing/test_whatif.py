@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from andon.cli.whatifpage import page
+from andon.cli.shown.whatifpage import page
 from andon.core.event import Event
 from andon.core.mute import Mute
 from andon.core.people import Person

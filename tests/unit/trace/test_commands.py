@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from andon.cli import dlq, where
 from andon.cli import main as frame
-from andon.cli.check import checked
-from andon.cli.columns import columns, width
+from andon.cli.asking import where
+from andon.cli.commands import dlq
+from andon.cli.commands.check import checked
+from andon.cli.shown.columns import columns, width
 from andon.config import published as versions
 from andon.config.difference import difference
 from andon.config.published import Published

@@ -22,13 +22,13 @@ from andon.core.ids import Namespace, uuid7
 from andon.core.paths import PathError
 from andon.core.ports import Mapped
 from andon.core.reason import Reason
+from andon.ingress.bodies.randomness import Randomness
+from andon.ingress.bodies.sent import check
 from andon.ingress.mapping import values
 from andon.ingress.mapping.bodies import form_of, json_of, xml_of
 from andon.ingress.mapping.jmes import Jmes
 from andon.ingress.mapping.paths import Budget, Language, Scope
 from andon.ingress.mapping.xpath import XPath
-from andon.ingress.randomness import Randomness
-from andon.ingress.sent import check
 
 MOST_EVENTS = 1_000
 MOST_BYTES = 4 << 20

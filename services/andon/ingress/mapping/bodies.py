@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 from andon.core.failure import Invalid
 from andon.core.reason import Reason
-from andon.ingress.strict import value_of
-from andon.ingress.xml import tree_of
+from andon.ingress.bodies.strict import value_of
+from andon.ingress.bodies.xml import tree_of
 
 MOST_FIELDS = 1_000
 _UTF8, _GB = "utf-8-sig", "gb18030"

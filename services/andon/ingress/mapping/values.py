@@ -12,8 +12,8 @@ from andon.config.maps import Lookup, Moment
 from andon.core.failure import Invalid
 from andon.core.paths import Braced, PathError, pieces_of, text_of
 from andon.core.reason import Reason
+from andon.ingress.bodies.sent import moment_of
 from andon.ingress.mapping.paths import Find, Language, Scope
-from andon.ingress.sent import moment_of
 
 LONGEST_TEXT = 4_096
 _LONGEST_TIME = 64

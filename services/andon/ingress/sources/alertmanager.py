@@ -22,10 +22,10 @@ from andon.core.ids import Namespace
 from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress import traceparent
-from andon.ingress.randomness import Randomness
-from andon.ingress.sent import check
-from andon.ingress.strict import explain
+from andon.ingress.bodies import traceparent
+from andon.ingress.bodies.randomness import Randomness
+from andon.ingress.bodies.sent import check
+from andon.ingress.bodies.strict import explain
 
 TYPE = "prometheus.alert"
 MOST_ALERTS = 1_000

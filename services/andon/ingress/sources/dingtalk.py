@@ -23,7 +23,7 @@ from andon.core.ids import Namespace
 from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress.callback import (
+from andon.ingress.bodies.callback import (
     MOST_WITHIN,
     App,
     Callback,
@@ -37,8 +37,8 @@ from andon.ingress.callback import (
     require_signed,
     text_of,
 )
-from andon.ingress.sealed import Seal, same
-from andon.ingress.strict import object_of
+from andon.ingress.bodies.sealed import Seal, same
+from andon.ingress.bodies.strict import object_of
 
 _OK = b"success"
 # These ask whether the address is ours; those of a suite want to read the text they came with.

@@ -24,7 +24,7 @@ from andon.core.failure import Invalid
 from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress.callback import (
+from andon.ingress.bodies.callback import (
     MOST_WITHIN,
     App,
     Callback,
@@ -36,8 +36,8 @@ from andon.ingress.callback import (
     values_of,
     within,
 )
-from andon.ingress.sealed import NotOurs, same
-from andon.ingress.strict import object_of
+from andon.ingress.bodies.sealed import NotOurs, same
+from andon.ingress.bodies.strict import object_of
 
 _CHALLENGE = "url_verification"
 _MESSAGE = "im.message.receive_v1"

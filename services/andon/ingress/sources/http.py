@@ -21,12 +21,12 @@ from andon.core.ids import Namespace, uuid7
 from andon.core.ports import Context, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress import cloud, traceparent
-from andon.ingress.cloud import Form
-from andon.ingress.draft import Draft
-from andon.ingress.randomness import Randomness
-from andon.ingress.sent import MOST_NAME, Sent, check, moment_of
-from andon.ingress.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
+from andon.ingress.bodies import cloud, traceparent
+from andon.ingress.bodies.cloud import Form
+from andon.ingress.bodies.draft import Draft
+from andon.ingress.bodies.randomness import Randomness
+from andon.ingress.bodies.sent import MOST_NAME, Sent, check, moment_of
+from andon.ingress.bodies.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
 from andon.store.requests import request_key, scope_of
 
 MOST_EVENTS = 1_000

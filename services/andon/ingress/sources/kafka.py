@@ -16,9 +16,9 @@ from andon.core.ports import Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import SourceSpecimen
 from andon.core.translation import event_of
-from andon.ingress import cloud, traceparent
-from andon.ingress.randomness import Randomness
-from andon.ingress.sent import check, moment_of
+from andon.ingress.bodies import cloud, traceparent
+from andon.ingress.bodies.randomness import Randomness
+from andon.ingress.bodies.sent import check, moment_of
 from andon.kafka.foreign import ReadTopic
 
 CONTENT_TYPE = "content-type"

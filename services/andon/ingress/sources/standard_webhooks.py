@@ -20,10 +20,10 @@ from andon.core.failure import Invalid, Retryable
 from andon.core.ports import Called, Context, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress import traceparent
-from andon.ingress.callback import MOST_WITHIN, Callback, Window, checked_size, require_signed
+from andon.ingress.bodies import traceparent
+from andon.ingress.bodies.callback import MOST_WITHIN, Callback, Window, checked_size, require_signed
+from andon.ingress.bodies.sent import check
 from andon.ingress.mapping import EventMap
-from andon.ingress.sent import check
 from andon.web.webhooks import NoSecret, signed_with
 
 # The payload that the specification recommends, and what a CloudEvent has in its place.

@@ -20,7 +20,7 @@ from andon.core.ids import Namespace
 from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress.callback import (
+from andon.ingress.bodies.callback import (
     MOST_WITHIN,
     App,
     Callback,
@@ -33,9 +33,9 @@ from andon.ingress.callback import (
     require_signed,
     text_of,
 )
-from andon.ingress.sealed import same, signature
-from andon.ingress.strict import object_of
-from andon.ingress.xml import fields_of
+from andon.ingress.bodies.sealed import same, signature
+from andon.ingress.bodies.strict import object_of
+from andon.ingress.bodies.xml import fields_of
 
 _LABELS = {
     "user": ("FromUserName", "openid", "OpenID"),

@@ -21,7 +21,7 @@ from andon.core.ids import Namespace
 from andon.core.ports import Answer, Called, Context, Inbound
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
-from andon.ingress.callback import (
+from andon.ingress.bodies.callback import (
     MOST_WITHIN,
     App,
     Callback,
@@ -36,8 +36,8 @@ from andon.ingress.callback import (
     text_of,
     within,
 )
-from andon.ingress.sealed import Seal
-from andon.ingress.xml import fields_of
+from andon.ingress.bodies.sealed import Seal
+from andon.ingress.bodies.xml import fields_of
 
 _LISTS = ("SpRecord", "Notifyer", "Comments", "Details", "SelectedItem", "OptionId", "Item")
 _LABELS = {"FromUserName": "user", "AgentID": "agent", "EventKey": "key", "ChangeType": "change"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from andon.ingress.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
+from andon.ingress.bodies.strict import DEPTH, explain, repeated_key, surely_unique, too_deep
 
 MOST_TOKEN = 8 << 10
 _MOST_NAME = 256

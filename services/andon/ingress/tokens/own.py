@@ -14,7 +14,7 @@ import jwt
 import msgspec
 
 from andon.config.access import SignedTokens
-from andon.ingress.rotating import Rotating
+from andon.ingress.entry.rotating import Rotating
 from andon.ingress.tokens.keys import Key, secret_key
 from andon.ingress.tokens.rules import Rules
 

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from andon.ingress.sealed import Seal
+from andon.ingress.bodies.sealed import Seal
 from tests.component.ingress.corpus.case import NOW, Case, request
 from tests.component.ingress.wecom import ERP, KEYS, MES, PATH, RANDOM, message, text
 

@@ -15,7 +15,7 @@ from andon.core.failure import Retryable
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.ingress import api
-from andon.ingress.draft import Draft
+from andon.ingress.bodies.draft import Draft
 from andon.runtime.clock import SystemClock
 from tests.component.ingress.corpus import vendors
 from tests.component.ingress.corpus.case import BODY, GONE, HTTP, NOW, Case, How

@@ -14,7 +14,7 @@ import pytest
 
 from andon.core.ports import Answer, Called, Inbound
 from andon.core.reason import Reason
-from andon.ingress.callback import Callback, Window
+from andon.ingress.bodies.callback import Callback, Window
 from andon.ingress.sources import feishu
 from andon.ingress.sources.feishu import FeishuCallback, opened, signature
 from tests.unit.ingress.callbacks.bench import NOW, TAKEN, VECTORS, Bench, Check, aes, caught, fate, post

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.core.failure import Invalid
-from andon.ingress.sealed import NotOurs, Seal
-from andon.ingress.xml import DEPTH, fields_of
+from andon.ingress.bodies.sealed import NotOurs, Seal
+from andon.ingress.bodies.xml import DEPTH, fields_of
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "callback_vectors.json").read_text("utf-8"))
 KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"

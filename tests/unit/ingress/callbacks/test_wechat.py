@@ -12,9 +12,9 @@ import pytest
 
 from andon.core.ports import Answer, Called, Inbound
 from andon.core.reason import Reason
-from andon.ingress import callback
-from andon.ingress.callback import Callback, Window
-from andon.ingress.sealed import Seal
+from andon.ingress.bodies import callback
+from andon.ingress.bodies.callback import Callback, Window
+from andon.ingress.bodies.sealed import Seal
 from andon.ingress.sources import wechat_oa
 from andon.ingress.sources.wechat_oa import WechatOa
 from tests.unit.ingress.callbacks.bench import (

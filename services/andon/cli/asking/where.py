@@ -1,0 +1,110 @@
+"""Which Kafka, and which data, a command is about: found the same way by every command that asks a running system."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from andon.cli.running import runfile
+
+if TYPE_CHECKING:
+    from andon.config.settings import Kafka
+    from andon.kafka.connection import Connection
+
+
+class NotRunning(Exception):  # noqa: N818 - a state of the machine, read by people
+    """The embedded Kafka does not run."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Where:
+    """A cluster, how it is configured, and the data directory beside it."""
+
+    link: Connection
+    kafka: Kafka
+    data: Path
+
+
+def option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--bootstrap`."""
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="Kafka's address (default: the configuration's)")
+
+
+def cluster(args: argparse.Namespace, kafka: Kafka | None = None) -> Where:
+    """The cluster of `--bootstrap`, else of `kafka` or of the configuration; `embedded` is what runs on
+    `--data`. Without a configuration here, the one of the last `andon up` on `--data` counts.
+
+    Raises NotRunning, SecretMissing, and config.mistakes.Invalid for a configuration that cannot be read.
+    """
+    from andon.kafka.connection import connection
+
+    logging.root.addHandler(logging.NullHandler())  # what the client library says is said by our own sentences
+    kafka = kafka or _configured(args)
+    bootstrap = args.bootstrap or kafka.bootstrap
+    if bootstrap == "embedded":
+        bootstrap = _node(args.data / (kafka.data or "kafka"))
+    return Where(connection(kafka, bootstrap), kafka, args.data)
+
+
+def file(args: argparse.Namespace) -> Path | None:
+    """The configuration that was named or is here, else the one of the last `andon up` on `--data`, if there is one."""
+    named: Path = args.config
+    if named.exists() or args.config_given or "ANDON_CONFIG" in os.environ:
+        return named
+    last = runfile.read(args.data)
+    return Path(last["config"]) if last is not None and Path(last["config"]).exists() else None
+
+
+def _configured(args: argparse.Namespace) -> Kafka:
+    from andon.config.load import load
+    from andon.config.settings import Kafka
+
+    found = file(args)
+    if found is None:
+        return Kafka()
+    loaded = load(found)
+    return (loaded.draft or loaded.settings).kafka
+
+
+def _node(data: Path) -> str:
+    from andon import broker
+
+    found = broker.bootstrap(data)
+    if found is None:
+        raise NotRunning(f"the embedded Kafka on {data} does not run; start it with `andon up` or `andon broker start`")
+    return found
+
+
+def reported(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """A Kafka or a store that does not answer is a failed command here (exit 1): no service stopped for it."""
+
+    @functools.wraps(command)
+    def run(args: argparse.Namespace) -> int:
+        from andon.core.work import StoreFailure
+        from andon.kafka.errors import KafkaFailure
+
+        try:
+            return command(args)
+        except (KafkaFailure, StoreFailure) as problem:
+            raise SystemExit(str(problem)) from None
+
+    return run
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether a person said yes, by `--yes` or at the terminal. Without either, SystemExit says what is missing."""
+    import sys
+
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise SystemExit(f"{question} Say --yes when nobody can be asked; nothing was changed.")
+    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}

@@ -1,0 +1,58 @@
+"""`andon run SERVICE`: one service in this process. It reads its configuration from `andon.config`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from andon.cli.running.processes import SERVICES
+
+if TYPE_CHECKING:
+    from andon.config.settings import Kafka
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("run", help="run one service", description=__doc__)
+    parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("--slot", type=_slot, default=0, help="which of several processes of the service, from 0")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="Kafka's address (default: the configuration's)")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="the door's address (ingress only)")
+    parser.add_argument("--metrics-port", type=int, default=8701, help="health and metrics (default 8701)")
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where that listens (default loopback)")
+    parser.set_defaults(func=_run)
+
+
+def _slot(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("a slot is a number from 0")
+    return int(text)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from andon.runtime import logs
+    from andon.runtime.host import Options, serve
+
+    logs.configure(args.service)
+    options = Options(
+        service=args.service,
+        kafka=_kafka(args.config),
+        bootstrap=args.bootstrap,
+        data=args.data,
+        slot=args.slot,
+        metrics_address=args.metrics_address,
+        metrics_port=args.metrics_port,
+        listen=args.listen,
+    )
+    asyncio.run(serve(options, lambda: importlib.import_module(f"andon.{args.service}.app").run))
+    return 0
+
+
+def _kafka(config: Path) -> Kafka:
+    """How to reach Kafka: all that a service takes from the file. Raises Invalid."""
+    from andon.config.load import load
+
+    loaded = load(config)
+    return (loaded.draft or loaded.settings).kafka

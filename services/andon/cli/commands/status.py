@@ -1,0 +1,68 @@
+"""`andon status`: what runs under `andon up`, where it listens, and how large the embedded Kafka is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from andon.cli.main import DONE, FAILED
+from andon.cli.running import runfile
+
+if TYPE_CHECKING:
+    from andon import broker
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("status", help="what runs, and where it listens", description=__doc__)
+    parser.set_defaults(func=_status)
+
+
+def _status(args: argparse.Namespace) -> int:
+    """Exit code 0 when `andon up` runs on the data directory and every program of it is ready, else 1."""
+    found = runfile.read(args.data)
+    if found is None:
+        print(json.dumps({"alive": False}) if args.json else f"nothing was ever started in {args.data.absolute()}")
+        return FAILED
+    found["kafka"] = _kafka(found["kafka_data"]) if found["alive"] and found["kafka_data"] else None
+    print(json.dumps(found) if args.json else text(found))
+    well = all(program["state"] in ("ready", "done") for program in found["programs"])
+    return DONE if found["alive"] and well else FAILED
+
+
+def text(found: dict[str, Any]) -> str:
+    """run.json as a person reads it."""
+    if not found["alive"]:
+        ending = "was stopped" if found["state"] == "stopped" else "ended without stopping"
+        return f"not running: the last `andon up` on {found['data']} (process {found['pid']}) {ending}"
+    lines = [f"{found['state']}, process {found['pid']}, since {found['started']}", f"data     {found['data']}"]
+    lines += [f"{name:<8} {address}" for name, address in found["addresses"].items()]
+    lines += [f"{'PROGRAM':<12} {'STATE':<11} {'PID':>8} {'RESTARTS':>8}  PORTS"]
+    for program in found["programs"]:
+        ports = " ".join(f"{name} {port}" for name, port in program["ports"].items())
+        unwell = program["exit"] and program["state"] not in ("ready", "done")
+        note = f"  exit {program['exit']}: {program['note']}" if unwell else ""
+        pid = program["pid"] or "-"
+        row = f"{program['name']:<12} {program['state']:<11} {pid:>8} {program['restarts']:>8}  {ports}{note}"
+        lines.append(row.rstrip())
+    kafka = found.get("kafka") or []
+    for node in kafka if isinstance(kafka, list) else [kafka]:
+        sizes = f"topics {node['topics_bytes'] / 1e6:.1f} MB, logs {node['logs_bytes'] / 1e6:.1f} MB"
+        lines.append(f"kafka    {node['port']}, {node['version']}, {sizes}, disk {node['disk_used']:.0%} full")
+    return "\n".join(lines)
+
+
+def _kafka(data: str) -> dict[str, Any] | list[dict[str, Any]] | None:
+    """The node that runs on `data`; a list of those that run where it has a cluster."""
+    from andon import broker
+
+    if broker.is_cluster(Path(data)):
+        return [_shown(member.status) for member in broker.cluster.status(Path(data)) if member.status]
+    found = broker.status(Path(data))
+    return _shown(found) if found else None
+
+
+def _shown(status: broker.Status) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(status).items()}

@@ -1,0 +1,288 @@
+"""`andon topics [list|create|check|offsets GROUP|members GROUP]`: create, look at and repair topics and groups."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from typing import Any
+
+from andon.cli.asking import where
+from andon.cli.commands import repartition
+from andon.cli.main import DONE, FAILED
+from andon.cli.running.processes import MEMBERS
+from andon.cli.shown.columns import columns
+
+_SHOWN = ("cleanup.policy", "retention.ms", "min.insync.replicas")
+_DAY_MS = 86_400_000
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("topics", help="create, look at and repair the topics", description=__doc__)
+    parser.set_defaults(func=where.reported(_list), bootstrap=None)
+    commands = parser.add_subparsers(title="commands", metavar="list|create|check|offsets|members|repartition")
+    for name, what, command in (
+        ("list", "partitions, records and settings (the default)", _list),
+        ("create", "create what is missing; what is there stays as it is", _create),
+        ("check", "compare with what was recorded and configured; exit 1 when something differs", _check),
+    ):
+        one = commands.add_parser(name, help=what, description=what)
+        where.option(one)
+        one.set_defaults(func=where.reported(command))
+    offsets = commands.add_parser("offsets", help="a group's offsets; --restore mends missing ones")
+    groups = f"{', '.join(MEMBERS)} or source-NAME, with or without andon-"
+    offsets.add_argument("group", type=_service, metavar="GROUP", help=groups)
+    offsets.add_argument("--restore", action="store_true", help="commit what the missing ones must have been")
+    offsets.add_argument("--yes", action="store_true", help="do not ask")
+    where.option(offsets)
+    offsets.set_defaults(func=where.reported(_offsets))
+    members = commands.add_parser("members", help="the processes of a group; --remove takes out one that is gone")
+    members.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(MEMBERS)}, with or without andon-")
+    members.add_argument(
+        "--remove",
+        type=_slot,
+        action="append",
+        default=[],
+        metavar="SLOT",
+        help="the process of this slot does not come back: the others get its partitions at once",
+    )
+    where.option(members)
+    members.set_defaults(func=where.reported(_members))
+    repartition.add_parser(commands)
+
+
+def _service(text: str) -> str:
+    name = text.removeprefix("andon-")
+    if name not in MEMBERS and not name.startswith("source-"):
+        raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(MEMBERS)} and source-NAME")
+    return name
+
+
+def _slot(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("a slot is a number from 0")
+    return int(text)
+
+
+def _list(args: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        rows = list(_topics(where.cluster(args), stack))
+    if args.json:
+        print(json.dumps(rows))
+        return DONE
+    shown = [("TOPIC", "PARTITIONS", "RECORDS", "KEPT", "IN SYNC")]
+    shown += [(r["topic"], str(r["partitions"]), f"{r['records']:,}", _kept(r["settings"]), _in_sync(r)) for r in rows]
+    print("\n".join(columns(shown, 0)))
+    return DONE
+
+
+def _topics(place: where.Where, stack: ExitStack) -> Iterator[dict[str, Any]]:
+    """Records are counted by offsets, so the marks transactions leave count too."""
+    from andon.core.event import Home
+    from andon.kafka.inspect import topic_settings
+    from andon.kafka.scan import Scan
+
+    scan = stack.enter_context(closing(Scan(place.link)))
+    counts = {name: n for name, n in sorted(scan.partitions(5.0).items()) if name.startswith("andon.")}
+    settings = topic_settings(place.link, counts)
+    homes = [Home(name, number) for name, count in counts.items() for number in range(count)]
+    first, ends = scan.beginnings(homes), scan.ends(homes)
+    for name, count in counts.items():
+        records = sum(ends[home] - first[home] for home in homes if home.topic == name)
+        yield {"topic": name, "partitions": count, "records": records, "settings": settings[name]}
+
+
+def _kept(settings: Mapping[str, str]) -> str:
+    if settings["cleanup.policy"] == "compact":
+        return "the latest of each key"
+    return "for ever" if settings["retention.ms"] == "-1" else f"{int(settings['retention.ms']) / _DAY_MS:g} days"
+
+
+def _in_sync(row: Mapping[str, Any]) -> str:
+    return f"at least {row['settings']['min.insync.replicas']}"
+
+
+def _create(args: argparse.Namespace) -> int:
+    from andon.kafka.admin import Cluster
+    from andon.runtime.bootstrap import create
+
+    place = where.cluster(args)
+    cluster = Cluster(place.link)
+    cluster.wait(10.0)
+    before = set(cluster.partitions())
+    create(place.kafka, place.link)
+    made = sorted(name for name in set(cluster.partitions()) - before if name.startswith("andon."))
+    print(
+        json.dumps({"created": made}) if args.json else f"created {', '.join(made)}" if made else "nothing is missing"
+    )
+    return DONE
+
+
+def _check(args: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        found = list(_deviations(where.cluster(args), stack))
+    if args.json:
+        print(json.dumps({"ok": not found, "deviations": found}, ensure_ascii=False))
+    else:
+        print("\n".join(found) or "OK topics, settings and offsets are as they should be")
+    return FAILED if found else DONE
+
+
+def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
+    from andon.kafka.admin import Cluster
+    from andon.kafka.scan import Scan
+    from andon.kafka.topics import READERS, TOPICS, group_of
+    from andon.runtime.follower import read_board
+    from andon.runtime.offsets import standing
+
+    there = {row["topic"]: row for row in _topics(place, stack)}
+    missing = [topic.name for topic in TOPICS if topic.name not in there]
+    if missing:
+        yield f"missing: {', '.join(missing)}; `andon topics create` makes them"
+        return
+    replication = Cluster(place.link).replication(place.kafka)
+    for topic in TOPICS:
+        for name, wanted in topic.settings(place.kafka.retention, replication).items():
+            actual = there[topic.name]["settings"].get(name)
+            if actual != wanted:
+                yield f"{topic.name} has {name}={actual}, the configuration says {wanted}"
+    board = read_board(place.link)
+    recorded = board.recorded
+    if recorded is None:
+        yield "nothing is recorded in andon.config; `andon apply` publishes a configuration"
+    elif recorded.becoming:
+        yield f"a repartition to {recorded.becoming} was begun; `andon topics repartition {recorded.becoming}` ends it"
+    for name, count in (recorded.partitions if recorded else {}).items():
+        if name in there and there[name]["partitions"] != count:
+            yield f"{name} has {there[name]['partitions']} partitions, {count} were recorded: services refuse to start"
+    scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
+    read = [(service, topic, scan, cluster) for service, topic in READERS.items()]
+    for service, feed in _feeds(board).items():
+        link = feed.config.elsewhere() or place.link
+        read.append((service, feed.config.topic, stack.enter_context(closing(Scan(link))), Cluster(link)))
+    for service, name, one_scan, one_cluster in read:
+        lost = [
+            str(one.home.partition) for one in standing(one_scan, one_cluster, service, name) if one.committed is None
+        ]
+        if lost:
+            yield (
+                f"{group_of(service)} has no offset on {name} {', '.join(lost)}; "
+                f"`andon topics offsets {group_of(service)} --restore` mends it"
+            )
+
+
+def _feeds(board: Any) -> Mapping[str, Any]:
+    """The sources of the configuration in force that read a topic, by service."""
+    from andon.runtime.feeds import feeds_of
+    from andon.runtime.registry import Registry
+
+    return feeds_of(board.newest.settings if board.newest else None, Registry())
+
+
+def _offsets(args: argparse.Namespace) -> int:
+    """Exit code 1 when an offset is missing and was not restored."""
+    from andon.kafka.admin import Cluster
+    from andon.kafka.scan import Scan
+    from andon.kafka.topics import READERS, group_of
+    from andon.runtime import offsets
+    from andon.runtime.clock import SystemClock
+    from andon.runtime.follower import read_board
+
+    place = where.cluster(args)
+    link, topic = place.link, READERS.get(args.group)
+    if topic is None:
+        feed = _feeds(read_board(place.link)).get(args.group)
+        if feed is None:
+            print(f"the configuration in force has no {args.group} that reads a topic")
+            return FAILED
+        link, topic = feed.config.elsewhere() or place.link, feed.config.topic
+    with ExitStack() as stack:
+        scan, cluster = stack.enter_context(closing(Scan(link))), Cluster(link)
+        found = offsets.standing(scan, cluster, args.group, topic)
+        missing = [one for one in found if one.committed is None]
+        if not missing or not args.restore:
+            _show(args, found, {})
+            if missing and not args.json:
+                print(f"`andon topics offsets {group_of(args.group)} --restore` says what they were, and restores them")
+            return FAILED if missing else DONE
+        store = _store(place, args.group, stack)
+        known = offsets.restored(scan, args.group, missing, store, SystemClock().now())
+    if not args.json:
+        _show(args, found, known)
+    if not where.agreed(f"Commit {len(known)} offsets for {group_of(args.group)}?", yes=args.yes):
+        print("nothing was changed")
+        return FAILED
+    offsets.commit(cluster, args.group, known)
+    if args.json:
+        _show(args, found, known)
+    else:
+        print(f"restored; {args.group} can be started again")
+    return DONE
+
+
+def _members(args: argparse.Namespace) -> int:
+    """Exit code 1 when a slot that is to be removed was not in the group."""
+    from andon.kafka.members import Members
+    from andon.kafka.topics import group_of
+
+    members = Members(where.cluster(args).link)
+    removed = members.remove(args.group, args.remove)
+    strangers = [slot for slot in args.remove if slot not in removed]
+    found = sorted(members.of(args.group), key=lambda one: one.instance or "")
+    if args.json:
+        rows = [{"name": one.instance, "host": one.host, "partitions": one.partitions} for one in found]
+        print(json.dumps({"group": group_of(args.group), "members": rows, "removed": removed}))
+    else:
+        shown = [("MEMBER", "HOST", "PARTITIONS")]
+        shown += [(one.instance or one.client, one.host, " ".join(map(str, one.partitions)) or "-") for one in found]
+        print("\n".join(columns(shown, 0)) if found else f"nobody is in {group_of(args.group)}")
+        for slot in removed:
+            print(f"{args.group} {slot} was taken out of {group_of(args.group)}")
+        for slot in strangers:
+            print(f"{args.group} {slot} was not in {group_of(args.group)}")
+    return FAILED if strangers else DONE
+
+
+def _store(place: where.Where, service: str, stack: ExitStack) -> Any:
+    """The store of a desk, None when it is not here; a stage has none."""
+    if service not in ("egress", "ticketing"):
+        return None
+    from andon.runtime.follower import read_board
+    from andon.store.lookup import look_into
+
+    newest = read_board(place.link).newest
+    url = (newest.settings.store.address() if newest else None) or f"sqlite:///{place.data.absolute() / 'store'}"
+    found = look_into(url, service)
+    return stack.enter_context(closing(found)) if found else None
+
+
+def _show(args: argparse.Namespace, found: Sequence[Any], known: Mapping[Any, Any]) -> None:
+    rows = [
+        {
+            "topic": one.home.topic,
+            "partition": one.home.partition,
+            "first": one.first,
+            "end": one.end,
+            "committed": one.committed,
+            "restored": known[one.home].offset if one.home in known else None,
+            "why": known[one.home].why if one.home in known else "",
+        }
+        for one in found
+    ]
+    if args.json:
+        print(json.dumps({"group": f"andon-{args.group}", "partitions": rows}, ensure_ascii=False))
+        return
+    word: Callable[[Any], str] = lambda value: "missing" if value is None else str(value)  # noqa: E731 - short
+    shown = [("PARTITION", "FIRST", "END", "COMMITTED", "TO RESTORE")]
+    shown += [
+        (
+            f"{row['topic']}-{row['partition']}",
+            str(row["first"]),
+            str(row["end"]),
+            word(row["committed"]),
+            f"{row['restored']}  {row['why']}" if row["restored"] is not None else "",
+        )
+        for row in rows
+    ]
+    print("\n".join(line.rstrip() for line in columns(shown, 0)))

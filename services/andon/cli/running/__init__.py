@@ -1,0 +1,1 @@
+"""What `andon up` plans, keeps running, watches and counts."""

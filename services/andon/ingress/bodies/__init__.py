@@ -1,0 +1,1 @@
+"""What comes in, taken apart: JSON, CloudEvents, XML, sealed callbacks."""

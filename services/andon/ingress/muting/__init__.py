@@ -1,0 +1,1 @@
+"""Mutes at the door, and Alertmanager's API for them."""
