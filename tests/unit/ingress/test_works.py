@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from andon.config.settings import Settings
 from andon.core.event import Home
-from andon.ingress.works import STILL_S, Moving
+from andon.ingress.works import STILL_S, Moving, needed
 
 HOME, OTHER = Home("t", 0), Home("t", 1)
 
@@ -26,3 +27,9 @@ def test_who_has_nothing_to_read_does_not_stand_still() -> None:
         assert moving.still({HOME: 5}, {HOME: 5}, minute * STILL_S) == {}
     assert moving.still({HOME: 5}, {HOME: 6}, 5 * STILL_S) == {}, "it has come just now"
     assert list(moving.still({HOME: 5}, {HOME: 6}, 6 * STILL_S)) == [HOME]
+
+
+def test_ticketing_is_needed_where_faults_are_known_with_or_without_a_ticket_system() -> None:
+    plain = {"version": 1, "route": {"receiver": "r"}}
+    assert "ticketing" not in needed(Settings.model_validate(plain))
+    assert "ticketing" in needed(Settings.model_validate({**plain, "episodes": {"fault": {"key": ["subject"]}}}))
