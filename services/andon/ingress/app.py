@@ -14,6 +14,7 @@ from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
 from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
+from andon.ingress.acceptance import Acceptance
 from andon.ingress.admission import Admission
 from andon.ingress.backlog import Backlog
 from andon.ingress.door import Door, DoorLimits
@@ -153,14 +154,13 @@ async def run(host: Host) -> None:
     reminders = Reminders(lambda: configuration.newest().mutes, reminded, appended, host.clock)
     gate = Gate(host.clock, limits.body)
     refusals = Refusals(host.metrics, KafkaActions(publisher), host.clock)
+    heard = Hearing(host.metrics, expectations)
     door = Door(
         await clients(host.published, sources),
-        appended,
-        requests,
-        admission,
+        Acceptance(appended, requests, admission, heard),
         gate,
         refusals,
-        Hearing(host.metrics, expectations),
+        heard,
         DoorLimits(body=limits.body),
         callbacks_of(sources),
         Mutes(configuration, host.clock),

@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from andon.core.event import Event, Position
+from andon.core.event import Event
 from andon.core.failure import Invalid, Retryable
 from andon.core.ports import Answer, CallbackSource, Inbound, Mapped
 from andon.core.reason import Reason
-from andon.core.work import StoreFailure
-from andon.ingress.admission import Admission, Over
+from andon.ingress.acceptance import Acceptance, DoorMetrics, come_again, unavailable
 from andon.ingress.bodies.draft import Draft, draft_of, signed
 from andon.ingress.entry.clients import Client, Clients
 from andon.ingress.entry.gate import Gate
 from andon.ingress.muting.mutes import Mutes
 from andon.ingress.refusal import BASIC, Problem, Refused, refused
 from andon.ingress.refusals import Refusal, Refusals
-from andon.ingress.requests import Requests
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.compact import Untrusted
 from andon.ingress.tokens.provider import KeysUnknown
-from andon.store.requests import Request
 
 _S = TypeVar("_S")
 BATCH = "/v1/events:batch"
-_AGAIN = 5
 _SMALL = 16 << 10
 _SHOW = "show a valid bearer token"
 _INVALID = {"WWW-Authenticate": f'Bearer error="invalid_token", {BASIC}'}  # RFC 6750, 3.1
-_NO_STORE = "the door's memory does not answer"
-_NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
-
-
-class Log(Protocol):
-    """The durable log behind the door."""
-
-    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
-        """Appends the records; one answer each, in order: the position, once acknowledged with acks=all, or why not.
-
-        Answers within its own deadline, whatever the broker does; what it does not know by then it refuses.
-        """
-
-
-class DoorMetrics(Protocol):
-    """What the door counts. `source` is the name of a configured source, never a text from a request."""
-
-    def accepted(self, source: str, count: int, /) -> None: ...
-
-    def left_out(self, source: str, count: int, /) -> None: ...
 
 
 class DoorLimits(msgspec.Struct, frozen=True):
@@ -91,9 +65,7 @@ class Door:
     def __init__(
         self,
         clients: Clients,
-        log: Log,
-        requests: Requests,
-        admission: Admission,
+        acceptance: Acceptance,
         gate: Gate,
         refusals: Refusals,
         metrics: DoorMetrics,
@@ -108,9 +80,7 @@ class Door:
         self.clients = clients
         self.callbacks = callbacks
         self.mutes = mutes
-        self._log = log
-        self._requests = requests
-        self._admission = admission
+        self._acceptance = acceptance
 
     async def client(self, authorization: str | None) -> Client:
         """The client that shows this Authorization header. Raises Refused."""
@@ -122,7 +92,7 @@ class Door:
         except Untrusted as no:
             raise Refused(Reason.UNAUTHORISED, no.told or _SHOW, "Authorization", headers=_INVALID) from None
         except KeysUnknown as unknown:
-            raise _unavailable("the keys of the token's issuer cannot be read now", unknown.after) from None
+            raise unavailable("the keys of the token's issuer cannot be read now", unknown.after) from None
         if found is None:
             raise Refused(Reason.UNAUTHORISED, _SHOW, "Authorization")
         return found
@@ -131,17 +101,17 @@ class Door:
         """Takes the one event of the body. Raises Refused."""
         source = _of_kind(client, HttpSource)
         self.gate.spend(client.name, 1)
-        if not self._enter(1):
-            await self._turn(1)
+        if not self._acceptance.enter(1):
+            await self._acceptance.turn(1)
         try:
             draft = source.draft(Inbound(client.name, headers, body))
             no = self._unfit(draft)
             if no is None:
-                (no,) = await self._once(client.name, (draft,))
+                (no,) = await self._acceptance.once(client.name, (draft,))
         except Invalid as invalid:
             raise refused(invalid) from None
         finally:
-            self._admission.leave(1)
+            self._acceptance.leave(1)
         if no is not None:
             raise no
         return Accepted(draft.id)
@@ -158,9 +128,9 @@ class Door:
             raise refused(invalid) from None
         self.gate.spend(client.name, len(elements))
         answers: list[str | Refused] = []
-        for start in range(0, len(elements), self._admission.window):
-            answers += await self._some(source, inbound, elements[start : start + self._admission.window])
-            again = _come_again(answers)
+        for start in range(0, len(elements), self._acceptance.window):
+            answers += await self._some(source, inbound, elements[start : start + self._acceptance.window])
+            again = come_again(answers)
             if again is not None:
                 if not any(isinstance(answer, str) for answer in answers):
                     raise again
@@ -179,7 +149,8 @@ class Door:
         except Invalid as invalid:
             raise refused(invalid) from None
         self.gate.spend(client.name, len(found))
-        await self._good_taken(client.name, [draft_of(one, client.name) for one in found if isinstance(one, Event)])
+        good = [draft_of(one, client.name) for one in found if isinstance(one, Event)]
+        await self._acceptance.good_taken(client.name, good)
         for one in found:
             if isinstance(one, Invalid):
                 raise refused(one)
@@ -189,7 +160,7 @@ class Door:
         good ones, when one of them is none."""
         source = _of_kind(client, HttpSource)
         try:
-            async with self._room(1):
+            async with self._acceptance.room(1):
                 found = await _apart(len(body), source.mapped, Inbound(client.name, headers, body))
         except Invalid as invalid:
             raise refused(invalid) from None
@@ -198,7 +169,8 @@ class Door:
         self.gate.spend(client.name, max(len(found), 1))
         made = [draft_of(one.event, client.name, one.digest) if isinstance(one, Mapped) else one for one in found]
         judged = [(one, self._unfit(one)) for one in made if one is not None]
-        await self._good_taken(client.name, [one for one, no in judged if isinstance(one, Draft) and no is None])
+        good = [one for one, no in judged if isinstance(one, Draft) and no is None]
+        await self._acceptance.good_taken(client.name, good)
         for no in (no for _, no in judged if no is not None):
             raise no
         left_out = made.count(None)
@@ -210,21 +182,21 @@ class Door:
         """Takes what a vendor calls back with; `client` is the name of a source in `callbacks`. The answer, once the
         log has its events. Raises Refused; until then the vendor is to try again."""
         source = self.callbacks[inbound.client]
-        async with self._room(1):
+        async with self._acceptance.room(1):
             try:
                 called = source.called(inbound)
                 self.gate.spend(inbound.client, len(called.events))
                 drafts = [draft_of(event, inbound.client) for event in called.events]
                 if called.signature:
                     drafts = [signed(one, inbound.client, called.signature, at) for at, one in enumerate(drafts)]
-                await self._all_taken(inbound.client, drafts)
+                await self._acceptance.all_taken(inbound.client, drafts)
                 if called.left_out:
                     self.metrics.left_out(inbound.client, called.left_out)
                 return called.answer
             except Invalid as invalid:
                 raise refused(invalid) from None
             except Retryable as error:
-                raise _unavailable(error.detail) from None
+                raise unavailable(error.detail) from None
 
     def greet(self, inbound: Inbound) -> Answer:
         """The answer to a vendor that asks whether an address is ours. Raises Refused."""
@@ -233,35 +205,7 @@ class Door:
         except Invalid as invalid:
             raise refused(invalid) from None
         except Retryable as error:
-            raise _unavailable(error.detail) from None
-
-    @asynccontextmanager
-    async def _room(self, events: int) -> AsyncIterator[None]:
-        """That many places for as long as the block lasts. Raises Refused."""
-        if not self._enter(events):
-            await self._turn(events)
-        try:
-            yield
-        finally:
-            self._admission.leave(events)
-
-    async def _all_taken(self, client: str, drafts: Sequence[Draft]) -> None:
-        """Returns once the log has all of them. Raises Refused."""
-        for no in filter(None, await self._once(client, drafts)):
-            raise no
-
-    async def _good_taken(self, client: str, drafts: Sequence[Draft]) -> None:
-        """The same for any number of them, window by window. What is refused for good keeps nothing behind it out."""
-        refusals: list[Refused] = []
-        for start in range(0, len(drafts), self._admission.window):
-            some = drafts[start : start + self._admission.window]
-            async with self._room(len(some)):
-                answers = await self._once(client, some)
-            if again := _come_again([no for no in answers if no is not None]):
-                raise again
-            refusals += [no for no in answers if no is not None]
-        for no in refusals:
-            raise no
+            raise unavailable(error.detail) from None
 
     def _refusal(self, client: Client, no: Refused) -> Item:
         self.refusals.note(Refusal(no.reason, client.name, BATCH, client.name))
@@ -271,17 +215,17 @@ class Door:
         """Per element, no more than a window of them, the id under which it was accepted, or why it was not."""
         try:
             # Elements wait for their turn as the bytes they came in: parsed they take ten times the memory.
-            if not self._enter(len(elements)):
-                await self._turn(len(elements))
+            if not self._acceptance.enter(len(elements)):
+                await self._acceptance.turn(len(elements))
         except Refused as no:
             return [no] * len(elements)
         try:
             drafts = source.drafts(inbound, elements)
             limit = self.limits.body
             good = [draft for draft in drafts if isinstance(draft, Draft) and draft.size <= limit]
-            answers = await self._once(inbound.client, good)
+            answers = await self._acceptance.once(inbound.client, good)
         finally:
-            self._admission.leave(len(elements))
+            self._acceptance.leave(len(elements))
         judged = [no or draft.id for draft, no in zip(good, answers, strict=True)]
         if len(good) == len(drafts):
             return judged
@@ -295,64 +239,6 @@ class Door:
             return Refused(Reason.TOO_LARGE, f"an event has at most {self.limits.body:,} bytes")
         return None
 
-    def _enter(self, events: int) -> bool:
-        """Takes that many places if they are free; False: wait for your turn. Raises Refused."""
-        if not self._requests.available:
-            raise _unavailable(_NO_STORE)
-        try:
-            return self._admission.enter(events)
-        except Over as over:
-            raise Refused(Reason.OVER_CAPACITY, over.detail, after=over.after) from None
-
-    async def _turn(self, events: int) -> None:
-        """Takes that many places when they are free. Raises Refused."""
-        try:
-            await self._admission.wait(events)
-        except Over as over:
-            raise Refused(Reason.OVER_CAPACITY, over.detail, after=over.after) from None
-
-    async def _once(self, client: str, drafts: Sequence[Draft]) -> Sequence[Refused | None]:
-        """Appends what is new and answers what is not as it was answered before; None means accepted."""
-        known: Mapping[bytes, Request] = {}
-        try:
-            if strangers := self._requests.strangers(drafts):
-                known = await self._requests.recall(drafts, strangers)
-        except StoreFailure:
-            return [_unavailable(_NO_STORE)] * len(drafts)
-        firsts = self._requests.claim(drafts, known)
-        if drafts and not any(firsts):
-            return await self._append(client, drafts)
-        fresh = [draft for draft, first in zip(drafts, firsts, strict=True) if first is None]
-        appended = iter(await self._append(client, fresh)) if fresh else iter(())
-        return [
-            next(appended) if first is None else await self._repeat(draft, first)
-            for draft, first in zip(drafts, firsts, strict=True)
-        ]
-
-    async def _append(self, client: str, drafts: Sequence[Draft]) -> list[Refused | None]:
-        """Appends claimed drafts and ends every claim, come what may; None means that the log has it."""
-        fates: list[Position | Retryable | None] = [None] * len(drafts)
-        try:
-            results = await self._log.append(drafts)
-            fates[: len(results)] = results
-        finally:
-            taken = self._requests.settle(drafts, fates)
-            if taken:
-                self.metrics.accepted(client, taken)
-        if taken == len(drafts):
-            return [None] * taken
-        return [
-            None if isinstance(fate, Position) else _unavailable(_NO_ACK, fate.after if fate else None)
-            for fate in fates
-        ]
-
-    async def _repeat(self, draft: Draft, first: Request) -> Refused | None:
-        if not await self._requests.accepted(first):
-            return _unavailable(_NO_ACK)
-        if first.digest != draft.digest:
-            return Refused(Reason.CONFLICT, "other content was accepted under this id before", "id")
-        return None
-
 
 async def _apart(size: int, work: Callable[[Inbound], _S], inbound: Inbound) -> _S:
     """The work done; that on a large body beside the loop, so that no one waits for it."""
@@ -364,12 +250,3 @@ def _of_kind(client: Client, kind: type[_S]) -> _S:
     if not isinstance(client.source, kind):
         raise Refused(Reason.FORBIDDEN, "this token is for another address of the door", "Authorization")
     return client.source
-
-
-def _unavailable(detail: str, after: float | None = None) -> Refused:
-    return Refused(Reason.UNAVAILABLE, detail, after=_AGAIN if after is None else max(math.ceil(after), 1))
-
-
-def _come_again(answers: Sequence[str | Refused]) -> Refused | None:
-    """The first refusal that had nothing to do with the event itself."""
-    return next((no for no in answers if isinstance(no, Refused) and no.problem.retry_after is not UNSET), None)

@@ -118,7 +118,7 @@ D_in = TypeVar("D_in", bound=Draft, contravariant=True)
 
 
 class EventLog(Protocol[D_in]):
-    """The log behind the door, as `ingress.door.Log`."""
+    """The log behind the door, as `ingress.acceptance.Log`."""
 
     async def append(self, drafts: Sequence[D_in], /) -> Sequence[Position | Retryable]: ...
 

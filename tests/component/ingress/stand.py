@@ -24,9 +24,10 @@ from andon.core.mute import Mute
 from andon.core.ports import CallbackSource, Clock, Context
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
+from andon.ingress.acceptance import Acceptance, Log
 from andon.ingress.admission import Admission
 from andon.ingress.bodies.draft import Draft
-from andon.ingress.door import Door, DoorLimits, Log
+from andon.ingress.door import Door, DoorLimits
 from andon.ingress.entry.accepting import accepting
 from andon.ingress.entry.clients import Clients
 from andon.ingress.entry.gate import Gate
@@ -252,9 +253,7 @@ async def standing(
         stand.refusals = Refusals(stand.counts, stand.actions, clock)
         door = Door(
             Clients(sources, clock, providers),
-            log or stand.log,
-            stand.requests,
-            admission,
+            Acceptance(log or stand.log, stand.requests, admission, stand.counts),
             gate,
             stand.refusals,
             stand.counts,

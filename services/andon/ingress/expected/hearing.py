@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from andon.ingress.door import DoorMetrics
+from andon.ingress.acceptance import DoorMetrics
 from andon.ingress.expected.expectations import Expectations
 from andon.kafka.connection import Connection
 from andon.kafka.topics import SOURCES

@@ -9,8 +9,8 @@ from datetime import UTC, timedelta
 from andon.core.event import Event, Position
 from andon.core.mute import Mute
 from andon.core.ports import Clock
+from andon.ingress.acceptance import Log
 from andon.ingress.bodies.draft import draft_of
-from andon.ingress.door import Log
 
 log = logging.getLogger(__name__)
 
