@@ -1,4 +1,4 @@
-"""Egress is killed, and a second one joins and leaves, while groups wait, storms are counted and a route is muted."""
+"""Egress is killed, and a second one joins and leaves, while groups wait, storms are counted and silences hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.rig.verdict import Case, Pair
 
 RATE = 80.0
 TURNS = 4
-SPEAKING, MUTED = ROBOTS[:-1], ROBOTS[-1]
+HUSHED = 10
+SPEAKING, HELD, MUTED = ROBOTS[:-2], ROBOTS[-2], ROBOTS[-1]
 CALENDAR = 'calendar: {time_intervals: {ever: [{times: ["00:00-24:00"]}]}}\n'
 PACE = "  group_by: [subject]\n  group_wait: 1s\n  group_interval: 2s\n"
 STORM = "limits: {storm: {over: 20/5s, by: [to]}}"
@@ -51,16 +52,23 @@ def _receiver(name: str, merge: str) -> str:
 
 def open_groups(run: Round) -> None:
     """kill -9 of egress; a second one joins, and leaves by SIGTERM or kill -9: each while events wait for a group,
-    a storm is counted and a route is muted. No notice is lost, none comes twice unmarked, digests count right."""
+    a storm is counted, a route is muted, and a mute of somebody's holds others back. No notice is lost, none comes
+    twice unmarked, digests count right, and what was held is told as one once the mute has ended."""
     plant = run.plant
     waited: list[int] = []
 
+    def waiting() -> list[Pair]:
+        names = {one.id for one in held}
+        return [pair for pair in plant.case(run.prefix, load.sent).open() if pair[0] not in names]
+
     def open_now() -> None:
-        found = wait_for(lambda: bool(plant.case(run.prefix, load.sent).open()), 20)
-        waited.append(len(plant.case(run.prefix, load.sent).open()) if found else 0)
+        wait_for(lambda: bool(waiting()), 20)
+        waited.append(len(waiting()))
 
     with grouped(plant), plant.load(run.prefix, run.rng, SPEAKING, rate=RATE) as load:
-        muted = _to_the_muted(run, 10)
+        mute = _muted(plant, f"{run.prefix}/held")
+        muted = _put(run, "m", [f"{run.prefix}/m{n}" for n in range(HUSHED)], MUTED, told=False)
+        held = _put(run, "h", [f"{run.prefix}/held"] * HUSHED, HELD, told=True)
         for _ in run.turns(TURNS):
             run.pause(0.5, 1.5)
             open_now()
@@ -75,8 +83,12 @@ def open_groups(run: Round) -> None:
             end(run, "egress", kill=run.rng.random() < 0.5)
         run.pause(0.5, 1.0)
         load.stop()
-        run.judge([*load.sent, *muted], 120)
-    case = plant.case(run.prefix, [*load.sent, *muted])
+        early = [one for one in plant.case(run.prefix, held).ended() if one[0] in {each.id for each in held}]
+        run.expect(not early, f"{len(early)} of those that were held back had ended before their mute did")
+        plant.command("unmute", mute)
+        run.judge([*load.sent, *muted, *held], 120)
+    case = plant.case(run.prefix, [*load.sent, *muted, *held])
+    run.expect(len(_seen(case, held)) == 1, f"what was held came as {len(_seen(case, held))} notices")
     run.expect(all(waited), f"void: nothing waited at one of the injections: {waited}")
     run.expect(_merged(case), "void: no event became part of another's notice")
     for sentence in _wrong_counts(case):
@@ -86,12 +98,27 @@ def open_groups(run: Round) -> None:
         run.expect(ends == ["muted"], f"{one.id} is for a muted route, and ended as {ends}")
 
 
-def _to_the_muted(run: Round, count: int) -> list[Sent]:
-    """Events of a route that says nothing: nobody is to hear of them."""
+def _muted(plant: Plant, subject: str) -> str:
+    """Mutes a subject as a person does; the number of the mute, once the services know it."""
+    mute: str = plant.command("mute", f'subject="{subject}"', "--for", "1h", "--why", "a test")["id"]
+    version = int(mute.removeprefix("m"))
+    assert wait_for(lambda: all(in_force(plant, one, version) for one in ("routing", "egress")), 60)
+    return mute
+
+
+def _seen(case: Case, sent: Sequence[Sent]) -> set[Pair]:
+    """Which of these the sink has seen by themselves."""
+    names = {one.id for one in sent}
+    return {(one.id, one.receiver) for one in case.effects if one.id in names}
+
+
+def _put(run: Round, mark: str, subjects: Sequence[str], receiver: str, *, told: bool) -> list[Sent]:
+    """An event of each subject for one receiver, taken by the door; `told`: somebody is to hear of it."""
     door, sent = Door(run.plant.door, TOKEN), []
-    for number in range(count):
-        name, subject = f"{run.prefix}-m{number}", f"{run.prefix}/m{number}"
-        one = Sent(name, subject, (), json.dumps(event(name, subject, (MUTED,), n=number)).encode(), time.time())
+    for number, subject in enumerate(subjects):
+        name = f"{run.prefix}-{mark}{number}"
+        body = json.dumps(event(name, subject, (receiver,), n=number)).encode()
+        one = Sent(name, subject, (receiver,) if told else (), body, time.time())
         run.expect(wait_for(lambda one=one: door.send(one) == 202, 30), f"{name} was not taken")  # type: ignore[misc]
         sent.append(one)
     door.close()

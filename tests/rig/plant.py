@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -125,6 +126,16 @@ class Plant:
         if loaded.mistakes:
             raise PlantBroken(str(loaded.mistakes[0]))
         return asyncio.run(prepare(loaded, self.bootstrap)).version
+
+    def command(self, *words: str) -> Any:
+        """What a command of Andon answers."""
+        argv = [*words, "--json", "--bootstrap", self.bootstrap, "--config", str(self.config)]
+        done = subprocess.run(
+            [sys.executable, "-m", _MAIN, *argv], env=self._environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise PlantBroken(f"andon {words[0]}: {done.stderr or done.stdout}")
+        return json.loads(done.stdout)
 
     # ---- processes
 
