@@ -83,8 +83,8 @@ def open_groups(run: Round) -> None:
             end(run, "egress", kill=run.rng.random() < 0.5)
         run.pause(0.5, 1.0)
         load.stop()
-        early = [one for one in plant.case(run.prefix, held).ended() if one[0] in {each.id for each in held}]
-        run.expect(not early, f"{len(early)} of those that were held back had ended before their mute did")
+        early = _seen(plant.case(run.prefix, held), held)
+        run.expect(not early, f"{len(early)} of those that were held back were told before their mute had ended")
         plant.command("unmute", mute)
         run.judge([*load.sent, *muted, *held], 120)
     case = plant.case(run.prefix, [*load.sent, *muted, *held])
