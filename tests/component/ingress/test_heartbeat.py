@@ -147,12 +147,12 @@ def test_it_is_sent_as_often_as_it_is_wanted_and_not_at_all_otherwise(monkeypatc
         async with FakeVendor(answers(204)) as monitor:
             monkeypatch.setenv("HEARTBEAT_URL", f"{monitor.url}/{SECRET}")
             world = World()
-            tracker = {"ticket_systems": {"t": {"kind": "roundup"}}}
+            faults = {"episodes": {"fault": {"key": ["subject"]}}}
             await world.pulse.follow(settings(every=None))
             work = asyncio.create_task(world.pulse.run())
             await asyncio.sleep(0)
             assert (world.counted, world.clock.sleepers) == ([], 0)
-            await world.pulse.follow(settings("30s", **tracker))
+            await world.pulse.follow(settings("30s", **faults))
             for count in (1, 2, 3):
                 async with asyncio.timeout(10):
                     while world.clock.sleepers == 0:  # noqa: ASYNC110 - the clock has no event for it
