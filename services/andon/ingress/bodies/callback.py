@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from pydantic import model_validator
 
@@ -23,6 +23,7 @@ from andon.ingress.bodies.sent import check
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+_A = TypeVar("_A", bound="MaySeal")
 MOST_SEALED = 1 << 20
 MOST_WITHIN = 86_400.0  # the door remembers what it took for three days
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age, and how many of its unit are a second
@@ -107,12 +108,27 @@ class Signed(NamedTuple):
     nonce: str
 
 
+class MaySeal(Protocol):
+    """An application that may have what callbacks are sealed with."""
+
+    @property
+    def token(self) -> SecretRef | None: ...
+
+    @property
+    def aes_key(self) -> SecretRef | None: ...
+
+
 class Keys(NamedTuple):
     """What one application seals with, and whom its callbacks are for."""
 
     token: SecretRef
     aes_key: SecretRef
     receiver: SecretRef | str
+
+
+def keys_of(apps: Iterable[_A], receiver: Callable[[_A], SecretRef | str | None]) -> list[Keys]:
+    """The keys of those applications that have any; `receiver` says whom an application's callbacks are for."""
+    return [Keys(app.token, app.aes_key, receiver(app) or "") for app in apps if app.token and app.aes_key]
 
 
 class Opened(NamedTuple):

@@ -24,11 +24,11 @@ from andon.ingress.bodies.callback import (
     MOST_WITHIN,
     App,
     Callback,
-    Keys,
     Seals,
     Signed,
     Window,
     checked_size,
+    keys_of,
     moment,
     require_signed,
     text_of,
@@ -95,7 +95,7 @@ class WechatOa(Callback):
         super().__init__(context, random)
         apps = config.apps or (config,)
         self._window = Window(context.clock, config.within)
-        keys = [Keys(app.token, app.aes_key, app.receive_id or "") for app in apps if app.token and app.aes_key]
+        keys = keys_of(apps, lambda app: app.receive_id)
         self._sealed = bool(keys)
         self._seals = Seals(keys, self._window)
         self._tokens = [app.token for app in apps if app.token]

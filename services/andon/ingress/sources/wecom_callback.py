@@ -25,13 +25,13 @@ from andon.ingress.bodies.callback import (
     MOST_WITHIN,
     App,
     Callback,
-    Keys,
     Opened,
     Seals,
     Signed,
     Window,
     checked_size,
     closed,
+    keys_of,
     moment,
     text_of,
     within,
@@ -92,11 +92,7 @@ class WecomCallback(Callback):
     def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
         super().__init__(context, random)
         self._reply = config.reply
-        keys = [
-            Keys(app.token, app.aes_key, _receiver(app, context.channels))
-            for app in config.apps or (config,)
-            if app.token and app.aes_key
-        ]
+        keys = keys_of(config.apps or (config,), lambda app: _receiver(app, context.channels))
         self._seals = Seals(keys, Window(context.clock, config.within))
 
     def greet(self, inbound: Inbound, /) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +34,7 @@ from tests.unit.ingress.callbacks.bench import (
 from tests.unit.ingress.callbacks.calls import KEY
 from tests.unit.ingress.callbacks.calls import dingtalk_message as message
 from tests.unit.ingress.callbacks.calls import dingtalk_push as push
+from tests.unit.ingress.callbacks.mistakes import counted, for_anybody
 
 OTHER = KEYS[1]
 AT = str(NOW * 1_000)
@@ -223,26 +223,11 @@ def test_check(tmp_path: Path, name: str) -> None:
     CHECKS[name](Bench(tmp_path, DingtalkCallback))
 
 
-_count = itertools.count()
-_event, _opened, _called = Callback._event, Seal.open, DingtalkCallback.called
+_event, _called = Callback._event, DingtalkCallback.called
 
 
 def _plainly(self: DingtalkCallback, inbound: Inbound, /) -> Called:
     return Called(_called(self, inbound).events, Answer(b"success"))
-
-
-def _for_anybody(self: Seal, sealed: str) -> bytes:
-    for receiver in (b"app1", b"app2", b""):
-        self._receiver = receiver
-        try:
-            return _opened(self, sealed)
-        except ValueError:
-            continue
-    return _opened(self, sealed)
-
-
-def _counted(*args: Any) -> Any:
-    return _event(*args[:4], f"{args[4]}-{next(_count)}", *args[5:])
 
 
 def _by_type(*args: Any) -> Any:
@@ -253,11 +238,11 @@ Mistake = tuple[Any, str, Callable[..., Any] | object, Check]
 MISTAKES: dict[str, Mistake] = {
     "any signature": (Seal, "signed", lambda *_: True, what_is_not_signed_now_by_dingtalk_is_refused),
     "any time": (Window, "require", lambda *_: None, what_is_not_signed_now_by_dingtalk_is_refused),
-    "for anybody": (Seal, "open", _for_anybody, what_is_not_signed_now_by_dingtalk_is_refused),
+    "for anybody": (Seal, "open", for_anybody(b"app1", b"app2", b""), what_is_not_signed_now_by_dingtalk_is_refused),
     "success in plain": (DingtalkCallback, "called", _plainly, an_event_is_taken_and_answered_by_success_sealed),
     "the answer of others": (dingtalk, "_OK", b"", an_event_is_taken_and_answered_by_success_sealed),
     "questions are events": (dingtalk, "_ASKING", (), a_question_is_answered_and_no_event),
-    "a new id each time": (Callback, "_event", _counted, a_repetition_has_the_same_id_and_others_have_others),
+    "a new id each time": (Callback, "_event", counted, a_repetition_has_the_same_id_and_others_have_others),
     "the type is the id": (Callback, "_event", _by_type, a_repetition_has_the_same_id_and_others_have_others),
     "any order is another": (
         dingtalk,

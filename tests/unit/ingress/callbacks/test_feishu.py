@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.unit.ingress.callbacks.calls import LARK_KEY as KEY
 from tests.unit.ingress.callbacks.calls import lark_push as push
 from tests.unit.ingress.callbacks.calls import lark_sealed as sealed
 from tests.unit.ingress.callbacks.calls import lark_signed as signed
+from tests.unit.ingress.callbacks.mistakes import counted
 
 TOKEN = "verify"
 PERSON = {"open_id": "ou_1", "union_id": "on_1", "user_id": "zhang"}
@@ -213,16 +213,11 @@ def test_check(tmp_path: Path, name: str) -> None:
     CHECKS[name](Bench(tmp_path, FeishuCallback))
 
 
-_count = itertools.count()
-_event, _called, _of = Callback._event, FeishuCallback.called, FeishuCallback._of
+_called, _of = FeishuCallback.called, FeishuCallback._of
 
 
 def _silent(self: FeishuCallback, inbound: Inbound, /) -> Called:
     return Called(_called(self, inbound).events, Answer())
-
-
-def _counted(*args: Any) -> Any:
-    return _event(*args[:4], f"{args[4]}-{next(_count)}", *args[5:])
 
 
 def _loosely(*args: Any) -> Any:
@@ -257,7 +252,7 @@ MISTAKES: dict[str, Mistake] = {
     "not encrypted is as good": (FeishuCallback, "_of", _loosely, what_is_not_signed_now_by_feishu_is_refused),
     "a challenge is an event": (feishu, "_CHALLENGE", "none", a_challenge_is_answered_and_no_event),
     "an empty answer": (FeishuCallback, "called", _silent, a_challenge_is_answered_and_no_event),
-    "a new id each time": (Callback, "_event", _counted, a_repetition_has_the_same_id_and_others_have_others),
+    "a new id each time": (Callback, "_event", counted, a_repetition_has_the_same_id_and_others_have_others),
     "a message by its event": (feishu, "_MESSAGE", "none", a_repetition_has_the_same_id_and_others_have_others),
     "the token in the log": (feishu, "within", _whole, no_token_gets_into_an_event),
     "one secret at a time": (

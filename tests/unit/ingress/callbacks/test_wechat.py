@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.unit.ingress.callbacks.bench import (
 from tests.unit.ingress.callbacks.calls import KEY
 from tests.unit.ingress.callbacks.calls import wechat_push as push
 from tests.unit.ingress.callbacks.calls import wechat_signed as signed
+from tests.unit.ingress.callbacks.mistakes import counted, for_anybody
 
 OTHER = KEYS[1]
 TEXT = (
@@ -205,30 +205,15 @@ def test_check(tmp_path: Path, name: str) -> None:
     CHECKS[name](Bench(tmp_path, WechatOa))
 
 
-_count = itertools.count()
-_event, _called, _opened, _theirs = Callback._event, WechatOa.called, Seal.open, WechatOa._theirs
+_event, _called, _theirs = Callback._event, WechatOa.called, WechatOa._theirs
 
 
 def _silent(self: WechatOa, inbound: Inbound, /) -> Called:
     return Called(_called(self, inbound).events, Answer(b"ok"))
 
 
-def _counted(*args: Any) -> Any:
-    return _event(*args[:4], f"{args[4]}-{next(_count)}", *args[5:])
-
-
 def _by_number(*args: Any) -> Any:
     return _event(*args[:4], args[4].rpartition(":")[2], *args[5:])
-
-
-def _for_anybody(self: Seal, sealed: str) -> bytes:
-    for receiver in (b"wx1", b"wx2", b""):
-        self._receiver = receiver
-        try:
-            return _opened(self, sealed)
-        except ValueError:
-            continue
-    return _opened(self, sealed)
 
 
 def _downgraded(self: WechatOa, inbound: Inbound) -> Any:
@@ -254,12 +239,12 @@ MISTAKES: dict[str, Mistake] = {
     "any sealed signature": (Seal, "signed", lambda *_: True, what_is_not_signed_now_by_wechat_is_refused),
     "any plain signature": (wechat_oa, "same", lambda *_: True, what_is_not_signed_now_by_wechat_is_refused),
     "any time": (Window, "require", lambda *_: None, what_is_not_signed_now_by_wechat_is_refused),
-    "for anybody": (Seal, "open", _for_anybody, what_is_not_signed_now_by_wechat_is_refused),
+    "for anybody": (Seal, "open", for_anybody(b"wx1", b"wx2", b""), what_is_not_signed_now_by_wechat_is_refused),
     "plain is as good": (WechatOa, "_theirs", _downgraded, what_is_not_signed_now_by_wechat_is_refused),
     "what stands beside": (WechatOa, "_theirs", _beside, a_message_is_an_event_in_every_mode),
     "echo for all": (WechatOa, "greet", _echo, the_address_is_verified_in_every_mode),
     "another answer": (WechatOa, "called", _silent, a_message_is_an_event_in_every_mode),
-    "a new id each time": (Callback, "_event", _counted, a_repetition_has_the_same_id_and_others_have_others),
+    "a new id each time": (Callback, "_event", counted, a_repetition_has_the_same_id_and_others_have_others),
     "numbers of all accounts": (Callback, "_event", _by_number, a_repetition_has_the_same_id_and_others_have_others),
     "no unionid": (
         wechat_oa,
