@@ -471,6 +471,10 @@ class Settings(Section):
     otel: Otel | None = None
     """Traces."""
 
+    def employs(self, service: str) -> bool:
+        """Whether a service has anything to do: ticketing has where events are faults."""
+        return service != "ticketing" or bool(self.episodes)
+
     def parallel(self) -> frozenset[str]:
         """The sources that run beside another path."""
         return frozenset(name for name, plug in self.sources.items() if plug.parallel)

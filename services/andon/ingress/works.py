@@ -23,7 +23,7 @@ _SPARING = {"queued.min.messages": 100, "queued.max.messages.kbytes": 1_024}
 
 def needed(settings: Settings) -> list[str]:
     """The services that a configuration needs beside the door."""
-    return [service for service in READERS if service != "ticketing" or settings.episodes]
+    return list(filter(settings.employs, READERS))
 
 
 class _Stand(msgspec.Struct, frozen=True):

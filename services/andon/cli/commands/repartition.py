@@ -30,6 +30,7 @@ def _count(text: str) -> int:
 
 
 def _repartition(args: argparse.Namespace) -> int:
+    from andon.kafka.topics import READERS
     from andon.runtime.follower import read_board
     from andon.runtime.repartition import Refused, Repartition, require_nobody
 
@@ -37,7 +38,7 @@ def _repartition(args: argparse.Namespace) -> int:
     newest = read_board(place.link).newest
     if newest is None:
         raise Refused("no configuration is published; `andon apply` publishes one")
-    services = ["enrichment", "routing", "egress", *(["ticketing"] if newest.settings.episodes else [])]
+    services = list(filter(newest.settings.employs, READERS))
     require_nobody(place.link)
     with ExitStack() as stack:
         desks = _desks(place, newest.settings, services, stack)

@@ -77,7 +77,7 @@ def make(
         os.environ.update(demo.secrets())
     loaded = checked(config)
     settings = loaded.settings
-    names = tuple(name for name in STARTED if name != "ticketing" or settings.episodes)
+    names = tuple(filter(settings.employs, STARTED))
     _require_fit(processes, names, settings)
     kafka, bootstrap = None, settings.kafka.bootstrap
     programs: list[Program] = []
