@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
+
+# A file that was written this short a time ago may be written again with the same time and size.
+_SETTLED_S = 2.0
 
 
 class SecretMissing(Exception):  # noqa: N818 - names a state of the machine, read by people
@@ -17,17 +21,20 @@ class SecretMissing(Exception):  # noqa: N818 - names a state of the machine, re
 class SecretRef:
     """A reference to a secret. Only the reference is ever shown, logged or published.
 
-    A `file:` is read again at every use, so a rotation needs no restart; during one it may hold two lines, the new
-    value first: `values()` gives both, `reveal()` the first.
+    A `file:` is looked at again at every use, and read when it is another one than before (its inode, size or times),
+    so a rotation needs no restart; during one it may hold two lines, the new value first: `values()` gives both,
+    `reveal()` the first.
     """
 
-    __slots__ = ("reference",)
+    __slots__ = ("_read", "_seen", "reference")
 
     def __init__(self, reference: str) -> None:
         scheme, _, name = reference.partition(":")
         if scheme not in ("env", "file") or not name:
             raise ValueError("a secret is written as env:NAME or file:/path, never as its value")
         self.reference = reference
+        self._seen: tuple[int, ...] = ()
+        self._read: tuple[SecretStr, ...] = ()
 
     def values(self) -> tuple[SecretStr, ...]:
         """Every value valid now. Raises SecretMissing."""
@@ -37,12 +44,16 @@ class SecretRef:
                 raise SecretMissing(f"the environment variable {name} is not set")
             return (SecretStr(os.environ[name]),)
         try:
-            lines = Path(name).read_text(encoding="utf-8").split()
+            stat = os.stat(name)
+            seen = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            if seen != self._seen:
+                self._read = _values(name)
+                settled = abs(time.time() - max(stat.st_mtime, stat.st_ctime)) > _SETTLED_S
+                self._seen = seen if settled else ()
         except OSError as error:
+            self._seen = ()
             raise SecretMissing(f"the secret file {name} cannot be read ({error.strerror})") from None
-        if not lines:
-            raise SecretMissing(f"the secret file {name} is empty")
-        return tuple(SecretStr(line) for line in lines[:2])
+        return self._read
 
     def reveal(self) -> str:
         """The current value. Raises SecretMissing."""
@@ -73,6 +84,13 @@ class SecretRef:
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": "^(env|file):.+"}
+
+
+def _values(name: str) -> tuple[SecretStr, ...]:
+    lines = Path(name).read_text(encoding="utf-8").split()
+    if not lines:
+        raise SecretMissing(f"the secret file {name} is empty")
+    return tuple(SecretStr(line) for line in lines[:2])
 
 
 def _pem(text: str) -> str:
