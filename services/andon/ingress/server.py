@@ -16,12 +16,20 @@ from andon.ingress.muting.active import Active
 from andon.ingress.refusals import Refusal, Refusals
 
 
-def runner(door: Door, active: Active | None = None, *, leaves_s: float = 12.0) -> web.AppRunner:
-    """The door, to be set up and to listen. When it leaves it waits so long for what is being answered."""
+# Longer than proxies keep a connection that nobody uses (nginx: 60 s), so that they are those who end it.
+IDLE_S = 75.0
+
+
+def runner(
+    door: Door, active: Active | None = None, *, leaves_s: float = 12.0, idle_s: float = IDLE_S
+) -> web.AppRunner:
+    """The door, to be set up and to listen. When it leaves it waits so long for what is being answered. A connection
+    has `idle_s` for the whole head of its next request, however slowly it sends it; then it is hung up on."""
     return web.AppRunner(
         application(door, active),
         access_log=None,
         shutdown_timeout=leaves_s,
+        keepalive_timeout=idle_s,
         auto_decompress=False,
         logger=_Log(door.refusals),
     )

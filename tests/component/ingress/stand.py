@@ -36,7 +36,7 @@ from andon.ingress.muting.active import Active
 from andon.ingress.muting.mutes import Mutes
 from andon.ingress.refusals import Refusals
 from andon.ingress.requests import Requests
-from andon.ingress.server import runner
+from andon.ingress.server import IDLE_S, runner
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.passes import Signer
@@ -221,6 +221,7 @@ async def standing(
     mapped: Map = MAPPED,
     clock: Clock = SystemClock(),  # noqa: B008 - it has no state
     providers: Mapping[str, Signer] = {},
+    idle: float = IDLE_S,
 ) -> AsyncIterator[Stand]:
     """A door whose index lies in `folder`; entered again with the same folder it is the door after a restart. `log`
     takes the place of the stand's own, `mapped` is the map of the source `wms`; `mes-client` of the provider `plant`,
@@ -261,7 +262,7 @@ async def standing(
             callbacks,
             Mutes(stand.configuration, clock),
         )
-        served = runner(door, Active(stand.episodes), leaves_s=0.1)
+        served = runner(door, Active(stand.episodes), leaves_s=0.1, idle_s=idle)
         await served.setup()
         await accepting(served, door, "127.0.0.1", 0, tls)
         stand.door = door

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,29 @@ def test_strangers_are_told_to_wait_and_nobody_who_is_known_pays_for_them(tmp_pa
 
     limits = listen(strangers="3/1h", trusted_proxies=["127.0.0.1"])
     run(tmp_path, case, callbacks={"app-events": source(tmp_path)}, listen=limits)
+
+
+def test_who_sends_a_head_slowly_keeps_no_connection(tmp_path: Path) -> None:
+    """Each of his connections would cost the door a file for as long as he likes."""
+
+    async def case(stand: Stand) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stand.port)
+        writer.write(b"POST /v1/events HTTP/1.1\r\nHost: andon\r\n")
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"X: 1\r\n")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        async with asyncio.timeout(10):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        dripping.cancel()
+        writer.close()
+        assert (await stand.post(EVENT)).status_code == 202
+
+    run(tmp_path, case, idle=1.0)
 
 
 def test_every_refusal_is_counted_and_told_once_for_all_that_are_alike(tmp_path: Path) -> None:
