@@ -15,7 +15,6 @@ from andon.ingress.entry.caller import address_of, group_of
 from andon.ingress.muting.active import Active
 from andon.ingress.refusals import Refusal, Refusals
 
-
 # Longer than proxies keep a connection that nobody uses (nginx: 60 s), so that they are those who end it.
 IDLE_S = 75.0
 
