@@ -14,6 +14,7 @@ from andon.core.event import Home
 from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
 from andon.kafka.connection import Connection
 from andon.kafka.errors import Aborted, KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
+from andon.kafka.members import Members
 from andon.kafka.records import Record, from_message
 from andon.kafka.topics import group_of
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 _ASK_S = 2.0
 _PAUSE_S = 0.05
 _WAIT_S = 15.0
+_LEAVE_S = 2.0
 # For so long, a session, a member that had to join again may still be told of what it sent before.
 _SETTLED_S = 10.0
 # A broker that has just started may not know its topics yet.
@@ -61,6 +63,9 @@ class GroupConsumer:
         self._paused: set[Home] = set()
         self._gone: set[Home] = set()
         self._count: int | None = None
+        self._connection = connection
+        self._service = service
+        self._instance = f"{service}-{slot}"
         self._formats = connection.formats
         self._unknown_since: float | None = None
         self._uncounted = False
@@ -68,7 +73,7 @@ class GroupConsumer:
         settings: dict[str, object] = {
             "group.id": self.group,
             "client.id": f"{self.group}-{slot}",
-            "group.instance.id": f"{service}-{slot}",
+            "group.instance.id": self._instance,
             "group.protocol": "classic",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
@@ -357,3 +362,15 @@ class GroupConsumer:
             self._consumer.close()
         except KafkaException as error:
             log.warning("not closed in order", extra={"group": self.group, "problem": error.args[0].str()})
+
+    def leave(self) -> None:
+        """Closes, and gives up this member's place where the group has others: they have its partitions within two
+        heartbeats, where they would wait for it to start again, or for its session to end. Alone it keeps the place,
+        for nobody could use what it gives up. For a process that was told to end, never for one that was fenced."""
+        self.close()
+        members = Members(self._connection, _LEAVE_S)
+        try:
+            if any(one.instance != self._instance for one in members.of(self._service)):
+                members.remove(self._service, [self.slot])
+        except KafkaFailure as error:
+            log.info("its session will end by itself", extra={"group": self.group, "problem": str(error)})

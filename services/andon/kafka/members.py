@@ -1,8 +1,9 @@
 """The members of a service's group, and how one that is not to come back is taken out of it. Blocking.
 
-Static members send no LeaveGroup when they end, so that a restart costs nothing; one that is gone for good leaves its
-partitions unserved until its session is over. Kafka's own answer is LeaveGroup in the name of its `group.instance.id`
-(KIP-345), for which librdkafka has no call. Nor are its calls for the members used: see `admin.Cluster`.
+Static members send no LeaveGroup when they end, so that after a kill a restart costs nothing; one that is gone for good
+leaves its partitions unserved until its session is over. Kafka's own answer is LeaveGroup in the name of its
+`group.instance.id` (KIP-345), for which librdkafka has no call. Nor are its calls for the members used: see
+`admin.Cluster`.
 """
 
 from __future__ import annotations

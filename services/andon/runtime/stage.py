@@ -101,11 +101,13 @@ class StageRunner(Generic[Out]):
         try:
             if await self._until_answered(self._producer.start, stop):
                 await self._on_poller(self._join)
+                end = self._consumer.close
                 try:
                     await self._turn(stop)
+                    end = self._consumer.leave
                 finally:
                     self.assigned = False
-                    await self._on_poller(self._consumer.close)
+                    await self._on_poller(end)
         finally:
             self._producer.close()
             self._poller.shutdown()

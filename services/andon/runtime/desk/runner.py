@@ -128,21 +128,22 @@ class DeskRunner:
         publisher.start()
         self._outbox = Outbox(publisher, self._submit, self._clock)
         tasks: list[asyncio.Task[None]] = []
-        consumer: GroupConsumer | None = None
+        end: Callable[[], None] = _nothing
         try:
-            self._consumer = consumer = await self._on_poller(self._join)
+            self._consumer = await self._on_poller(self._join)
+            end = self._consumer.close
             parts = (self._take_in(), self._calls.run(), self._outbox.run(), self._tell(), self._keep())
             tasks += [asyncio.create_task(part) for part in parts]
             await self._while_well(stop.wait(), tasks)
             tasks.pop(0).cancel()
             await self._while_well(self._finish(self._settings.deadline), tasks)
+            end = self._consumer.leave
         finally:
             await _cancelled(tasks)
             await self._calls.cancel()
             for home in list(self.desk.epochs):
                 self.desk.drop(home)
-            if consumer is not None:
-                await self._on_poller(consumer.close)
+            await self._on_poller(end)
             self._poller.shutdown()
             await asyncio.to_thread(publisher.close)
             await self._writer.close()
