@@ -6,7 +6,7 @@ from pathlib import Path
 
 from andon.config.load import Loaded, load
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Seconds
 from andon.core.ports import Context
 from andon.runtime.registry import Registry

@@ -14,7 +14,8 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from andon.config.reference import reference_text
 from andon.config.schema import schema_text
-from andon.config.settings import Section, Settings
+from andon.config.section import Section
+from andon.config.settings import Settings
 from andon.config.shapes import keys_at
 from andon.ingress import openapi
 from andon.kafka import asyncapi

@@ -8,7 +8,7 @@ import pytest
 
 from andon.config.load import load
 from andon.config.mistakes import Invalid
-from andon.config.settings import ChannelPlug
+from andon.config.plugs import ChannelPlug
 from andon.config.templates import best
 from andon.core.policy import Limit
 from andon.egress import render

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from andon.config.plugs import CHANNELS
+from andon.config.plugs import CHANNELS, ChannelPlug
+from andon.config.proxies import proxy_of
 from andon.config.published import Published, bundle, published, unbundle
-from andon.config.settings import ChannelPlug, proxy_of
 from andon.core.policy import Limit
 from andon.core.ports import Way
 from andon.egress.receivers import Receivers

@@ -11,9 +11,9 @@ from typing import cast
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from andon.config.plugs import GROUPS, PlugUnusable
+from andon.config.plugs import GROUPS, Plug, PlugUnusable
 from andon.config.secrets import SecretRef
-from andon.config.settings import Plug, Section
+from andon.config.section import Section
 from andon.core.ports import Context, Wire
 from andon.runtime import registry as module
 from andon.runtime.registry import Registry

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from msgspec.structs import replace
 
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply

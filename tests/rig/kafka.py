@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, Resou
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from andon import broker
-from andon.config.settings import Kafka as KafkaSettings
+from andon.config.kafka import Kafka as KafkaSettings
 from andon.core.event import Home
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection

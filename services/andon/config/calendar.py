@@ -18,7 +18,6 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from andon.config.settings import Days
 from andon.config.spans import (
     DAY,
     HOLIDAY,
@@ -29,6 +28,7 @@ from andon.config.spans import (
     parse_window,
     parse_years,
 )
+from andon.config.times import Days
 from andon.core.workdays import Workdays, WorkingCalendar
 
 Holds = bool | None  # None: it cannot be known

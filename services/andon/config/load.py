@@ -13,12 +13,12 @@ from andon.config.document import MAX_BYTES, Document, Unreadable, parse
 from andon.config.later import KINDS
 from andon.config.mapfiles import Beside, with_maps
 from andon.config.mistakes import Invalid, Mistake, Path, Place, hint, shortened
-from andon.config.plugs import GROUPS, PlugChecker, PlugUnusable
+from andon.config.plugs import GROUPS, PLUGS, Plug, PlugChecker, PlugUnusable
 from andon.config.published import MAX_BUNDLE, content_size
 from andon.config.receivers import Templates
 from andon.config.references import entries, reference_mistakes, template_mistakes
 from andon.config.rules import rule_mistakes
-from andon.config.settings import PLUGS, Plug, Settings
+from andon.config.settings import Settings
 from andon.config.shapes import Found, shape_mistakes
 from andon.config.tables import Read, read_tables
 from andon.config.templates import read_templates

@@ -11,8 +11,10 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from andon.config.later import KEYS, KINDS
+from andon.config.plugs import Plug
 from andon.config.secrets import SecretRef
-from andon.config.settings import Plug, Section, Settings
+from andon.config.section import Section
+from andon.config.settings import Settings
 from andon.config.shapes import arms_of, fields_of
 from andon.config.units import duration_text, rate, seconds, share, share_text, size, size_text
 

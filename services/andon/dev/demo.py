@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from andon.config.settings import Plug, Settings
+from andon.config.plugs import Plug
+from andon.config.settings import Settings
 from andon.core.ports import Clock
 from andon.dev.data import create_machines
 from andon.runtime.command import Child, Command

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import model_validator
 
 from andon.config.secrets import PemFile
-from andon.config.settings import Section
+from andon.config.section import Section
 
 
 class Certified(Section):

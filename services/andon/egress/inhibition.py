@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from andon.config.settings import InhibitRule
+from andon.config.routing import InhibitRule
 from andon.core.delivery import Delivery
 from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import Test, all_hold, compile_matchers

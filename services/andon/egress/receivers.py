@@ -10,10 +10,12 @@ from typing import cast
 import msgspec
 
 from andon.config.computed import is_computed
-from andon.config.plugs import PlugUnusable
+from andon.config.limits import Limits, PersonLoad
+from andon.config.plugs import ChannelPlug, PlugUnusable
+from andon.config.proxies import proxy_of
 from andon.config.published import Published
 from andon.config.receivers import Receiver
-from andon.config.settings import ChannelPlug, Limits, PersonLoad, Settings, proxy_of
+from andon.config.settings import Settings
 from andon.config.templates import is_structured, parts_of
 from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy
 from andon.core.ports import (

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Seconds
 from andon.enrichment.cache import CachePolicy
 

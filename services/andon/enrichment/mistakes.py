@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from andon.config.settings import EnrichRule, Settings
+from andon.config.routing import EnrichRule
+from andon.config.settings import Settings
 from andon.core.matchers import MatcherError, compile_matchers
 from andon.core.paths import PathError, compile_path, compile_template
 

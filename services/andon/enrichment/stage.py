@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from andon.config.settings import EnrichRule
+from andon.config.routing import EnrichRule
 from andon.core.event import Event
 from andon.core.matchers import Test, all_hold, compile_matchers
 from andon.core.paths import Text, compile_path, compile_template, text_of

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from andon.config.proxies import proxy_of
 from andon.config.secrets import SecretMissing
-from andon.config.settings import Settings, proxy_of
+from andon.config.settings import Settings
 from andon.config.watching import Heartbeat
 from andon.core.event import Position
 from andon.core.failure import Failure

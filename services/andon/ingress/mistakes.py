@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from andon.config.mistakes import Path
-from andon.config.plugs import SOURCES, PlugUnusable
-from andon.config.settings import Settings, SourcePlug
+from andon.config.plugs import SOURCES, PlugUnusable, SourcePlug
+from andon.config.settings import Settings
 from andon.config.units import duration_text
 from andon.core.ports import KeepsConnection, TakesMap
 from andon.ingress.mapping import EventMap, MapError

@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from andon.config.settings import Kafka
+from andon.config.kafka import Kafka
 from andon.core.event import Home
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure, UnsupportedKafka

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from andon.config.settings import Kafka
+from andon.config.kafka import Kafka
 from andon.kafka.schemas import RECORDS, cleaned
 from andon.kafka.topics import (
     ACTIONS,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from andon.config.settings import Kafka, Sasl, SchemaRegistry, Tls
+from andon.config.kafka import Kafka, Sasl, SchemaRegistry, Tls
 from andon.kafka.formats import Formats
 from andon.kafka.registry import Access, Registry, basic
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, model_validator
 
 from andon.config.addresses import EMBEDDED, Bootstrap
-from andon.config.settings import Sasl, Section, Tls
+from andon.config.kafka import Sasl, Tls
+from andon.config.section import Section
 from andon.kafka.connection import Connection, connected
 
 

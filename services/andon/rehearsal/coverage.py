@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from andon.config.limits import StormRule
 from andon.config.receivers import MergeRule
-from andon.config.settings import Route, Settings, StormRule
+from andon.config.routing import Route
+from andon.config.settings import Settings
 from andon.core.delivery import Delivery
 from andon.core.event import Event
 from andon.core.mute import by_maintenance

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Seconds
 from andon.core.mute import Then
 from andon.core.reason import Reason

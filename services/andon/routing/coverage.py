@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from andon.config.calendar import Interval
-from andon.config.settings import Route
+from andon.config.routing import Route
 from andon.core.event import Event, accepted_at
 from andon.core.matchers import Test, compile_matchers
 from andon.routing.tree import Node

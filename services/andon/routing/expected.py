@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from andon.config.settings import Route, SourcePlug
+from andon.config.plugs import SourcePlug
+from andon.config.routing import Route
 from andon.core.silence import TELLER, WATCHED, WORDS
 
 _TYPES = ", ".join(f'"{word}"' for words in WORDS.values() for word in (words.lost, words.found))

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from andon.config.calendar import Interval
 from andon.config.computed import is_computed
 from andon.config.maintenance import Maintenance
-from andon.config.settings import Days, Route, Settings
+from andon.config.routing import Route
+from andon.config.settings import Settings
 from andon.config.spans import (
     HOLIDAY,
     WORKDAY,
@@ -19,6 +20,7 @@ from andon.config.spans import (
     parse_window,
     parse_years,
 )
+from andon.config.times import Days
 from andon.core.matchers import MatcherError, compile_matchers
 from andon.core.mute import MuteWrong, require_named
 from andon.core.paths import PathError, compile_key

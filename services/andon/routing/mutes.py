@@ -10,7 +10,7 @@ import msgspec
 
 from andon.config.calendar import Interval
 from andon.config.maintenance import Maintenance
-from andon.config.settings import Days
+from andon.config.times import Days
 from andon.core.delivery import Delivery, Hold
 from andon.core.event import Event, accepted_at
 from andon.core.matchers import Matcher, all_hold, compile_matchers

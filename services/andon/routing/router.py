@@ -8,8 +8,9 @@ from types import MappingProxyType
 import msgspec
 
 from andon.config.calendar import intervals
+from andon.config.limits import StormRule
 from andon.config.receivers import FallbackRule
-from andon.config.settings import Settings, StormRule
+from andon.config.settings import Settings
 from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
 from andon.core.event import Event
 from andon.core.matchers import all_hold, compile_matchers

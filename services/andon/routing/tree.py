@@ -12,7 +12,7 @@ from types import MappingProxyType
 from msgspec.json import encode
 
 from andon.config.calendar import Interval
-from andon.config.settings import Route
+from andon.config.routing import Route
 from andon.core.delivery import Remark
 from andon.core.event import Event, accepted_at
 from andon.core.matchers import all_hold, compile_matchers

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from andon.config.kafka import Kafka
 from andon.config.load import Loaded
 from andon.config.published import Published
-from andon.config.settings import Kafka
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection, connection
 from andon.kafka.topics import READERS

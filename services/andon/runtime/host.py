@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from andon.config.kafka import Kafka
 from andon.config.published import Published
-from andon.config.settings import Kafka
 from andon.core.ports import Clock
 from andon.core.work import StoreFailure
 from andon.kafka.admin import Cluster

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from andon.config.plugs import GROUPS, PlugUnusable
-from andon.config.settings import Plug, Section
+from andon.config.plugs import GROUPS, Plug, PlugUnusable
+from andon.config.section import Section
 from andon.core.ports import Context
 
 # A typing error must be refused, and a secret never be shown.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from andon.config.settings import EpisodeRule
+from andon.config.routing import EpisodeRule
 from andon.core.digest import Digest, merged
 from andon.core.event import Event, Home, accepted_at
 from andon.core.failure import Rejected

@@ -8,8 +8,9 @@ import socket
 import ssl
 from collections.abc import Mapping
 
+from andon.config.proxies import proxy_of
 from andon.config.secrets import SecretMissing
-from andon.config.settings import Settings, proxy_of
+from andon.config.settings import Settings
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Reply, Way
 from andon.core.reason import Reason

@@ -15,8 +15,9 @@ from typing import Any
 import httpx2
 
 from andon.config.maps import Map
+from andon.config.plugs import SourcePlug
 from andon.config.published import Published
-from andon.config.settings import Listen, Settings, SourcePlug
+from andon.config.settings import Listen, Settings
 from andon.core.action import Action
 from andon.core.event import Event, Position
 from andon.core.failure import Retryable

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from andon.config.plugs import SOURCES
-from andon.config.settings import Settings, SourcePlug
+from andon.config.plugs import SOURCES, SourcePlug
+from andon.config.settings import Settings
 from andon.core.matchers import compile_matchers
 from andon.core.ports import Context, Source
 from andon.enrichment import CachedConnector, CachePolicy, EnrichmentStage

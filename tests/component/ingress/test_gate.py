@@ -12,7 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from andon.config.settings import Listen, SourcePlug
+from andon.config.plugs import SourcePlug
+from andon.config.settings import Listen
 from andon.ingress.app import tls_of
 from tests.component.ingress.stand import Stand, standing
 from tests.component.ingress.wecom import PATH, call, source, text

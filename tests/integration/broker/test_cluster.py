@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from andon import broker
 from andon.broker import BrokerError, cluster, process
-from andon.config.settings import Kafka as KafkaSettings
+from andon.config.kafka import Kafka as KafkaSettings
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
 from tests.rig.ports import free_port

@@ -17,9 +17,9 @@ import pytest
 from confluent_kafka import Producer
 
 from andon.cli.main import main
+from andon.config.kafka import Kafka as KafkaSettings
 from andon.config.load import Loaded, load
 from andon.config.published import Published
-from andon.config.settings import Kafka as KafkaSettings
 from andon.core.event import Home
 from andon.core.mute import Mute
 from andon.kafka.admin import Cluster

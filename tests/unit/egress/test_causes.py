@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from andon.config.settings import InhibitRule
+from andon.config.routing import InhibitRule
 from andon.core.ticket import EpisodeRecord
 from andon.egress import inhibition
 from andon.egress.inhibition import Causes, Inhibition

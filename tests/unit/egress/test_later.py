@@ -12,7 +12,8 @@ import pytest
 
 from andon.config.plugs import CHANNELS
 from andon.config.published import Published
-from andon.config.settings import Section, Settings
+from andon.config.section import Section
+from andon.config.settings import Settings
 from andon.core.event import Home
 from andon.core.failure import Retryable
 from andon.core.outcome import Delivered, Evidence, OutcomeRecord, Parked, RecipientState

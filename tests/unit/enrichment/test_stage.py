@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from andon.config.settings import EnrichRule, Settings
+from andon.config.routing import EnrichRule
+from andon.config.settings import Settings
 from andon.core.event import Event
 from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Facts

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from andon.config.calendar import Interval
-from andon.config.settings import Days
+from andon.config.times import Days
 from andon.core.workdays import Workdays
 from andon.ingress.expected.expecting import MOST_GAPS, Expected, Gap, due, with_gap
 

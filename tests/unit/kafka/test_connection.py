@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from andon.config.kafka import Kafka
 from andon.config.secrets import SecretMissing
-from andon.config.settings import Kafka
 from andon.kafka.connection import connection
 
 SASL = {"mechanism": "SCRAM-SHA-512", "user": "env:KAFKA_USER", "password": "env:KAFKA_PASSWORD"}

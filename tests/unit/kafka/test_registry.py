@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 
-from andon.config.settings import Kafka
+from andon.config.kafka import Kafka
 from andon.core.event import Event
 from andon.kafka.codecs import Undecodable
 from andon.kafka.connection import connection

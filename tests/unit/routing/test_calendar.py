@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from andon.config.calendar import Interval
-from andon.config.settings import Days
 from andon.config.spans import (
     DAYS,
     IntervalError,
@@ -21,6 +20,7 @@ from andon.config.spans import (
     parse_window,
     parse_years,
 )
+from andon.config.times import Days
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from andon.config.calendar import Interval
-from andon.config.settings import Days
+from andon.config.times import Days
 from andon.core.delivery import Delivery
 from andon.core.mute import Mute
 from andon.core.outcome import Skipped

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from andon.config.calendar import Interval
-from andon.config.settings import Days, Settings
+from andon.config.settings import Settings
 from andon.config.sheet import TableError
+from andon.config.times import Days
 from andon.config.workdays import china, read_overrides, with_overrides
 from andon.core.delivery import Remark
 from andon.core.outcome import Skipped

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from andon.config.settings import EpisodeRule
+from andon.config.routing import EpisodeRule
 from andon.core.event import Event, Home
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Ticket

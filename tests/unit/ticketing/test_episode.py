@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.config.settings import EpisodeRule
+from andon.config.routing import EpisodeRule
 from andon.core.event import Event, Position
 from andon.core.ports import Ticket
 from andon.ticketing.episode import (

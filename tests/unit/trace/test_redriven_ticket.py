@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from andon.config.settings import EpisodeRule
+from andon.config.routing import EpisodeRule
 from andon.core.outcome import Parked
 from andon.core.ports import Ticket
 from andon.core.reason import Reason

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from andon.cli.running import runfile
 
 if TYPE_CHECKING:
-    from andon.config.settings import Kafka
+    from andon.config.kafka import Kafka
     from andon.kafka.connection import Connection
 
 
@@ -64,8 +64,8 @@ def file(args: argparse.Namespace) -> Path | None:
 
 
 def _configured(args: argparse.Namespace) -> Kafka:
+    from andon.config.kafka import Kafka
     from andon.config.load import load
-    from andon.config.settings import Kafka
 
     found = file(args)
     if found is None:

@@ -16,7 +16,8 @@ from andon.config.load import Loaded, load
 from andon.config.mistakes import Mistake
 from andon.config.mistakes import Path as Way
 from andon.config.references import unused
-from andon.config.settings import Route, Settings
+from andon.config.routing import Route
+from andon.config.settings import Settings
 from andon.runtime.registry import Registry
 
 

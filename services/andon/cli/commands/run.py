@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from andon.cli.running.processes import SERVICES
 
 if TYPE_CHECKING:
-    from andon.config.settings import Kafka
+    from andon.config.kafka import Kafka
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from pydantic import field_validator
 
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Rate
 from andon.core.failure import Failure, Rejected
 from andon.core.policy import Limit

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import Field, field_validator
 
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.reason import Reason
 

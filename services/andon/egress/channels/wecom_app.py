@@ -14,7 +14,7 @@ import msgspec
 from pydantic import Field, field_validator
 
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Rate, Seconds
 from andon.core.delivery import MAX_RECIPIENTS
 from andon.core.failure import Rejected

@@ -16,7 +16,7 @@ import msgspec
 from pydantic import Field, field_validator
 
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Rate, Seconds
 from andon.core.failure import Failure
 from andon.core.policy import Limit

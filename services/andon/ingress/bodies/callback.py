@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 from pydantic import model_validator
 
 from andon.config.secrets import SecretMissing, SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.core.event import Event
 from andon.core.failure import Invalid, Retryable
 from andon.core.ports import Answer, Called, Clock, Context, Inbound

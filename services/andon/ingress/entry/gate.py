@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from andon.config.settings import Listen, SourcePlug
+from andon.config.plugs import SourcePlug
+from andon.config.settings import Listen
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.ingress.entry.caller import Networks, address_of, caller, group_of

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from andon.config.maps import Lookup, Map, Moment
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Seconds
 from andon.core.event import Event
 from andon.core.failure import Invalid, Retryable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from andon.config.settings import Settings, proxy_of
+from andon.config.proxies import proxy_of
+from andon.config.settings import Settings
 from andon.core.ports import Clock, Way
 from andon.ingress.tokens.provider import Provider
 from andon.web.wire import HttpWire

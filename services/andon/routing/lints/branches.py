@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from andon.config.settings import Route
+from andon.config.routing import Route
 from andon.core.event import Event
 from andon.core.matchers import Matcher
 from andon.routing.lints.conditions import Conditions

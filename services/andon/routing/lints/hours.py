@@ -8,8 +8,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from andon.config.calendar import Interval
-from andon.config.settings import Days, Route
+from andon.config.routing import Route
 from andon.config.spans import DAY, parse_years
+from andon.config.times import Days
 
 Minutes = int
 """A set of minutes, as a number with one bit for each minute of the years that are looked at."""

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from pydantic import AfterValidator, Field
 
 from andon.config.secrets import SecretRef
-from andon.config.settings import Section
+from andon.config.section import Section
 from andon.config.units import Seconds
 from andon.core.failure import Rejected, Retryable
 from andon.core.policy import Limit

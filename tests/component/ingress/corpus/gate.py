@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from andon.config.settings import Listen, SourcePlug
+from andon.config.plugs import SourcePlug
+from andon.config.settings import Listen
 from tests.component.ingress.corpus.case import EVENTS, Case, event, request, text
 
 INSIDE, OUTSIDE = "10.1.2.3", "203.0.113.9"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from andon.config.settings import Listen, SourcePlug
+from andon.config.plugs import SourcePlug
+from andon.config.settings import Listen
 from andon.core.event import Position
 from andon.core.failure import Retryable
 from andon.core.ports import Clock
