@@ -14,6 +14,8 @@ from itertools import chain
 from andon.cli.main import main
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
+from andon.kafka.members import Members
+from andon.kafka.topics import DELIVERIES
 from tests.chaos.round import Round
 from tests.rig.client import Door, Sent, event, wait_for
 from tests.rig.plant import TOKEN, Plant
@@ -27,6 +29,7 @@ LIMIT = 40
 PAUSE_S = 10.0
 # A session, and a start on a busy machine: by then it has been given every partition that the other one left.
 DESK_STOPS_S = 25.0
+SETTLED_LOOKS = 6
 STORM = 20
 EVERY_S = 2.0
 TWICE = 20
@@ -129,9 +132,9 @@ def _stopped(run: Round, both: Sequence[tuple[str, int]]) -> list[tuple[str, int
     """Those that have ended, as a process has to that needs offsets and has none. A stage always does."""
     desks = [one for one in both if one[0] == "egress"]
     stages = [one for one in both if one not in desks]
-    until = time.monotonic() + DESK_STOPS_S
     codes = {one: run.plant.exit_code(_name(*one)) for one in stages}
-    codes |= {one: run.plant.exit_code(_name(*one), max(0.1, until - time.monotonic())) for one in desks}
+    wait_for(lambda: _settled(run, desks), DESK_STOPS_S)
+    codes |= {one: run.plant.exit_code(_name(*one), 0.1) for one in desks}
     for one, code in codes.items():
         if code is None and one in desks:
             continue
@@ -140,6 +143,21 @@ def _stopped(run: Round, both: Sequence[tuple[str, int]]) -> list[tuple[str, int
         run.expect("andon topics offsets" in said, f"{_name(*one)} did not name the command: {said}")
         run.plant.forget(_name(*one))
     return [one for one, code in codes.items() if code is not None]
+
+
+def _settled(run: Round, desks: Sequence[tuple[str, int]]) -> bool:
+    """Whether every desk has ended, or those that have not have every partition, and have kept them for a while."""
+    all_of_them = Cluster(Connection(run.plant.bootstrap)).partitions()[DELIVERIES]
+    for _ in range(SETTLED_LOOKS):
+        live = [
+            f"{service}-{slot}" for service, slot in desks if run.plant.exit_code(_name(service, slot), 0.1) is None
+        ]
+        members = Members(Connection(run.plant.bootstrap)).of("egress") if live else []
+        given = sum(len(one.partitions) for one in members if one.instance in live)
+        if live and given < all_of_them:
+            return False
+        time.sleep(0.5 if live else 0.0)
+    return True
 
 
 def _name(service: str, slot: int) -> str:
