@@ -71,6 +71,9 @@ WRITERS: dict[str, tuple[str, ...]] = {
 }
 """Topic → who writes it."""
 
+FOLLOWERS: dict[str, tuple[str, ...]] = {CONFIG: _SERVICES, ACTIVE: ("ingress", "egress"), SOURCES: ("ingress",)}
+"""Topic → whose every process reads all of it, in no group."""
+
 _DLQ_HEADERS = {
     "type": "object",
     "required": ["andon-topic", "andon-partition", "andon-offset", "andon-reason", "andon-class", "andon-redrive"],
@@ -134,9 +137,7 @@ def _named_discriminators(part: Any) -> Any:
 
 def readers(topic: str) -> tuple[str, ...]:
     """The services that read a topic."""
-    if topic == CONFIG:
-        return _SERVICES
-    return ("ingress",) if topic == SOURCES else tuple(name for name, read in READERS.items() if read == topic)
+    return FOLLOWERS.get(topic) or tuple(name for name, read in READERS.items() if read == topic)
 
 
 def _channel(topic: Topic) -> dict[str, Any]:
