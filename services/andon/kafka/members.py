@@ -89,7 +89,7 @@ class Members:
         raise last or Unreachable(f"no Kafka broker answers at {self._connection.bootstrap}")
 
     def _wire(self, host: str, port: int) -> Wire:
-        return Wire(host, port, self._connection.security, _ANSWER_S)
+        return Wire(host, port, self._connection.security, min(_ANSWER_S, self._within_s))
 
 
 def _require(code: int) -> None:
