@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -18,7 +17,7 @@ from andon.config.maps import Map
 from andon.config.published import bundle, content_digest, published, unbundle
 from andon.config.written import write as write_out
 from andon.core.ports import Inbound, Mapped
-from andon.ingress.app import callbacks_of, sources_of
+from andon.ingress.configured import callbacks_of, sources_of
 from andon.ingress.mapping import EventMap
 from andon.ingress.sources.http import HttpSource
 from andon.runtime.registry import Registry
@@ -173,7 +172,7 @@ def test_the_door_builds_its_sources_with_their_maps(tmp_path: Path, monkeypatch
     shop = "  shop: {kind: standard_webhooks, secrets: [env:SHOP], map: {type: shop}}\n"
     loaded = checked(written(tmp_path, NAMED + shop, dedented()))
     one = published(loaded, 1, "wang", datetime(2026, 11, 26, tzinfo=UTC))
-    sources = sources_of(one, Registry(), SimpleNamespace(clock=ManualClock(1_764_144_000.0)))  # type: ignore[arg-type]
+    sources = sources_of(one, Registry(), ManualClock(1_764_144_000.0))
     body = b'{"bin": "A-01", "at": "2025-11-26 16:00:00", "on": 1}'
     (made,) = cast("HttpSource", sources["wms"]).mapped(Inbound("wms", {}, body))
     assert isinstance(made, Mapped)

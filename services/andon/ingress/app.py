@@ -1,4 +1,4 @@
-"""Wires the ingress service."""
+"""The ingress service: the door, and all that works beside it in one process."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from andon.config.access import Access
 from andon.config.addresses import host_port, is_loopback
-from andon.config.plugs import SOURCES
 from andon.config.published import Published
-from andon.config.settings import Listen
-from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
+from andon.core.ports import Source
 from andon.ingress.acceptance import Acceptance
 from andon.ingress.admission import Admission
 from andon.ingress.backlog import Backlog
+from andon.ingress.configured import callbacks_of, clients_of, connections_of, sources_of, tls_of
 from andon.ingress.door import Door, DoorLimits
 from andon.ingress.entry.accepting import accepting
 from andon.ingress.entry.clients import Clients
@@ -26,17 +24,12 @@ from andon.ingress.expected.hearing import Hearing, keep
 from andon.ingress.feeds import Feeds, Reading
 from andon.ingress.heartbeat import Pulse
 from andon.ingress.log import KafkaActions, KafkaLog
-from andon.ingress.mapping import EventMap
 from andon.ingress.muting.active import Active, open_episodes
 from andon.ingress.muting.mutes import Mutes, PublishedConfiguration
 from andon.ingress.muting.reminders import Reminders
 from andon.ingress.refusals import Refusals
 from andon.ingress.requests import Requests
 from andon.ingress.server import runner
-from andon.ingress.sources.alertmanager import AlertmanagerSource
-from andon.ingress.sources.http import HttpSource
-from andon.ingress.tokens.own import Own
-from andon.ingress.tokens.provider import Provider
 from andon.ingress.tokens.providers import Providers
 from andon.ingress.works import Works
 from andon.kafka.admin import Cluster
@@ -55,156 +48,125 @@ from andon.store.requests import RequestIndex
 _SPARING = {"queued.min.messages": 2_000, "queued.max.messages.kbytes": 8_192}
 
 
-def sources_of(published: Published, registry: Registry, host: Host) -> dict[str, Source]:
-    """The configured sources by name."""
-    sources = {}
-    channels = {name: plug.options for name, plug in published.settings.channels.items()}
-    for name, plug in published.settings.sources.items():
-        # Sources that only parse need no way out.
-        rules = EventMap(plug.map, published.settings.site.zone) if plug.map else None
-        context = Context(name, Path(published.directory), host.clock, cast("Wire", None), channels=channels, map=rules)
-        sources[name] = registry.build(SOURCES, plug, context)
-    return sources
-
-
-def clients_of(
-    sources: Mapping[str, Source], clock: Clock, access: Access, providers: Mapping[str, Provider]
-) -> Clients:
-    """The sources whose clients show a token."""
-    with_token = {name: one for name, one in sources.items() if isinstance(one, HttpSource | AlertmanagerSource)}
-    return Clients(with_token, clock, providers, Own(access.tokens, clock.now()) if access.tokens else None)
-
-
-def callbacks_of(sources: Mapping[str, Source]) -> dict[str, CallbackSource]:
-    """The sources that vendors call."""
-    return {name: one for name, one in sources.items() if isinstance(one, CallbackSource)}
-
-
-def connections_of(published: Published, registry: Registry) -> dict[str, str]:
-    """What the sources that keep a connection are connected to."""
-    return {feed.source: feed.config.connection() for feed in feeds_of(published.settings, registry).values()}
-
-
-def tls_of(listen: Listen) -> ssl.SSLContext | None:
-    """TLS 1.3 with the configured certificate; None for plain HTTP, which `check` allows on loopback only."""
-    if not listen.cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    if listen.client_ca:
-        # Whom a vendor calls shows none; who has to show one, the gate asks.
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(listen.client_ca.removeprefix("file:"))
-    context.load_cert_chain(listen.cert.removeprefix("file:"), (listen.key or listen.cert).removeprefix("file:"))
-    return context
-
-
 async def run(host: Host) -> None:
     """Runs the door until the host stops; then takes no more, and finishes what is being answered."""
-    registry, settings = Registry(), host.published.settings
-    address, tls = host.options.listen or settings.listen.address, tls_of(settings.listen)
+    listen = host.published.settings.listen
+    address, tls = host.options.listen or listen.address, tls_of(listen)
     if tls is None and not is_loopback(host_port(address)[0]):
         raise CannotListen(f"{address} can be reached from outside: the door opens there only with listen.cert")
-    failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    await Ingress(host).serve(address, tls)
 
-    def fatal(error: BaseException) -> None:
-        if not failed.done():
-            failed.set_exception(error)
 
-    folder = host.options.data.absolute() / "store"
-    folder.mkdir(parents=True, exist_ok=True)
-    index = RequestIndex(folder / f"requests-{host.slot}.sqlite", EVENTS)
-    requests = Requests(index, host.clock, fatal)
-    await requests.start()
-    publisher = Publisher(host.connection, f"andon-ingress-{host.slot}")
-    publisher.start()
-    limits, scan = settings.limits, Scan(host.connection, _SPARING)
-    backlog = Backlog(Cluster(host.connection), Unread(scan), limits.backlog, host.clock, host.metrics)
-    admission = Admission(limits.window, limits.backlog, lambda: backlog.waiting, host.clock)
-    host.metrics.window_cap.labels("ingress").set(limits.window)
-    host.metrics.refresh(lambda: host.metrics.window_in_flight.labels("ingress").set(admission.in_flight))
-    sources = sources_of(host.published, registry, host)
-    configuration = PublishedConfiguration(host.connection, publisher, host.published)
-    providers = Providers(host.clock)
-    feeds = Feeds(host.connection, host.clock, host.metrics, host.spans, host.slot, fatal)
-    expectations = Expectations(publisher, host.clock, feeds.links)
-    expectations.follow(host.published, connections_of(host.published, registry))
+class Ingress:
+    """The parts of the service, and how a version of the configuration comes into force in them. Belongs to one event
+    loop. The caps of `limits` are those of the start."""
 
-    def fed(published: Published, sources: Mapping[str, Source]) -> dict[str, tuple[Feed, Reading]]:
-        found = feeds_of(published.settings, registry)
-        return {
-            service: (
-                feed,
-                Reading(feed.source, sources[feed.source], limits.body, admission.full, host.clock, expectations.heard),
-            )
-            for service, feed in found.items()
+    def __init__(self, host: Host) -> None:
+        link, clock, metrics, limits = host.connection, host.clock, host.metrics, host.published.settings.limits
+        self._host = host
+        self._limits = limits
+        self._registry = Registry()
+        self._failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        folder = host.options.data.absolute() / "store"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._index = RequestIndex(folder / f"requests-{host.slot}.sqlite", EVENTS)
+        self._requests = Requests(self._index, clock, self._fatal)
+        self._publisher = Publisher(link, f"andon-ingress-{host.slot}")
+        unread = Unread(Scan(link, _SPARING))
+        self._backlog = Backlog(Cluster(link), unread, limits.backlog, clock, metrics)
+        self._admission = Admission(limits.window, limits.backlog, lambda: self._backlog.waiting, clock)
+        self._configuration = PublishedConfiguration(link, self._publisher, host.published)
+        self._providers = Providers(clock)
+        self._feeds = Feeds(link, clock, metrics, host.spans, host.slot, self._fatal)
+        self._expectations = Expectations(self._publisher, clock, self._feeds.links)
+        log = traced_log(KafkaLog(self._publisher, clock), host.spans, clock)
+        self._reminders = Reminders(lambda: self._configuration.newest().mutes, self._reminded, log, clock)
+        self._gate = Gate(clock, limits.body)
+        self._refusals = Refusals(metrics, KafkaActions(self._publisher), clock)
+        heard = Hearing(metrics, self._expectations)
+        self._door = Door(
+            Clients({}, clock),
+            Acceptance(log, self._requests, self._admission, heard),
+            self._gate,
+            self._refusals,
+            heard,
+            DoorLimits(body=limits.body),
+            mutes=Mutes(self._configuration, clock),
+        )
+        self._pulse = Pulse(self._publisher, lambda: Works(link), host.ready, clock, metrics.heartbeat)
+        metrics.window_cap.labels("ingress").set(limits.window)
+        metrics.refresh(lambda: metrics.window_in_flight.labels("ingress").set(self._admission.in_flight))
+
+    async def serve(self, address: str, tls: ssl.SSLContext | None) -> None:
+        """Listens at the address until the host stops or a part fails, which is raised. Raises CannotListen."""
+        host = self._host
+        await self._requests.start()
+        self._publisher.start()
+        sources = await self._take(host.published)
+        served = runner(self._door, Active(lambda: open_episodes(host.connection)))
+        await served.setup()
+        name, port = host_port(address)
+        with listening(address):
+            await accepting(served, self._door, name, port, tls)
+        await self._feed(host.published, sources)
+        host.on_change(self._changed)
+        host.ready_when(lambda: self._requests.available and self._feeds.assigned)
+        keeping = keep(self._expectations, host.connection)
+        work = (self._backlog.run(), self._reminders.run(), self._refusals.run(), keeping, self._pulse.run())
+        watching = [asyncio.create_task(each) for each in work]
+        stopping = asyncio.create_task(host.stop.wait())
+        try:
+            await asyncio.wait([self._failed, *watching, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._failed, *watching):
+                if ended.done():
+                    ended.result()
+        finally:
+            for task in (*watching, stopping):
+                task.cancel()
+            await asyncio.gather(served.cleanup(), self._feeds.close())
+            await self._refusals.flush()
+            await asyncio.gather(self._expectations.close(), self._pulse.close())
+            await self._providers.close()
+            await asyncio.wait(watching)
+            await asyncio.to_thread(self._publisher.close)
+            await self._requests.close()
+            self._index.close()
+            self._failed.cancel()
+
+    async def _changed(self, published: Published) -> None:
+        await self._feed(published, await self._take(published))
+
+    async def _take(self, published: Published) -> Mapping[str, Source]:
+        """Brings a version into force at the door; its sources."""
+        settings, clock = published.settings, self._host.clock
+        sources = sources_of(published, self._registry, clock)
+        self._configuration.take(published)
+        providers = self._providers.of(settings, Path(published.directory))
+        clients = clients_of(sources, clock, settings.access, providers)
+        await self._providers.keep()
+        self._door.clients, self._door.callbacks = clients, callbacks_of(sources)
+        self._gate.take(settings.listen, settings.sources, self._door.callbacks)
+        self._expectations.follow(published, connections_of(published, self._registry))
+        await self._pulse.follow(settings)
+        return sources
+
+    async def _feed(self, published: Published, sources: Mapping[str, Source]) -> None:
+        """Reads the topics of other systems that a version names."""
+        feeds = {
+            service: (feed, self._reading(feed, sources))
+            for service, feed in feeds_of(published.settings, self._registry).items()
         }
+        await self._feeds.take(feeds, self._limits.window, published.version)
 
-    async def clients(published: Published, sources: Mapping[str, Source]) -> Clients:
-        known = providers.of(published.settings, Path(published.directory))
-        made = clients_of(sources, host.clock, published.settings.access, known)
-        await providers.keep()
-        return made
+    def _reading(self, feed: Feed, sources: Mapping[str, Source]) -> Reading:
+        source, clock = sources[feed.source], self._host.clock
+        return Reading(feed.source, source, self._limits.body, self._admission.full, clock, self._expectations.heard)
 
-    def reminded() -> float | None:
-        ahead = host.published.settings.watch.mute_ends
+    def _reminded(self) -> float | None:
+        """How long before its end a mute reminds of it."""
+        ahead = self._host.published.settings.watch.mute_ends
         return None if ahead == "none" else ahead
 
-    appended = traced_log(KafkaLog(publisher, host.clock), host.spans, host.clock)
-    reminders = Reminders(lambda: configuration.newest().mutes, reminded, appended, host.clock)
-    gate = Gate(host.clock, limits.body)
-    refusals = Refusals(host.metrics, KafkaActions(publisher), host.clock)
-    heard = Hearing(host.metrics, expectations)
-    door = Door(
-        await clients(host.published, sources),
-        Acceptance(appended, requests, admission, heard),
-        gate,
-        refusals,
-        heard,
-        DoorLimits(body=limits.body),
-        callbacks_of(sources),
-        Mutes(configuration, host.clock),
-    )
-    gate.take(settings.listen, settings.sources, door.callbacks)
-    pulse = Pulse(publisher, lambda: Works(host.connection), host.ready, host.clock, host.metrics.heartbeat)
-    await pulse.follow(settings)
-
-    active = Active(lambda: open_episodes(host.connection))
-
-    async def changed(published: Published) -> None:
-        newer = sources_of(published, registry, host)
-        configuration.take(published)
-        door.clients, door.callbacks = await clients(published, newer), callbacks_of(newer)
-        gate.take(published.settings.listen, published.settings.sources, door.callbacks)
-        await feeds.take(fed(published, newer), limits.window, published.version)
-        expectations.follow(published, connections_of(published, registry))
-        await pulse.follow(published.settings)
-
-    served = runner(door, active)
-    await served.setup()
-    host_name, port = host_port(address)
-    with listening(address):
-        await accepting(served, door, host_name, port, tls)
-    await feeds.take(fed(host.published, sources), limits.window, host.published.version)
-    host.on_change(changed)
-    host.ready_when(lambda: requests.available and feeds.assigned)
-    work = (backlog.run(), reminders.run(), refusals.run(), keep(expectations, host.connection), pulse.run())
-    watching = [asyncio.create_task(each) for each in work]
-    stopping = asyncio.create_task(host.stop.wait())
-    try:
-        await asyncio.wait([failed, *watching, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for ended in (failed, *watching):
-            if ended.done():
-                ended.result()
-    finally:
-        for task in (*watching, stopping):
-            task.cancel()
-        await asyncio.gather(served.cleanup(), feeds.close())
-        await refusals.flush()
-        await asyncio.gather(expectations.close(), pulse.close())
-        await providers.close()
-        await asyncio.wait(watching)
-        await asyncio.to_thread(publisher.close)
-        await requests.close()
-        index.close()
-        failed.cancel()
+    def _fatal(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)

@@ -13,7 +13,7 @@ import pytest
 
 from andon.config.settings import Settings
 from andon.core.ports import Context
-from andon.ingress.app import clients_of
+from andon.ingress.configured import clients_of
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.own import made, new_key
 from andon.ingress.tokens.providers import Providers

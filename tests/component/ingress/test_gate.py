@@ -14,7 +14,7 @@ import pytest
 
 from andon.config.plugs import SourcePlug
 from andon.config.settings import Listen
-from andon.ingress.app import tls_of
+from andon.ingress.configured import tls_of
 from tests.component.ingress.stand import Stand, standing
 from tests.component.ingress.wecom import PATH, call, source, text
 from tests.rig.tls import Authority
