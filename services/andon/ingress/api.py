@@ -128,12 +128,12 @@ class _Api:
         return web.Response(body=self._encode(taken), status=202, content_type="application/json")
 
     async def greet(self, request: web.Request) -> web.Response:
-        answer = self._door.greet(self._called(request, b""))
+        answer = self._door.greet(self._inbound(request, b""))
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def callback(self, request: web.Request) -> web.Response:
-        self._called(request, b"")  # nothing is read for an address that is none, or of who may not call it
-        answer = await self._door.callback(self._called(request, await self._body(request)))
+        self._called(request)  # nothing is read for an address that is none, or of who may not call it
+        answer = await self._door.callback(self._inbound(request, await self._body(request)))
         return web.Response(body=answer.body, content_type=answer.media)
 
     async def mutes(self, request: web.Request) -> web.Response:
@@ -161,12 +161,16 @@ class _Api:
         self._door.gate.known(request, client.name)
         return client
 
-    def _called(self, request: web.Request, body: bytes) -> Inbound:
+    def _called(self, request: web.Request) -> str:
+        """The source that is called back. Raises Refused."""
         name = request.match_info["name"]
         if name not in self._door.callbacks:
             raise Refused(Reason.INVALID, "no source is called back here; look at its name", status=404)
         self._door.gate.known(request, name)
-        return Inbound(name, request.headers, body, _query(request.raw_path))
+        return name
+
+    def _inbound(self, request: web.Request, body: bytes) -> Inbound:
+        return Inbound(self._called(request), request.headers, body, _query(request.raw_path))
 
     async def document(self, request: web.Request) -> web.Response:
         if (refusal := self._door.gate.stranger(request)) is not None:

@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 _A = TypeVar("_A", bound="MaySeal")
 MOST_SEALED = 1 << 20
+_MOST_SEALS = 64
 MOST_WITHIN = 86_400.0  # the door remembers what it took for three days
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age, and how many of its unit are a second
 
@@ -153,6 +154,7 @@ class Seals:
     def __init__(self, keys: Sequence[Keys], window: Window) -> None:
         self._keys = keys
         self._window = window
+        self._made: dict[tuple[str, str, str], Seal] = {}
 
     def opened(self, signed: Signed, sealed: str) -> Opened:
         """Signature first, then the time, then what is inside. Raises Invalid (UNAUTHORISED), and Retryable when it
@@ -163,7 +165,7 @@ class Seals:
         ours = []
         for keys in self._keys:
             try:
-                ours += [seal for seal in _seals(keys) if seal.signed(*signed, sealed)]
+                ours += [seal for seal in self._seals(keys) if seal.signed(*signed, sealed)]
             except Retryable as error:
                 missing = error
         if not ours:
@@ -176,6 +178,23 @@ class Seals:
             except NotOurs as error:
                 problem = error
         raise Invalid(Reason.UNAUTHORISED, str(problem))
+
+    def _seals(self, keys: Keys) -> Iterator[Seal]:
+        """Every token with every key. Raises Retryable."""
+        receiver = keys.receiver
+        whom = values_of(receiver)[0] if isinstance(receiver, SecretRef) else receiver
+        for token, aes_key in product(values_of(keys.token), values_of(keys.aes_key)):
+            seal = self._made.get((token, aes_key, whom))
+            yield seal or self._new(token, aes_key, whom, keys)
+
+    def _new(self, token: str, aes_key: str, whom: str, keys: Keys) -> Seal:
+        if len(self._made) >= _MOST_SEALS:  # those of secrets that were rotated out
+            self._made.clear()
+        try:
+            seal = self._made[token, aes_key, whom] = Seal(token, aes_key, whom)
+        except NotOurs as error:
+            raise Retryable(Reason.UNAVAILABLE, f"{keys.aes_key.reference}: {error}") from None
+        return seal
 
 
 def closed(seal: Seal, message: bytes, timestamp: str, random: Callable[[int], bytes]) -> Closed:
@@ -243,17 +262,6 @@ def checked_size(body: bytes) -> bytes:
     if len(body) > MOST_SEALED:
         raise Invalid(Reason.TOO_LARGE, f"a callback has at most {MOST_SEALED:,} bytes")
     return body
-
-
-def _seals(keys: Keys) -> Iterator[Seal]:
-    """Every token with every key. Raises Retryable."""
-    receiver = keys.receiver
-    whom = values_of(receiver)[0] if isinstance(receiver, SecretRef) else receiver
-    try:
-        for token, aes_key in product(values_of(keys.token), values_of(keys.aes_key)):
-            yield Seal(token, aes_key, whom)
-    except NotOurs as error:
-        raise Retryable(Reason.UNAVAILABLE, f"{keys.aes_key.reference}: {error}") from None
 
 
 def _seconds(text: str) -> float | None:
