@@ -113,6 +113,8 @@ class FakeConsumer:
         if self.positions:
             self._revoke(list(self.positions))
 
+    leave = close
+
 
 class FakePublisher:
     """Takes what it is given, after a moment."""
