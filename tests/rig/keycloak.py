@@ -7,56 +7,40 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from andon.broker import java
-from andon.broker.download import MAVEN_CENTRAL
-from andon.broker.locks import cache_dir, locked
+from andon.broker import download, java
+from andon.broker.jars import Jar
 from tests.rig.client import wait_for
 from tests.rig.ports import free_port
 
 VERSION = "26.5.6"
-DIGEST = "490189d9dff05272432d51f71a069462eeca97f2920a694d539a1e6c26a5a347"
 READY_S = 180.0
 REALM = "plant"
 
 
-class Unavailable(Exception):  # noqa: N818 - a state of the machine, read by people
-    """It cannot be had here; the text says why."""
+class _Distribution(Jar):
+    """It lies in a Maven repository as jars do, in another form."""
+
+    @property
+    def name(self) -> str:
+        return super().name.replace(".jar", ".zip")
 
 
-def _archive() -> Path:
-    """The distribution. Raises Unavailable."""
-    name = f"keycloak-quarkus-dist-{VERSION}.zip"
-    kept = cache_dir() / name
-    with locked(cache_dir() / "keycloak.lock"):
-        if not kept.is_file():
-            repository = os.environ.get("ANDON_MAVEN_URL") or MAVEN_CENTRAL
-            part = kept.with_suffix(".part")
-            try:
-                with (
-                    urllib.request.urlopen(
-                        f"{repository}/org/keycloak/keycloak-quarkus-dist/{VERSION}/{name}", timeout=60
-                    ) as answer,
-                    part.open("wb") as file,
-                ):
-                    shutil.copyfileobj(answer, file)
-            except OSError as error:
-                raise Unavailable(f"{name} cannot be fetched: {error}") from None
-            with part.open("rb") as file:
-                assert sha256(file.read()).hexdigest() == DIGEST, f"{name} is not what was pinned"
-            part.rename(kept)
-    return kept
+DISTRIBUTION = _Distribution(
+    "org.keycloak",
+    "keycloak-quarkus-dist",
+    VERSION,
+    "490189d9dff05272432d51f71a069462eeca97f2920a694d539a1e6c26a5a347",
+    164_620_457,
+)
 
 
 class Keycloak:
@@ -75,12 +59,9 @@ class Keycloak:
     def token(self, client: str, secret: str) -> str:
         """An access token by the grant of client credentials."""
         form = f"grant_type=client_credentials&client_id={client}&client_secret={secret}"
-        return str(self._post("/protocol/openid-connect/token", form.encode())["access_token"])
-
-    def _post(self, path: str, body: bytes) -> Mapping[str, Any]:
-        with urllib.request.urlopen(f"{self.issuer}{path}", body, timeout=60) as answer:
-            said: Mapping[str, Any] = json.load(answer)
-        return said
+        address = f"{self.issuer}/protocol/openid-connect/token"
+        with urllib.request.urlopen(address, form.encode(), timeout=60) as answer:
+            return str(json.load(answer)["access_token"])
 
 
 def client(name: str, secret: str, audience: str | None) -> dict[str, Any]:
@@ -104,8 +85,10 @@ def client(name: str, secret: str, audience: str | None) -> dict[str, Any]:
 
 @contextmanager
 def running(folder: Path, clients: Sequence[Mapping[str, Any]], lifespan_s: int = 300) -> Iterator[Keycloak]:
-    """One that lives as long as the block, with these clients; its tokens live for `lifespan_s`. Raises Unavailable."""
-    with zipfile.ZipFile(_archive()) as archive:
+    """One that lives as long as the block, with these clients; its tokens live for `lifespan_s`. Raises
+    FetchError where it cannot be had."""
+    (distribution,) = download.fetch([DISTRIBUTION])
+    with zipfile.ZipFile(distribution) as archive:
         archive.extractall(folder)
     home, port = folder / f"keycloak-{VERSION}", free_port()
     realm = {"realm": REALM, "enabled": True, "accessTokenLifespan": lifespan_s, "clients": list(clients)}

@@ -164,16 +164,10 @@ class RequestIndex:
     def _commit(self, *statements: tuple[str, Mapping[str, object]]) -> None:
         """All of them, or none."""
         try:
-            connection = self._connection()
-            try:
+            with self._connection() as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 for statement, values in statements:
                     connection.execute(statement, values)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
