@@ -8,7 +8,9 @@ BIN    := $(VENV)/bin
 run: setup
 	@$(BIN)/andon up --demo
 
+# Compiled here, because who sets PYTHONDONTWRITEBYTECODE would have every process compile it all again at its start.
 setup: $(VENV)/.complete
+	@$(BIN)/python -m compileall -q services
 
 $(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deploy/setup.sh
 	@PYTHON=$(PYTHON) sh deploy/setup.sh $(VENV)

@@ -109,6 +109,7 @@ async def serve(options: Options, load: Callable[[], Run]) -> None:
     changes: set[asyncio.Task[None]] = set()
     try:
         run = load()  # while the follower's thread waits for the broker: either takes half a second
+        tune()
         cluster = Cluster(link)
         await asyncio.to_thread(cluster.wait, _WAIT_S)
         await asyncio.to_thread(link.formats.settle)
@@ -126,7 +127,6 @@ async def serve(options: Options, load: Callable[[], Run]) -> None:
             task.add_done_callback(changes.discard)
 
         follower.then(changed, host.stop.set)
-        tune()
         health = HealthPort(host.metrics, host.ready)
         await health.open(options.metrics_address, options.metrics_port)
         try:

@@ -14,7 +14,7 @@ _GC_OBJECTS = 20_000
 
 
 def tune() -> None:
-    """To be called once, when everything is loaded and the work begins."""
+    """To be called once, when the modules are loaded."""
     sys.setswitchinterval(_SWITCH_S)
     gc.collect()
     gc.freeze()
