@@ -27,8 +27,7 @@ class Registry:
     """
 
     def __init__(self, extra: Mapping[str, Mapping[str, type]] | None = None) -> None:
-        installed = entry_points()
-        self._points: dict[str, EntryPoints] = {group: installed.select(group=group) for group in GROUPS.values()}
+        self._points: dict[str, EntryPoints] = {group: entry_points(group=group) for group in GROUPS.values()}
         self._types: dict[tuple[str, str], type] = {
             (group, kind): plug_in for group, kinds in (extra or {}).items() for kind, plug_in in kinds.items()
         }
