@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,11 @@ class Stored:
 
     def json(self) -> dict[str, Any] | None:
         """Its value, None when it is no JSON object."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> dict[str, Any] | None:
+        # A round asks for it a hundred times: each look at what is still open goes over all records.
         try:
             value = json.loads(self.value)
         except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 
 from andon.core.ports import Clock
 from andon.core.reason import Reason
@@ -78,9 +79,9 @@ class Calls:
         if self._held():
             return now + _HELD_S
         decision = self._desk.decide(now)
-        if decision.writes:
-            stored = [self._submit(write) for write in decision.writes.values()]
-            self._start(self._begin(stored, decision.calls))
+        stored = [self._submit(write) for write in decision.writes.values()]
+        if decision.calls:
+            stored[-1].add_done_callback(partial(self._begin, decision.calls))  # the others are stored before it
         return decision.wake_at
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -94,9 +95,10 @@ class Calls:
         if error is not None:
             self._failed(error)
 
-    async def _begin(self, stored: Sequence[asyncio.Future[bool]], calls: Sequence[Call]) -> None:
-        """Begins the calls once their intents are stored; those of a home that left meanwhile never begin."""
-        await asyncio.gather(*stored)
+    def _begin(self, calls: Sequence[Call], stored: asyncio.Future[bool]) -> None:
+        """Begins the calls, whose intents are stored; those of a home that left meanwhile never begin."""
+        if stored.cancelled() or stored.exception() is not None:
+            return  # the desk ends
         for call in calls:
             if self._desk.begins(call):
                 self._start(self._call(call))

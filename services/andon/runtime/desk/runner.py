@@ -140,9 +140,9 @@ class DeskRunner:
             end = self._consumer.leave
         finally:
             await _cancelled(tasks)
-            await self._calls.cancel()
             for home in list(self.desk.epochs):
-                self.desk.drop(home)
+                self.desk.drop(home)  # so that no call begins any more
+            await self._calls.cancel()
             await self._on_poller(end)
             self._poller.shutdown()
             await asyncio.to_thread(publisher.close)
