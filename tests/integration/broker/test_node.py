@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined,unused-ignore]
 
 from andon import broker
-from andon.broker import BrokerError, PortError, ports, process
+from andon.broker import BrokerError, PortError, ports, process, writer
 
 Starter = Callable[..., broker.Running]
 pytestmark = pytest.mark.kafka
@@ -139,7 +139,10 @@ def test_starts_offline_with_a_warm_cache(tmp_path: Path, start: Starter, monkey
     assert start(tmp_path / "data").pid
 
 
-def test_a_lost_record_does_not_let_a_second_node_in(tmp_path: Path, start: Starter) -> None:
+def test_a_lost_record_does_not_let_a_second_node_in(
+    tmp_path: Path, start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LETTING_GO_S", 0.5)
     running = start(tmp_path)
     record = (tmp_path / "broker.json").read_bytes()
     (tmp_path / "broker.json").unlink()
