@@ -1,6 +1,8 @@
 # Two commands: `make run` runs the demo plant on a real Kafka, `make test` passes every test.
 PYTHON ?= python3
 VENV   := .venv
+# One more than two cores have room for: real programs wait for their time-outs, and so do their tests.
+WORKERS ?= 3
 BIN    := $(VENV)/bin
 
 .PHONY: run setup test long fuzz lint bench soak lock clean
@@ -18,7 +20,7 @@ $(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deplo
 
 # Not side by side: the first tests compare times of one half of a minute with those of the next.
 test: setup lint
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # What takes minutes: two hosts on one store, a store that is lost under load, a repartition with open work.
 long: setup
