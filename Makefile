@@ -36,9 +36,9 @@ lint: setup
 bench: setup
 	@$(BIN)/python -m tests.bench $(ONLY)
 
-# FAULT=F03,F13 ROUNDS=20 SEED=1; a stopped soak goes on where it was.
+# FAULT=F03,F13 ROUNDS=20 SEED=1; a stopped soak goes on where it was, and so does one of more rounds.
 soak: setup
-	@$(BIN)/python -m tests.chaos.soak --fault '$(FAULT)' --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),1)
+	@$(BIN)/python -m tests.chaos.soak --fault '$(FAULT)' --rounds $(or $(ROUNDS),4) --seed $(or $(SEED),1)
 
 # Regenerates both lock files (needs the tool `uv`, from PyPI).
 lock:

@@ -71,10 +71,10 @@ FAULTS = {
 }
 
 
-def inject(name: str, plant: Plant, number: int, seed: int, *, soak: bool = False) -> Round:
-    """One round of a fault in a running plant; the same seed and number give the same timing. In a soak a round carries
-    more injections than in a test."""
+def inject(name: str, plant: Plant, number: int, seed: int, *, wanted: int = 0) -> Round:
+    """One round of a fault in a running plant; the same seed and number give the same timing. In a soak, which still
+    wants so many injections, a round carries more of them than in a test."""
     plant.begin()
-    run = Round(plant, random.Random(f"{name}/{seed}/{number}"), f"{name}-{seed}-{number}", soak=soak)
+    run = Round(plant, random.Random(f"{name}/{seed}/{number}"), f"{name}-{seed}-{number}", wanted=wanted)
     FAULTS[name].inject(run)
     return run

@@ -33,11 +33,16 @@ class Round:
     recoveries: list[float] = field(default_factory=list)
     recovery_bound_s: float = RECOVERY_S
     missed: list[str] = field(default_factory=list)
-    soak: bool = False
+    wanted: int = 0
+    """How many injections a soak still wants of it; 0 in a test."""
 
-    def turns(self, of_a_soak: int) -> range:
+    @property
+    def soak(self) -> bool:
+        return self.wanted > 0
+
+    def turns(self, most: int) -> range:
         """How often a round does its injection: once in a test, which has little time."""
-        return range(of_a_soak if self.soak else 1)
+        return range(max(1, min(most, self.wanted)))
 
     def expect(self, kept: object, sentence: str) -> None:
         self.verdict.expect(kept, sentence)

@@ -1,9 +1,10 @@
-"""Many injections of every fault: `make soak [FAULT=F03,F12] [ROUNDS=20] [SEED=1]`.
+"""Many injections of every fault: `make soak [FAULT=F03,F12] [ROUNDS=4] [SEED=1]`.
 
 `ROUNDS` is the number of injections wanted of each fault (some want a multiple), whatever number of them one round
-carries. A soak goes over all faults in four parts, each with a quarter of the injections, so that what happens to
-memory with time is not what one fault does to it. Each round is appended to `$SOAK_OUT` (default `.bench/soak.jsonl`)
-as one line of JSON; a stopped soak goes on where it was. Ends with the table, which also stands in `soak.md` beside it,
+carries. A soak goes over the faults of the common plant in four parts, each with a quarter of the injections, so that
+what happens to its memory with time is not what one fault does to it; a plant that only some faults need is started in
+one part. Each round is appended to `$SOAK_OUT` (default `.bench/soak.jsonl`) as one line of JSON; a stopped soak goes
+on where it was, and so does one of which more is wanted. Ends with the table, which also stands in `soak.md` beside it,
 and with exit 1 if any invariant was violated. `python -m tests.chaos.soak --table` prints the table alone.
 """
 
@@ -31,8 +32,9 @@ class Soak:
 
     def __init__(self, names: Sequence[str], wanted: int, seed: int, out: Path) -> None:
         # Those that need the same plant one after the other: to start one takes as long as a round.
-        needs = [COMMON, *(FAULTS[name].need for name in names)]
-        self._names = sorted(names, key=lambda name: needs.index(FAULTS[name].need))
+        self._needs = [COMMON]
+        self._needs += [need for name in names if (need := FAULTS[name].need) not in self._needs]
+        self._names = sorted(names, key=lambda name: self._needs.index(FAULTS[name].need))
         self._wanted = wanted
         self._seed = seed
         self._out = out
@@ -48,32 +50,35 @@ class Soak:
 
     def _goal(self, name: str, part: int = PARTS) -> int:
         """How many injections there are to be when this part is over."""
-        return math.ceil(self._wanted * FAULTS[name].times * min(1.0, part / self._parts))
+        own = self._needs.index(FAULTS[name].need)
+        share = float(part > own % self._parts) if own else min(1.0, part / self._parts)
+        return math.ceil(self._wanted * FAULTS[name].times * share)
 
     def _done(self, name: str) -> int:
         return sum(one.injections for one in self.lines if one.fault == name)
 
     def _part(self, name: str, part: int, plants: Plants) -> None:
-        """Rounds until there are as many injections as this part is to end with; one at least in the two parts whose
-        memory is compared."""
+        """Rounds until there are as many injections as this part is to end with; of the common plant's one at least in
+        the two parts whose memory is compared."""
         void = 0
+        compared = part in COMPARED and FAULTS[name].need == COMMON
         while void < VOID_ROUNDS and (
-            self._done(name) < self._goal(name, part)
-            or (part in COMPARED and not any(one.fault == name and one.part == part for one in self.lines))
+            (wanted := self._goal(name, part) - self._done(name)) > 0
+            or (compared and not any(one.fault == name and one.part == part for one in self.lines))
         ):
-            line = self._round(name, part, plants)
+            line = self._round(name, part, plants, max(1, wanted))
             void += bool(line.void)
             self.lines.append(line)
             with self._out.open("a", encoding="utf-8") as file:
                 file.write("\n" + json.dumps(line._asdict(), ensure_ascii=False))
             self._tell(line)
 
-    def _round(self, name: str, part: int, plants: Plants) -> Line:
+    def _round(self, name: str, part: int, plants: Plants, wanted: int) -> Line:
         number = 1 + max((one.round for one in self.lines if one.fault == name), default=-1)
         began = time.time()
         try:
             plant = plants.of(FAULTS[name].need)
-            run = inject(name, plant, number, self._seed, soak=True)
+            run = inject(name, plant, number, self._seed, wanted=wanted)
         except Exception as error:  # noqa: BLE001 - what breaks a round must not end the soak
             found = [f"the round broke: {type(error).__name__}: {error}"]
             plants.drop(FAULTS[name].need)
@@ -87,7 +92,7 @@ class Soak:
             run.violations + run.late,
             run.void,
             run.recovery_s,
-            plant.peak_mb(),
+            plant.peak_mb() if FAULTS[name].need == COMMON else {},
             run.verdict.figures,
             time.time() - began,
         )
@@ -129,7 +134,7 @@ def read(out: Path) -> list[Line]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--fault", default="", help="one name, or several with commas; all when empty")
-    parser.add_argument("--rounds", type=int, default=20, help="injections wanted of each")
+    parser.add_argument("--rounds", type=int, default=4, help="injections wanted of each")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print the table of what was done, and do nothing")
     options = parser.parse_args(arguments)

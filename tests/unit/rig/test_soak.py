@@ -65,8 +65,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The rounds that were run: three injections each; the third ends by an exception."""
     done: list[tuple[str, int]] = []
 
-    def inject(name: str, _plant: object, number: int, _seed: int, *, soak: bool) -> SimpleNamespace:
-        assert soak
+    def inject(name: str, _plant: object, number: int, _seed: int, *, wanted: int) -> SimpleNamespace:
+        assert wanted > 0
         done.append((name, number))
         if len(done) == 3:
             raise TimeoutError("the sink is silent")
