@@ -36,9 +36,9 @@ def bare_stage(bootstrap: str, source: str, sink: str, group: str, count: int) -
         ends: dict[int, int] = {}
         outputs = []
         for record in batch:
-            event = decode(record.value())
+            event = decode(record.value())  # type: ignore[arg-type]  # a look would not be bare
             outputs.append({"key": event.labels["to"].encode(), "value": encode(event)})
-            ends[record.partition()] = record.offset() + 1
+            ends[record.partition()] = record.offset() + 1  # type: ignore[index, operator]
         producer.begin_transaction()
         while outputs:
             producer.produce_batch(sink, outputs)
@@ -51,4 +51,4 @@ def bare_stage(bootstrap: str, source: str, sink: str, group: str, count: int) -
 
 
 if __name__ == "__main__":
-    bare_stage(*sys.argv[1:5], count=int(sys.argv[5]))
+    bare_stage(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))

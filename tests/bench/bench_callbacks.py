@@ -17,8 +17,9 @@ from pathlib import Path
 
 from tests.bench.calls import Sent, Stalls, sent_openly
 from tests.bench.figures import report
-from tests.bench.plant import Plant, free_port, kafka, robots
+from tests.bench.plant import Plant, kafka, robots
 from tests.rig import vendor
+from tests.rig.ports import free_port
 from tests.rig.topics import EVENTS, Topics
 
 RATE, SECONDS = 1_000, 60

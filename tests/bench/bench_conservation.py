@@ -23,11 +23,12 @@ from andon.kafka.codecs import encode
 from tests.bench.corp import AGENT, CORP, SECRET, member
 from tests.bench.figures import report
 from tests.bench.generator import packed, rate
-from tests.bench.plant import VENDORS_LIMITS, Plant, event, free_port, kafka
+from tests.bench.plant import VENDORS_LIMITS, Plant, event, kafka
 from tests.bench.vendor import Vendor
 from tests.bench.weather import Weather
 from tests.rig.conservation import Books, Sight, balance, over, sights
 from tests.rig.plantfile import TEMPLATE
+from tests.rig.ports import free_port
 from tests.rig.topics import DELIVERIES, OUTCOMES, Topics
 from tests.rig.verdict import Verdict
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.bench.figures import ratio, report
 from tests.bench.generator import rate, requests
-from tests.bench.plant import Plant, free_port, kafka, robots
+from tests.bench.plant import Plant, kafka, robots
+from tests.rig.ports import free_port
 
 RUNS = 5
 SINGLES = 8_000

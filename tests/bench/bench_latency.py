@@ -16,7 +16,8 @@ import aiohttp
 
 from andon.kafka.codecs import encode
 from tests.bench.figures import report
-from tests.bench.plant import Plant, event, free_port, kafka, robots
+from tests.bench.plant import Plant, event, kafka, robots
+from tests.rig.ports import free_port
 
 RATE = 500
 SECONDS = 20

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from andon.kafka.topics import EVENTS
 from tests.bench.figures import report
-from tests.bench.plant import Plant, fill, free_port, kafka, robots
+from tests.bench.plant import Plant, fill, kafka, robots
+from tests.rig.ports import free_port
 
 COUNT = int(os.environ.get("BENCH_BACKLOG", "1000000"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "120"))

@@ -12,7 +12,8 @@ from andon.kafka.topics import EVENTS, OUTCOMES
 from tests.bench.bare_http import bare_http
 from tests.bench.figures import ratio, report
 from tests.bench.outcomes import at_end, per_s, read
-from tests.bench.plant import Plant, fill, free_port, kafka, robots
+from tests.bench.plant import Plant, fill, kafka, robots
+from tests.rig.ports import free_port
 
 EVENTS_EACH = 12_000
 RUNS = 3

@@ -69,7 +69,7 @@ def _first(service: str, plant: Plant, load: Load) -> Callable[[float], float | 
         return [(one.at, one.pid) for one in plant.record().effects]
 
     if service == "ingress":
-        return lambda since: min((s.accepted for s in load.sent[-2_000:] if (s.accepted or 0) > since), default=None)
+        return lambda since: min((at for s in load.sent[-2_000:] if (at := s.accepted or 0.0) > since), default=None)
     if service == "egress":
         return lambda since: min((at for at, pid in calls() if at > since and pid == plant.pid(service)), default=None)
     topic = ENRICHED if service == "enrichment" else DELIVERIES

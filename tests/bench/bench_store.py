@@ -14,7 +14,8 @@ from pathlib import Path
 from andon.kafka.topics import DELIVERIES, EVENTS, OUTCOMES
 from tests.bench.figures import ratio, report
 from tests.bench.outcomes import at_end, per_s, read
-from tests.bench.plant import Plant, fill, free_port, kafka, robots
+from tests.bench.plant import Plant, fill, kafka, robots
+from tests.rig.ports import free_port
 from tests.rig.postgres import Postgres
 
 EACH = int(os.environ.get("BENCH_DELIVERIES", "8000"))

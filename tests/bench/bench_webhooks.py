@@ -155,4 +155,4 @@ def _config(url: str) -> str:
 def _call(url: str, one: Event, identity: str, now: int) -> Prepared:
     """What the channel would send for this event, but for its id."""
     body = parted(content(one))[0].encode()
-    return Prepared(f"{url}/h{one.data['n'] % HOOKS}", CLOUD | headers([SECRET], identity, now, body), body)
+    return Prepared(f"{url}/h{one.data['n'] % HOOKS}", {**CLOUD, **headers([SECRET], identity, now, body)}, body)

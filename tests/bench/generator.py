@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from andon.kafka.codecs import encode
 from tests.bench.plant import event
@@ -72,7 +73,7 @@ async def rate(port: int, prepared: list[bytes], connections: int = 64) -> float
     waits = []
     for _ in range(connections):
         done = loop.create_future()
-        _, protocol = await loop.create_connection(lambda done=done: Connection(rest, done), "127.0.0.1", port)
+        _, protocol = await loop.create_connection(partial(Connection, rest, done), "127.0.0.1", port)
         made.append(protocol)
         waits.append(done)
     await asyncio.gather(*waits)

@@ -91,4 +91,4 @@ class Office:
 
 def _changed(number: int, labels: Mapping[str, str], facts: Mapping[str, object]) -> Event:
     one = event(number)
-    return msgspec.structs.replace(one, labels=one.labels | labels, facts=dict(facts))
+    return msgspec.structs.replace(one, labels={**one.labels, **labels}, facts=dict(facts))

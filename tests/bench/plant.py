@@ -158,8 +158,8 @@ def by_label(given: Sequence[str], receiver: str, **more: Mapping[str, str]) -> 
     `more` are further `channels` and `receivers` by name, as they stand in YAML.
     """
     os.environ["BENCH_TOKEN"] = "bench"
-    named = {f"c{n}": channel for n, channel in enumerate(given)} | more.get("channels", {})
-    served = {f"r{n}": f"{{channel: c{n}, {receiver}}}" for n in range(len(given))} | more.get("receivers", {})
+    named = {**{f"c{n}": channel for n, channel in enumerate(given)}, **more.get("channels", {})}
+    served = {**{f"r{n}": f"{{channel: c{n}, {receiver}}}" for n in range(len(given))}, **more.get("receivers", {})}
     first, *others = served
     routes = [f"    - {{matchers: ['to=\"{one}\"'], receiver: {one}}}" for one in others]
     return "\n".join(

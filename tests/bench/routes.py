@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 from random import Random
 from typing import Any
 
@@ -67,7 +68,7 @@ def _route(*matchers: str) -> dict[str, Any]:
 
 def _lines_of(count: int) -> int:
     """How many lines a list of so many routes is about, each with twice as many types of events."""
-    return max(1, round((count / 2) ** 0.5))
+    return max(1, round(sqrt(count / 2)))
 
 
 def _lines(number: int) -> list[str]:

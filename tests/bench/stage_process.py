@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from andon.cli.commands.check import checked
-from andon.config.published import bundle, unbundle
+from andon.config.published import bundle, published, unbundle
 from andon.core.delivery import Delivery
 from andon.kafka.connection import Connection
 from andon.kafka.formats import Formats
 from andon.kafka.index import Index
 from andon.kafka.schemas import RECORDS
 from andon.kafka.topics import DELIVERIES
-from andon.routing.app import router_of
+from andon.routing.published import router_of
 from andon.routing.router import RoutingStage
 from andon.runtime.clock import SystemClock
 from andon.runtime.interpreter import tune
@@ -50,8 +50,8 @@ def avro(bootstrap: str, topic: str, like: str) -> Connection:
 async def main(
     bootstrap: str, source: str, sink: str, service: str, config: str, slot: str = "0", codec: str = "json"
 ) -> None:
-    published = unbundle(bundle(checked(Path(config)), 1, "bench", datetime.now(UTC)))
-    stage = RoutingStage(router_of(published, Registry()))
+    version = unbundle(bundle(published(checked(Path(config)), 1, "bench", datetime.now(UTC))))
+    stage = RoutingStage(router_of(version, Registry()))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings: StageSettings[Delivery] = StageSettings(

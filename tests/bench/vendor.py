@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench.plant import Processes, free_port
+from tests.bench.plant import Processes
+from tests.rig.ports import free_port
 
 READY_S = 20.0
 
