@@ -12,7 +12,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 _GC_OBJECTS = 50_000
 DONE, FAILED, USAGE, STOPPED_BY_LAW, INTERRUPTED = 0, 1, 2, 3, 130
@@ -66,7 +68,15 @@ _COMMON = """common options, before or after the command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code. Never raises, whatever the command does."""
+    """Runs one command and returns its exit code. Never raises, whatever the command does, and the code is the same
+    where nobody can be told why: on a full disk, or when the reader has left."""
+    code = _run(argv)
+    said = _flushed(sys.stdout, 1)
+    _flushed(sys.stderr, 2)
+    return code if said else code or FAILED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = "andon"
     # To load a command makes a hundred thousand objects and no garbage; to look for some took a sixth of the time.
@@ -81,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has left, as in `andon trace … | head`
-        return FAILED
+        return FAILED  # the reader has left, as in `andon trace … | head`
     except Exception as error:  # noqa: BLE001 - the border of the program: every failure becomes a sentence and a code
         return _failed(name, error)
     return code
@@ -157,7 +166,18 @@ def _failed(name: str, error: Exception) -> int:
 
 
 def _say(name: str, sentence: str) -> None:
-    print(f"{name}: {sentence}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"{name}: {sentence}", file=sys.stderr)
+
+
+def _flushed(stream: TextIO, number: int) -> bool:
+    """Whether all was written. What was not is given up: Python would try again at its end, and exit with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -53,6 +53,21 @@ def test_help_is_fast() -> None:
     assert not loaded & heavy
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize(
+    ("argv", "full", "code"),
+    [(["run", "egress", "--config", "/nowhere"], "stderr", 2), (["--version"], "stdout", 1)],
+    ids=["a sentence", "an answer"],
+)
+def test_where_nothing_can_be_written_the_exit_code_still_tells(argv: list[str], full: str, code: int) -> None:
+    command = [sys.executable, "-m", "andon.cli.main", *argv]
+    with Path("/dev/full").open("w") as nowhere:
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, full: nowhere}
+        done = subprocess.run(command, **streams, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in f"{done.stdout}{done.stderr}"
+
+
 @pytest.mark.parametrize("argv", [[], ["fly"], ["--fly"], ["topics", "--partition", "x"], ["topics", "--data"]])
 def test_wrong_usage_is_exit_two(
     argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
