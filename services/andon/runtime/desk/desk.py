@@ -92,7 +92,7 @@ class Desk(OpenWork):
         self._give_up_overdue(now, decision)
         for address in self._turns.due(now):
             self._touch(address)
-        suspects = sum(self._domains[address].in_flight for address in self._suspects)
+        suspects = sum(1 for call in self.calls.values() if self._suspect(call))
         well = len(self.calls) - suspects
         self._begin_row(_SUSPECTS - suspects, now, decision, suspect=True)
         self._begin_row(self._room - well, now, decision, suspect=False)
@@ -110,6 +110,10 @@ class Desk(OpenWork):
                 self._touch(address)
             elif (when := domain.wake(self._work.policy, now)) < inf:
                 self._turns.later(address, when, now)
+
+    def _suspect(self, call: Call) -> bool:
+        domain = self._domains.get((call.entry.home, call.entry.domain))
+        return domain is not None and domain.suspect
 
     def _next(self, domain: Domain, home: Home, now: float, decision: Decision) -> bool:
         found = domain.next(self._work, now)
@@ -255,8 +259,7 @@ class Desk(OpenWork):
         return write
 
     def _result(self, item: Item, entry: Entry, result: Success | Failed, now: float, write: Write) -> None:
-        address = (item.home, item.domain)
-        domain = self._domain(address)
+        domain = self._domain((item.home, item.domain))
         queue = self._queue(item)
         line = domain.line(entry.line)
         sent = isinstance(result, Success) or result.reason is not Reason.NOT_SENT
@@ -284,8 +287,7 @@ class Desk(OpenWork):
             write.ended.append(done)
             # When it is the account that wants to be left alone, another one of the pool may take the item before.
             self._failed(queue, item, result, wait if alone else max(result.after or 0.0, wait), now, write)
-        (self._suspects.add if domain.suspect else self._suspects.discard)(address)
-        self._touch(address)
+        self._touch((item.home, item.domain))
 
     def _succeeded(self, queue: Queue, item: Item, result: Success, now: float, write: Write) -> None:
         write.memos.update(result.memos)

@@ -45,7 +45,6 @@ class OpenWork:
         self.epochs: dict[Home, int] = {}
         self.calls: dict[UUID, Call] = {}
         self._domains: dict[Address, Domain] = {}
-        self._suspects: set[Address] = set()
         self._work = work
         self._deadline = deadline
         self._notes: dict[Home, int] = {}
@@ -106,7 +105,6 @@ class OpenWork:
         del self._open[home]
         for address in [address for address in self._domains if address[0] == home]:
             del self._domains[address]
-            self._suspects.discard(address)
 
     # ---- looking in
 
