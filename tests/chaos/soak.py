@@ -33,7 +33,9 @@ class Soak:
     def __init__(self, names: Sequence[str], wanted: int, seed: int, out: Path) -> None:
         # Those that need the same plant one after the other: to start one takes as long as a round.
         self._needs = [COMMON]
-        self._needs += [need for name in names if (need := FAULTS[name].need) not in self._needs]
+        for name in names:
+            if (need := FAULTS[name].need) not in self._needs:
+                self._needs.append(need)
         self._names = sorted(names, key=lambda name: self._needs.index(FAULTS[name].need))
         self._wanted = wanted
         self._seed = seed

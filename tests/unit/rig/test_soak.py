@@ -101,3 +101,12 @@ def test_a_stopped_soak_goes_on_where_it_was(rounds: list[tuple[str, int]], tmp_
     Soak(["F02"], 20, 1, out).run()
     assert rounds[0] == ("F02", 2), "another round, with other timing"
     assert sum(one.injections for one in Soak(["F02"], 20, 1, out).lines) >= 20
+
+
+def test_a_plant_that_some_faults_need_is_started_in_one_part_only(
+    rounds: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    out = tmp_path / "soak.jsonl"
+    Soak(["F02", "F06", "F07", "F11"], 8, 1, out).run()
+    parts = {name: {one.part for one in read(out) if one.fault == name} for name in ("F06", "F07", "F11")}
+    assert parts == {"F06": {2}, "F07": {2}, "F11": {3}}
