@@ -9,9 +9,10 @@ only here depth and size can be bounded before memory is spent, and every duplic
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path as File
+from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -30,6 +31,9 @@ from ruamel.yaml.reader import ReaderError
 
 from andon.config.mistakes import Path, Place
 
+T = TypeVar("T")
+
+FILE_NAME = "andon.yaml"
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 60
 MAX_VALUES = 100_000
@@ -130,7 +134,7 @@ class _Composer:
         if isinstance(event, SequenceStartEvent):
             return _Node(place, items=[self.node(item, depth + 1) for item in iter(self._next(SequenceEndEvent), None)])
         if isinstance(event, MappingStartEvent):
-            return _Node(place, pairs=list(self._pairs(depth)))
+            return _Node(place, pairs=list(self.pairs(depth)))
         return _Node(place, scalar=_resolve(event))
 
     def _next(self, end: type[Event]) -> Any:
@@ -142,7 +146,8 @@ class _Composer:
 
         return step
 
-    def _pairs(self, depth: int) -> Iterator[tuple[str, Place, _Node]]:
+    def pairs(self, depth: int) -> Iterator[tuple[str, Place, _Node]]:
+        """The pairs of a map that has just begun, each as it is read."""
         seen: dict[str, Place] = {}
         for event in iter(self._next(MappingEndEvent), None):
             place = _place(event.start_mark)
@@ -205,35 +210,78 @@ class _Reading:
         return {key: self.data(value, (*path, key)) for key, _, value in node.pairs}
 
 
+def file_of(path: File) -> File:
+    """The file itself, or the andon.yaml of a folder."""
+    return path / FILE_NAME if path.is_dir() else path
+
+
+def read(file: File) -> bytes:
+    """What is in a file, or the beginning of one that is too large. Raises Unreadable."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        other = file.with_suffix(".yml")
+        near = f"; rename {other.name} to {file.name}" if other.exists() else ""
+        raise Unreadable((1, 1), f"there is no such file{near}") from None
+    except OSError as error:
+        raise Unreadable((1, 1), f"cannot be read ({error.strerror})") from None
+
+
 def parse(raw: bytes) -> Document:
     """The document in `raw` (UTF-8, with or without a byte order mark). Raises Unreadable."""
+    return _composed(raw, _document)
+
+
+def section(raw: bytes, key: str) -> Any:
+    """What stands under a key of the first level, None where there is no such key. What follows it is not read, be it
+    right or wrong. Raises Unreadable."""
+    return _composed(raw, lambda composer: _section(composer, key))
+
+
+def _composed(raw: bytes, made: Callable[[_Composer], T]) -> T:
     if len(raw) > MAX_BYTES:
         raise Unreadable((1, 1), f"larger than {MAX_BYTES >> 20} MiB")
     text = _decode(raw)
-    composer = _Composer(iter(YAML(typ="safe", pure=True).parse(text)))
     try:
-        root = _root(composer)
+        return made(_Composer(iter(YAML(typ="safe", pure=True).parse(text))))
     except ReaderError as error:
         raise Unreadable(_of_offset(text, error.position), "a control character stands here") from None
     except MarkedYAMLError as error:
         raise _unreadable(error) from None
     except YAMLError as error:
         raise Unreadable((1, 1), str(error)) from None
+
+
+def _document(composer: _Composer) -> Document:
     reading = _Reading()
-    data = reading.data(root, ())
+    data = reading.data(_root(composer), ())
     return Document(data, reading.values, reading.keys, tuple(composer.mistakes))
 
 
+def _section(composer: _Composer, wanted: str) -> Any:
+    pairs = composer.pairs(0) if isinstance(_opening(composer), MappingStartEvent) else ()
+    for key, _, value in pairs:
+        if key == wanted:
+            return _Reading().data(value, (key,))
+    return None
+
+
 def _root(composer: _Composer) -> _Node:
+    root = composer.node(_opening(composer), 0)
+    for after in composer.events:
+        if isinstance(after, DocumentStartEvent):
+            raise Unreadable(_place(after.start_mark), "one file holds one document; a second one begins here")
+        if not isinstance(after, DocumentEndEvent):
+            break
+    return root
+
+
+def _opening(composer: _Composer) -> Event:
+    """What the first document begins with."""
     for event in composer.events:
         if isinstance(event, DocumentStartEvent):
-            root = composer.node(next(composer.events), 0)
-            for after in composer.events:
-                if isinstance(after, DocumentStartEvent):
-                    raise Unreadable(_place(after.start_mark), "one file holds one document; a second one begins here")
-                if not isinstance(after, DocumentEndEvent):
-                    break
-            return root
+            return next(composer.events)
     raise Unreadable((1, 1), "the file is empty")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from andon.config.document import MAX_BYTES, Document, Unreadable, parse
+from andon.config.document import Document, Unreadable, file_of, parse, read
 from andon.config.later import KINDS
 from andon.config.mapfiles import Beside, with_maps
 from andon.config.mistakes import Invalid, Mistake, Path, Place, hint, shortened
@@ -23,8 +23,6 @@ from andon.config.shapes import Found, shape_mistakes
 from andon.config.tables import Read, read_tables
 from andon.config.templates import read_templates
 from andon.core.tables import NO_TABLES, Tables
-
-FILE_NAME = "andon.yaml"
 
 
 @dataclass(frozen=True)
@@ -86,25 +84,12 @@ def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
 
     Without `plugs` the keys of plug-ins are not checked, and no tables are read: it is then not for publishing.
     """
-    file = path / FILE_NAME if path.is_dir() else path
+    file = file_of(path)
     try:
         document = parse(read(file))
     except Unreadable as error:
         return Loaded(file, None, (Mistake(str(file), *error.place, (), shortened(error.text)),), {}, None)
     return _checked(file, document, plugs)
-
-
-def read(file: File) -> bytes:
-    """What is in a file, or the beginning of one that is too large. Raises Unreadable."""
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        other = file.with_suffix(".yml")
-        near = f"; rename {other.name} to {file.name}" if other.exists() else ""
-        raise Unreadable((1, 1), f"there is no such file{near}") from None
-    except OSError as error:
-        raise Unreadable((1, 1), f"cannot be read ({error.strerror})") from None
 
 
 def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loaded:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from andon.config.load import FILE_NAME
+from andon.config.document import FILE_NAME
 from andon.config.published import Published, plain
 from andon.config.receivers import Templates
 from andon.config.settings import Settings

@@ -17,13 +17,18 @@ from andon.kafka.records import Record, from_message
 BEGINNING = -2
 END = -1
 _ASK_S = 1.0
+# The library knows an end only by an answer without records, which the broker holds back for so long in the hope of
+# some. Who waits for the end has it soon; who reads for as long as the process lives should not ask all the time.
+_SOON_MS = 10
+_PATIENT_MS = 500
 
 
 class TopicReader:
     """Reads partitions from given offsets on, committed records only. Blocking; belongs to one thread."""
 
-    def __init__(self, connection: Connection, starts: Mapping[Home, int]) -> None:
-        """`starts` maps each partition to an offset, BEGINNING or END."""
+    def __init__(self, connection: Connection, starts: Mapping[Home, int], *, patient: bool = False) -> None:
+        """`starts` maps each partition to an offset, BEGINNING or END. A `patient` one hears up to half a second later
+        that it has come to an end, and asks the brokers twice a second then, not a hundred times."""
         self._consumer = Consumer(
             connection.client()
             | {
@@ -34,6 +39,7 @@ class TopicReader:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 20,
+                "fetch.wait.max.ms": _PATIENT_MS if patient else _SOON_MS,
             }
         )
         self._formats = connection.formats

@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from andon.config.document import Document, Unreadable, parse
-from andon.config.load import read
+from andon.config.document import Document, Unreadable, parse, read
 from andon.config.mistakes import Mistake, Path, Place, hint, shortened
 from andon.config.settings import Settings
 from andon.config.shapes import Found, shape_mistakes

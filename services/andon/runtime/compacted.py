@@ -50,14 +50,15 @@ class Compacted:
                 self._closing.wait(_AGAIN_S)
 
     def _read_on(self) -> None:
-        with closing(TopicReader(self._connection, self._next)) as reader:
-            while not self._closing.is_set():
+        """To the end when that was not reached yet, else for as long as this lives."""
+        with closing(TopicReader(self._connection, self._next, patient=self._told)) as reader:
+            while not self._closing.is_set() and (self._told or not reader.at_end):
                 for record in reader.poll():
                     self._take(record.key, record.value)
                     self._next[record.home] = record.offset + 1
-                if reader.at_end and not self._told:
-                    self._told = True
-                    self._read()
+        if not self._told and not self._closing.is_set():
+            self._told = True
+            self._read()
 
     def close(self) -> None:
         """Stops reading; blocks until it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -15,6 +15,7 @@ from andon.core.event import Home
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure, PartitionsChanged, Repartitioning
 from andon.kafka.reader import BEGINNING, TopicReader
+from andon.kafka.records import Record
 from andon.kafka.topics import CONFIG
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Follower:
         self._told: Callable[[Published], None] | None = None
         self._moving: Callable[[], None] | None = None
         self._missed: Published | None = None
+        self._sent: Published | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="config", daemon=True)
         self._thread.start()
@@ -154,27 +156,34 @@ class Follower:
             raise Repartitioning(recorded.becoming)
 
     def _follow(self) -> None:
-        sent: Published | None = None
+        caught_up = False
         while not self._closing.is_set():
-            reader = TopicReader(self._connection, {Home(CONFIG, 0): self._next})
+            reader = TopicReader(self._connection, {Home(CONFIG, 0): self._next}, patient=caught_up)
             try:
-                caught_up = False
-                while not self._closing.is_set():
-                    for record in reader.poll(wait_s=0.2):
-                        self._board.take(record.key, record.value)
-                        self._next = record.offset + 1
-                    if self._moving and self._board.recorded and self._board.recorded.becoming:
-                        self._loop.call_soon_threadsafe(self._moving)
-                    caught_up = caught_up or reader.at_end
-                    newest = self._board.newest
-                    if caught_up and newest is not None and newest is not sent:
-                        sent = newest
-                        self._loop.call_soon_threadsafe(self._tell, newest)
+                while not self._closing.is_set() and (caught_up or not reader.at_end):
+                    self._take(reader.poll())
+                    if caught_up or reader.at_end:
+                        self._compare()
+                caught_up = True
             except KafkaFailure as error:
                 log.warning("the configuration is not followed now", extra={"problem": str(error)})
                 self._closing.wait(_AGAIN_S)
             finally:
                 reader.close()
+
+    def _take(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._board.take(record.key, record.value)
+            self._next = record.offset + 1
+
+    def _compare(self) -> None:
+        """Tells what is new on the board."""
+        if self._moving and self._board.recorded and self._board.recorded.becoming:
+            self._loop.call_soon_threadsafe(self._moving)
+        newest = self._board.newest
+        if newest is not None and newest is not self._sent:
+            self._sent = newest
+            self._loop.call_soon_threadsafe(self._tell, newest)
 
     def _tell(self, published: Published) -> None:
         if not self._first.done():

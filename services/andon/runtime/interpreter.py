@@ -16,6 +16,5 @@ _GC_OBJECTS = 20_000
 def tune() -> None:
     """To be called once, when the modules are loaded."""
     sys.setswitchinterval(_SWITCH_S)
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS, 20, 20)

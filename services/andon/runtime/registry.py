@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from andon.config.plugs import GROUPS, Plug, PlugUnusable
+from andon.config.plugs import Plug, PlugUnusable
 from andon.config.section import Section
 from andon.core.ports import Context
 
@@ -27,7 +27,7 @@ class Registry:
     """
 
     def __init__(self, extra: Mapping[str, Mapping[str, type]] | None = None) -> None:
-        self._points: dict[str, EntryPoints] = {group: entry_points(group=group) for group in GROUPS.values()}
+        self._points: dict[str, EntryPoints] = {}
         self._types: dict[tuple[str, str], type] = {
             (group, kind): plug_in for group, kinds in (extra or {}).items() for kind, plug_in in kinds.items()
         }
@@ -75,4 +75,6 @@ class Registry:
         return plug_in
 
     def _installed(self, group: str) -> EntryPoints:
-        return self._points.get(group, EntryPoints())
+        if group not in self._points:
+            self._points[group] = entry_points(group=group)
+        return self._points[group]

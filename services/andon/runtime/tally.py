@@ -167,7 +167,7 @@ class Tally:
         if {home.topic for home in self._next} != set(_TOPICS):
             self._next = {}
             raise KafkaFailure("the topics are not there yet")
-        reader = TopicReader(self._connection, self._next)
+        reader = TopicReader(self._connection, self._next, patient=True)
         try:
             while not self._closing.is_set():
                 records = reader.poll()

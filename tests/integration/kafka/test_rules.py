@@ -225,6 +225,24 @@ def test_markers_occupy_offsets_so_only_the_broker_knows_the_end(kafka: Kafka) -
     assert end - (records[-1].offset + 1) == 1, "lag by subtraction never reaches 0"
 
 
+def test_only_who_is_patient_waits_for_records_that_do_not_come(kafka: Kafka) -> None:
+    """The end is known by an answer without records, and a broker holds that back for half a second."""
+    topic = kafka.topic()
+    transactional(kafka, f"andon-{topic}-0").commit([Outgoing(topic, b"k", b"1")])
+
+    def took(*, patient: bool) -> float:
+        reader = TopicReader(kafka.connection, {Home(topic, 0): BEGINNING}, patient=patient)
+        began = time.monotonic()
+        assert len(list(reader.until_end(20))) == 1
+        seconds = time.monotonic() - began
+        reader.close()
+        return seconds
+
+    assert took(patient=True) > 0.4
+    # A machine that stands still meanwhile makes it longer and never shorter.
+    assert any(took(patient=False) < 0.25 for _ in range(10))
+
+
 def back_to_back(kafka: Kafka, backoff_ms: int) -> float:
     """Seconds that twenty transactions take, each begun the moment the one before it has ended."""
     source, sink = kafka.topic("in"), kafka.topic("out")

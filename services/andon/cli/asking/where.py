@@ -65,13 +65,10 @@ def file(args: argparse.Namespace) -> Path | None:
 
 def _configured(args: argparse.Namespace) -> Kafka:
     from andon.config.kafka import Kafka
-    from andon.config.load import load
+    from andon.config.reach import kafka_of
 
     found = file(args)
-    if found is None:
-        return Kafka()
-    loaded = load(found)
-    return (loaded.draft or loaded.settings).kafka
+    return Kafka() if found is None else kafka_of(found)
 
 
 def _node(data: Path) -> str:

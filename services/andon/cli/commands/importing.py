@@ -12,8 +12,7 @@ from typing import Any
 
 from andon.cli.main import DONE, FAILED
 from andon.config.alertmanager import Translation, translate
-from andon.config.document import MAX_BYTES
-from andon.config.load import FILE_NAME
+from andon.config.document import FILE_NAME, MAX_BYTES
 from andon.config.mistakes import Mistake
 
 

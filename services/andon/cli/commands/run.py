@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from andon.cli.running.processes import SERVICES
-
-if TYPE_CHECKING:
-    from andon.config.kafka import Kafka
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,13 +27,14 @@ def _slot(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from andon.config.reach import kafka_of
     from andon.runtime import logs
     from andon.runtime.host import Options, serve
 
     logs.configure(args.service)
     options = Options(
         service=args.service,
-        kafka=_kafka(args.config),
+        kafka=kafka_of(args.config),
         bootstrap=args.bootstrap,
         data=args.data,
         slot=args.slot,
@@ -48,11 +44,3 @@ def _run(args: argparse.Namespace) -> int:
     )
     asyncio.run(serve(options, lambda: importlib.import_module(f"andon.{args.service}.app").run))
     return 0
-
-
-def _kafka(config: Path) -> Kafka:
-    """How to reach Kafka: all that a service takes from the file. Raises Invalid."""
-    from andon.config.load import load
-
-    loaded = load(config)
-    return (loaded.draft or loaded.settings).kafka
