@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from math import inf
-from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from tests.chaos.round import Round
@@ -16,7 +16,7 @@ from tests.rig.client import Door, Sent, wait_for
 from tests.rig.plant import TOKEN
 from tests.rig.record import Effect
 from tests.rig.topics import EVENTS, put
-from tests.rig.watch import epochs
+from tests.rig.watch import Store, epochs
 
 HITS = 5
 ENDED = 50
@@ -201,7 +201,7 @@ def _freeze_between_commits(run: Round, name: str) -> float:
     raise AssertionError("the desk holds the lock of its store at every moment")
 
 
-def _moved(store: Path, before: dict[int, int]) -> int:
+def _moved(store: Store, before: dict[int, int]) -> int:
     return sum(1 for home, epoch in epochs(store).items() if home in before and epoch > before[home])
 
 
@@ -253,7 +253,7 @@ def twice_in_the_log(run: Round) -> None:
     run.expect(len(laid) == 2 * len(sent), f"{len(laid)} conflicting records in the DLQ, not {2 * len(sent)}")
 
 
-def _raw(number: str, subject: str, receivers: tuple[str, ...], **data: object) -> dict[str, object]:
+def _raw(number: str, subject: str, receivers: tuple[str, ...], **data: object) -> dict[str, Any]:
     labels = {"to": receivers[0], "also": receivers[1]} if len(receivers) > 1 else {"to": receivers[0]}
     return {
         "id": number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from tests.chaos.round import Round
@@ -36,13 +36,8 @@ def f13_f14_slow_sinks(run: Round, deadlines: int = 1) -> None:
         usual_from = time.time()
         time.sleep(USUAL_S)
         sick_from = time.time()
-        plant.sink.do(
-            **{
-                SICK[0]: {"what": "late", "low": LATE_S, "high": LATE_S},
-                SICK[1]: {"what": "hang"},
-                SICK[2]: {"what": "drip", "low": 1.0},
-            }
-        )
+        late: Mapping[str, object] = {"what": "late", "low": LATE_S, "high": LATE_S}
+        plant.sink.do(**{SICK[0]: late, SICK[1]: {"what": "hang"}, SICK[2]: {"what": "drip", "low": 1.0}})
         all_sick_from = time.time()
         open_before = plant.sink.now()["open"]
         time.sleep(deadlines * DEADLINE_S + 3.0)

@@ -97,8 +97,8 @@ def f16_errcode_45009(run: Round) -> None:
 def _left_alone(run: Round, record: Record, after_s: float) -> None:
     """What was on the wire when a robot said no may still come, so many as there are at one time; then nothing."""
     calls: dict[str, list[float]] = defaultdict(list)
-    for one in (*record.effects, *record.odd):
-        calls[one.receiver].append(one.at)
+    for receiver, at in _asked(record):
+        calls[receiver].append(at)
     for no in record.odd:
         early = [at - no.at for at in calls[no.receiver] if 0 < at - no.at < after_s]
         late = [at for at in early if at > after_s / 2]
@@ -108,9 +108,14 @@ def _left_alone(run: Round, record: Record, after_s: float) -> None:
         )
 
 
+def _asked(record: Record) -> list[tuple[str, float]]:
+    """Every call, those that were answered oddly too: the robot and when."""
+    return [(one.receiver, one.at) for one in record.effects] + [(one.receiver, one.at) for one in record.odd]
+
+
 def _fullest(record: Record, receiver: str) -> int:
     """The most calls that any period of this robot's vendor held, by the sink's clock."""
-    times = sorted(one.at for one in (*record.effects, *record.odd) if one.receiver == receiver)
+    times = sorted(at for asked, at in _asked(record) if asked == receiver)
     return max((sum(1 for at in times[n:] if at - begin < PERIOD_S) for n, begin in enumerate(times)), default=0)
 
 

@@ -116,8 +116,8 @@ def f22_poison(run: Round) -> None:
     run.injections = len(thrown)
     for number in range(48):
         receivers = (f"r{number % 12 + 1}",)
-        one = _raw(f"{run.prefix}-{number}", f"{run.prefix}/{number}", receivers, n=number)
-        sent.append(Sent(str(one["id"]), str(one["subject"]), receivers, json.dumps(one).encode(), time.time()))
+        raw = _raw(f"{run.prefix}-{number}", f"{run.prefix}/{number}", receivers, n=number)
+        sent.append(Sent(raw["id"], raw["subject"], receivers, json.dumps(raw).encode(), time.time()))
     door = Door(plant.door, TOKEN)
     for one in sent:
         door.send(one)

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -128,11 +129,13 @@ def _torn(line: Line) -> list[str]:
 
 
 def _stored(line: Line, topic: str) -> list[Stored]:
-    found = line.kafka.read(topic)
-    return [Stored(topic, one.partition(), one.offset(), one.key() or b"", one.value(), {}) for one in found]
+    return [
+        Stored(topic, one.partition() or 0, one.offset() or 0, one.key() or b"", one.value() or b"", {})
+        for one in line.kafka.read(topic)
+    ]
 
 
-def _origin(stored: Stored) -> list[dict[str, object]]:
+def _origin(stored: Stored) -> list[dict[str, Any]]:
     return list((stored.json() or {}).get("origin", ()))[-1:]
 
 

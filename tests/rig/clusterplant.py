@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
@@ -52,7 +53,7 @@ class ClusterPlant(Plant):
             self.kafka.mkdir(parents=True)
             size = f"size={self._disk_mb}m"
             subprocess.run(["mount", "-t", "tmpfs", "-o", size, "andon", self.kafka], check=True)
-            self._stack.callback(subprocess.run, ["umount", "-l", self.kafka], check=False)
+            self._stack.callback(lambda: subprocess.run(["umount", "-l", self.kafka], check=False))
         super()._start()
 
     def __exit__(self, *details: object) -> None:
@@ -72,15 +73,13 @@ class ClusterPlant(Plant):
 
     def node_up(self, node: int | None) -> None:
         """Starts one node, or all for None."""
-        hosts = {"hosts": self.network.hosts} if self.network else {}
-        first = {} if broker.is_cluster(self.kafka) else {"port": self.ports["kafka"]}
-        found = broker.cluster.start(
-            self.kafka, only=node, tie_to_parent=True, heap_mb=HEAP_MB, within=self._within(), **hosts, **first
-        )
+        started = partial(broker.cluster.start, hosts=self.network.hosts) if self.network else broker.cluster.start
+        port = None if broker.is_cluster(self.kafka) else self.ports["kafka"]
+        found = started(self.kafka, only=node, port=port, tie_to_parent=True, heap_mb=HEAP_MB, within=self._within())
         self.bootstrap = found.bootstrap
 
     def _within(self) -> dict[int, tuple[str, ...]]:
-        places = {node: self.network.within[node] if self.network else () for node in NODES}
+        places: dict[int, tuple[str, ...]] = {node: self.network.within[node] if self.network else () for node in NODES}
         if self.ahead_s:
             library = next(Path("/usr/lib").glob(FAKETIME))
             # Its clock for durations is false too: with a true one (libfaketime 0.9.10) no node came up in minutes.

@@ -132,19 +132,19 @@ def _shown(books: Books, seen: Sequence[Sight], verdict: Verdict) -> None:
     for one in seen:
         of[one.event, one.receiver][one.who].append(one)
     stands = Counter(map(books.into, books.made))
-    for number, one in books.made.items():
-        saw, kind = of.pop(one.pair, {}), books.kind(number)
-        others = saw.keys() - set(one.recipients)
-        verdict.expect(not others, f"{one.pair} was seen by {_some(others)}, for whom it was not")
-        verdict.expect(kind != "merged" or not saw, f"{one.pair} was merged, and seen as well")
+    for number, made in books.made.items():
+        saw, kind = of.pop(made.pair, {}), books.kind(number)
+        others = saw.keys() - set(made.recipients)
+        verdict.expect(not others, f"{made.pair} was seen by {_some(others)}, for whom it was not")
+        verdict.expect(kind != "merged" or not saw, f"{made.pair} was merged, and seen as well")
         twice = [who for who, sights in saw.items() if sum(not sight.marked for sight in sights) > 1]
-        verdict.expect(not twice, f"{one.pair} was seen twice without a mark by {_some(twice)}")
+        verdict.expect(not twice, f"{made.pair} was seen twice without a mark by {_some(twice)}")
         if kind == "delivered":
             blind = set(_reached(books.ended[number])) - saw.keys()
-            verdict.expect(not blind, f"{one.pair} is called delivered, and {_some(blind)} never saw it")
+            verdict.expect(not blind, f"{made.pair} is called delivered, and {_some(blind)} never saw it")
             counts = {sight.count for sights in saw.values() for sight in sights}
             verdict.expect(
-                counts == {stands[number]}, f"{one.pair} stands for {stands[number]} and was shown as {counts}"
+                counts == {stands[number]}, f"{made.pair} stands for {stands[number]} and was shown as {counts}"
             )
     verdict.expect(not of, f"{len(of)} notices that nobody sent were seen, such as {_some(of)}")
 

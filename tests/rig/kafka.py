@@ -17,7 +17,10 @@ from typing import Any, TypeVar
 
 import confluent_kafka
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from andon import broker
@@ -32,6 +35,8 @@ T = TypeVar("T")
 
 IMAGE = "confluentinc/cp-kafka:7.9.2"  # Kafka 3.9, the oldest that Andon supports
 _READ_S = 30.0
+_ANY = -1
+_LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _PASSING = (
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
@@ -148,7 +153,7 @@ class Kafka:
 
     # ---- the witness
 
-    def write(self, topic: str, values: Iterable[bytes | tuple[bytes, bytes]], *, partition: int | None = None) -> None:
+    def write(self, topic: str, values: Iterable[bytes | tuple[bytes, bytes]], *, partition: int = _ANY) -> None:
         """Appends values, or pairs of key and value, and waits for their acknowledgement."""
         failed: list[KafkaError] = []
 
@@ -156,12 +161,11 @@ class Kafka:
             if error is not None:
                 failed.append(error)
 
-        more = {} if partition is None else {"partition": partition}
         with_large = self._client(**{"message.max.bytes": 16 << 20, "linger.ms": 1})
         producer = Producer(with_large | {"partitioner": "murmur2_random"})
         for one in values:
             key, value = one if isinstance(one, tuple) else (None, one)
-            producer.produce(topic, value, key=key, on_delivery=told, **more)
+            producer.produce(topic, value, key=key, partition=partition, on_delivery=told)
             producer.poll(0)
         assert producer.flush(30) == 0
         assert not failed, failed[0]
@@ -201,8 +205,9 @@ class Kafka:
                 if problem is None:
                     found.append(one)
                 elif problem.code() == KafkaError._PARTITION_EOF:
-                    if one.offset() >= ends.get(one.partition(), 0):
-                        ends.pop(one.partition(), None)
+                    at, partition = one.offset(), one.partition()
+                    if partition in ends and at is not None and at >= ends[partition]:
+                        del ends[partition]
                 else:
                     assert problem.code() in _PASSING, problem
         return found
@@ -210,7 +215,7 @@ class Kafka:
     def _written(self, places: Iterable[TopicPartition]) -> dict[int, int]:
         """The next offset of each partition. What is written and undecided is part of the question: a consumer's own
         watermarks would stop before it, at the last stable offset."""
-        asked = {place: OffsetSpec.latest() for place in places}
+        asked = dict.fromkeys(places, _LATEST)
         found = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=10)
         return {place.partition: future.result(10).offset for place, future in found.items()}
 

@@ -42,7 +42,11 @@ from tests.rig.serving import served
 PATH = "/realms/plant"
 AUDIENCE = "andon"
 SECRET = "client-secret"
-_HASHES = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
+_HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "256": hashes.SHA256,
+    "384": hashes.SHA384,
+    "512": hashes.SHA512,
+}
 _CURVES: dict[str, tuple[type[ec.EllipticCurve], str, int]] = {
     "ES256": (ec.SECP256R1, "P-256", 32),
     "ES384": (ec.SECP384R1, "P-384", 48),

@@ -19,11 +19,13 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 EVENTS, ENRICHED, DELIVERIES = "andon.events", "andon.enriched", "andon.deliveries"
 OUTCOMES, DLQ = "andon.outcomes", "andon.dlq"
 ALL = (EVENTS, ENRICHED, DELIVERIES, OUTCOMES, DLQ)
+_LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 Place = tuple[str, int]  # topic and partition
 
@@ -136,7 +138,7 @@ def ends(bootstrap: str, *, committed: bool = False) -> dict[Place, int]:
 
 def _ends(admin: AdminClient, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
     admin.list_topics(timeout=10)  # or it asks with the leaders of before a broker's restart, and is refused for ever
-    asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+    asked = {TopicPartition(*place): _LATEST for place in places}
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     answers = admin.list_offsets(asked, isolation_level=level, request_timeout=20).items()
     return {(place.topic, place.partition): future.result(30).offset for place, future in answers}
@@ -169,14 +171,13 @@ def put(bootstrap: str, topic: str, records: Sequence[tuple[bytes, bytes]], part
         {"bootstrap.servers": bootstrap, "message.max.bytes": 8 << 20, "partitioner": "murmur2_random", "acks": "all"}
     )
     failed: list[str] = []
+
+    def told(error: KafkaError | None, _record: object) -> None:
+        if error is not None:
+            failed.append(error.str())
+
     for key, value in records:
-        producer.produce(
-            topic,
-            value,
-            key=key,
-            partition=partition,
-            on_delivery=lambda error, _: error and failed.append(error.str()),
-        )
+        producer.produce(topic, value, key=key, partition=partition, on_delivery=told)
     producer.flush(20)
     if failed:
         raise RuntimeError(f"{topic} did not take it: {failed[0]}")
