@@ -21,6 +21,9 @@ from andon.kafka.topics import CONFIG
 log = logging.getLogger(__name__)
 
 NAME = "andon"
+KEPT = 20
+"""Versions that a board keeps for who needs only the newest: each mute makes one, so there are thousands in a year. The
+others are for the case that it cannot be read."""
 TOPICS_KEY = b"topics"
 CURRENT_KEY = NAME.encode()
 _START_S = 60.0
@@ -57,13 +60,15 @@ class NoSuchVersion(LookupError):  # noqa: N818 - told to the person who asked
 class Board:
     """What `andon.config` says so far. What cannot be read is passed over: an old service keeps running.
 
-    `newest` is the version in force, `versions` all there are; the first record of a version stands for ever.
+    `versions` are all there are, or the newest `most` of them; the first record of a version stands for ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.recorded: Recorded | None = None
-        self.newest: Published | None = None
         self.versions: dict[int, bytes] = {}
+        self._most = most
+        self._newest: Published | None = None
+        self._named: list[int] = []
 
     def take(self, key: bytes | None, value: bytes) -> None:
         """Takes in a record."""
@@ -71,17 +76,35 @@ class Board:
             if key == TOPICS_KEY:
                 self.recorded = msgspec.json.decode(value, type=Recorded)
             elif key == CURRENT_KEY:
-                self._switch(msgspec.json.decode(value, type=Current).version)
+                self._named.append(msgspec.json.decode(value, type=Current).version)
             elif key and key.startswith(CURRENT_KEY + b"@"):
-                self.versions.setdefault(int(key.rpartition(b"@")[2]), value)
-        except (msgspec.MsgspecError, ValueError, NoSuchVersion, BundleUnreadable) as error:
+                self._keep(int(key.rpartition(b"@")[2]), value)
+        except (msgspec.MsgspecError, ValueError) as error:
             log.error("configuration not readable", extra={"key": repr(key), "problem": str(error)})
+
+    def _keep(self, number: int, value: bytes) -> None:
+        self.versions.setdefault(number, value)
+        if self._most is not None and len(self.versions) > self._most:
+            del self.versions[min(self.versions)]
+
+    @property
+    def newest(self) -> Published | None:
+        """The version in force: the last one named that can be read. Only that one is read, however many there were."""
+        while self._named:
+            number = self._named.pop()
+            try:
+                self._newest = self.version(number)
+            except (NoSuchVersion, BundleUnreadable) as error:
+                log.error("configuration not readable", extra={"version": number, "problem": str(error)})
+            else:
+                self._named.clear()
+        return self._newest
 
     def version(self, number: int) -> Published:
         """A version, whatever is in force: with it an event is explained or replayed as it was decided. Raises
         NoSuchVersion, and BundleUnreadable for what another Andon wrote."""
         if number not in self.versions:
-            known = f"1 to {max(self.versions)}" if self.versions else "none at all"
+            known = f"{min(self.versions)} to {max(self.versions)}" if self.versions else "none at all"
             raise NoSuchVersion(f"there is no version {number} of the configuration; there is {known}")
         return unbundle(self.versions[number])
 
@@ -91,13 +114,10 @@ class Board:
             with suppress(BundleUnreadable):
                 yield self.version(number)
 
-    def _switch(self, version: int) -> None:
-        self.newest = self.version(version)
 
-
-def read_board(link: Connection) -> Board:
-    """Everything `andon.config` says now; blocking."""
-    board = Board()
+def read_board(link: Connection, most: int | None = None) -> Board:
+    """What `andon.config` says now, with all versions or the newest `most`; blocking."""
+    board = Board(most)
     reader = TopicReader(link, {Home(CONFIG, 0): BEGINNING})
     try:
         for record in reader.until_end(_WAIT_S):
@@ -113,7 +133,7 @@ class Follower:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._board = Board()
+        self._board = Board(KEPT)
         self._next = BEGINNING
         self._loop = asyncio.get_running_loop()
         self._first: asyncio.Future[Published] = self._loop.create_future()

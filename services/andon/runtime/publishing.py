@@ -26,7 +26,7 @@ from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
 from andon.runtime.feeds import feeds_of
-from andon.runtime.follower import CURRENT_KEY, TOPICS_KEY, Board, Current, Recorded, read_board, version_key
+from andon.runtime.follower import CURRENT_KEY, KEPT, TOPICS_KEY, Board, Current, Recorded, read_board, version_key
 from andon.runtime.registry import Registry
 
 if TYPE_CHECKING:  # the door publishes mutes, and reads no files
@@ -50,12 +50,21 @@ Make = Callable[[Board, int, datetime], Published | None]
 
 
 class Change(NamedTuple):
-    """What makes the next version, and as which action it is recorded: on what, and for which client of the door."""
+    """What makes the next version, and as which action it is recorded: on what, and for which client of the door.
+
+    One that `looks_back` is given all versions, another the newest ones.
+    """
 
     action: str
     make: Make
     on: str = ""
     client: str | None = None
+    looks_back: bool = False
+
+    @property
+    def most(self) -> int | None:
+        """How many versions it has to be given; None for all."""
+        return None if self.looks_back else KEPT
 
 
 class NoSuchMute(LookupError):  # noqa: N818 - told to the person who asked
@@ -76,7 +85,7 @@ def applied(loaded: Loaded, said: Said, *, anew: bool = True) -> Change:
         next_one = published(loaded, version, said.author or getpass.getuser(), now, said.reason)
         return replace(next_one, mutes=_going_on(newest, now))
 
-    return Change(PUBLISH, change)
+    return Change(PUBLISH, change, looks_back=True)
 
 
 def _put_aside(board: Board, digest: str) -> bool:
@@ -105,7 +114,7 @@ def restored(number: int, said: Said) -> Change:
             mutes=_going_on(newest, now),
         )
 
-    return Change(ROLLBACK, change, f"version {number}")
+    return Change(ROLLBACK, change, f"version {number}", looks_back=True)
 
 
 def muted(mute: Mute) -> Change:
@@ -176,7 +185,7 @@ async def publish(link: Connection, change: Change, board: Board | None = None) 
     known. Raises KafkaFailure, and what the change raises."""
     for _ in range(_TRIES):
         if board is None:
-            board = await asyncio.to_thread(read_board, link)
+            board = await asyncio.to_thread(read_board, link, change.most)
         wanted = change.make(board, _next(board), datetime.now(UTC))
         if wanted is None:
             return _in_force(board)
@@ -212,7 +221,7 @@ def _publish(change: Change, link: Connection) -> Published:
     producer = TransactionalProducer(link, "andon-config")
     producer.start()
     try:
-        board = read_board(link)
+        board = read_board(link, change.most)
         records = list(_records(change, board, link))
         if records:
             producer.commit(records)

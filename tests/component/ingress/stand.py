@@ -46,6 +46,7 @@ from andon.runtime.clock import SystemClock
 from andon.runtime.follower import Board
 from andon.runtime.publishing import Change, action_of
 from andon.store.requests import RequestIndex
+from tests.unit.versions.boards import stand
 
 TOPIC = "andon.events"
 OAUTH = {"oauth": {"issuer": "plant", "client": "mes-client"}}
@@ -120,7 +121,7 @@ class FakeConfiguration:
 
     def __init__(self) -> None:
         self.board = Board()
-        self.board.newest = Published(1, datetime.now(UTC), "wang", "/", Settings.model_validate(PLANT), {})
+        stand(self.board, Published(1, datetime.now(UTC), "wang", "/", Settings.model_validate(PLANT), {}))
         self.actions: list[Action] = []
         self.failing = False
 
@@ -128,9 +129,8 @@ class FakeConfiguration:
         """Publishes a version of the plant with these sections, and these mutes alone."""
         newest = self.newest()
         settings = Settings.model_validate(PLANT | dict(more))
-        self.board.newest = replace(
-            newest, version=newest.version + 1, at=datetime.now(UTC), settings=settings, mutes=mutes
-        )
+        now = datetime.now(UTC)
+        stand(self.board, replace(newest, version=newest.version + 1, at=now, settings=settings, mutes=mutes))
 
     def mutes(self) -> tuple[Mute, ...]:
         return self.newest().mutes
@@ -144,7 +144,7 @@ class FakeConfiguration:
         assert self.board.newest
         after = change.make(self.board, self.board.newest.version + 1, datetime.now(UTC))
         assert after
-        self.board.newest = after
+        stand(self.board, after)
         self.actions.append(action_of(change, after))
         return after
 

@@ -44,7 +44,12 @@ def put(board: Board, change: Change, now: datetime = NOW) -> Published | None:
     """Publishes what a change makes of a board; None when nothing had to change."""
     wanted = change.make(board, max(board.versions, default=0) + 1, now)
     if wanted is not None:
-        board.take(version_key(wanted.version), bundle(wanted))
-        board.take(CURRENT_KEY, msgspec.json.encode(Current(wanted.version)))
+        stand(board, wanted)
         assert board.newest == wanted
     return wanted
+
+
+def stand(board: Board, version: Published) -> None:
+    """Writes a version on a board, and that it is in force."""
+    board.take(version_key(version.version), bundle(version))
+    board.take(CURRENT_KEY, msgspec.json.encode(Current(version.version)))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from andon.config.published import Published, unbundle
 from andon.core.mute import MOST_BYTES, MuteWrong
 from andon.kafka.errors import KafkaFailure
-from andon.runtime.follower import Board, NoSuchVersion, version_key
+from andon.runtime import follower
+from andon.runtime.follower import CURRENT_KEY, KEPT, Board, Current, NoSuchVersion, version_key
 from andon.runtime.publishing import NoSuchMute, Said, applied, muted, restored, unmuted
-from tests.unit.versions.boards import NOW, files, mute, put
+from tests.unit.versions.boards import NOW, files, mute, put, stand
 
 ME = Said("wang", "新产线")
 
@@ -35,6 +39,40 @@ def test_a_version_says_who_and_why(board: Board) -> None:
     assert board.newest is not None
     assert (board.newest.version, board.newest.author, board.newest.reason) == (2, "wang", "新产线")
     assert board.version(1).settings.site.name == "one"
+
+
+def test_of_many_versions_the_one_in_force_alone_is_read(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+
+    def counted(raw: bytes) -> Published:
+        read.append(raw)
+        return unbundle(raw)
+
+    assert board.newest is not None
+    monkeypatch.setattr(follower, "unbundle", counted)
+    seen = Board(3)
+    for number in range(1, 101):
+        stand(seen, replace(board.newest, version=number))
+    assert seen.newest is not None
+    assert (seen.newest.version, len(read), sorted(seen.versions)) == (100, 1, [98, 99, 100])
+    assert seen.newest is seen.newest, "nor is it read again"
+    assert len(read) == 1
+
+
+def test_a_version_that_cannot_be_read_leaves_the_one_before_in_force(board: Board) -> None:
+    assert board.newest is not None
+    for number in (3, 4):
+        board.take(version_key(number), b'{"of": "the future"}')
+        board.take(CURRENT_KEY, msgspec.json.encode(Current(number)))
+    assert board.newest.version == 2
+    stand(board, replace(board.newest, version=5))
+    assert board.newest.version == 5
+
+
+def test_only_who_looks_back_is_given_every_version(tmp_path: Path) -> None:
+    assert applied(files(tmp_path, "one"), ME).most is None
+    assert restored(1, ME).most is None
+    assert muted(mute()).most == unmuted("m1", ME).most == KEPT
 
 
 def test_an_older_version_is_found_by_its_number(tmp_path: Path) -> None:
