@@ -19,7 +19,8 @@ from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, StoreFailure, Write
 from andon.kafka.connection import Connection
 from andon.runtime.clock import SystemClock
-from andon.runtime.desk import runner
+from andon.runtime.desk import runner, upkeep
+from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.runner import DeskRunner, DeskSettings
 from andon.runtime.desk.work import Success
 from andon.runtime.dlq import REDRIVE
@@ -486,7 +487,7 @@ def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, mon
 
 def test_an_idle_desk_tells_its_offsets_again_every_hour(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(plant: Plant) -> None:
-        monkeypatch.setattr(runner, "_HOUR_S", 0.0)
+        monkeypatch.setattr(upkeep, "_HOUR_S", 0.0)
         plant.fill(3)
         running = asyncio.create_task(plant.runner().run(plant.stop))
         await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
@@ -571,14 +572,15 @@ def test_the_gauges_show_the_fullest_queue_the_oldest_item_and_the_limits(run: R
         one = plant.runner(work)
         running = asyncio.create_task(one.run(plant.stop))
         await plant.until(lambda: len(work.called) == 4)
-        one._gauges.refresh(START + 30)
+        gauges = DeskGauges(one.desk, work, one._metrics)
+        gauges.refresh(START + 30)
         text = one._metrics.text().decode()
         assert 'andon_queue_depth{channel="robot"} 4.0' in text
         assert 'andon_oldest_open_seconds{channel="robot"} 30.0' in text
         assert 'andon_limit_utilisation{domain_kind="wecom_robot"} 0.4' in text
         work.gate.set()
         await plant.until(lambda: len(plant.outcomes()) == 4)
-        one._gauges.refresh(START + 30)
+        gauges.refresh(START + 30)
         assert 'andon_queue_depth{channel="robot"} 0.0' in one._metrics.text().decode()
         assert 'andon_oldest_open_seconds{channel="robot"} 0.0' in one._metrics.text().decode()
         plant.stop.set()

@@ -17,7 +17,7 @@ import msgspec
 
 from andon.core.event import Home
 from andon.core.ports import Clock
-from andon.core.work import DeskStore, Holding, Item, Note, Write
+from andon.core.work import DeskStore, Holding, Item, Write
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.producer import Publisher
@@ -26,9 +26,9 @@ from andon.runtime.desk.calls import Calls
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
-from andon.runtime.desk.meter import Quota
 from andon.runtime.desk.outbox import Outbox
 from andon.runtime.desk.standing import Standing
+from andon.runtime.desk.upkeep import MORE_S, Upkeep, Watch
 from andon.runtime.desk.work import Work
 from andon.runtime.desk.writer import GroupWriter
 from andon.runtime.metrics import Metrics
@@ -36,15 +36,8 @@ from andon.runtime.metrics import Metrics
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-Watch = Callable[[str, Quota, float], Sequence[Note]]
-"""Channel, its quota and the time → what is to be published of it."""
-
 DEADLINE_S = 15.0
 _POLL_S = 0.2
-# What the ledger must remember beyond what limits look back on: attempts count from their end, and end late.
-_MORE_S = 3_600.0
-_KEEP_S = 30 * 86_400.0
-_PRUNE = 1_000
 _OUTBOX_CAP = 5_000
 # Bytes of open items in memory: some 18,000 of ordinary size, so that a process stays small whatever waits.
 _WEIGHT = 16 << 20
@@ -55,8 +48,6 @@ _GROUPED = 96 << 20
 _LINGER_MS = 100
 _AGAIN = 0.9
 _HANDOVER_S = 8.0
-_MINUTE_S = 60.0
-_HOUR_S = 3_600.0
 _TELL_S = 0.25
 
 
@@ -94,9 +85,7 @@ class DeskRunner:
         self._metrics = metrics
         self.desk = Desk(work, room=settings.room, deadline=settings.deadline)
         self.assigned = False
-        self._watch = watch
         self._intake = Intake(self.desk, work, metrics, settings.service)
-        self._gauges = DeskGauges(self.desk, work, metrics)
         self._owner = f"{settings.service}-{settings.slot}"
         self._calls = Calls(
             self.desk,
@@ -112,6 +101,16 @@ class DeskRunner:
         self._crowded = False
         self._paused: set[Home] | None = set()
         self._standing = Standing(self.desk)
+        self._upkeep = Upkeep(
+            self.desk,
+            self._standing,
+            DeskGauges(self.desk, work, metrics),
+            clock,
+            looks_back=work.looks_back,
+            prune=self._forgotten,
+            submit=self._submit,
+            watch=watch,
+        )
         self._callback_failure: BaseException | None = None
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -132,7 +131,7 @@ class DeskRunner:
         try:
             self._consumer = await self._on_poller(self._join)
             end = self._consumer.close
-            parts = (self._take_in(), self._calls.run(), self._outbox.run(), self._tell(), self._keep())
+            parts = (self._take_in(), self._calls.run(), self._outbox.run(), self._tell(), self._upkeep.run())
             tasks += [asyncio.create_task(part) for part in parts]
             await self._while_well(stop.wait(), tasks)
             tasks.pop(0).cancel()
@@ -215,13 +214,16 @@ class DeskRunner:
         """Returns when everything decided so far is stored."""
         await self._writer.ask(_nothing)
 
+    def _forgotten(self, before: float, most: int) -> asyncio.Future[int]:
+        return self._writer.ask(partial(self._store.prune, before, most))
+
     # ---- ownership
 
     def _acquire(self, homes: Sequence[Home]) -> Mapping[Home, int]:
         """On the poll thread, for partitions that come in: takes their leases and says where to read on."""
         starts = {}
         try:
-            now = self._clock.now() - _MORE_S
+            now = self._clock.now() - MORE_S
             since, people = now - self._work.looks_back(), now - self._work.looks_back_on_people()
             for home in homes:
                 holding = self._store.acquire(home, self._owner, since, people)
@@ -328,7 +330,7 @@ class DeskRunner:
         self._consumer.resume()
         self._consumer.pause(wanted)
 
-    # ---- upkeep
+    # ---- what is told to the door
 
     async def _tell(self) -> None:
         """Four times a second the advisory offsets, by which the door sees what waits here."""
@@ -344,32 +346,6 @@ class DeskRunner:
 
         await self._on_poller(self._consumer.offer, offsets, notes, answer)
         return await taken
-
-    async def _keep(self) -> None:
-        """Once a second the gauges, once a minute the quotas; once an hour the pruning and a commit of every offset."""
-        last = watched = self._clock.now()
-        while True:
-            await self._clock.sleep(1.0)
-            self._gauges.refresh(self._clock.now())
-            if self._watch is not None and self._clock.now() - watched > _MINUTE_S:
-                watched = self._clock.now()
-                self._look(self._watch, watched)
-            if self._clock.now() - last > _HOUR_S:
-                last = self._clock.now()
-                self._standing.repeat()
-                await self._prune(last - max(_KEEP_S, self._work.looks_back() + _MORE_S))
-
-    def _look(self, watch: Watch, now: float) -> None:
-        for home, channel, quota in list(self.desk.quotas(now)):
-            if notes := watch(channel, quota, now):
-                write = Write(home, self.desk.epochs[home])
-                self.desk.note(write, notes)
-                self._submit(write)
-
-    async def _prune(self, before: float) -> None:
-        """In portions, so that the work of the desk comes in between."""
-        while await self._writer.ask(partial(self._store.prune, before, _PRUNE)) == _PRUNE:
-            continue
 
 
 def _settle(taken: asyncio.Future[bool], well: bool) -> None:
