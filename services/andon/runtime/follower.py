@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 
@@ -118,12 +118,9 @@ class Board:
 def read_board(link: Connection, most: int | None = None) -> Board:
     """What `andon.config` says now, with all versions or the newest `most`; blocking."""
     board = Board(most)
-    reader = TopicReader(link, {Home(CONFIG, 0): BEGINNING})
-    try:
+    with closing(TopicReader(link, {Home(CONFIG, 0): BEGINNING})) as reader:
         for record in reader.until_end(_WAIT_S):
             board.take(record.key, record.value)
-    finally:
-        reader.close()
     return board
 
 
@@ -141,6 +138,7 @@ class Follower:
         self._moving: Callable[[], None] | None = None
         self._missed: Published | None = None
         self._sent: Published | None = None
+        self._caught_up = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="config", daemon=True)
         self._thread.start()
@@ -176,20 +174,22 @@ class Follower:
             raise Repartitioning(recorded.becoming)
 
     def _follow(self) -> None:
-        caught_up = False
         while not self._closing.is_set():
-            reader = TopicReader(self._connection, {Home(CONFIG, 0): self._next}, patient=caught_up)
             try:
-                while not self._closing.is_set() and (caught_up or not reader.at_end):
-                    self._take(reader.poll())
-                    if caught_up or reader.at_end:
-                        self._compare()
-                caught_up = True
+                self._read_on()
             except KafkaFailure as error:
                 log.warning("the configuration is not followed now", extra={"problem": str(error)})
                 self._closing.wait(_AGAIN_S)
-            finally:
-                reader.close()
+
+    def _read_on(self) -> None:
+        """To the end when that was not reached yet, else for as long as this lives."""
+        starts = {Home(CONFIG, 0): self._next}
+        with closing(TopicReader(self._connection, starts, patient=self._caught_up)) as reader:
+            while not self._closing.is_set() and (self._caught_up or not reader.at_end):
+                self._take(reader.poll())
+                if self._caught_up or reader.at_end:
+                    self._compare()
+        self._caught_up = True
 
     def _take(self, records: Iterable[Record]) -> None:
         for record in records:
