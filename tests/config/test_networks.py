@@ -63,3 +63,16 @@ def test_what_asks_a_caller_has_no_sense_where_nobody_calls(key: str, value: obj
     (found,) = rule_mistakes(data)
     assert found.path == ("sources", "alarms", key)
     assert found.text == f"nobody calls a `kafka` source, which fetches: `{key}` has no sense"
+
+
+@pytest.mark.parametrize(
+    ("sources", "path", "at_key"),
+    [
+        ({"andon": {"kind": "alertmanager", "token": "env:T"}}, ("sources", "andon"), True),
+        ({"mes": {"kind": "http", "token": "env:T", "source": "andon"}}, ("sources", "mes", "source"), False),
+    ],
+)
+def test_no_source_speaks_in_the_name_of_andon(sources: dict[str, object], path: tuple[str, ...], at_key: bool) -> None:
+    (found,) = rule_mistakes({"sources": sources, "route": {"receiver": "it"}})
+    assert (found.path, found.at_key) == (path, at_key)
+    assert "is the source of what Andon itself tells" in found.text

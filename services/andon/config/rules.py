@@ -13,8 +13,10 @@ from andon.config.references import entries, routes
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.settings import Listen
 from andon.config.shapes import Found
+from andon.core.event import TELLER
 
 _FETCHED = ("kafka",)
+_OURS = f"`{TELLER}` is the source of what Andon itself tells; use another"
 _STORES = ("sqlite", "postgresql+psycopg")
 # A password before the host, or a robot's key in the query: both are how vendors' pages write addresses.
 _SECRET_IN_ADDRESS = re.compile(
@@ -56,8 +58,12 @@ def _door(data: Any) -> Iterator[Found]:
 def _sources(data: Any) -> Iterator[Found]:
     with_authority = entries(data, "listen").get("client_ca") is not None
     for name, source in entries(data, "sources").items():
+        if name == TELLER:
+            yield Found(("sources", name), _OURS, at_key=True)
         if not isinstance(source, dict):
             continue
+        if source.get("source") == TELLER:
+            yield Found(("sources", name, "source"), _OURS)
         kind, wanted = source.get("kind"), source.get("client_cert")
         for key in ("allow", "rate", "client_cert"):
             if kind in _FETCHED and source.get(key) is not None:

@@ -11,6 +11,8 @@ STATE = "state"
 SEVERITY = "severity"
 RAISE = "raise"
 CLEAR = "clear"
+TELLER = "andon"
+"""The `source` of what Andon itself tells. Nobody else may say it, for rules go by it."""
 
 
 class Home(msgspec.Struct, frozen=True, order=True, array_like=True):

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-TELLER = "andon"
-"""The `source` of these events."""
 WATCHED = "watched"
 """The label with the name of the source an event tells of."""
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import inf
 
-from andon.core.event import CLEAR, SEVERITY, STATE, Event
+from andon.core.event import CLEAR, RAISE, SEVERITY, STATE, TELLER, Event
 from andon.core.work import Note
 from andon.kafka.codecs import encode
 from andon.kafka.topics import EVENTS
 from andon.runtime.desk.meter import Quota
 
 TYPE = "andon.quota"
-_SOURCE = "andon"
 
 
 class QuotaWatch:
@@ -39,7 +38,7 @@ class QuotaWatch:
         ends = quota.out < inf and quota.left < quota.total / 2
         if told is None and (quota.left < share * quota.total or ends):
             self._told[channel] = quota.begun
-            return (_note(channel, quota.total, quota.begun, now, "raise"),)
+            return (_note(channel, quota.total, quota.begun, now, RAISE),)
         return ()
 
 
@@ -47,7 +46,7 @@ def _note(channel: str, count: int, begun: float, now: float, state: str) -> Not
     since = datetime.fromtimestamp(begun, UTC)
     event = Event(
         id=f"quota-{channel}-{since:%Y%m%dT%H%M}-{state}",
-        source=_SOURCE,
+        source=TELLER,
         type=TYPE,
         subject=f"channel/{channel}",
         time=datetime.fromtimestamp(now, UTC),

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from andon.config.plugs import SourcePlug
 from andon.config.routing import Route
-from andon.core.silence import TELLER, WATCHED, WORDS
+from andon.core.event import TELLER
+from andon.core.silence import WATCHED, WORDS
 
 _TYPES = ", ".join(f'"{word}"' for words in WORDS.values() for word in (words.lost, words.found))
 

@@ -71,6 +71,28 @@ def test_refusals_name_what_is_wrong_and_are_counted(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_nobody_speaks_in_the_name_of_andon(tmp_path: Path) -> None:
+    """Rules go by it: who could say that a silent source was heard again would end an alarm."""
+    heard = {"id": "1", "type": "andon.source.heard", "source": "andon", "subject": "source/mes"}
+    cloud = {"specversion": "1.0", **heard}
+
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            problem(await stand.post(heard), 400, "invalid", "source")
+            structured = await stand.post(cloud, content_type="application/cloudevents+json")
+            problem(structured, 400, "invalid", "source")
+            binary = {f"ce-{name}": value for name, value in cloud.items()}
+            answer = await stand.client.post(
+                "/v1/events", headers={"Authorization": "Bearer alpha", "Content-Type": "application/json"} | binary
+            )
+            problem(answer, 400, "invalid", "source")
+            batch = (await stand.batch([FAULT, heard])).json()
+            assert [one["status"] for one in batch] == [202, 400]
+            assert [event.source for event in stand.log.events] == ["mes"]
+
+    asyncio.run(run())
+
+
 def test_other_addresses_and_methods(tmp_path: Path) -> None:
     async def run() -> None:
         async with standing(tmp_path) as stand:

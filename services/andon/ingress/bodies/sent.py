@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from andon.core.event import TELLER
 from andon.core.failure import Invalid
 from andon.core.reason import Reason
 
@@ -30,10 +31,13 @@ class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 def check(source: str, type_: str, subject: str, event_id: str | UnsetType) -> None:
-    """Each can be a key of Kafka, a line of a log and a column: 1 to 512 bytes, no control character.
-
-    Raises Invalid.
+    """Each can be a key of Kafka, a line of a log and a column: 1 to 512 bytes, no control character; and nobody speaks
+    in Andon's name. Raises Invalid.
     """
+    if source == TELLER:
+        raise Invalid(
+            Reason.INVALID, f"`{TELLER}` is the source of what Andon itself tells; use another name", "source"
+        )
     names = (type_, source, subject) if event_id is UNSET else (type_, source, subject, event_id)
     if all(names):
         together = "".join(names)  # one look at all of them answers for almost every event

@@ -21,9 +21,9 @@ import msgspec
 
 from andon.config.published import Published
 from andon.config.units import duration_text
-from andon.core.event import CLEAR, RAISE, SEVERITY, STATE, Event, Position
+from andon.core.event import CLEAR, RAISE, SEVERITY, STATE, TELLER, Event, Position
 from andon.core.ports import Clock
-from andon.core.silence import TELLER, WATCHED, WORDS
+from andon.core.silence import WATCHED, WORDS
 from andon.ingress.expected.expecting import Expected, due, expected_of, with_gap
 from andon.ingress.expected.signs import Beat, Key, Lost, Seen, Signs, beat_record, lost_record, seen_record
 from andon.kafka.codecs import encode

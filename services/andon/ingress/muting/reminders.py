@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, timedelta
 
-from andon.core.event import Event, Position
+from andon.core.event import TELLER, Event, Position
 from andon.core.mute import Mute
 from andon.core.ports import Clock
 from andon.ingress.acceptance import Log
@@ -15,7 +15,6 @@ from andon.ingress.bodies.draft import draft_of
 log = logging.getLogger(__name__)
 
 TYPE = "andon.mute"
-_SOURCE = "andon"
 _EVERY_S = 10.0
 
 
@@ -50,7 +49,7 @@ class Reminders:
         if not due or ahead is None:
             return
         events = [_event(one, ahead) for one in due]
-        answers = await self._log.append([draft_of(event, _SOURCE) for event in events])
+        answers = await self._log.append([draft_of(event, TELLER) for event in events])
         for one, answer in zip(due, answers, strict=False):
             if isinstance(answer, Position):
                 self._told.add(one.id)
@@ -66,7 +65,7 @@ def _is_due(mute: Mute, ahead: float, now: float) -> bool:
 def _event(mute: Mute, ahead: float) -> Event:
     return Event(
         id=f"mute-{mute.id}-{mute.ends.astimezone(UTC):%Y%m%dT%H%M%S}",
-        source=_SOURCE,
+        source=TELLER,
         type=TYPE,
         subject=f"mute/{mute.id}",
         time=mute.ends - timedelta(seconds=ahead),
