@@ -9,6 +9,9 @@ from typing import Literal, NamedTuple
 WATCHED = "watched"
 """The label with the name of the source an event tells of."""
 
+UNWATCHED = "andon.source.unwatched"
+"""The type of the event that ends what was told of a sign that is not expected any more."""
+
 Sign = Literal["event", "connection"]
 """What may be expected of a source: events, or a connection that stands."""
 

@@ -239,10 +239,39 @@ async def test_what_is_not_expected_any_more_is_forgotten() -> None:
     await doors.until(3 * HOUR)
     assert len(doors.topic.kept) == 4
     doors.configure(None)
-    await doors.until(4 * HOUR)
+    assert [one.type for one in await doors.until(4 * HOUR)] == ["andon.source.unwatched"], "of the silence alone"
     assert list(doors.topic.kept) == [b"doors"]
     doors.configure(TWO_HOURS)
     assert told(await doors.until(7 * HOUR)) == [("silent", 6 * HOUR + 10)], "it is waited for anew"
+
+
+@run
+async def test_what_was_told_ends_when_it_is_not_expected_any_more() -> None:
+    doors = Doors(TWO_HOURS)
+    doors.start()
+    doors.start()
+    (silent,) = await doors.until(3 * HOUR)
+    doors.configure(None)
+    doors.topic.away = True
+    assert await doors.until(3.5 * HOUR) == []
+    doors.topic.away = False
+    over = await doors.until(4 * HOUR)
+    assert {one.id for one in over} == {silent.id.replace("raise", "v1")}, "whichever door says it, and however often"
+    assert over[0] == over[-1]
+    assert over[0].labels == {**silent.labels, "state": "clear"}
+    assert (over[0].subject, over[0].data) == (silent.subject, {"source": "mes", "version": 1})
+    assert await doors.until(6 * HOUR) == []
+
+
+@run
+async def test_what_is_heard_and_told_is_not_told_again_when_it_is_no_longer_expected() -> None:
+    doors = Doors(TWO_HOURS)
+    door = doors.start()
+    assert len(await doors.until(3 * HOUR)) == 1
+    door.heard("mes")
+    assert told(await doors.until(3.5 * HOUR)) == [("heard", 3 * HOUR)]
+    doors.configure(None)
+    assert await doors.until(4 * HOUR) == []
 
 
 def test_nothing_expected_writes_nothing() -> None:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,7 @@ from andon.config.published import Published
 from andon.config.units import duration_text
 from andon.core.event import CLEAR, RAISE, SEVERITY, STATE, TELLER, Event, Position
 from andon.core.ports import Clock
-from andon.core.silence import WATCHED, WORDS
+from andon.core.silence import UNWATCHED, WATCHED, WORDS
 from andon.ingress.expected.expecting import Expected, due, expected_of, with_gap
 from andon.ingress.expected.signs import Beat, Key, Lost, Seen, Signs, beat_record, lost_record, seen_record
 from andon.kafka.codecs import encode
@@ -68,12 +68,14 @@ class Expectations:
         self._wanted = asyncio.Event()
         self._zone = ZoneInfo("UTC")
         self._expected: dict[Key, Expected] = {}
+        self._published: Published | None = None
 
     def follow(self, published: Published, connections: Mapping[str, str]) -> None:
         """Brings a configuration into force; `connections` says what sources are connected to. Raises IntervalError."""
         expected = {Key(one.sign, one.source): one for one in expected_of(published, connections)}
         self._zone = ZoneInfo(published.settings.site.zone)
         self._expected = expected
+        self._published = published
         self._not_before.clear()
         if expected:
             self._wanted.set()
@@ -117,6 +119,8 @@ class Expectations:
         self._back.clear()
         if not await self._written([*self._news(beat.at, standing), beat_record(beat)]):
             return
+        for key in self._signs.keys - self._expected.keys():
+            await self._forget(key)
         try:
             async with asyncio.timeout(_BACK_S):
                 await self._back.wait()
@@ -148,7 +152,7 @@ class Expectations:
         return {name for name, stands in zip(asked, answers, strict=True) if stands}
 
     def _news(self, now: float, standing: set[str]) -> Iterator[Outgoing]:
-        """What this door has seen later than the topic says, and what nobody expects any more."""
+        """What this door has seen later than the topic says."""
         for key in self._expected:
             at = self._heard.get(key.source) if key.sign == "event" else now if key.source in standing else None
             known = self._signs.seen.get(key)
@@ -156,9 +160,6 @@ class Expectations:
                 yield seen_record(key, Seen(at))
             elif known is None:
                 yield seen_record(key, Seen(now, first=True))
-        for key in self._signs.keys - self._expected.keys():
-            yield seen_record(key, None)
-            yield lost_record(key, None)
 
     # ---- what all of them know
 
@@ -183,7 +184,7 @@ class Expectations:
         return at if at <= until else None
 
     async def _tell_lost(self, key: Key, expected: Expected, lost: Lost) -> None:
-        if await self._told(self._event(key, lost, lost.due, self._said(expected, lost))):
+        if await self._told(_event(key, lost, WORDS[key.sign].lost, lost.due, self._said(expected, lost))):
             await self._written([lost_record(key, lost)])
 
     async def _tell_found(self, key: Key, expected: Expected, lost: Lost, seen: Seen) -> None:
@@ -194,8 +195,19 @@ class Expectations:
             if not await self._written([lost_record(key, msgspec.structs.replace(lost, found=found))]):
                 return
         data = self._said(expected, lost) | {"silent_for": duration_text(round(found - lost.since))}
-        if await self._told(self._event(key, lost, found, data, cleared=True)):
+        if await self._told(_event(key, lost, WORDS[key.sign].found, found, data, ends=CLEAR)):
             await self._written([lost_record(key, None)])
+
+    async def _forget(self, key: Key) -> None:
+        """What nobody expects any more; what was told of it ends then. Every door says the same, by the version in
+        which that is so."""
+        lost, now = self._signs.lost.get(key), self._published
+        if lost is not None and now is not None:
+            data = {"source": key.source, "version": now.version}
+            ended = _event(key, lost, UNWATCHED, now.at.timestamp(), data, ends=f"v{now.version}")
+            if not await self._told(ended):
+                return
+        await self._written([seen_record(key, None), lost_record(key, None)])
 
     def _said(self, expected: Expected, lost: Lost) -> dict[str, str]:
         last = datetime.fromtimestamp(int(lost.since), self._zone).isoformat()
@@ -210,19 +222,6 @@ class Expectations:
             said["connection"] = expected.connection
         return said
 
-    def _event(self, key: Key, lost: Lost, at: float, data: Mapping[str, str], *, cleared: bool = False) -> Event:
-        words, state = WORDS[key.sign], CLEAR if cleared else RAISE
-        since = datetime.fromtimestamp(lost.since, UTC)
-        return Event(
-            id=f"{words.code}-{key.source}-{since:%Y%m%dT%H%M%S.%f}-{state}",
-            source=TELLER,
-            type=words.found if cleared else words.lost,
-            subject=f"source/{key.source}",
-            time=datetime.fromtimestamp(at, UTC),
-            data=dict(data),
-            labels={STATE: state, SEVERITY: "major", "code": words.code, WATCHED: key.source},
-        )
-
     async def _told(self, event: Event) -> bool:
         told = await self._written([Outgoing(EVENTS, event.subject.encode(), encode(event))])
         if told:
@@ -236,3 +235,18 @@ class Expectations:
             log.warning("what is expected of sources is not judged until Kafka answers", extra={"problem": refused})
         self._refused = refused is not None
         return not self._refused
+
+
+def _event(key: Key, lost: Lost, kind: str, at: float, data: Mapping[str, Any], *, ends: str = "") -> Event:
+    """What is told of a sign: that it is lost, or, with the mark of what `ends` that, that it is over."""
+    since, state = datetime.fromtimestamp(lost.since, UTC), CLEAR if ends else RAISE
+    code = WORDS[key.sign].code
+    return Event(
+        id=f"{code}-{key.source}-{since:%Y%m%dT%H%M%S.%f}-{ends or RAISE}",
+        source=TELLER,
+        type=kind,
+        subject=f"source/{key.source}",
+        time=datetime.fromtimestamp(at, UTC),
+        data=dict(data),
+        labels={STATE: state, SEVERITY: "major", "code": code, WATCHED: key.source},
+    )
