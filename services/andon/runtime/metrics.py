@@ -46,7 +46,7 @@ class Metrics:
             buckets=_LATENCY_S,
             registry=r,
         )
-        self.breaker_state = Gauge("andon_breaker_state", "0 closed, 1 open, 2 probing.", ["target"], registry=r)
+        self.breaker_state = Gauge("andon_breaker_state", "0 closed, 1 trying, 2 open.", ["target"], registry=r)
         self.limit_utilisation = Gauge(
             "andon_limit_utilisation", "Share of the vendor's limit in use, highest.", ["domain_kind"], registry=r
         )
