@@ -132,5 +132,5 @@ class StarttlsIfOffered(Smtp):
             if "STARTTLS" in session.offers:
                 await Session.secure(session, *of)
 
-        session.secure = secure  # type: ignore[method-assign]
+        session.secure = secure  # type: ignore[method-assign, assignment]
         return await super()._exchange(session, *arguments)

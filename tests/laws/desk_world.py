@@ -191,7 +191,8 @@ class Owner:
 
     def _before(self) -> tuple[set[tuple[str, str]], dict[tuple[Home, str], set[UUID]]]:
         """The lanes in which something urgent waits, and by domain the urgent items whose turn it could be."""
-        hurried, urgent = set(), {}
+        hurried: set[tuple[str, str]] = set()
+        urgent: dict[tuple[Home, str], set[UUID]] = {}
         for address, domain in self.desk._domains.items():
             for queue in domain.queues.values():
                 for name, lane in queue.lanes.items():
@@ -281,7 +282,7 @@ class World:
         self.metrics = Metrics()
         self.logs: dict[Home, list[Record]] = {home: [] for home in HOMES}
         self.topic: list[Note] = []
-        self.policies = {}
+        self.policies: dict[str, QueuePolicy] = {}
         self.configured = START
         self.configure(POLICIES[0])
         self.configure_app(APP_POLICIES[0])

@@ -246,15 +246,14 @@ class DeskMachine(RuleBasedStateMachine):
         texts: dict[int, set[str]] = {}
         first: dict[int, str] = {}
         for log in self.world.logs.values():
-            for one in log:
-                said = msgspec.json.decode(one.value, type=Said)
+            for record in log:
+                said = msgspec.json.decode(record.value, type=Said)
                 first.setdefault(said.number, said.text)
                 texts.setdefault(said.number, set()).add(said.text)
         expected = set()
         for number, said_texts in texts.items():
-            one = uuid5(NAMESPACE, str(number))
-            expected.add(one)
-            expected |= {uuid5(one, text.encode().hex()) for text in said_texts - {first[number]}}
+            own = uuid5(NAMESPACE, str(number))
+            expected |= {own, *(uuid5(own, text.encode().hex()) for text in said_texts - {first[number]})}
         assert ended.keys() == expected, "outcomes ≠ accepted"
         carriers: dict[UUID, int] = {}
         for one in ended.values():

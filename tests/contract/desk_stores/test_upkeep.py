@@ -18,9 +18,10 @@ from sqlalchemy import Connection, Engine, text
 from andon.core.reason import Reason
 from andon.core.work import Closed, Holding, Note, StoreFailure, Write
 from andon.store import postgresql, sqlite, transfer, upkeep
+from andon.store.database import Database
 from andon.store.desk import SqlDeskStore
 from andon.store.migrations import revisions
-from andon.store.tables import SCHEMA_VERSION, metadata
+from andon.store.tables import SCHEMA_VERSION, about, metadata
 from tests.contract.desk_stores.conftest import entry
 from tests.unit.desk.items import HOME, OTHER, START, item
 
@@ -98,7 +99,7 @@ def test_a_store_in_use_is_left_alone_and_one_under_repair_is_not_used(url: str,
             with pytest.raises(StoreFailure, match="is in use: stop every process of the desk first"):
                 use()
         running.check()
-    with closing(upkeep.Database(url, "desk", alone=True)), pytest.raises(StoreFailure, match="migrated or upgraded"):
+    with closing(Database(url, "desk", alone=True)), pytest.raises(StoreFailure, match="migrated or upgraded"):
         SqlDeskStore(url, "desk")
     upkeep.migrate(url, target, "desk", SILENT)
 
@@ -176,7 +177,7 @@ def test_an_interrupted_migration_is_done_again(
             raise PowerCut
 
     if after == "everything":
-        monkeypatch.setattr(transfer.about, "insert", lambda: (_ for _ in ()).throw(PowerCut))
+        monkeypatch.setattr(about, "insert", lambda: (_ for _ in ()).throw(PowerCut))
     with suppress(PowerCut):
         upkeep.migrate(source, postgres_url, "desk", cut)
         pytest.fail("it was not interrupted")

@@ -11,12 +11,12 @@ import msgspec
 
 from andon.core.digest import Digest, Line
 from andon.core.event import Home
-from andon.core.outcome import Outcome, RecipientState, name_of
+from andon.core.outcome import Outcome, RecipientState, Skipped, name_of
 from andon.core.policy import Limit, QueuePolicy
 from andon.core.work import AUDIENCE, Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
-from andon.runtime.desk.work import Success, Taken, Told
+from andon.runtime.desk.work import Held, Success, Taken, Together, Told
 
 NAMESPACE = UUID("5f0f52a8-3e4d-5f0a-8a51-64b0f2f7c9d3")
 HOME = Home("deliveries", 0)
@@ -115,6 +115,21 @@ class ScriptedWork:
         names = self._codec.decode(item.body).to
         left = tuple(item.parts.decode().split(",")) if item.parts else names
         return Reach("app", left, {name: people for name, people in WIDE.items() if name in left})
+
+    def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
+        return now
+
+    def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return {}
+
+    def stormed(self, item: Item) -> bool:
+        return False
+
+    def equals(self, item: Item) -> Sequence[UUID]:
+        return ()
+
+    def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
+        return Together((), b"")
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
         self.memos[home] = dict(memos)
