@@ -50,13 +50,14 @@ class Kept:
         self.pruned: list[tuple[float, int]] = []
         self.looked: list[float] = []
         self.written: list[Write] = []
+        self.noted: list[Note] = []
         self.low = False
 
     def quotas(self, _now: float) -> Sequence[tuple[Home, str, Quota]]:
         return [(HOME, "robot", QUOTA)]
 
-    def note(self, write: Write, notes: Sequence[Note]) -> None:
-        write.notes.extend(notes)
+    def note(self, _write: Write, notes: Sequence[Note]) -> None:
+        self.noted.extend(notes)
 
     def refresh(self, now: float) -> None:
         self.refreshed.append(now)
@@ -112,7 +113,8 @@ def test_a_quota_that_runs_low_is_told_by_the_home_that_counts_it() -> None:
     kept = Kept()
     kept.low = True
     kept.keep(70)
-    assert [(one.home, one.epoch, one.notes) for one in kept.written] == [(HOME, 7, [NOTE])]
+    assert [(one.home, one.epoch) for one in kept.written] == [(HOME, 7)]
+    assert kept.noted == [NOTE]
     kept = Kept()
     kept.low = True
     kept.keep(3_700, watched=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from andon.runtime.breaker import State
 from andon.runtime.metrics import Metrics
@@ -15,7 +16,8 @@ ROW = re.compile(r"^\| (`andon_[a-z_]+`(?:, `andon_[a-z_]+`)*) \| ([a-z_, ]*) \|
 def served() -> dict[str, tuple[str, ...]]:
     """Name → labels, as Prometheus has them."""
     found = {}
-    for metric in Metrics().registry._collector_to_names:
+    metrics: Any = Metrics().registry._collector_to_names
+    for metric in metrics:
         name = metric._name + ("_total" if metric._type == "counter" else "")
         found[name] = tuple(metric._labelnames)
     return found
