@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Literal, Self
 
-METADATA, FIND_COORDINATOR, END_TXN = 3, 10, 26
+PRODUCE, METADATA, FIND_COORDINATOR, END_TXN = 0, 3, 10, 26
 HOST = b"127.0.0.1"
 
 Hold = Literal["request", "answer"]
@@ -22,21 +22,26 @@ Hold = Literal["request", "answer"]
 class Proxy:
     """Listens on `port` for the broker on `broker` of this machine. Enter it to start; it runs in a thread.
 
-    `hold` is asked for each EndTxn (the commit of a transaction, or its abort): `request` keeps it from the broker,
-    `answer` keeps the broker's answer from the client, None lets both pass. What is held is let go after `held_s`
-    seconds, also when its client has given up meanwhile: so it comes late, as on a network that stood still.
+    `hold` is asked for each request of the `kind`, an EndTxn (the commit of a transaction, or its abort) unless it is
+    told otherwise: `request` keeps it from the broker, `answer` keeps the broker's answer from the client, None lets
+    both pass. What is held is let go after `held_s` seconds, also when its client has given up meanwhile: so it comes
+    late, as on a network that stood still.
     """
 
-    def __init__(self, port: int, broker: int, hold: Callable[[], Hold | None], held_s: float) -> None:
+    def __init__(
+        self, port: int, broker: int, hold: Callable[[], Hold | None], held_s: float, kind: int = END_TXN
+    ) -> None:
         self.port = port
         self.held: dict[Hold, int] = {"request": 0, "answer": 0}
         self._broker = broker
         self._hold = hold
         self._held_s = held_s
+        self._kind = kind
         self._ours = HOST + struct.pack(">i", port)
         self._theirs = HOST + struct.pack(">i", broker)
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -49,6 +54,11 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def cut(self) -> None:
+        """Breaks every connection that there is; what was held for its client is lost."""
+        for one in list(self._clients):
+            self._loop.call_soon_threadsafe(one.transport.abort)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
@@ -70,6 +80,7 @@ class Proxy:
             return
         finally:
             self._tasks.discard(task)
+        self._clients.add(to_client)
         asked: dict[int, tuple[int, bool]] = {}  # number of a request → its kind, and whether its answer is to be held
         for running in (self._requests(client, to_broker, asked), self._answers(broker, to_client, asked)):
             one = asyncio.ensure_future(running)
@@ -84,7 +95,7 @@ class Proxy:
             while True:
                 frame = await _frame(client)
                 kind, _version, number = struct.unpack(">hhi", frame[:8])
-                hold = self._hold() if kind == END_TXN else None
+                hold = self._hold() if kind == self._kind else None
                 asked[number] = kind, hold == "answer"
                 if hold:
                     self.held[hold] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,16 +11,17 @@ from typing import Protocol
 from msgspec import UNSET
 
 from andon.core.event import Position
-from andon.core.failure import Retryable
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.bodies.draft import Draft
+from andon.ingress.fate import Fate, Late, Undecided
 from andon.ingress.refusal import Refused
 from andon.ingress.requests import Requests
 from andon.store.requests import Request
 
 _AGAIN = 5
+_WAIT_S = 10.0
 _NO_STORE = "the door's memory does not answer"
 _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
 
@@ -27,10 +29,11 @@ _NO_ACK = "Kafka has not acknowledged the event; send it again with the same id"
 class Log(Protocol):
     """The durable log behind the door."""
 
-    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[Draft], late: Late | None = None, /) -> Sequence[Fate]:
         """Appends the records; one answer each, in order: the position, once acknowledged with acks=all, or why not.
 
-        Answers within its own deadline, whatever the broker does; what it does not know by then it refuses.
+        Answers within its own deadline, whatever the broker does. What it does not know by then is Undecided, and
+        `late` hears of it.
         """
 
 
@@ -123,15 +126,31 @@ class Acceptance:
         ]
 
     async def _append(self, client: str, drafts: Sequence[Draft]) -> list[Refused | None]:
-        """Appends claimed drafts and ends every claim, come what may; None means that the log has it."""
-        fates: list[Position | Retryable | None] = [None] * len(drafts)
-        try:
-            results = await self._log.append(drafts)
-            fates[: len(results)] = results
-        finally:
+        """Appends claimed drafts; None means that the log has it. Every claim ends, come what may: that of an event
+        which is still on its way, when it is known what became of it, so that until then nobody appends it again."""
+
+        def settled(drafts: Sequence[Draft], fates: Sequence[Fate | None]) -> int:
             taken = self._requests.settle(drafts, fates)
             if taken:
                 self._metrics.accepted(client, taken)
+            return taken
+
+        waiting: set[int] = set()
+        early: dict[int, Fate] = {}  # told after the answer, and before we had it
+
+        def late(index: int, fate: Fate) -> None:
+            if index in waiting:
+                settled([drafts[index]], [fate])
+            else:
+                early[index] = fate
+
+        fates: list[Fate | None] = [None] * len(drafts)
+        try:
+            for index, fate in enumerate(await self._log.append(drafts, late)):
+                fates[index] = early.get(index, fate) if isinstance(fate, Undecided) else fate
+            waiting.update(index for index, fate in enumerate(fates) if isinstance(fate, Undecided))
+        finally:
+            taken = settled(drafts, fates)
         if taken == len(drafts):
             return [None] * taken
         return [
@@ -139,7 +158,12 @@ class Acceptance:
         ]
 
     async def _repeat(self, draft: Draft, first: Request) -> Refused | None:
-        if not await self._requests.accepted(first):
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                accepted = await self._requests.accepted(first)
+        except TimeoutError:
+            accepted = False
+        if not accepted:
             return unavailable(_NO_ACK)
         if first.digest != draft.digest:
             return Refused(Reason.CONFLICT, "other content was accepted under this id before", "id")

@@ -45,6 +45,8 @@ from andon.runtime.tracing import traced_log
 from andon.store.requests import RequestIndex
 
 # The door seldom reads, and its memory is for requests: little is fetched ahead.
+# How long an event may be on its way into the log. Its sender is told after ten seconds that it is not there yet.
+_PATIENCE_S = 300.0
 _SPARING = {"queued.min.messages": 2_000, "queued.max.messages.kbytes": 8_192}
 
 
@@ -71,7 +73,7 @@ class Ingress:
         folder.mkdir(parents=True, exist_ok=True)
         self._index = RequestIndex(folder / f"requests-{host.slot}.sqlite", EVENTS)
         self._requests = Requests(self._index, clock, self._fatal)
-        self._publisher = Publisher(link, f"andon-ingress-{host.slot}")
+        self._publisher = Publisher(link, f"andon-ingress-{host.slot}", patience_s=_PATIENCE_S)
         unread = Unread(Scan(link, _SPARING))
         self._backlog = Backlog(Cluster(link), unread, limits.backlog, clock, metrics)
         self._admission = Admission(limits.window, limits.backlog, lambda: self._backlog.waiting, clock)

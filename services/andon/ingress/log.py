@@ -14,6 +14,8 @@ from andon.core.failure import Retryable
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.ingress.bodies.draft import Draft
+from andon.ingress.fate import Fate, Late, Undecided
+from andon.kafka import producer
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, EVENTS
@@ -32,13 +34,17 @@ class KafkaLog:
         self._clock = clock
         self._told = -inf
 
-    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[Draft], late: Late | None = None, /) -> Sequence[Fate]:
         """One answer per event: its position once every replica in sync has it, or why that is not known."""
-        fates = await self._publisher.append(
-            [Outgoing(EVENTS, draft.subject.encode(), draft.record) for draft in drafts]
-        )
+
+        def told(index: int, fate: Position | str) -> None:
+            if late is not None:
+                late(index, _answer(fate))
+
+        records = [Outgoing(EVENTS, draft.subject.encode(), draft.record) for draft in drafts]
+        fates = await self._publisher.append(records, told)
         self._compare(fates)
-        return [fate if isinstance(fate, Position) else _unknown(fate) for fate in fates]
+        return [_answer(fate) for fate in fates]
 
     def _compare(self, fates: Sequence[Position | str]) -> None:
         """Tells when a broker's clock is not ours: its time is the one that retention and episodes go by."""
@@ -70,5 +76,8 @@ def _apart(position: Position, apart_s: float) -> str:
     )
 
 
-def _unknown(why: str) -> Retryable:
-    return Retryable(Reason.UNAVAILABLE, why, ambiguous=True)
+def _answer(fate: Position | str) -> Fate:
+    if isinstance(fate, Position):
+        return fate
+    kind = Undecided if isinstance(fate, producer.Undecided) else Retryable
+    return kind(Reason.UNAVAILABLE, fate, ambiguous=True)

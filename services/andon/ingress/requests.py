@@ -13,6 +13,7 @@ from andon.core.ports import Clock
 from andon.core.work import StoreFailure
 from andon.ingress.bloom import Bloom
 from andon.ingress.bodies.draft import Draft
+from andon.ingress.fate import Fate, Undecided
 from andon.store.requests import Request
 
 KEEP = 3 * 86_400.0 + 3_600.0
@@ -128,14 +129,17 @@ class Requests:
             firsts.append(first)
         return firsts
 
-    def settle(self, drafts: Sequence[Draft], fates: Sequence[Position | object]) -> int:
+    def settle(self, drafts: Sequence[Draft], fates: Sequence[Fate | None]) -> int:
         """Ends the claims on these drafts, and tells how many of them the log has: those whose fate is a position.
 
-        Any other was not appended, or nobody knows: the next request with its keys is a new one.
+        Any other was not appended, or nobody knows: the next request with its keys is a new one. The claim on a draft
+        that is Undecided stands, to be settled later.
         """
         memory, unwritten = self._memory, self._unwritten
         taken = 0
         for draft, fate in zip(drafts, fates, strict=True):
+            if isinstance(fate, Undecided):
+                continue
             position = fate if isinstance(fate, Position) else None
             if position is not None:
                 taken += 1

@@ -20,22 +20,44 @@ _IDLE_S = 0.25
 _MANY = 100
 _GATHER_S = 0.005
 _SPARE = 32  # a window of batches of a hundred is 10
+_MOST_KB = 128 << 10
+
+
+class Undecided(str):
+    """Why a fate is not known yet: the record is still on its way."""
+
+    __slots__ = ()
+
 
 Written = Position | str
 """Where a record stands, or why it was not written (or cannot be known to be)."""
+Late = Callable[[int, Written], None]
+"""Is told the fate of a record that was undecided, by its number among those appended with it."""
 
 
 class Publisher:
     """Appends records with acks=all and tells each one's fate on the event loop.
 
     `append` resolves when the broker has acknowledged every record or `timeout_s` is over; a record whose fate is a
-    text may stand in the log all the same. At most `cap` records wait in the client; `append` beyond that fails at
-    once with the text "queue full", and after `close` with "closed". A record waits up to `linger_ms` for others of
-    its partition, to be sent together, and before that up to 5 ms while 100 others are on their way.
+    text may stand in the log all the same. At most `cap` records, and 128 MiB of them, wait in the client; `append`
+    beyond that fails at once with the text "queue full", and after `close` with "closed". A record waits up to
+    `linger_ms` for others of its partition, to be sent together, and before that up to 5 ms while 100 others are on
+    their way.
+
+    The client goes on trying for `patience_s`. After that it begins a new epoch of its producer and sends again what
+    has no answer, which a broker knows for a repeat within one epoch only: then a record may stand twice. So who has
+    patience has that after a long outage alone, and hears of what comes after `timeout_s` by `late`.
     """
 
     def __init__(
-        self, connection: Connection, client_id: str, *, timeout_s: float = 10.0, cap: int = 20_000, linger_ms: int = 1
+        self,
+        connection: Connection,
+        client_id: str,
+        *,
+        timeout_s: float = 10.0,
+        patience_s: float | None = None,
+        cap: int = 20_000,
+        linger_ms: int = 1,
     ) -> None:
         self._producer = Producer(
             connection.client()
@@ -45,8 +67,9 @@ class Publisher:
                 "message.max.bytes": LARGEST_PARKED,
                 "acks": "all",
                 "partitioner": "murmur2_random",
-                "message.timeout.ms": int(timeout_s * 1000),
+                "message.timeout.ms": int((patience_s or timeout_s) * 1000),
                 "queue.buffering.max.messages": cap,
+                "queue.buffering.max.kbytes": _MOST_KB,
                 "linger.ms": linger_ms,
                 "retry.backoff.ms": 20,
                 "retry.backoff.max.ms": 500,
@@ -57,6 +80,10 @@ class Publisher:
         self._spare: list[_Batch] = []
         self._held: deque[_Batch] = deque()
         self._held_since = 0.0
+        self._undecided = f"no acknowledgement within {timeout_s:g} s"
+        self._patient = patience_s is not None
+        self._timeout_s = timeout_s
+        self._waited: deque[tuple[float, asyncio.Future[Sequence[Written]], _Batch]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.TimerHandle | None = None
         self._idle = True
@@ -68,15 +95,17 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._serve()
 
-    async def append(self, records: Sequence[Outgoing]) -> Sequence[Written]:
-        """Writes the records; one fate per record, in order."""
+    async def append(self, records: Sequence[Outgoing], late: Late | None = None) -> Sequence[Written]:
+        """Writes the records; one fate per record, in order. Of one that is Undecided `late` hears the fate."""
         if self._closing:
             return ["closed"] * len(records)
         if not records:
             return []
         loop = asyncio.get_running_loop()
         batch = self._spare.pop() if self._spare else _Batch(self._spare)
-        future = batch.begin(records, loop.create_future())
+        future = batch.begin(records, loop.create_future(), late)
+        if self._patient:
+            self._waited.append((loop.time() + self._timeout_s, future, batch))
         if not self._held:
             self._held_since = loop.time()
         self._held.append(batch)
@@ -119,12 +148,22 @@ class Publisher:
             self._producer.poll(0)
             if self._held and (self._closing or len(self._producer) < _MANY or self._held_long()):
                 self._send()
+            if self._waited:
+                self._give_up()
         finally:
             self._idle = not (self._held or len(self._producer))
             if self._closing and self._idle:
                 self._ended.set()
             elif self._loop is not None:
                 self._next = self._loop.call_later(_IDLE_S if self._idle else self._busy_s, self._serve)
+
+    def _give_up(self) -> None:
+        """Tells those who have waited long enough. A batch is not used again before all its fates are known."""
+        now = self._loop.time() if self._loop else 0.0
+        while self._waited and (self._waited[0][1].done() or self._waited[0][0] <= now):
+            _, future, batch = self._waited.popleft()
+            if not future.done():
+                batch.give_up(Undecided(self._undecided))
 
     def _held_long(self) -> bool:
         return self._loop is None or self._loop.time() - self._held_since > _GATHER_S
@@ -149,28 +188,34 @@ class Publisher:
             self._ended.wait(1.0)
 
 
+_NO_FATE = "not written"
+
+
 class _Batch:
     """The fates of the records appended together.
 
     Once all are told it lies in `spare` for the next ones: a record's callback is made once, not once per record.
     """
 
-    __slots__ = ("_future", "_spare", "fates", "open", "records", "reports")
+    __slots__ = ("_future", "_late", "_spare", "fates", "open", "records", "reports")
 
     def __init__(self, spare: list[_Batch]) -> None:
         self._spare = spare
+        self._late: Late | None = None
         self.records: Sequence[Outgoing] = ()
         self.reports: list[Callable[[KafkaError | None, Any], None]] = []
         self.fates: list[Written] = []
         self.open = 0
 
     def begin(
-        self, records: Sequence[Outgoing], future: asyncio.Future[Sequence[Written]]
+        self, records: Sequence[Outgoing], future: asyncio.Future[Sequence[Written]], late: Late | None
     ) -> asyncio.Future[Sequence[Written]]:
-        """Makes it the batch of these records, with at least as many `reports`; `future` gets their fates."""
+        """Makes it the batch of these records, with at least as many `reports`; `future` gets their fates, and `late`
+        those that are known after it was given up."""
         self._future = future
+        self._late = late
         self.records = records
-        self.fates = ["not written"] * len(records)
+        self.fates = [_NO_FATE] * len(records)
         self.open = len(records)
         self.reports += [partial(self._report, index) for index in range(len(self.reports), len(records))]
         return future
@@ -185,13 +230,19 @@ class _Batch:
     def told(self, index: int, fate: Written) -> None:
         self.fates[index] = fate
         self.open -= 1
+        if self._late is not None and self._future.done():
+            self._late(index, fate)
         if not self.open:
             self._end()
+
+    def give_up(self, undecided: Undecided) -> None:
+        """Ends the waiting; the fates that are not known yet are undecided."""
+        self._future.set_result([undecided if fate is _NO_FATE else fate for fate in self.fates])
 
     def _end(self) -> None:
         if not self._future.done():
             self._future.set_result(self.fates)
-        self.records = ()
+        self.records, self._late = (), None
         if len(self._spare) < _SPARE:
             self._spare.append(self)
         else:

@@ -11,7 +11,7 @@ for. The libraries come with the extra `otel` and are imported only then.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -117,10 +117,13 @@ D = TypeVar("D", bound=Draft)
 D_in = TypeVar("D_in", bound=Draft, contravariant=True)
 
 
+Late = Callable[[int, Position | Retryable], None]
+
+
 class EventLog(Protocol[D_in]):
     """The log behind the door, as `ingress.acceptance.Log`."""
 
-    async def append(self, drafts: Sequence[D_in], /) -> Sequence[Position | Retryable]: ...
+    async def append(self, drafts: Sequence[D_in], late: Late | None = None, /) -> Sequence[Position | Retryable]: ...
 
 
 class TracedLog(Generic[D]):
@@ -131,9 +134,9 @@ class TracedLog(Generic[D]):
         self._spans = spans
         self._clock = clock
 
-    async def append(self, drafts: Sequence[D], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[D], late: Late | None = None, /) -> Sequence[Position | Retryable]:
         began = self._clock.now()
-        fates = await self._inner.append(drafts)
+        fates = await self._inner.append(drafts, late)
         ended = self._clock.now()
         for draft, fate in zip(drafts, fates, strict=False):
             if isinstance(fate, Position):

@@ -32,6 +32,7 @@ from andon.ingress.door import Door, DoorLimits
 from andon.ingress.entry.accepting import accepting
 from andon.ingress.entry.clients import Clients
 from andon.ingress.entry.gate import Gate
+from andon.ingress.fate import Fate, Late
 from andon.ingress.mapping import EventMap
 from andon.ingress.muting.active import Active
 from andon.ingress.muting.mutes import Mutes
@@ -70,8 +71,11 @@ class FakeLog:
         self.open.set()
         self.answers: list[Retryable | None] = []
         self.short = 0
+        self.late: Late | None = None
+        self.before: Fate | None = None  # what is told of each before the answer
 
-    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[Draft], late: Late | None = None, /) -> Sequence[Fate]:
+        self.late = late
         self.asked += len(drafts)
         self.moved.set()
         try:
@@ -88,6 +92,9 @@ class FakeLog:
                 self.events.append(draft.event)
             else:
                 results.append(answer)
+        if late is not None and self.before is not None:
+            for index in range(len(results)):
+                late(index, self.before)
         return results[: len(results) - self.short]
 
     async def until_asked(self, count: int) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from andon.core.event import Position
+from andon.core.reason import Reason
 from andon.core.work import StoreFailure
-from andon.ingress import admission, bloom, requests
+from andon.ingress import acceptance, admission, bloom, requests
+from andon.ingress.fate import Undecided
 from andon.store.requests import Request, RequestIndex
 from tests.component.ingress.stand import TOPIC, standing, unavailable
 
@@ -65,6 +67,77 @@ def test_what_kafka_refuses_is_503_with_its_own_time_and_nothing_is_remembered(t
             assert "no broker" not in answer.text
             other = await stand.post({**FAULT, "data": {"n": 2}})
             assert other.status_code == 202, "the id is free: nothing was accepted under it"
+
+    asyncio.run(run())
+
+
+UNDECIDED = Undecided(Reason.UNAVAILABLE, "no acknowledgement", ambiguous=True)
+
+
+def test_what_is_on_its_way_is_not_sent_on_again_and_counts_once_it_is_there(tmp_path: Path) -> None:
+    """After a long outage it would otherwise stand in the log as often as its sender tried."""
+
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            stand.log.answers = [UNDECIDED]
+            assert (await stand.post(FAULT)).status_code == 503
+            repeat = asyncio.create_task(stand.post(FAULT))
+            await asyncio.sleep(0.05)
+            assert not repeat.done(), "it waits for what is under way"
+            assert stand.log.late is not None
+            stand.log.late(0, Position(TOPIC, 0, 7, 1_760_000_000_000))
+            assert (await repeat).status_code == 202
+            assert (await stand.post({**FAULT, "data": {"n": 2}})).status_code == 409
+            assert stand.log.asked == 1
+            assert stand.counts.taken == {"mes": 1}
+
+    asyncio.run(run())
+
+
+def test_who_repeats_what_stays_undecided_is_not_kept_waiting_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptance, "_WAIT_S", 0.2)
+
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            stand.log.answers = [UNDECIDED]
+            for _ in range(3):
+                answer = await stand.post(FAULT)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert stand.log.asked == 1
+            assert stand.log.late is not None
+            stand.log.late(0, unavailable())
+            assert (await stand.post(FAULT)).status_code == 202, "it never came: the id is free"
+            assert stand.log.asked == 2
+
+    asyncio.run(run())
+
+
+def test_of_a_batch_what_is_known_is_answered_and_the_rest_settled_later(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            events = [{"id": f"E-{n}", "type": "t", "subject": f"s{n}"} for n in range(3)]
+            stand.log.answers = [None, UNDECIDED, UNDECIDED]
+            items = (await stand.batch(events)).json()
+            assert [item["status"] for item in items] == [202, 503, 503]
+            assert stand.log.late is not None
+            stand.log.late(1, Position(TOPIC, 0, 7, 1_760_000_000_000))
+            stand.log.late(2, unavailable())
+            items = (await stand.batch(events)).json()
+            assert [item["status"] for item in items] == [202, 202, 202]
+            assert stand.log.appends == [3, 1], "only what never came is appended again"
+
+    asyncio.run(run())
+
+
+def test_what_is_told_before_the_answer_is_read_is_not_missed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            stand.log.answers = [UNDECIDED]
+            stand.log.before = Position(TOPIC, 0, 7, 1_760_000_000_000)
+            assert (await stand.post(FAULT)).status_code == 202
+            assert stand.counts.taken == {"mes": 1}
 
     asyncio.run(run())
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from andon.core.event import Position
 from andon.kafka import producer
 from andon.kafka.connection import LARGEST_PARKED, Connection, Sparing
-from andon.kafka.producer import Publisher
+from andon.kafka.producer import Publisher, Undecided, Written
 from andon.kafka.records import Outgoing
 from tests.rig.kafka import Kafka
+from tests.rig.ports import free_port
+from tests.rig.proxy import PRODUCE, Hold, Proxy
+
+TIMEOUT_S = 4.0
 
 
 def outgoing(topic: str, count: int, key: bytes = b"k") -> list[Outgoing]:
@@ -183,3 +191,46 @@ def test_the_same_line_of_the_client_library_passes_once() -> None:
     assert said("another")
     assert all(not said("another") for _ in range(3))
     assert Sparing(every_s=0).filter(logging.LogRecord("k", logging.ERROR, "", 0, "x", None, None))
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("patience_s", [None, 120.0])
+def test_a_record_that_others_time_out_beside_stands_once_for_who_has_patience(
+    kafka: Kafka, patience_s: float | None
+) -> None:
+    """Kafka has two records, and its answers are lost. When the first one's time is over the library begins a new epoch
+    of its producer, and sends the second one again, which Kafka takes for another: with patience it does not."""
+
+    async def main(proxy: Proxy, topic: str) -> None:
+        publisher = Publisher(Connection(f"127.0.0.1:{proxy.port}"), "test", timeout_s=TIMEOUT_S, patience_s=patience_s)
+        publisher.start()
+        assert isinstance((await publisher.append([Outgoing(topic, b"k", b"before")]))[0], Position)
+        holding.set()
+        late: asyncio.Queue[Written] = asyncio.Queue()
+        first = asyncio.create_task(
+            publisher.append([Outgoing(topic, b"k", b"first")], lambda _, fate: late.put_nowait(fate))
+        )
+        await asyncio.sleep(TIMEOUT_S / 2)
+        second = asyncio.create_task(publisher.append([Outgoing(topic, b"k", b"second")]))
+        (fate,) = await first
+        assert isinstance(fate, Undecided if patience_s else str)
+        holding.clear()
+        proxy.cut()
+        (fate,) = await asyncio.wait_for(second, 60)
+        assert isinstance(fate, Position)
+        if patience_s:
+            assert isinstance(await asyncio.wait_for(late.get(), 60), Position)
+        await asyncio.to_thread(publisher.close)
+
+    holding = threading.Event()
+    often = 0
+    for _ in range(3):  # a machine that stands still meanwhile spoils one: then the second one's time is over too
+        topic = kafka.topic()
+        broker = int(kafka.bootstrap.rpartition(":")[2])
+        hold: Callable[[], Hold | None] = lambda: "answer" if holding.is_set() else None  # noqa: E731
+        with Proxy(free_port(), broker, hold, held_s=60.0, kind=PRODUCE) as proxy, suppress(AssertionError):
+            asyncio.run(main(proxy, topic))
+            standing = Counter(one.value() for one in kafka.read(topic))
+            often = standing[b"second"]
+            break
+    assert often == (1 if patience_s else 2)

@@ -126,7 +126,7 @@ class FakePublisher:
     def start(self) -> None:
         """Nothing to start."""
 
-    async def append(self, records: Sequence[Outgoing]) -> Sequence[Written]:
+    async def append(self, records: Sequence[Outgoing], late: object = None) -> Sequence[Written]:
         await asyncio.sleep(0.001)
         if self._broker.refusing:
             return ["timed out"] * len(records)

@@ -22,7 +22,7 @@ class Told:
     def __init__(self, *fates: Position | str) -> None:
         self.fates = fates
 
-    async def append(self, records: Sequence[Any]) -> Sequence[Position | str]:
+    async def append(self, records: Sequence[Any], late: object) -> Sequence[Position | str]:
         return self.fates
 
 

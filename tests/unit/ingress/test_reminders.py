@@ -34,7 +34,7 @@ class Door:
         self._clock = ManualClock(BEGIN.timestamp())
         self._reminders = Reminders(lambda: self.mutes, lambda: self.ahead, self, self._clock)
 
-    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[Draft], late: object = None, /) -> Sequence[Position | Retryable]:
         if self.away:
             return [Retryable(Reason.UNAVAILABLE, "no broker", ambiguous=True)] * len(drafts)
         self.events += [draft.event for draft in drafts]

@@ -92,7 +92,7 @@ def test_a_stage_tells_every_event_and_how_it_ended() -> None:
 
 def test_the_door_tells_only_what_the_log_has_taken() -> None:
     class Log:
-        async def append(self, _events: Any) -> Any:
+        async def append(self, _events: Any, _late: Any) -> Any:
             return [Position("andon.events", 3, 17, 5), Retryable(Reason.UNAVAILABLE, "no ack")]
 
     told = Told()

@@ -42,7 +42,7 @@ class Kept:
     def __init__(self) -> None:
         self.records: list[bytes] = []
 
-    async def append(self, drafts: Sequence[Draft], /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[Draft], late: object = None, /) -> Sequence[Position | Retryable]:
         self.records += [draft.record for draft in drafts]
         return [Position(TOPIC, 0, len(self.records), NOW * 1_000)] * len(drafts)
 
