@@ -24,7 +24,7 @@ from tests.chaos.faults import FAULTS, inject
 from tests.chaos.plants import COMMON, Plants
 from tests.chaos.table import COMPARED, PARTS, Line, markdown, sound
 
-VOID_ROUNDS = 3
+EMPTY_ROUNDS = 3
 
 
 class Soak:
@@ -60,16 +60,16 @@ class Soak:
         return sum(one.injections for one in self.lines if one.fault == name)
 
     def _part(self, name: str, part: int, plants: Plants) -> None:
-        """Rounds until there are as many injections as this part is to end with; of the common plant's one at least in
-        the two parts whose memory is compared."""
-        void = 0
+        """Rounds until there are as many injections as this part is to end with, or three came to nothing; of the
+        common plant's one at least in the two parts whose memory is compared."""
+        empty = 0
         compared = part in COMPARED and FAULTS[name].need == COMMON
-        while void < VOID_ROUNDS and (
+        while empty < EMPTY_ROUNDS and (
             (wanted := self._goal(name, part) - self._done(name)) > 0
             or (compared and not any(one.fault == name and one.part == part for one in self.lines))
         ):
             line = self._round(name, part, plants, max(1, wanted))
-            void += bool(line.void)
+            empty += not line.injections
             self.lines.append(line)
             with self._out.open("a", encoding="utf-8") as file:
                 file.write("\n" + json.dumps(line._asdict(), ensure_ascii=False))

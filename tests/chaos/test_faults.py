@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.faults import FAULTS, inject
 from tests.chaos.plants import COMMON
-from tests.chaos.soak import VOID_ROUNDS
+from tests.chaos.soak import EMPTY_ROUNDS
 from tests.rig.plant import Plant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("chaos")]
@@ -19,7 +19,7 @@ SEED = 20_261_122
 
 def check(name: str, plant: Plant) -> None:
     """A round; another one, with other timing, when what was meant to be hit was not."""
-    for number in range(VOID_ROUNDS):
+    for number in range(EMPTY_ROUNDS):
         plant.mend()
         run = inject(name, plant, number, SEED)
         shown = "\n".join(run.violations[:20])

@@ -171,13 +171,19 @@ class Plant:
     def start(self, service: str, slot: int = 0, name: str | None = None) -> str:
         """Starts a service and returns its name, `egress` or `egress-1`, without waiting for it."""
         name = name or (service if slot == 0 else f"{service}-{slot}")
-        port = self.ports.setdefault(name, free_port())
+        port = self._port(name)
         argv = [sys.executable, "-m", _MAIN, "run", service, "--slot", str(slot), "--bootstrap", self.bootstrap]
         argv += ["--config", str(self.config), "--data", str(self.home), "--metrics-port", str(port)]
         if service == "ingress":
             argv += ["--listen", self.door_of(slot)]
         self._spawn(name, argv)
         return name
+
+    def _port(self, name: str) -> int:
+        """The port that goes with this name, always the same."""
+        if name not in self.ports:
+            self.ports[name] = free_port()
+        return self.ports[name]
 
     def up(self, *services: str) -> None:
         """Starts services, all by default, and returns when they are ready."""
@@ -304,7 +310,7 @@ class Plant:
 
     def door_of(self, slot: int) -> str:
         """The address of one of several doors."""
-        port = self.ports.setdefault(f"door-{slot}" if slot else "door", free_port())
+        port = self._port(f"door-{slot}" if slot else "door")
         return f"127.0.0.1:{port}"
 
     @property

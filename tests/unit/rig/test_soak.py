@@ -110,3 +110,17 @@ def test_a_plant_that_some_faults_need_is_started_in_one_part_only(
     Soak(["F02", "F06", "F07", "F11"], 8, 1, out).run()
     parts = {name: {one.part for one in read(out) if one.fault == name} for name in ("F06", "F07", "F11")}
     assert parts == {"F06": {2}, "F07": {2}, "F11": {3}}
+
+
+def test_a_fault_whose_rounds_break_is_given_up_after_three_in_a_part(
+    rounds: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        rounds.append(("F02", len(rounds)))
+        raise RuntimeError("no plant starts any more")
+
+    monkeypatch.setattr(soak, "inject", breaks)
+    run = Soak(["F02"], 20, 1, tmp_path / "soak.jsonl")
+    run.run()
+    assert len(rounds) == 3 * 4
+    assert not sound(run.lines)
