@@ -36,10 +36,10 @@ T = TypeVar("T")
 _POLL_S = 0.2
 _ALIVE_S = 1.0
 _HOUR_S = 3_600.0
-# After a batch that was not full the stage rests, for twice as long as its transaction took: under a steady trickle one
-# of few records costs the broker as much as one of many (a request for each partition, and a marker), and without a
-# rest most of a core goes into transactions. A busy broker is so asked less often, not ever more often.
-_REST = 2.0
+# After a batch that was not full the stage rests, for as long as its transaction took: under a steady trickle one of
+# few records costs the broker as much as one of many (a request for each partition, and a marker), and without a rest
+# most of a core goes into transactions. A busy broker is so asked less often, not ever more often.
+_REST = 1.0
 _SHORTEST_S, _LONGEST_S = 0.03, 0.2
 _AGAIN_S = 0.05
 
