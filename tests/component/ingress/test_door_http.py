@@ -71,6 +71,26 @@ def test_refusals_name_what_is_wrong_and_are_counted(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"type":"t","labels":{"a":"x","b":1}}', "labels.b"),
+        (b'{"type":"t","labels":{"b":1},"data":{', "labels"),
+        (b'{"id":"-000","labels":{"aa":{"},"data":{"v":[1,1e5]}}', "labels"),
+        (b'{"type":"t","labels":{"b":1},"labels":3}', "labels"),
+        (b'{"type":"t","labels":{"b":1},"labels":{"b":"x"}}', "labels"),
+    ],
+)
+def test_a_label_that_is_no_text_is_named_whatever_stands_behind_it(tmp_path: Path, body: bytes, field: str) -> None:
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            problem(await stand.post(body), 400, "invalid", field)
+            assert (await stand.batch(b"[" + body + b"]")).status_code in (200, 400)
+            assert not stand.log.events
+
+    asyncio.run(run())
+
+
 def test_nobody_speaks_in_the_name_of_andon(tmp_path: Path) -> None:
     """Rules go by it: who could say that a silent source was heard again would end an alarm."""
     heard = {"id": "1", "type": "andon.source.heard", "source": "andon", "subject": "source/mes"}

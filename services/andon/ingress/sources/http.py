@@ -245,9 +245,13 @@ def _scope(client: str, source: str) -> bytes:
 
 
 def _named_label(raw: bytes, invalid: Invalid) -> Invalid:
-    """The same, with the label's name where msgspec says only that it is one of the labels."""
+    """The same, with the label's name where msgspec says only that it is one of the labels, and it can be read."""
     if invalid.field != "labels[...]":
         return invalid
-    labels = msgspec.json.decode(raw)["labels"]
-    name = next((key for key, value in labels.items() if not isinstance(value, str)), "")
-    return Invalid(invalid.reason, invalid.detail, f"labels.{name}")
+    try:
+        labels = msgspec.json.decode(raw).get("labels")
+    except (ValueError, RecursionError):  # what stands behind it is not even JSON
+        labels = None
+    named = labels.items() if isinstance(labels, dict) else ()  # of two keys of that name the other may be anything
+    name = next((f"labels.{key}" for key, value in named if not isinstance(value, str)), "labels")
+    return Invalid(invalid.reason, invalid.detail, name)
