@@ -11,11 +11,11 @@ from typing import Protocol
 from msgspec import UNSET
 
 from andon.core.event import Position
+from andon.core.fate import Fate, Late, Undecided
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress.admission import Admission, Over
 from andon.ingress.bodies.draft import Draft
-from andon.ingress.fate import Fate, Late, Undecided
 from andon.ingress.refusal import Refused
 from andon.ingress.requests import Requests
 from andon.store.requests import Request

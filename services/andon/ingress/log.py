@@ -11,10 +11,10 @@ import msgspec
 from andon.core.action import Action
 from andon.core.event import Position
 from andon.core.failure import Retryable
+from andon.core.fate import Fate, Late, Undecided
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.ingress.bodies.draft import Draft
-from andon.ingress.fate import Fate, Late, Undecided
 from andon.kafka import producer
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from andon.core.event import Position
+from andon.core.fate import Fate, Undecided
 from andon.core.ports import Clock
 from andon.core.work import StoreFailure
 from andon.ingress.bloom import Bloom
 from andon.ingress.bodies.draft import Draft
-from andon.ingress.fate import Fate, Undecided
 from andon.store.requests import Request
 
 KEEP = 3 * 86_400.0 + 3_600.0

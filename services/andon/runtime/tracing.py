@@ -11,7 +11,7 @@ for. The libraries come with the extra `otel` and are imported only then.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -20,7 +20,8 @@ import msgspec
 from andon.config.settings import Otel
 from andon.core.digest import Digest
 from andon.core.event import Event, Home, Position
-from andon.core.failure import Failure, Retryable
+from andon.core.failure import Failure
+from andon.core.fate import Fate, Late
 from andon.core.outcome import Outcome, Parked, RecipientState, Skipped, name_of
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
@@ -117,13 +118,10 @@ D = TypeVar("D", bound=Draft)
 D_in = TypeVar("D_in", bound=Draft, contravariant=True)
 
 
-Late = Callable[[int, Position | Retryable], None]
-
-
 class EventLog(Protocol[D_in]):
     """The log behind the door, as `ingress.acceptance.Log`."""
 
-    async def append(self, drafts: Sequence[D_in], late: Late | None = None, /) -> Sequence[Position | Retryable]: ...
+    async def append(self, drafts: Sequence[D_in], late: Late | None = None, /) -> Sequence[Fate]: ...
 
 
 class TracedLog(Generic[D]):
@@ -134,7 +132,7 @@ class TracedLog(Generic[D]):
         self._spans = spans
         self._clock = clock
 
-    async def append(self, drafts: Sequence[D], late: Late | None = None, /) -> Sequence[Position | Retryable]:
+    async def append(self, drafts: Sequence[D], late: Late | None = None, /) -> Sequence[Fate]:
         began = self._clock.now()
         fates = await self._inner.append(drafts, late)
         ended = self._clock.now()

@@ -21,6 +21,7 @@ from andon.config.settings import Listen, Settings
 from andon.core.action import Action
 from andon.core.event import Event, Position
 from andon.core.failure import Retryable
+from andon.core.fate import Fate, Late
 from andon.core.mute import Mute
 from andon.core.ports import CallbackSource, Clock, Context
 from andon.core.reason import Reason
@@ -32,7 +33,6 @@ from andon.ingress.door import Door, DoorLimits
 from andon.ingress.entry.accepting import accepting
 from andon.ingress.entry.clients import Clients
 from andon.ingress.entry.gate import Gate
-from andon.ingress.fate import Fate, Late
 from andon.ingress.mapping import EventMap
 from andon.ingress.muting.active import Active
 from andon.ingress.muting.mutes import Mutes

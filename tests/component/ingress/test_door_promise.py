@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from andon.core.event import Position
+from andon.core.fate import Undecided
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
 from andon.ingress import acceptance, admission, bloom, requests
-from andon.ingress.fate import Undecided
 from andon.store.requests import Request, RequestIndex
 from tests.component.ingress.stand import TOPIC, standing, unavailable
 
