@@ -15,6 +15,8 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
+from andon.core.fence import fenced
+
 _LINE_CAP = 2_048
 _ANSWER_CAP = 32 << 10
 # The system may hold so much of a mail that the server has not read; the less, the later its end is written.
@@ -116,11 +118,14 @@ class Session:
         return await self._ask(f"RCPT TO:<{address}>")
 
     async def mail(self, mail: bytes) -> Answer:
-        """DATA, the mail and its end; the answer to the end. Raises Refused when the server does not want to begin."""
+        """DATA, the mail and its end; the answer to the end. Raises Refused when the server does not want to begin, and
+        TimeoutError when the time of the call (`core.fence`) is over before the end has left."""
         begun = await self._ask("DATA")
         if begun.code != 354:
             raise Refused("DATA", begun)
         await self._lines.write(stuffed(mail))
+        if fenced(asyncio.get_running_loop().time()):
+            raise TimeoutError
         self.ended = True
         self._lines.write_soon(b".\r\n")
         return await self._lines.answer()

@@ -12,6 +12,7 @@ from andon.config.proxies import proxy_of
 from andon.config.secrets import SecretMissing
 from andon.config.settings import Settings
 from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.fence import fenced
 from andon.core.ports import Reply, Way
 from andon.core.reason import Reason
 from andon.web.address import Address, Origin, checked_host, parse
@@ -113,6 +114,10 @@ class HttpWire:
         except ValueError as error:
             raise Rejected(Reason.REJECTED, f"no request to {_host(url)}: {_said(error)}") from None
         connection = self._pool.kept(address.origin) or await self._connection(address, ends)
+        now = self._loop.time()
+        if now >= ends or fenced(now):  # this process stood still: who asked may have no right to send any more
+            self._pool.leave(address.origin, connection)
+            raise Retryable(Reason.NOT_SENT, f"no request to {address.authority}: the deadline had passed")
         answer = connection.ask(request)
         alarm = self._loop.call_at(ends, _late, answer)
         failure: Retryable
@@ -156,12 +161,7 @@ class HttpWire:
         """A connection that may be asked. Raises Retryable NOT_SENT, and Rejected where none is allowed."""
         try:
             async with asyncio.timeout_at(ends):
-                connection = await self._pool.connected(address)
-            if self._loop.time() < ends:
-                return connection
-            # This process stood still meanwhile: who asked may have no right to send any more.
-            self._pool.leave(address.origin, connection)
-            cause = "the deadline had passed"
+                return await self._pool.connected(address)
         except Forbidden as error:
             raise _forbidden(address.authority, error) from None
         except _FAULTS as error:

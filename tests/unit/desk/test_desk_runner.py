@@ -12,7 +12,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from andon.core.failure import Rejected
+from andon.core.failure import Rejected, Retryable
+from andon.core.fence import fenced
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock
 from andon.core.reason import Reason
@@ -550,6 +551,38 @@ def test_an_intent_that_waited_past_the_deadline_is_never_called(run: Run) -> No
     assert set(early) == {Reason.NOT_SENT}
     assert last is Reason.DELIVERED
     assert len(plant.work.called) == 1
+
+
+class Frozen(SlowWork):
+    """Stands still in the middle of its first call, as a stopped process does, and asks then whether it may write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write: list[bool] = []
+
+    async def call(self, item: Item, line: int, deadline: float) -> Success:
+        loop = asyncio.get_running_loop()
+        if not self.may_write:
+            time.sleep(deadline)  # noqa: ASYNC251 - nothing else runs meanwhile
+        self.may_write.append(not fenced(loop.time()))
+        if not self.may_write[-1]:
+            raise Retryable(Reason.NOT_SENT, "fenced")
+        return await super().call(item, line, deadline)
+
+
+def test_a_call_that_stood_still_past_its_deadline_is_fenced_and_the_next_one_is_not(run: Run) -> None:
+    work = Frozen()
+
+    async def scene(plant: Plant) -> None:
+        plant.fill(1)
+        running = asyncio.create_task(plant.runner(work, deadline=0.2).run(plant.stop))
+        await plant.until(plant.outcomes)
+        plant.stop.set()
+        await running
+        assert not fenced(asyncio.get_running_loop().time()), "outside of a call there is no fence"
+
+    run(scene)
+    assert work.may_write == [False, True]
 
 
 class Ahead(SystemClock):

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from andon.cli.commands.check import checked
 from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.fence import fence
 from andon.core.policy import Limit
 from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
@@ -147,6 +148,22 @@ def test_size_is_told_and_a_mail_that_is_too_large_is_parked_as_such() -> None:
     assert isinstance(failure, Rejected)
     assert failure.reason is Reason.TOO_LARGE
     assert any(line.startswith("MAIL FROM:<andon@corp.cn> SIZE=") for line in heard)
+
+
+def test_the_end_of_a_mail_does_not_leave_behind_the_fence_of_the_call() -> None:
+    async def scene() -> tuple[Failure, int]:
+        wire = HttpWire()
+        async with FakeMail() as server:
+            plain = config(host="127.0.0.1", port=server.port, tls="none")
+            fence(asyncio.get_running_loop().time())
+            with pytest.raises(Failure) as caught:
+                await Smtp(plain, context(wire)).send(call("x", recipients=TO))
+            await wire.close()
+            return caught.value, len(server.mails)
+
+    failure, mails = asyncio.run(scene())
+    assert isinstance(failure, Retryable)
+    assert (failure.reason, failure.ambiguous, mails) == (Reason.NOT_SENT, False, 0)
 
 
 # ---- configuration

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.fence import fence
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.testing.vendor import Behaviour, FakeVendor, Heard, answers, drips, floods, hangs, resets, sends
@@ -118,6 +119,24 @@ def test_what_stood_still_while_it_connected_does_not_send_any_more(monkeypatch:
 
     failure, heard, reply = scenario(play)
     assert (failure.reason, failure.ambiguous, heard, reply.status) == (Reason.NOT_SENT, False, 0, 200)
+
+
+def test_nothing_is_written_behind_the_fence_of_the_call_not_even_over_a_connection_that_was_kept() -> None:
+    async def play(wire: HttpWire) -> tuple[Failure, int, int, Reply]:
+        async with FakeVendor(answers(200, OK)) as vendor:
+            await post(wire, vendor.url)
+
+            async def woken() -> Failure:
+                fence(asyncio.get_running_loop().time())
+                return await failing(post(wire, vendor.url))
+
+            failure = await asyncio.create_task(woken())
+            heard = len(vendor.heard)
+            reply = await post(wire, vendor.url)
+            return failure, heard, vendor.connections, reply
+
+    failure, heard, connections, reply = scenario(play)
+    assert (failure.reason, heard, connections, reply.status) == (Reason.NOT_SENT, 1, 1, 200)
 
 
 def test_silent_server_is_ambiguous_and_the_deadline_is_kept() -> None:

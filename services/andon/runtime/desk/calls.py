@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
+from andon.core.fence import fence
 from andon.core.ports import Clock
 from andon.core.reason import Reason
 from andon.core.work import Write
@@ -114,13 +115,15 @@ class Calls:
         self._ended.set()
 
     async def _attempt(self, call: Call) -> Success | Failed:
-        # From the intent on: a process that was frozen before the call must not begin it once a new owner may have
-        # taken it for ambiguous.
+        # From the intent on: a process that was frozen must not send once a new owner may have taken the call for
+        # ambiguous. The loop's clock is read first: time that passes between the two only shortens what is left.
+        now = asyncio.get_running_loop().time()
         left = self._deadline - max(0.0, self._clock.now() - call.entry.started)
         if left <= 0:
             return Failed(Reason.NOT_SENT, "too late: the deadline runs from the intent", retry=True)
+        fence(now + left)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout_at(now + left):
                 return await self._work.call(call.item, call.entry.line, left)
         except Exception as error:  # noqa: BLE001 - the runtime's one place where an exception becomes an outcome
             return classify(error)
