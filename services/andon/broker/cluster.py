@@ -1,7 +1,7 @@
 """Three nodes of Kafka on one box: any of them may be lost. Start, stop, status, reset; all of them, or one."""
 
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ QUORUM = 2
 PORT = 8792
 HEAP_MB = 256
 READY_S = 180.0  # three at once on two cores
+LEFT_BEHIND_S = 10.0  # a controller that leads waits for 5 s for another to take over
 LONE = "One node of three can decide nothing: start all of them."
 
 
@@ -157,13 +158,35 @@ def _running(plan: Plan) -> dict[int, launch.Record]:
 
 
 def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple[int, ...]:
-    """Stops all nodes, or the one named by `only`; the numbers of those that ran. Raises BrokerError as `node.stop`."""
+    """Stops all nodes, or the one named by `only`; the numbers of those that ran. Raises BrokerError as `node.stop`.
+
+    A node hands over what it leads before it ends, for which it needs a controller, and so most of the others: all are
+    told in the same moment, and one that the others have left behind is killed after ten seconds. Such a node checks
+    the end of its log at its next start; nothing is lost.
+    """
     plan = _plan(data)
-    numbers = [plan.seat(only).node] if only is not None else [seat.node for seat in plan.seats]
-    with locked(Layout(plan.data).lock), ThreadPoolExecutor(len(numbers)) as pool:
-        # All at once: each hands over what it leads, for which it needs a controller, and so most of the others.
-        stopped = pool.map(lambda number: node.stop(plan.layout(number).data, timeout_s=timeout_s), numbers)
-        return tuple(number for number, ran in zip(numbers, stopped, strict=True) if ran)
+    with locked(Layout(plan.data).lock):
+        before = _running(plan)
+        asked = {number: record for number, record in before.items() if only in (None, number)}
+        for record in asked.values():
+            process.tell(record.pid, record.started)
+        _left(before, asked, timeout_s)
+        for seat in plan.seats:
+            if only in (None, seat.node):
+                node.stop(plan.layout(seat.node).data, timeout_s=0)
+        return tuple(sorted(asked))
+
+
+def _left(running: Mapping[int, launch.Record], asked: Mapping[int, launch.Record], timeout_s: float) -> None:
+    """Returns when those that were asked have ended, or can end by themselves no more, or have had their time."""
+    end = time.monotonic() + timeout_s
+    while (now := time.monotonic()) < end:
+        alive = {number for number, record in running.items() if process.started(record.pid) == record.started}
+        if not alive & asked.keys():
+            return
+        if len(alive) < QUORUM:
+            end = min(end, now + LEFT_BEHIND_S)
+        time.sleep(0.05)
 
 
 def status(data: Path) -> tuple[Member, ...]:
