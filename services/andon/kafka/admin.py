@@ -139,12 +139,14 @@ class Cluster:
         return all(len(each) >= count and all(one.leader >= 0 for one in each) for each in partitions)
 
     def _await_topics(self, names: set[str]) -> None:
-        """A broker may list a topic some time after the controller has made it."""
+        """A broker may list a topic some time after the controller has made it, and answer for its partitions some time
+        after another one lists them."""
         deadline = time.monotonic() + _STEP_S
         while not names <= self.partitions().keys():
             if time.monotonic() > deadline:
                 raise KafkaFailure(f"the cluster does not show the new topics {', '.join(sorted(names))}")
             time.sleep(_AGAIN_S)
+        self.ends(names)
 
     def seed_offsets(self, service: str, topic: str, *, earliest: bool = True) -> None:
         """Commits the first offset kept, or the next one, for the partitions of `topic` on which the service's group

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.cimpl import NewTopic
 
+from andon.config.kafka import Kafka
 from andon.core.event import Home
 from andon.kafka import admin
 from andon.kafka.admin import Cluster
@@ -22,9 +25,16 @@ class Admin:
     def __init__(self, *refusals: int) -> None:
         self.refusals = list(refusals)
         self.asked = 0
+        self.names = {"new"}
 
     def list_topics(self, timeout: float) -> Any:
-        return SimpleNamespace(topics={"new": SimpleNamespace(partitions={0: None}, error=None)})
+        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None}, error=None) for name in self.names})
+
+    def create_topics(self, new: Sequence[NewTopic], **_: object) -> dict[str, Future[None]]:
+        done: Future[None] = Future()
+        done.set_result(None)
+        self.names |= {topic.topic for topic in new}
+        return dict.fromkeys(self.names, done)
 
     def list_offsets(self, asked: Any, **_: object) -> dict[TopicPartition, Future[Any]]:
         self.asked += 1
@@ -48,6 +58,13 @@ def test_a_topic_that_has_no_leader_yet_is_asked_again(monkeypatch: pytest.Monke
     )
     assert cluster(young, monkeypatch).ends(["new"]) == {Home("new", 0): 7}
     assert young.asked == 4
+
+
+def test_topics_are_made_when_those_who_lead_them_know_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broker of three lists a topic before another, which leads its partition, has heard of it."""
+    slow = Admin(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    assert cluster(slow, monkeypatch).create_topics(Kafka(replication=1))
+    assert (slow.refusals, slow.asked) == ([], 2)
 
 
 def test_a_refusal_that_stays_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
