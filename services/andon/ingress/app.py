@@ -44,9 +44,9 @@ from andon.runtime.registry import Registry
 from andon.runtime.tracing import traced_log
 from andon.store.requests import RequestIndex
 
-# The door seldom reads, and its memory is for requests: little is fetched ahead.
 # How long an event may be on its way into the log. Its sender is told after ten seconds that it is not there yet.
 _PATIENCE_S = 300.0
+# The door seldom reads, and its memory is for requests: little is fetched ahead.
 _SPARING = {"queued.min.messages": 2_000, "queued.max.messages.kbytes": 8_192}
 
 
