@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # the door publishes mutes, and reads no files
     from andon.config.load import Loaded
 
 _TRIES = 5
+_MARKED_S = 15.0
+_AGAIN_S = 0.02
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -225,12 +228,25 @@ def _publish(change: Change, link: Connection) -> Published:
         records = list(_records(change, board, link))
         if records:
             producer.commit(records)
+            _until_readable(link)
         for record in records:
             if record.topic == CONFIG:
                 board.take(record.key, record.value or b"")
     finally:
         producer.close()
     return _in_force(board)
+
+
+def _until_readable(link: Connection) -> None:
+    """Kafka answers a commit before it has marked it, and until then nobody reads it: who publishes and reads at once
+    would not find it."""
+    cluster, deadline = Cluster(link), time.monotonic() + _MARKED_S
+    ends = cluster.ends([CONFIG])
+    while time.monotonic() < deadline:
+        decided = cluster.ends([CONFIG], decided=True)
+        if all(decided[home] >= end for home, end in ends.items()):
+            return
+        time.sleep(_AGAIN_S)
 
 
 def _records(change: Change, board: Board, link: Connection) -> Iterable[Outgoing]:
