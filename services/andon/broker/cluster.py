@@ -165,16 +165,16 @@ def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple
     the end of its log at its next start; nothing is lost.
     """
     plan = _plan(data)
+    numbers = [plan.seat(only).node] if only is not None else [seat.node for seat in plan.seats]
     with locked(Layout(plan.data).lock):
         before = _running(plan)
-        asked = {number: record for number, record in before.items() if only in (None, number)}
+        asked = {number: before[number] for number in numbers if number in before}
         for record in asked.values():
             process.tell(record.pid, record.started)
         _left(before, asked, timeout_s)
-        for seat in plan.seats:
-            if only in (None, seat.node):
-                node.stop(plan.layout(seat.node).data, timeout_s=0)
-        return tuple(sorted(asked))
+        for number in numbers:
+            node.stop(plan.layout(number).data, timeout_s=0)
+        return tuple(asked)
 
 
 def _left(running: Mapping[int, launch.Record], asked: Mapping[int, launch.Record], timeout_s: float) -> None:
