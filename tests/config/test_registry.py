@@ -101,7 +101,7 @@ def test_plug_ins_that_would_take_typing_errors_or_show_secrets(plug_in: type, w
     ],
 )
 def test_entry_points_that_lead_nowhere(value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "entry_points", lambda group: metadata.EntryPoints([point("robot", value)]))
+    monkeypatch.setattr(module, "installed", lambda group: metadata.EntryPoints([point("robot", value)]))
     registry = Registry()
     assert registry.kinds("andon.channels") == ("robot",)
     with pytest.raises(PlugUnusable, match=words):
@@ -112,7 +112,7 @@ def test_two_packages_with_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     both = metadata.EntryPoints(
         [point("robot", "a.b:Robot"), point("robot", "c.d:Robot"), point("fine", f"{__name__}:Fine")]
     )
-    monkeypatch.setattr(module, "entry_points", lambda group: both)
+    monkeypatch.setattr(module, "installed", lambda group: both)
     registry = Registry()
     assert registry.config_type("andon.channels", "fine") is Fine.Config
     with pytest.raises(PlugUnusable, match=r"registered twice: a\.b:Robot and c\.d:Robot"):

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _STEP_S = 10.0
 _AGAIN_S = 0.2
-_GROWN_S = 60.0
+_SHOWN_S = 60.0
 # A node that has just started has no coordinator for a group yet, or one that still reads its log; a topic that was
 # just made is listed before its partitions have a leader.
 _NOT_YET = (
@@ -35,6 +35,8 @@ _NOT_YET = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
 )
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -104,7 +106,7 @@ class Cluster:
         ]
         if new:
             self._done(self._admin.create_topics(new, operation_timeout=_STEP_S))
-            self._await_topics({topic.topic for topic in new})
+            self._await({topic.topic: topic.num_partitions for topic in new})
         return [topic.topic for topic in new]
 
     def replication(self, kafka: Kafka) -> int:
@@ -120,33 +122,21 @@ class Cluster:
     def grow(self, topics: Iterable[str], count: int) -> None:
         """Gives these topics `count` partitions; those that have them stay as they are."""
         there = self.partitions()
-        new = [NewPartitions(name, count) for name in topics if there.get(name, count) < count]
+        new = {name: count for name in topics if there.get(name, count) < count}
         if new:
-            self._done(self._admin.create_partitions(new, operation_timeout=_STEP_S))
-        deadline = time.monotonic() + _GROWN_S
-        while not self._led({one.topic for one in new}, count):
-            if time.monotonic() > deadline:
-                raise KafkaFailure("the new partitions have no leader yet")
-            time.sleep(_AGAIN_S)
+            grown = [NewPartitions(name, count) for name in new]
+            self._done(self._admin.create_partitions(grown, operation_timeout=_STEP_S))
+            self._await(new)
 
-    def _led(self, topics: set[str], count: int) -> bool:
-        """Whether a broker knows so many partitions of these topics, and a leader of each."""
-        try:
-            there = self._admin.list_topics(timeout=_STEP_S).topics
-        except KafkaException:
-            return False
-        partitions = [list(there[name].partitions.values()) if name in there else [] for name in topics]
-        return all(len(each) >= count and all(one.leader >= 0 for one in each) for each in partitions)
-
-    def _await_topics(self, names: set[str]) -> None:
-        """A broker may list a topic some time after the controller has made it, and answer for its partitions some time
-        after another one lists them."""
-        deadline = time.monotonic() + _STEP_S
-        while not names <= self.partitions().keys():
+    def _await(self, new: Mapping[str, int]) -> None:
+        """A broker may list a topic, or more partitions of one, some time after the controller has made them, and
+        answer for them some time after another one lists them."""
+        wanted = {Home(name, number) for name, count in new.items() for number in range(count)}
+        deadline = time.monotonic() + _SHOWN_S
+        while not wanted <= self.ends(new).keys():
             if time.monotonic() > deadline:
-                raise KafkaFailure(f"the cluster does not show the new topics {', '.join(sorted(names))}")
+                raise KafkaFailure(f"the cluster does not show all partitions of {', '.join(sorted(new))}")
             time.sleep(_AGAIN_S)
-        self.ends(names)
 
     def seed_offsets(self, service: str, topic: str, *, earliest: bool = True) -> None:
         """Commits the first offset kept, or the next one, for the partitions of `topic` on which the service's group

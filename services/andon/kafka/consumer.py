@@ -88,10 +88,12 @@ class GroupConsumer:
             "on_commit": self._answered,
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": 20,
-            # librdkafka's prefetch is no queue cap; bound it in bytes so that a backlog does not fill the memory.
+            # librdkafka's prefetch is no queue cap; bound it in bytes, and what one answer brings of all partitions,
+            # so that a backlog does not fill the memory.
             "queued.min.messages": 4_000,
             "queued.max.messages.kbytes": 8_192,
             "fetch.message.max.bytes": 1 << 20,
+            "fetch.max.bytes": 4 << 20,
         }
         self._settings = connection.client() | settings | dict(more or {})
         self._consumer = self._joined()

@@ -6,6 +6,7 @@ Entry points: https://packaging.python.org/en/latest/specifications/entry-points
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoints, entry_points
 from typing import Any, Literal
 
@@ -19,6 +20,12 @@ from andon.core.ports import Context
 _RULES: tuple[Literal["extra", "hide_input_in_errors"], ...] = ("extra", "hide_input_in_errors")
 
 
+@cache
+def installed(group: str) -> EntryPoints:
+    """What is installed of a group. To find it out reads a file of every package, some milliseconds."""
+    return entry_points(group=group)
+
+
 class Registry:
     """Kinds of plug-ins by entry-point group (`andon.channels`, …).
 
@@ -27,7 +34,6 @@ class Registry:
     """
 
     def __init__(self, extra: Mapping[str, Mapping[str, type]] | None = None) -> None:
-        self._points: dict[str, EntryPoints] = {}
         self._types: dict[tuple[str, str], type] = {
             (group, kind): plug_in for group, kinds in (extra or {}).items() for kind, plug_in in kinds.items()
         }
@@ -35,7 +41,7 @@ class Registry:
     def kinds(self, group: str) -> tuple[str, ...]:
         """Every kind in a group, sorted."""
         added = {kind for known, kind in self._types if known == group}
-        return tuple(sorted(added | self._installed(group).names))
+        return tuple(sorted(added | installed(group).names))
 
     def plug_in(self, group: str, kind: str) -> type[Any]:
         """The class. Raises PlugUnusable when there is none, or it cannot be imported."""
@@ -61,7 +67,7 @@ class Registry:
         return self.plug_in(group, plug.kind)(self.config(group, plug), context)
 
     def _imported(self, group: str, kind: str) -> type:
-        points = {point.value: point for point in self._installed(group).select(name=kind)}
+        points = {point.value: point for point in installed(group).select(name=kind)}
         if not points:
             raise PlugUnusable(f"there is no plug-in `{kind}` in {group}")
         if len(points) > 1:
@@ -73,8 +79,3 @@ class Registry:
         if not isinstance(plug_in, type):
             raise PlugUnusable(f"plug-in `{kind}` of {group} is no class")
         return plug_in
-
-    def _installed(self, group: str) -> EntryPoints:
-        if group not in self._points:
-            self._points[group] = entry_points(group=group)
-        return self._points[group]

@@ -6,18 +6,19 @@ import fcntl
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, LargeBinary, Table, create_engine, event
 
 from andon.core.work import StoreFailure
 from andon.store.rows import Row, names_of, on_conflict
 
 # Few sizes, so that the driver finds its prepared statement again: eights up to 64, and what is less than eight.
 _MOST, _STEP = 64, 8
+_HEAVY = 8 << 10
 _OF_SEVERAL_MACHINES = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "gfs2", "ocfs2", "lustre", "beegfs", "gpfs", "glusterfs",
     "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.ceph",
@@ -121,7 +122,8 @@ class SqliteRows:
         names = [column.name for column in table.columns]
         head = f'INSERT INTO "{table.name}" ({names_of(names)}) VALUES '  # noqa: S608 - names are our own
         tail = on_conflict(table, update, only)
-        deque(self._ran(lambda marks: f"{head}{marks}{tail}", len(names), rows), maxlen=0)
+        for group in _by_weight(table, rows):
+            deque(self._ran(lambda marks: f"{head}{marks}{tail}", len(names), group), maxlen=0)
 
     def update(self, table: Table, keys: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
         changes = ",".join(f'"{name}"=v.column{n}' for n, name in enumerate(columns, start=len(keys) + 1))
@@ -136,6 +138,27 @@ class SqliteRows:
         for chunk in _chunks(rows):
             marks = _marks(width, len(chunk))
             yield self._cursor.execute(statement(marks), tuple(chain.from_iterable(chunk)))
+
+
+def _by_weight(table: Table, rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The light rows together, each heavy one by itself.
+
+    A prepared statement keeps what was bound to it last. Of those for many rows there are a dozen for each table, and
+    with the largest events in them they would hold a hundred megabytes.
+    """
+    places = _blobs(table)
+    light = []
+    for row in rows:
+        if any(len(row[place] or b"") > _HEAVY for place in places):
+            yield [row]
+        else:
+            light.append(row)
+    yield light
+
+
+@cache
+def _blobs(table: Table) -> tuple[int, ...]:
+    return tuple(n for n, column in enumerate(table.columns) if isinstance(column.type, LargeBinary))
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -31,6 +31,22 @@ def test_a_full_disk_is_a_store_failure_and_applies_nothing(tmp_path: Path) -> N
     after.close()
 
 
+def test_no_prepared_statement_keeps_more_than_one_large_body(tmp_path: Path) -> None:
+    store = SqlDeskStore(f"sqlite:///{tmp_path}", "desk")
+    store.acquire(HOME, "x", 0.0)
+    said: list[str] = []
+    with store._database._engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.set_trace_callback(said.append)
+    sizes = [100, 50_000, 100, 60_000, 70_000, 100]
+    store.commit([Write(HOME, 1, offset=6, taken=[item(n, body=b"x" * size) for n, size in enumerate(sizes, 1)])])
+    heavy = [one.count("78" * 50_000) for one in said if one.startswith("INSERT")]
+    assert (max(heavy), sum(heavy)) == (1, 3)
+    assert sorted(len(one.body) for one in store.acquire(HOME, "y", 0.0).items) == sorted(sizes)
+    store.close()
+
+
 def test_a_file_that_is_no_database_is_a_store_failure(tmp_path: Path) -> None:
     (tmp_path / "desk.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreFailure, match="desk cannot be opened"):

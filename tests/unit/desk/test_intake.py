@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import msgspec
 
 from andon.core.policy import QueuePolicy
@@ -137,3 +140,23 @@ def test_a_redrive_counts_only_above_the_last_one_and_only_after_the_end() -> No
         writes, _ = desk.intake.take(read, {item(1).id: known}, desk.rig.now)
         assert len(writes[HOME].taken) == taken
     assert writes[HOME].taken[0].redrive == 1
+
+
+def test_a_batch_with_poison_is_let_go_with_its_last_use() -> None:
+    """A collector comes by every few minutes, and the records may be of megabytes."""
+    desk = Desk()
+
+    class Batch(list[Record]):
+        pass
+
+    def taken() -> weakref.ref[Batch]:
+        batch = Batch([msgspec.structs.replace(record(0, Said(1)), value=b"{")])
+        read = desk.intake.read(batch)
+        desk.intake.take(read, {}, desk.rig.now)
+        return weakref.ref(batch)
+
+    gc.disable()
+    try:
+        assert taken()() is None
+    finally:
+        gc.enable()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from andon.config.kafka import Kafka
 from andon.core.event import Home
@@ -20,21 +20,38 @@ from andon.kafka.errors import KafkaFailure
 
 
 class Admin:
-    """A topic of one partition, whose offsets are refused with the given codes before they are told."""
+    """A topic of one partition, whose offsets are refused with the given codes before they are told. What is made is
+    listed when it has been looked for `late` times."""
 
-    def __init__(self, *refusals: int) -> None:
+    def __init__(self, *refusals: int, late: int = 0) -> None:
         self.refusals = list(refusals)
         self.asked = 0
-        self.names = {"new"}
+        self.late = late
+        self.counts = {"new": 1}
+        self.listed = dict(self.counts)
 
     def list_topics(self, timeout: float) -> Any:
-        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None}, error=None) for name in self.names})
+        if self.listed != self.counts:
+            self.late -= 1
+        if self.late < 0:
+            self.listed = dict(self.counts)
+        topics = {
+            name: SimpleNamespace(partitions=dict.fromkeys(range(count)), error=None)
+            for name, count in self.listed.items()
+        }
+        return SimpleNamespace(topics=topics)
 
     def create_topics(self, new: Sequence[NewTopic], **_: object) -> dict[str, Future[None]]:
+        return self._made({topic.topic: topic.num_partitions for topic in new})
+
+    def create_partitions(self, new: Sequence[NewPartitions], **_: object) -> dict[str, Future[None]]:
+        return self._made({topic.topic: topic.new_total_count for topic in new})
+
+    def _made(self, counts: dict[str, int]) -> dict[str, Future[None]]:
         done: Future[None] = Future()
         done.set_result(None)
-        self.names |= {topic.topic for topic in new}
-        return dict.fromkeys(self.names, done)
+        self.counts |= counts
+        return dict.fromkeys(counts, done)
 
     def list_offsets(self, asked: Any, **_: object) -> dict[TopicPartition, Future[Any]]:
         self.asked += 1
@@ -65,6 +82,12 @@ def test_topics_are_made_when_those_who_lead_them_know_them(monkeypatch: pytest.
     slow = Admin(KafkaError.UNKNOWN_TOPIC_OR_PART)
     assert cluster(slow, monkeypatch).create_topics(Kafka(replication=1))
     assert (slow.refusals, slow.asked) == ([], 2)
+
+
+def test_topics_are_grown_when_all_their_partitions_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Admin(KafkaError.LEADER_NOT_AVAILABLE, late=2)
+    cluster(slow, monkeypatch).grow(["new"], 3)
+    assert (slow.listed, slow.refusals, slow.asked) == ({"new": 3}, [], 4)
 
 
 def test_a_refusal_that_stays_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

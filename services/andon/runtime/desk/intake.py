@@ -47,7 +47,8 @@ class Intake:
         try:
             return self._work.read(record)
         except Undecodable as error:
-            return error
+            # Another one: what was raised holds the frames it came through, the batch in them, and so itself.
+            return Undecodable(str(error))
 
     def take(
         self, read: Sequence[Read], known: Mapping[UUID, Known], now: float
