@@ -13,6 +13,7 @@ from tests.rig.kafka import Kafka, docker_kafka, embedded_kafka, unavailable
 from tests.rig.postgres import Postgres, running_postgres
 
 PORT = 27_000
+LONGEST_NAME = 200
 
 # A shell starts what runs in its background with Ctrl-C ignored, and every program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,12 +32,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also what takes minutes (`make long` runs it alone)")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A case that is megabytes long is named by its size: every process of a parallel run is sent all names."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_NAME:
+        return f"{argname} of {len(val)}"
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--long"):
-        later = pytest.mark.skip(reason="takes minutes: `make long` runs it")
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(later)
+    later = pytest.mark.skip(reason="takes minutes: `make long` runs it")
+    for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(later)
+        # One file in one process: what it starts is started once, and thousands of tests are not handed out one by one.
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ CAPACITY = 12 * 4
 SLOWEST_S = 20.0
 
 
-def f21_burst(run: Round, bursts: int = 5, seconds: float = 3.0, rate: int = 10 * CAPACITY) -> None:
+def f21_burst(run: Round, seconds: float = 3.0, rate: int = 10 * CAPACITY) -> None:
     """Ten times what its receivers take, again and again: what is above the backlog gets 429 with Retry-After, what was
     accepted ends. An injection is a burst in which the door said no.
 
@@ -85,7 +85,7 @@ def f21_burst(run: Round, bursts: int = 5, seconds: float = 3.0, rate: int = 10 
     plant.sink.do(all={"what": "late", "low": 1.0, "high": 1.0})
     door = Door(plant.door, TOKEN)
     burst = Burst(run, door, rate)
-    for _ in range(bursts):
+    for _ in run.turns(5):
         refused = burst.refused
         ended = burst.last(seconds, SLOWEST_S)
         run.injections += burst.refused > refused

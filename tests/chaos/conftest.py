@@ -1,19 +1,23 @@
-"""One plant for all faults that leave it whole, so that `make test` starts Kafka once for them."""
+"""The plants of all faults, so that `make test` starts each once."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.rig.plant import SERVICES, Plant
+from tests.chaos.plants import COMMON, Plants
+from tests.rig.plant import Plant
 
 
 @pytest.fixture(scope="package")
-def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    home = tmp_path_factory.mktemp("plant")
-    with Plant(home) as plant:
-        plant.up(*SERVICES)
-        yield plant
-    shutil.rmtree(home)
+def plants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plants]:
+    with Plants(tmp_path_factory.mktemp("plants")) as plants:
+        yield plants
+
+
+@pytest.fixture
+def plant(plants: Plants) -> Plant:
+    """The common one, in order and by itself."""
+    plants.keep(COMMON)
+    return plants.of(COMMON)

@@ -1,4 +1,4 @@
-"""The plants of a soak: the common one from its beginning to its end, others for as long as they are needed."""
+"""The plants of many rounds: the common one from the beginning to the end, others for as long as they are needed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ COMMON: Need = (Plant, None)
 
 
 class Plants:
-    """Starts a plant when it is first asked for. One that a round has broken is closed, and its files stay."""
+    """Starts a plant when it is first asked for. One that a round has broken is closed, and its files stay in
+    `folder`."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._open: list[tuple[Need, Plant]] = []
 
     def __enter__(self) -> Self:
@@ -35,7 +37,7 @@ class Plants:
                 plant.mend()
                 return plant
         kind, limits = need
-        plant = kind(Path(tempfile.mkdtemp(prefix="soak-")), **(limits or {}))
+        plant = kind(Path(tempfile.mkdtemp(prefix="soak-", dir=self._folder)), **(limits or {}))
         plant.__enter__()
         self._open.append((need, plant))
         plant.mend()

@@ -144,6 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := sorted(set(names) - set(FAULTS)):
         print(f"there is no fault {unknown[0]}; there are {', '.join(FAULTS)}", file=sys.stderr)
         return 2
+    lacking = {name: reason for name in names if (reason := FAULTS[name].lacks())}
+    for name, reason in lacking.items():
+        print(f"{name} is left out: {reason}", flush=True)
+    names = [name for name in names if name not in lacking]
     out = Path(os.environ.get("SOAK_OUT") or ".bench/soak.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.WARNING)  # stages that run in this process tell of every fault

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.chaos.faults import FAULTS, inject
-from tests.chaos.plants import COMMON
+from tests.chaos.plants import COMMON, Plants
 from tests.chaos.soak import EMPTY_ROUNDS
+from tests.rig.clusterplant import ClusterPlant
 from tests.rig.plant import Plant
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.kafka
 
 SEED = 20_261_122
 
 
-def check(name: str, plant: Plant) -> None:
+def of(kind: type[Plant]) -> list[ParameterSet]:
+    """The faults of such plants; those of one plant beside each other, so that it is started once."""
+    mine = sorted((str(fault.limits), name) for name, fault in FAULTS.items() if fault.kind is kind)
+    return [pytest.param(name, marks=[pytest.mark.long] if FAULTS[name].slow else []) for _, name in mine]
+
+
+def check(name: str, plants: Plants) -> None:
     """A round; another one, with other timing, when what was meant to be hit was not."""
+    fault = FAULTS[name]
+    if reason := fault.lacks():
+        pytest.skip(reason)
+    plants.keep(COMMON, fault.need)
     for number in range(EMPTY_ROUNDS):
-        plant.mend()
-        run = inject(name, plant, number, SEED)
+        run = inject(name, plants.of(fault.need), number, SEED)
         shown = "\n".join(run.violations[:20])
         assert not run.violations, f"{len(run.violations)} violations:\n{shown}\n{run.verdict.figures}"
         if not run.void:
@@ -30,15 +38,13 @@ def check(name: str, plant: Plant) -> None:
     assert run.injections > 0
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.need == COMMON and not fault.slow])
-def test_nothing_is_lost_and_nothing_comes_twice_unmarked(name: str, plant: Plant) -> None:
-    check(name, plant)
+@pytest.mark.xdist_group("chaos")
+@pytest.mark.parametrize("name", of(Plant))
+def test_nothing_is_lost_and_nothing_comes_twice_unmarked(name: str, plants: Plants) -> None:
+    check(name, plants)
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.need != COMMON and not fault.slow])
-def test_a_plant_of_its_own(name: str, tmp_path: Path) -> None:
-    kind, limits = FAULTS[name].need
-    with kind(tmp_path / "own", **(limits or {})) as own:
-        own.up()
-        check(name, own)
-    shutil.rmtree(tmp_path / "own")
+@pytest.mark.xdist_group("brokers")
+@pytest.mark.parametrize("name", of(ClusterPlant))
+def test_nor_by_three_nodes(name: str, plants: Plants) -> None:
+    check(name, plants)

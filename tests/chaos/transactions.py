@@ -77,13 +77,13 @@ def _never_committed(run: Round) -> int:
     return sum(len(raw.records[topic]) - len(seen[topic]) for topic in raw.records)
 
 
-def f09_late_commits(run: Round, wanted: int = 50) -> None:
+def f09_late_commits(run: Round) -> None:
     """The commit of a stage, or the broker's answer to it, is held back until its client has given it up, then let go:
     outputs and offsets are there both or neither, each time. An injection is a commit that was given up.
 
     Real stages with a step of 1 s, so that a commit is soon given up, on topics of their own.
     """
-    plant = run.plant
+    plant, wanted = run.plant, 50 if run.soak else 6
     chance = random.Random(run.rng.random())
 
     def hold() -> Hold | None:

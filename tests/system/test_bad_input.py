@@ -134,7 +134,7 @@ def answer_of(door: str) -> int:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("chaos")
+@pytest.mark.xdist_group("system")
 def test_a_bad_file_is_named_by_its_place_and_changes_nothing_of_what_runs(up: Callable[..., Up], file: Path) -> None:
     right = file.read_text(encoding="utf-8")
     one = up(file.parent / "data", "--config", str(file))
@@ -157,7 +157,7 @@ def test_a_bad_file_is_named_by_its_place_and_changes_nothing_of_what_runs(up: C
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("chaos")
+@pytest.mark.xdist_group("system")
 @pytest.mark.parametrize("option", ["--listen", "--metrics-port"])
 def test_a_port_in_use_ends_a_service_with_one_sentence(option: str, file: Path, taken: int) -> None:
     """In production nothing moves up to another port: whoever asks at the configured one would ask somebody else."""
@@ -174,7 +174,7 @@ def test_a_port_in_use_ends_a_service_with_one_sentence(option: str, file: Path,
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("chaos")
+@pytest.mark.xdist_group("system")
 def test_an_unsupported_kafka_is_one_sentence(file: Path, tmp_path: Path) -> None:
     """On a broker of another version nothing is created and nothing begins."""
     data = ("--config", str(file), "--data", str(tmp_path / "data"))

@@ -17,7 +17,7 @@ import pytest
 from tests.rig.client import wait_for
 from tests.system.conftest import Up
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("system")]
 
 KEYS = {
     "accepted",
