@@ -133,6 +133,13 @@ def read(out: Path) -> list[Line]:
     return [Line(**json.loads(text)) for text in out.read_text(encoding="utf-8").split("\n") if text.endswith("}")]
 
 
+def _can_be(name: str) -> bool:
+    """Whether this machine has what the fault needs; says so if not."""
+    if reason := FAULTS[name].lacks():
+        print(f"{name} is left out: {reason}", flush=True)
+    return not reason
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--fault", default="", help="one name, or several with commas; all when empty")
@@ -144,10 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := sorted(set(names) - set(FAULTS)):
         print(f"there is no fault {unknown[0]}; there are {', '.join(FAULTS)}", file=sys.stderr)
         return 2
-    lacking = {name: reason for name in names if (reason := FAULTS[name].lacks())}
-    for name, reason in lacking.items():
-        print(f"{name} is left out: {reason}", flush=True)
-    names = [name for name in names if name not in lacking]
+    if not options.table:
+        names = [name for name in names if _can_be(name)]
     out = Path(os.environ.get("SOAK_OUT") or ".bench/soak.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.WARNING)  # stages that run in this process tell of every fault

@@ -88,7 +88,7 @@ class Topics:
                 for message in consumer.consume(2_000, 0.1):
                     self._take(message)
         finally:
-            # A witness that went on fetching was a quarter of what the broker under test had to do.
+            # A witness that went on fetching was a fifth of what the broker under test had to do.
             consumer.pause(places)
         return True
 
