@@ -157,7 +157,7 @@ class Owner:
         self.alive = True
 
     def acquire(self, home: Home) -> None:
-        since, people = self.work.looks_back() + 3_600, self.work.looks_back_on_people() + 3_600
+        since, people = self.work.looks_back(), self.work.looks_back_on_people()
         holding = self.world.store.acquire(home, "model", self.world.now - since, self.world.now - people)
         self.desk.adopt(holding, self.world.now)
         self.positions[home] = holding.offset or 0

@@ -210,6 +210,10 @@ class StoreFailure(Exception):  # noqa: N818 - law L4: the service stops and tel
     """The store cannot be read or written; the text says what to do."""
 
 
+LOWERED_S = 3_600.0
+"""How long the refusal of a vendor that was given too much is remembered at the most."""
+
+
 class DeskStore(Protocol):
     """Where a desk's open work lives. Every write is one transaction. Every method blocks and raises StoreFailure."""
 
@@ -217,8 +221,9 @@ class DeskStore(Protocol):
         """Takes the lease (epoch + 1) and returns what is open, items in the order of their offsets. Others may go on
         writing for their homes meanwhile.
 
-        `recent` holds the entries of open items and every other one that began after `since`, or after `people` if it
-        has a reach, oldest first.
+        `recent` holds, oldest first, the entries of open items and every other one that still counts: that ended, or
+        has its account left alone, after `since`, or after `people` if it has a reach. One that the vendor refused as
+        too much lowers the rate for longer, and counts for `LOWERED_S` more.
         """
 
     def known(self, ids: Iterable[UUID]) -> Mapping[UUID, Known]:

@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from andon.core.event import Home
-from andon.core.work import Closed, Entry, Holding, Item, Known, Note, StoreFailure, Write
+from andon.core.reason import Reason
+from andon.core.work import LOWERED_S, Closed, Entry, Holding, Item, Known, Note, StoreFailure, Write
 
 Key = tuple[UUID, int, int, int]
 
@@ -48,9 +49,7 @@ class MemoryDeskStore:
         entries = sorted(self.entries.values(), key=lambda entry: (entry.started, entry.number))
         back = since if people is None else min(since, people)
         recent = [
-            e
-            for e in entries
-            if e.home == home and (e.started > (since if e.reach is None else back) or e.item in items)
+            e for e in entries if e.home == home and (_counts(e, since if e.reach is None else back) or e.item in items)
         ]
         for entry in recent:
             item = items.get(entry.item)
@@ -132,3 +131,9 @@ def _copied(item: Item) -> Item:
 
 def _key(entry: Entry) -> Key:
     return (entry.item, entry.redrive, entry.hop, entry.number)
+
+
+def _counts(entry: Entry, since: float) -> bool:
+    ended = entry.started if entry.ended is None else entry.ended
+    lowers = entry.reason is Reason.THROTTLED and ended > since - LOWERED_S
+    return max(entry.started, ended, entry.until) > since or lowers

@@ -120,7 +120,7 @@ class Line:
             self.desk.adopt(self._holding(home), self.now)
 
     def _holding(self, home: Home) -> Holding:
-        back, people = self.work.looks_back() + 3_600, self.work.looks_back_on_people() + 3_600
+        back, people = self.work.looks_back(), self.work.looks_back_on_people()
         return self.store.acquire(home, "line", self.now - back, self.now - people)
 
     # ---- what comes in

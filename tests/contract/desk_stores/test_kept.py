@@ -85,6 +85,25 @@ def test_recent_holds_what_began_since_and_everything_of_open_items(opened: Open
     assert [one.item for one in recent] == [still.id, done.id]
 
 
+def test_recent_holds_what_still_counts_however_long_ago_it_began(opened: Open) -> None:
+    store = owned(opened)
+    results = {
+        1: (START - 61, Reason.DELIVERED, 0.0),  # nothing speaks of it any more
+        2: (START - 59, Reason.DELIVERED, 0.0),  # a call counts from its end
+        3: (START - 900, Reason.BUSY, START + 300),  # its account is left alone
+        4: (START - 3_000, Reason.THROTTLED, 0.0),  # it lowers the rate for a while
+        5: (START - 3_700, Reason.THROTTLED, 0.0),
+    }
+    write = Write(HOME, 1, taken=[item(n) for n in results], closed=[Closed(item(n).id, b"{}", START) for n in results])
+    write.began = [entry(item(n), started=START - 9_000 + n) for n in results]
+    write.ended = [
+        msgspec.structs.replace(begun, ended=ended, reason=reason, until=until)
+        for begun, (ended, reason, until) in zip(write.began, results.values(), strict=True)
+    ]
+    store.commit([write])
+    assert [one.item for one in store.acquire(HOME, "x", START - 60).recent] == [item(n).id for n in (2, 3, 4)]
+
+
 def test_memos_are_kept_per_home_and_replaced(opened: Open) -> None:
     store = owned(opened, HOME, OTHER)
     store.commit([Write(HOME, 1, memos={"a": b"1", "b": b"2"}), Write(OTHER, 1, memos={"a": b"9"})])

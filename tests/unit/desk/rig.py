@@ -36,7 +36,7 @@ class Rig:
 
     def restart(self, home: Home = HOME) -> None:
         self.desk = Desk(self.work, room=self.room, deadline=DEADLINE)
-        since, people = self.work.looks_back() + 3_600, self.work.looks_back_on_people() + 3_600
+        since, people = self.work.looks_back(), self.work.looks_back_on_people()
         self.desk.adopt(self.store.acquire(home, "rig", self.now - since, self.now - people), self.now)
 
     def admit(self, *items: Item) -> list[bool]:

@@ -28,7 +28,7 @@ from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.outbox import Outbox
 from andon.runtime.desk.standing import Standing
-from andon.runtime.desk.upkeep import MORE_S, Upkeep, Watch
+from andon.runtime.desk.upkeep import Upkeep, Watch
 from andon.runtime.desk.work import Work
 from andon.runtime.desk.writer import GroupWriter
 from andon.runtime.metrics import Metrics
@@ -223,7 +223,7 @@ class DeskRunner:
         """On the poll thread, for partitions that come in: takes their leases and says where to read on."""
         starts = {}
         try:
-            now = self._clock.now() - MORE_S
+            now = self._clock.now()
             since, people = now - self._work.looks_back(), now - self._work.looks_back_on_people()
             for home in homes:
                 holding = self._store.acquire(home, self._owner, since, people)

@@ -14,7 +14,7 @@ from andon.runtime.desk.standing import Standing
 Watch = Callable[[str, Quota, float], Sequence[Note]]
 """Channel, its quota and the time → what is to be published of it."""
 
-MORE_S = 3_600.0
+_MORE_S = 3_600.0
 """What the ledger must remember beyond what limits look back on: attempts count from their end, and end late."""
 
 _KEEP_S = 30 * 86_400.0
@@ -64,7 +64,7 @@ class Upkeep:
             if now - last > _HOUR_S:
                 last = now
                 self._standing.repeat()
-                await self._forget(now - max(_KEEP_S, self._looks_back() + MORE_S))
+                await self._forget(now - max(_KEEP_S, self._looks_back() + _MORE_S))
 
     def _look(self, watch: Watch, now: float) -> None:
         for home, channel, quota in list(self._desk.quotas(now)):
