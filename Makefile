@@ -13,6 +13,7 @@ run: setup
 # Who sets it would have every process compile all it loads again at its start.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Compiled here too, for who has it set and starts `andon` without make.
 setup: $(VENV)/.complete
 	@$(BIN)/python -m compileall -q services
 
