@@ -310,7 +310,7 @@ class World:
 
     def begun(self, owner: Owner, call: Call, reach: Reach) -> None:
         entry = call.entry
-        stored = self.store.entries[entry.item, entry.redrive, entry.hop, entry.number]
+        stored = self.store.entries[entry.key]
         assert stored == entry, "a call without its intent"
         assert self.store.leases[entry.home].epoch == entry.epoch, "a call of an old epoch"
         flight = Flight(call, owner, self.now, reach)

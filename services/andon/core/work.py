@@ -43,7 +43,7 @@ class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One attempt: an intent, and its result once `ended` is set. Key: (item, redrive, hop, number).
+    """One attempt: an intent, and its result once `ended` is set; `key` tells it from all others.
 
     `queue` is the item's; a store need not keep it twice. `until` is set when the other side asked to be left alone: no
     call on this line begins before. `reach` says who is told, where the vendor counts that, `reference` how
@@ -68,6 +68,10 @@ class Entry(msgspec.Struct, frozen=True):
     until: float = 0.0
     reach: Reach | None = None
     reference: str = ""
+
+    @property
+    def key(self) -> tuple[UUID, int, int, int]:
+        return (self.item, self.redrive, self.hop, self.number)
 
 
 class Item(msgspec.Struct):

@@ -133,7 +133,7 @@ class Cluster:
         answer for them some time after another one lists them."""
         wanted = {Home(name, number) for name, count in new.items() for number in range(count)}
         deadline = time.monotonic() + _SHOWN_S
-        while not wanted <= self.ends(new).keys():
+        while not wanted <= self.ends(new, patience_s=_SHOWN_S).keys():
             if time.monotonic() > deadline:
                 raise KafkaFailure(f"the cluster does not show all partitions of {', '.join(sorted(new))}")
             time.sleep(_AGAIN_S)
@@ -186,16 +186,18 @@ class Cluster:
         """Forgets a service's group, its offsets included; the group must have no live member."""
         self._done(self._admin.delete_consumer_groups([group_of(service)], request_timeout=_STEP_S))
 
-    def ends(self, topics: Iterable[str], *, earliest: bool = False, decided: bool = False) -> dict[Home, int]:
+    def ends(
+        self, topics: Iterable[str], *, earliest: bool = False, decided: bool = False, patience_s: float = _STEP_S
+    ) -> dict[Home, int]:
         """The next offset (or the first one kept) of every partition of these topics; `decided`: the offset up to which
-        every transaction has ended."""
+        every transaction has ended. A partition may be without a leader for `patience_s`."""
         counts = self.partitions()
         spec: Any = _EARLIEST if earliest else _LATEST
         asked = {TopicPartition(t, p): spec for t in topics for p in range(counts.get(t, 0))}
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
         ask = partial(self._admin.list_offsets, asked, isolation_level=level, request_timeout=_STEP_S)
         with _told():
-            answer = _patiently(lambda: _results(ask())) if asked else {}
+            answer = _patiently(lambda: _results(ask()), patience_s) if asked else {}
         return {Home(p.topic, p.partition): info.offset for p, info in answer.items()}
 
     def close(self) -> None:
@@ -225,9 +227,9 @@ def _results(futures: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: future.result(timeout=_STEP_S + 5) for key, future in futures.items()}
 
 
-def _patiently(ask: Callable[[], T]) -> T:
-    """Asks again, for 10 s, while the answer is that the cluster cannot say it yet."""
-    deadline = time.monotonic() + _STEP_S
+def _patiently(ask: Callable[[], T], patience_s: float = _STEP_S) -> T:
+    """Asks again, for so long, while the answer is that the cluster cannot say it yet."""
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             return ask()

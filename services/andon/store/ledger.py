@@ -17,7 +17,7 @@ from andon.store.tables import attempt, item
 _reach = msgspec.json.Decoder(Reach).decode
 
 
-def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Column[Any]]) -> Iterator[Entry]:
+def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Column[Any]] = ()) -> Iterator[Entry]:
     """The entries that fulfil `wanted`, each with the queue of its item."""
     with_queue = select(attempt, item.c.queue).join(item, item.c.id == attempt.c.item)
     for row in connection.execute(with_queue.where(wanted).order_by(*order)):

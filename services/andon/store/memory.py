@@ -12,8 +12,6 @@ from andon.core.event import Home
 from andon.core.reason import Reason
 from andon.core.work import LOWERED_S, Closed, Entry, Holding, Item, Known, Note, StoreFailure, Write
 
-Key = tuple[UUID, int, int, int]
-
 
 class Lease(msgspec.Struct):
     """Who owns a home, and where it reads on."""
@@ -35,7 +33,7 @@ class MemoryDeskStore:
         self.leases: dict[Home, Lease] = {}
         self.items: dict[UUID, Item] = {}
         self.closed: dict[UUID, Closed] = {}
-        self.entries: dict[Key, Entry] = {}
+        self.entries: dict[tuple[UUID, int, int, int], Entry] = {}
         self.memos: dict[Home, dict[str, bytes]] = {}
         self.notes: dict[Home, dict[int, Note]] = {}
         self.commits = 0
@@ -73,7 +71,7 @@ class MemoryDeskStore:
         self.check()
         moved = {(w.home, w.epoch) for w in writes if not self._holds(w)}
         valid = [write for write in writes if (write.home, write.epoch) not in moved]
-        begun = [_key(entry) for write in valid for entry in write.began]
+        begun = [entry.key for write in valid for entry in write.began]
         if len(set(begun)) < len(begun) or not self.entries.keys().isdisjoint(begun):
             raise StoreFailure("an attempt began twice")
         for write in valid:
@@ -93,7 +91,7 @@ class MemoryDeskStore:
                 self.closed.pop(item.id, None)
                 self.items[item.id] = _copied(item)
         for entry in (*write.began, *write.ended):
-            self.entries[_key(entry)] = entry
+            self.entries[entry.key] = entry
         self.items.update((item.id, _copied(item)) for item in write.changed)
         self.closed.update((closed.id, closed) for closed in write.closed)
         memos = self.memos.setdefault(write.home, {})
@@ -127,10 +125,6 @@ def _copied(item: Item) -> Item:
     item = copy(item)
     item.entries = []
     return item
-
-
-def _key(entry: Entry) -> Key:
-    return (entry.item, entry.redrive, entry.hop, entry.number)
 
 
 def _counts(entry: Entry, since: float) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class Words(TypeDecorator[str]):
@@ -123,7 +123,8 @@ attempt = Table(
     PrimaryKeyConstraint("item", "redrive", "hop", "number"),
 )
 # The limiter's log is read by partition and time when a new owner takes over, and at no other time. What is counted by
-# people is looked for a day back, and has an index of its own, so that a day of other calls is not gone through.
+# people is looked for a day back, and has an index of its own, so that a day of other calls is not gone through. So has
+# what counts for longer than an hour after its beginning: there is hardly any, and it can be of any age.
 Index("attempt_recent", attempt.c.topic, attempt.c.partition, attempt.c.started)
 _COUNTED = text("reach IS NOT NULL")
 Index(
@@ -133,6 +134,15 @@ Index(
     attempt.c.started,
     sqlite_where=_COUNTED,
     postgresql_where=_COUNTED,
+)
+LASTING_S = 3_600
+LASTING = text(f"(until > started + {LASTING_S} OR ended > started + {LASTING_S})")
+Index(
+    "attempt_lasting",
+    attempt.c.topic,
+    attempt.c.partition,
+    sqlite_where=LASTING,
+    postgresql_where=LASTING,
 )
 
 memo = Table(

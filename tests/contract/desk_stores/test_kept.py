@@ -93,6 +93,7 @@ def test_recent_holds_what_still_counts_however_long_ago_it_began(opened: Open) 
         3: (START - 900, Reason.BUSY, START + 300),  # its account is left alone
         4: (START - 3_000, Reason.THROTTLED, 0.0),  # it lowers the rate for a while
         5: (START - 3_700, Reason.THROTTLED, 0.0),
+        6: (START - 8_999, Reason.BUSY, START + 1),  # nor of what it was just after it began
     }
     write = Write(HOME, 1, taken=[item(n) for n in results], closed=[Closed(item(n).id, b"{}", START) for n in results])
     write.began = [entry(item(n), started=START - 9_000 + n) for n in results]
@@ -101,7 +102,7 @@ def test_recent_holds_what_still_counts_however_long_ago_it_began(opened: Open) 
         for begun, (ended, reason, until) in zip(write.began, results.values(), strict=True)
     ]
     store.commit([write])
-    assert [one.item for one in store.acquire(HOME, "x", START - 60).recent] == [item(n).id for n in (2, 3, 4)]
+    assert [one.item for one in store.acquire(HOME, "x", START - 60).recent] == [item(n).id for n in (2, 3, 4, 6)]
 
 
 def test_memos_are_kept_per_home_and_replaced(opened: Open) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from andon.core.work import StoreFailure, Write
+from andon.core.work import Closed, Reach, StoreFailure, Write
 from andon.store import sqlite, upkeep
 from andon.store.desk import SqlDeskStore
-from tests.unit.desk.items import HOME, item
+from tests.contract.desk_stores.conftest import entry
+from tests.unit.desk.items import HOME, START, item
 
 
 def test_a_full_disk_is_a_store_failure_and_applies_nothing(tmp_path: Path) -> None:
@@ -45,6 +46,31 @@ def test_no_prepared_statement_keeps_more_than_one_large_body(tmp_path: Path) ->
     assert (max(heavy), sum(heavy)) == (1, 3)
     assert sorted(len(one.body) for one in store.acquire(HOME, "y", 0.0).items) == sorted(sizes)
     store.close()
+
+
+def test_a_take_over_does_not_go_through_the_old_ledger(tmp_path: Path) -> None:
+    def steps(old: int) -> int:
+        store = SqlDeskStore(f"sqlite:///{tmp_path / str(old)}", "desk")
+        store.acquire(HOME, "x", 0.0)
+        of = [item(n) for n in range(1, old + 10)]
+        reach = (None, Reach("app", ("0042",)))
+        began = [entry(one, started=START - (9_000 if n < old else 1), reach=reach[n % 2]) for n, one in enumerate(of)]
+        store.commit([Write(HOME, 1, taken=of[:-1], began=began, closed=[Closed(one.id, b"{}", START) for one in of])])
+        taken = 0
+
+        def count() -> None:
+            nonlocal taken
+            taken += 1
+
+        with store._database._engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            assert isinstance(raw, sqlite3.Connection)
+            raw.set_progress_handler(count, 1)
+        assert len(store.acquire(HOME, "y", START - 60, START - 900).recent) == 8
+        store.close()
+        return taken
+
+    assert steps(2_000) < 1.5 * steps(10)
 
 
 def test_a_file_that_is_no_database_is_a_store_failure(tmp_path: Path) -> None:
