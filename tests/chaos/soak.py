@@ -2,8 +2,8 @@
 
 `ROUNDS` is the number of injections wanted of each fault (some want a multiple), whatever number of them one round
 carries. A soak goes over the faults of the common plant in four parts, each with a quarter of the injections, so that
-what happens to its memory with time is not what one fault does to it; a plant that only some faults need is started in
-one part. Each round is appended to `$SOAK_OUT` (default `.bench/soak.jsonl`) as one line of JSON; a stopped soak goes
+what happens to its memory with time is not what one fault does to it; plants that only some faults need come after
+them. Each round is appended to `$SOAK_OUT` (default `.bench/soak.jsonl`) as one line of JSON; a stopped soak goes
 on where it was, and so does one of which more is wanted. Ends with the table, which also stands in `soak.md` beside it,
 and with exit 1 if any invariant was violated. `python -m tests.chaos.soak --table` prints the table alone.
 """
@@ -47,13 +47,13 @@ class Soak:
         with Plants() as plants:
             for part in range(1, self._parts + 1):
                 for name in self._names:
-                    plants.keep(COMMON, FAULTS[name].need)
+                    plants.keep(FAULTS[name].need)
                     self._part(name, part, plants)
 
     def _goal(self, name: str, part: int = PARTS) -> int:
         """How many injections there are to be when this part is over."""
-        own = self._needs.index(FAULTS[name].need)
-        share = float(part > own % self._parts) if own else min(1.0, part / self._parts)
+        common = FAULTS[name].need == COMMON
+        share = min(1.0, part / self._parts) if common else float(part >= self._parts)
         return math.ceil(self._wanted * FAULTS[name].times * share)
 
     def _done(self, name: str) -> int:
