@@ -44,6 +44,10 @@ class Round:
         """How often a round does its injection: once in a test, which has little time."""
         return range(max(1, min(most, self.wanted)))
 
+    def rate(self, per_s: float) -> float:
+        """Events a second: in a test a third, where three nodes would take both cores from all other tests."""
+        return per_s if self.soak else per_s / 3
+
     def expect(self, kept: object, sentence: str) -> None:
         self.verdict.expect(kept, sentence)
 
