@@ -83,14 +83,14 @@ def test_an_attempt_begins_once(opened: Open) -> None:
 def test_prune_forgets_old_ends_in_portions_and_nothing_open(opened: Open) -> None:
     store = owned(opened)
     items = [item(n) for n in range(1, 6)]
-    write = Write(HOME, 1, taken=items, began=[entry(one) for one in items])
+    write = Write(HOME, 1, taken=items, began=[entry(one, started=START + one.offset) for one in items])
     write.closed = [Closed(one.id, b"{}", START + one.offset) for one in items[:4]]
     store.commit([write])
     assert store.prune(START + 4, 2) == 2
     assert store.prune(START + 4, 2) == 1
     assert store.prune(START + 4, 2) == 0
     assert store.known([one.id for one in items]).keys() == {items[3].id, items[4].id}
-    assert {one.item for one in store.acquire(HOME, "x", 0.0).recent} == {items[3].id, items[4].id}
+    assert [one.item for one in store.acquire(HOME, "x", 0.0).recent] == [items[3].id, items[4].id]
 
 
 def test_check_is_silent_while_the_store_answers(opened: Open) -> None:
