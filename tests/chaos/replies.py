@@ -81,7 +81,7 @@ def f16_throttled(run: Round, after_s: int = 2) -> None:
 def f16_errcode_45009(run: Round) -> None:
     """WeCom's own "too often", which does not say until when: a robot is left alone for a minute. All at once."""
     plant = run.plant
-    with plant.load(run.prefix, run.rng, rate=40) as load:
+    with plant.load(run.prefix, run.rng, rate=run.rate(40)) as load:
         run.pause(0.2, 0.8)
         plant.sink.do(all={"what": "errcode", "code": 45009})
         began = time.time()

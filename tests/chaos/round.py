@@ -45,7 +45,7 @@ class Round:
         return range(max(1, min(most, self.wanted)))
 
     def rate(self, per_s: float) -> float:
-        """Events a second: in a test a third, where three nodes would take both cores from all other tests."""
+        """Events a second: in a test a third, where each fault would take its core from all other tests."""
         return per_s if self.soak else per_s / 3
 
     def expect(self, kept: object, sentence: str) -> None:

@@ -29,7 +29,7 @@ def kafka_killed(run: Round) -> None:
     restarted: list[str] = []
     away: list[float] = []
     gaps: list[float] = []
-    with plant.load(run.prefix, run.rng, rate=80) as load:
+    with plant.load(run.prefix, run.rng, rate=run.rate(80)) as load:
         for _ in run.turns(3):
             run.pause(1.0, 2.0)
             witness.more()
@@ -74,7 +74,7 @@ def store_full(run: Round) -> None:
     """The disk of the egress store is full (RLIMIT_FSIZE: the next write of its log fails half way): the desk stops
     with exit 3 and a sentence before it sends anything it could not write down; with room again nothing is lost."""
     plant = run.plant
-    with plant.load(run.prefix, run.rng, rate=60) as load:
+    with plant.load(run.prefix, run.rng, rate=run.rate(60)) as load:
         stopped = [_fill(run) for _ in run.turns(4)]
     run.judge(load.sent, 120)
     run.verdict.figures["stopped_after_s"] = max(stopped)
@@ -179,7 +179,7 @@ def configuration(run: Round) -> None:
     pids = {name: plant.pid(name) for name in ("ingress", "enrichment", "routing", "egress")}
     old = plant.config.read_text(encoding="utf-8")
     moved = old.replace("matchers: ['to=\"r1\"'], receiver: r1", "matchers: ['to=\"r1\"'], receiver: r2")
-    with plant.load(run.prefix, run.rng, rate=60, receivers=("r3", "r4")) as load:
+    with plant.load(run.prefix, run.rng, rate=run.rate(60), receivers=("r3", "r4")) as load:
         probe = Door(plant.door, TOKEN)
         for text, receiver in [(moved, "r2"), (old, "r1")] * len(run.turns(3)):
             run.pause(0.3, 0.8)

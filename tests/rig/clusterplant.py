@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 
 from andon import broker
@@ -34,18 +35,17 @@ def no_other_clock() -> str | None:
 
 class ClusterPlant(Plant):
     """In namespaces of their own where root allows; elsewhere `signals` says why the nodes share this machine's network
-    and faults of the network are signals. With `disk_mb` all nodes share a disk of that size (root only). `ahead_s`
-    more than others shows the clock of node 1 (with libfaketime)."""
+    and faults of the network are signals. With `disk_mb` all nodes share a disk of that size (root only)."""
 
-    def __init__(self, home: Path, disk_mb: int = 0, ahead_s: int = 0, **limits: int) -> None:
+    def __init__(self, home: Path, disk_mb: int = 0, **limits: int) -> None:
         super().__init__(home, **limits)
-        self.ahead_s = ahead_s
         self.network: Network | None = None
         self.signals = network.unavailable()
         self.kafka = home / "kafka"
         self._disk_mb = disk_mb
         self._stack = ExitStack()
         self._frozen: set[int] = set()
+        self._ahead: dict[int, int] = {}
 
     def _start(self) -> None:
         if self.signals:
@@ -83,12 +83,22 @@ class ClusterPlant(Plant):
 
     def _within(self) -> dict[int, tuple[str, ...]]:
         places: dict[int, tuple[str, ...]] = {node: self.network.within[node] if self.network else () for node in NODES}
-        if self.ahead_s:
+        for node, ahead_s in self._ahead.items():
             library = next(Path("/usr/lib").glob(FAKETIME))
             # Its clock for durations is false too: with a true one (libfaketime 0.9.10) no node came up in minutes.
-            false = (f"LD_PRELOAD={library}", f"FAKETIME=+{self.ahead_s}s")
-            places[1] = (*places[1], "/usr/bin/env", *false)
+            false = (f"LD_PRELOAD={library}", f"FAKETIME=+{ahead_s}s")
+            places[node] = (*places[node], "/usr/bin/env", *false)
         return places
+
+    def set_clock(self, node: int, ahead_s: int) -> None:
+        """Starts a node again, with a clock that is so much ahead (by libfaketime) or, for 0, with this machine's; it
+        leads then what it is to lead."""
+        self._ahead = {**self._ahead, node: ahead_s} if ahead_s else {n: s for n, s in self._ahead.items() if n != node}
+        self.nodes_kill([node])
+        self.node_up(node)
+        self.whole()
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        client.elect_leaders(ElectionType.PREFERRED).result(WHOLE_S)
 
     def kafka_kill(self) -> None:
         self.nodes_kill()

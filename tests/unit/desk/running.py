@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +59,14 @@ class Plant:
         whole = DeskSettings(service="egress", topic=HOME.topic, slot=slot, **settings)
         clock = clock or SystemClock()
         return DeskRunner(whole, work or self.work, self.store, Connection("fake"), clock, Metrics())
+
+    @asynccontextmanager
+    async def running(self, runner: DeskRunner) -> AsyncIterator[None]:
+        """It runs within, and is stopped in order behind; what a scene that fails leaves is cancelled with its loop."""
+        task = asyncio.create_task(runner.run(self.stop))
+        yield
+        self.stop.set()
+        await task
 
     def fill(self, count: int, home: Any = HOME, *, first: int = 0, **said: Any) -> None:
         log = self.broker.logs[home]

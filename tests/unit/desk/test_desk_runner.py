@@ -23,10 +23,8 @@ def test_records_become_outcomes_and_a_stop_leaves_nothing_open(run: Run) -> Non
     async def scene(plant: Plant) -> None:
         plant.fill(300)
         plant.fill(300, OTHER, first=1_000, domain="hook")
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: len(plant.outcomes()) == 600)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: len(plant.outcomes()) == 600)
 
     plant = run(scene)
     assert set(plant.outcomes().values()) == {"delivered/delivered"}
@@ -40,10 +38,8 @@ def test_a_stop_waits_for_calls_in_flight_and_stores_their_results(run: Run) -> 
     async def scene(plant: Plant) -> None:
         plant.fill(3)
         plant.work.lasts = 0.3
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: plant.work.called)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: plant.work.called)
 
     plant = run(scene)
     assert len(plant.outcomes()) == len(plant.work.called)
@@ -60,10 +56,8 @@ def test_a_kill_between_call_and_result_is_ambiguous_and_the_repeat_is_marked(ru
         await asyncio.gather(killed, return_exceptions=True)
         plant.broker.consumers.clear()
         plant.work.gate = None
-        running = asyncio.create_task(plant.runner(deadline=0.3).run(plant.stop))
-        await plant.until(plant.outcomes)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner(deadline=0.3)):
+            await plant.until(plant.outcomes)
 
     plant = run(scene)
     assert plant.work.called == [(0, False), (0, True)]
@@ -77,12 +71,10 @@ def test_a_call_that_hangs_ends_at_its_deadline(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(1)
         plant.work.gate = asyncio.Event()
-        running = asyncio.create_task(plant.runner(deadline=0.1).run(plant.stop))
-        await plant.until(lambda: any(one.reason is Reason.TIMEOUT for one in plant.store.entries.values()))
-        plant.work.gate.set()
-        await plant.until(plant.outcomes)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner(deadline=0.1)):
+            await plant.until(lambda: any(one.reason is Reason.TIMEOUT for one in plant.store.entries.values()))
+            plant.work.gate.set()
+            await plant.until(plant.outcomes)
 
     run(scene)
 
@@ -97,10 +89,8 @@ def test_repeats_conflicts_and_poison_are_told_apart(run: Run) -> None:
             msgspec.structs.replace(record(3, Said(2)), value=b"{"),
             record(4, Said(3)),
         ]
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: len(plant.outcomes()) == 3)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: len(plant.outcomes()) == 3)
 
     plant = run(scene)
     assert sorted(plant.outcomes().values()) == ["delivered/delivered", "delivered/delivered", "parked/conflict"]
@@ -114,14 +104,12 @@ def test_a_redriven_record_is_done_once_more(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.work.fails = Rejected(Reason.REJECTED, "no")
         plant.fill(1)
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(plant.outcomes)
-        plant.work.fails = None
-        log = plant.broker.logs[HOME]
-        log += [record(1, Said(0, lane="m0"), headers=((REDRIVE, b"1"),)), record(2, Said(0, lane="m0"))]
-        await plant.until(lambda: len(plant.outcomes()) == 2)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(plant.outcomes)
+            plant.work.fails = None
+            log = plant.broker.logs[HOME]
+            log += [record(1, Said(0, lane="m0"), headers=((REDRIVE, b"1"),)), record(2, Said(0, lane="m0"))]
+            await plant.until(lambda: len(plant.outcomes()) == 2)
 
     plant = run(scene)
     assert sorted(plant.outcomes().values()) == ["delivered/delivered", "parked/rejected"]
@@ -154,14 +142,12 @@ def test_a_home_goes_to_another_process_without_an_effect_too_many(run: Run) -> 
 def test_a_desk_whose_lease_moved_begins_nothing_more(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(1)
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(plant.outcomes)
-        for home in (HOME, OTHER):
-            plant.store.acquire(home, "another process", 0.0)
-        plant.fill(50, first=100)
-        await asyncio.sleep(0.2)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(plant.outcomes)
+            for home in (HOME, OTHER):
+                plant.store.acquire(home, "another process", 0.0)
+            plant.fill(50, first=100)
+            await asyncio.sleep(0.2)
 
     plant = run(scene)
     assert len(plant.work.called) == 1
@@ -220,11 +206,9 @@ def test_a_restarted_process_remembers_as_far_as_the_longest_limit(run: Run) -> 
         plant.store.commit([Write(HOME, 1, offset=0, taken=[done], began=[call], closed=closed)])
         plant.fill(1, first=2)
         one = plant.runner()
-        running = asyncio.create_task(one.run(plant.stop))
-        await plant.until(lambda: one.desk.open_of(HOME))
-        await asyncio.sleep(0.2)
-        plant.stop.set()
-        await running
+        async with plant.running(one):
+            await plant.until(lambda: one.desk.open_of(HOME))
+            await asyncio.sleep(0.2)
 
     assert run(scene).work.called == [], "a day holds one call, and it was made 22 hours ago"
 
@@ -236,12 +220,10 @@ def test_an_intent_that_waited_past_the_deadline_is_never_called(run: Run) -> No
         plant.fill(1)
         clock = Ahead()
         one = plant.runner(deadline=5.0, clock=clock)
-        running = asyncio.create_task(one.run(plant.stop))
-        await plant.until(lambda: plant.store.entries)
-        clock.ahead = 0.0
-        await plant.until(plant.outcomes)
-        plant.stop.set()
-        await running
+        async with plant.running(one):
+            await plant.until(lambda: plant.store.entries)
+            clock.ahead = 0.0
+            await plant.until(plant.outcomes)
 
     plant = run(scene)
     *early, last = [one.reason for one in plant.store.entries.values()]
@@ -272,10 +254,8 @@ def test_a_call_that_stood_still_past_its_deadline_is_fenced_and_the_next_one_is
 
     async def scene(plant: Plant) -> None:
         plant.fill(1)
-        running = asyncio.create_task(plant.runner(work, deadline=0.2).run(plant.stop))
-        await plant.until(plant.outcomes)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner(work, deadline=0.2)):
+            await plant.until(plant.outcomes)
         assert not fenced(asyncio.get_running_loop().time()), "outside of a call there is no fence"
 
     run(scene)

@@ -17,13 +17,11 @@ def test_nothing_is_forgotten_while_the_log_refuses(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.broker.refusing = True
         plant.fill(20)
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: len(plant.store.closed) == 20)
-        assert len(plant.store.notes[HOME]) == 20
-        plant.broker.refusing = False
-        await plant.until(lambda: len(plant.outcomes()) == 20)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: len(plant.store.closed) == 20)
+            assert len(plant.store.notes[HOME]) == 20
+            plant.broker.refusing = False
+            await plant.until(lambda: len(plant.outcomes()) == 20)
 
     plant = run(scene)
     assert plant.store.notes[HOME] == {}
@@ -40,10 +38,8 @@ def test_what_was_stored_and_not_published_is_published_by_the_next(run: Run) ->
         await asyncio.gather(killed, return_exceptions=True)
         plant.broker.refusing = False
         plant.broker.consumers.clear()
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: len(plant.outcomes()) == 5)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: len(plant.outcomes()) == 5)
 
     run(scene)
 
@@ -51,10 +47,8 @@ def test_what_was_stored_and_not_published_is_published_by_the_next(run: Run) ->
 def test_memos_are_stored_as_they_stand_when_the_record_is_taken_in(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(3, memo="episode")
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: len(plant.outcomes()) == 3)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: len(plant.outcomes()) == 3)
 
     plant = run(scene)
     assert plant.store.memos[HOME] == {"episode": plant.broker.logs[HOME][2].value}
@@ -67,13 +61,11 @@ def test_the_advisory_offset_tells_how_much_is_open(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.work.gate = asyncio.Event()
         plant.fill(7)
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: HOME in plant.broker.committed)
-        assert plant.broker.committed[HOME] == (7, "open=7")
-        plant.work.gate.set()
-        await plant.until(lambda: plant.broker.committed[HOME] == (7, "open=0"))
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: HOME in plant.broker.committed)
+            assert plant.broker.committed[HOME] == (7, "open=7")
+            plant.work.gate.set()
+            await plant.until(lambda: plant.broker.committed[HOME] == (7, "open=0"))
 
     run(scene)
 
@@ -87,10 +79,8 @@ def test_what_a_killed_desk_told_last_is_set_right_by_the_next_without_a_new_rec
         await asyncio.gather(running, return_exceptions=True)
         plant.broker.consumers.clear()
         plant.broker.committed[HOME] = (2, "open=2")
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: plant.broker.committed[HOME] == (3, "open=0"))
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: plant.broker.committed[HOME] == (3, "open=0"))
 
     run(scene)
 
@@ -103,13 +93,11 @@ def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, mon
         plant.work.gate = asyncio.Event()
         commit = plant.store.commit
         plant.store.commit = lambda writes: (time.sleep(0.02), commit(writes))[1]  # type: ignore[method-assign]
-        running = asyncio.create_task(plant.runner(window=10).run(plant.stop))
-        for n in range(20):
-            plant.fill(10, first=10 * n)
-            await plant.until(lambda: plant.broker.committed.get(HOME) == (10 * n + 10, f"open={10 * n + 10}"))  # noqa: B023
-        plant.work.gate.set()
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner(window=10)):
+            for n in range(20):
+                plant.fill(10, first=10 * n)
+                await plant.until(lambda: plant.broker.committed.get(HOME) == (10 * n + 10, f"open={10 * n + 10}"))  # noqa: B023
+            plant.work.gate.set()
 
     told = run(scene).broker.told
     assert len(told) >= 20
@@ -120,12 +108,10 @@ def test_an_idle_desk_tells_its_offsets_again_every_hour(run: Run, monkeypatch: 
     async def scene(plant: Plant) -> None:
         monkeypatch.setattr(upkeep, "_HOUR_S", 0.0)
         plant.fill(3)
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
-        before = len(plant.broker.told)
-        await plant.until(lambda: plant.broker.told[before:].count((3, "open=0")) >= 2)
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+            before = len(plant.broker.told)
+            await plant.until(lambda: plant.broker.told[before:].count((3, "open=0")) >= 2)
 
     run(scene)
 
@@ -134,11 +120,9 @@ def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(3)
         plant.broker.deaf = 3
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
-        assert plant.broker.deaf == 0
-        plant.stop.set()
-        await running
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
+            assert plant.broker.deaf == 0
 
     run(scene)
 
@@ -149,20 +133,18 @@ def test_the_gauges_show_the_fullest_queue_the_oldest_item_and_the_limits(run: R
         work.gate = asyncio.Event()
         plant.fill(4, domain="wecom_robot:x")
         one = plant.runner(work)
-        running = asyncio.create_task(one.run(plant.stop))
-        await plant.until(lambda: len(work.called) == 4)
-        gauges = DeskGauges(one.desk, work, one._metrics)
-        gauges.refresh(START + 30)
-        text = one._metrics.text().decode()
-        assert 'andon_queue_depth{channel="robot"} 4.0' in text
-        assert 'andon_oldest_open_seconds{channel="robot"} 30.0' in text
-        assert 'andon_limit_utilisation{domain_kind="wecom_robot"} 0.4' in text
-        work.gate.set()
-        await plant.until(lambda: len(plant.outcomes()) == 4)
-        gauges.refresh(START + 30)
-        assert 'andon_queue_depth{channel="robot"} 0.0' in one._metrics.text().decode()
-        assert 'andon_oldest_open_seconds{channel="robot"} 0.0' in one._metrics.text().decode()
-        plant.stop.set()
-        await running
+        async with plant.running(one):
+            await plant.until(lambda: len(work.called) == 4)
+            gauges = DeskGauges(one.desk, work, one._metrics)
+            gauges.refresh(START + 30)
+            text = one._metrics.text().decode()
+            assert 'andon_queue_depth{channel="robot"} 4.0' in text
+            assert 'andon_oldest_open_seconds{channel="robot"} 30.0' in text
+            assert 'andon_limit_utilisation{domain_kind="wecom_robot"} 0.4' in text
+            work.gate.set()
+            await plant.until(lambda: len(plant.outcomes()) == 4)
+            gauges.refresh(START + 30)
+            assert 'andon_queue_depth{channel="robot"} 0.0' in one._metrics.text().decode()
+            assert 'andon_oldest_open_seconds{channel="robot"} 0.0' in one._metrics.text().decode()
 
     run(scene)
