@@ -63,7 +63,7 @@ def f23_rebalance_storm(run: Round) -> None:
     started in its place, which joins as soon as it can."""
     plant = run.plant
     began = time.time()
-    with limited(plant), plant.load(run.prefix, run.rng, rate=STORM_RATE) as load:
+    with limited(plant), plant.load(run.prefix, run.rng, rate=run.rate(STORM_RATE)) as load:
         _join(run, GROUPS)
         for turn in range(STORM if run.soak else STORM // 4):
             service, due = GROUPS[turn % len(GROUPS)], time.monotonic() + EVERY_S

@@ -41,7 +41,7 @@ def f04_frozen_stages(run: Round) -> None:
     for name in slots:
         plant.wait_ready(name)
     frozen = ("enrichment", "enrichment-1", "routing", "routing-1")
-    with plant.load(run.prefix, run.rng, rate=60) as load:
+    with plant.load(run.prefix, run.rng, rate=run.rate(60)) as load:
         run.pause(1.0, 2.5)
         for name in frozen:
             run.injured(plant.freeze(name))

@@ -112,7 +112,7 @@ class Looker(ABC):
 class Watch(Looker):
     """Asks every service for its metrics and keeps the highest value of each bounded figure. `ports` names them."""
 
-    every_s = 0.25
+    every_s = 0.5
 
     def __init__(self, ports: Callable[[], Mapping[str, int]], queue_cap: float = 500.0) -> None:
         super().__init__()
