@@ -98,7 +98,14 @@ class ClusterPlant(Plant):
         self.node_up(node)
         self.whole()
         client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        client.elect_leaders(ElectionType.PREFERRED).result(WHOLE_S)
+
+        def leads() -> bool:
+            client.elect_leaders(ElectionType.PREFERRED).result(WHOLE_S)
+            return node in self.leaders().values()
+
+        # Who elects may not have heard yet that the node's copies are complete.
+        if not wait_for(leads, WHOLE_S, every_s=1.0):
+            raise PlantBroken(f"node {node} is not given what it is to lead: {self.leaders()}")
 
     def kafka_kill(self) -> None:
         self.nodes_kill()

@@ -30,6 +30,7 @@ from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.topics import group_of
+from tests.rig.watch import stopped
 
 T = TypeVar("T")
 
@@ -222,8 +223,10 @@ class Kafka:
     # ---- faults (embedded node only)
 
     def freeze(self) -> None:
-        """Stops the node's process without ending it: connections stay, nothing answers."""
+        """Stops the node's process without ending it: connections stay, nothing answers from here on."""
         os.kill(self.pid, signal.SIGSTOP)
+        while not stopped(self.pid):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
