@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha1
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 _NEITHER = ~(0xF << 76 | 0x3 << 62)
 _VERSION_7 = 0x7 << 76 | 0x2 << 62
@@ -15,7 +15,7 @@ def uuid7(now: float, random: bytes) -> UUID:
     if len(random) != 10:
         raise ValueError("uuid7 takes exactly 10 random bytes")
     value = int(now * 1000) << 80 | int.from_bytes(random, "big")
-    return UUID(int=value & _NEITHER | _VERSION_7)
+    return _uuid(value & _NEITHER | _VERSION_7)
 
 
 def minted_at(text: str) -> float | None:
@@ -38,4 +38,12 @@ class Namespace:
         digest = self._begun.copy()
         digest.update(name.encode())
         value = int.from_bytes(digest.digest()[:16], "big")
-        return UUID(int=value & _NEITHER | _VERSION_5)
+        return _uuid(value & _NEITHER | _VERSION_5)
+
+
+def _uuid(value: int) -> UUID:
+    """`UUID(int=value)` in half of its time: its constructor looks at six ways to say an id, then sets these two."""
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", value)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made

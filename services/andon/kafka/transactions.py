@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn, cast
@@ -118,12 +119,14 @@ class TransactionalProducer:
             self._explain(producer, error.args[0], {out.topic for out in outputs})
 
     def _produce(self, producer: Producer, outputs: Sequence[Outgoing]) -> None:
-        plain: dict[str, list[dict[str, Any]]] = {}
+        plain: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        written = self._formats.outgoing
         for out in outputs:
+            value = out.value and written(out.topic, out.value)
             if out.headers:  # produce_batch drops headers without a word
-                self._produce_one(producer, out)
+                self._produce_one(producer, out, value)
             else:
-                plain.setdefault(out.topic, []).append({"key": out.key, "value": self._written(out)})
+                plain[out.topic].append({"key": out.key, "value": value})
         for topic, waiting in plain.items():
             while waiting:
                 producer.produce_batch(topic, waiting)
@@ -136,8 +139,8 @@ class TransactionalProducer:
                 if waiting:
                     producer.poll(0.01)
 
-    def _produce_one(self, producer: Producer, out: Outgoing) -> None:
-        value = self._written(out)
+    @staticmethod
+    def _produce_one(producer: Producer, out: Outgoing, value: bytes | None) -> None:
         while True:
             try:
                 producer.produce(out.topic, value, key=out.key, headers=list(out.headers))
@@ -145,9 +148,6 @@ class TransactionalProducer:
                 producer.poll(0.01)  # slots are freed by poll only
             else:
                 return
-
-    def _written(self, out: Outgoing) -> bytes | None:
-        return out.value and self._formats.outgoing(out.topic, out.value)
 
     def _patiently(self, step: Callable[[], None]) -> None:
         """Calls again while the library says that this is right, for as long as the transaction can live."""

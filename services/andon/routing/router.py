@@ -148,7 +148,7 @@ class Router:
             event.origin,
             node.batch(event) if group is not None else None,
             node.pace,
-            tuple(_fallback(event, rule, to) for rule, to in target.fallback),
+            tuple([_fallback(event, rule, to) for rule, to in target.fallback]) if target.fallback else (),
             remarks=node.remarks(event) + whom.remarks if node.active or node.mute else whom.remarks,
             storm=self._storm(event) if self._storm is not None and group is not None else None,
         )

@@ -25,6 +25,7 @@ Out = TypeVar("Out")
 
 # What a record's frame and its batch add to key and value.
 _FRAME = 1_024
+_LARGEST = LARGEST - _FRAME
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -108,8 +109,10 @@ class Answering(Generic[Out]):
             outputs = [self._written(out) for out in result.outputs]
         except Exception as error:  # noqa: BLE001 - as above: an output is the stage's
             outputs, ended = [], Parked(Reason.STAGE_FAILED, type(error).__name__)
-        if any(len(out.key) + len(out.value or b"") + _FRAME > LARGEST for out in outputs):
-            outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
+        for out in outputs:
+            if len(out.key) + len(out.value or b"") > _LARGEST:
+                outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
+                break
         if ended is None:
             return Answer(outputs, None)
         copy = _parked(record, ended).outgoing if isinstance(ended, Parked) else []

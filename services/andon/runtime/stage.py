@@ -211,19 +211,19 @@ class StageRunner(Generic[Out]):
     def _commit(self, records: Sequence[Record], answers: Sequence[Answer]) -> Sequence[Answer]:
         """Commits what is still ours, and returns it. On the poll thread, so that no rebalance comes between taking
         the group's metadata and the commit's end. Raises Aborted."""
-        ours = list(zip(records, answers, strict=True))
         if self._left:
-            ours = [(record, answer) for record, answer in ours if record.home not in self._left]
-        if ours:
-            outputs = [out for _, answer in ours for out in answer.outgoing]
-            last = {record.partition: record for record, _ in ours}
+            ours = [pair for pair in zip(records, answers, strict=True) if pair[0].home not in self._left]
+            records, answers = [record for record, _ in ours], [answer for _, answer in ours]
+        if records:
+            outputs = [out for answer in answers for out in answer.outgoing]
+            last = {record.partition: record for record in records}
             offsets = {record.home: record.offset + 1 for record in last.values()}
             if self._settings.elsewhere is None:
                 self._producer.commit(outputs, offsets, self._consumer.metadata())
             else:
                 self._producer.commit(outputs)
                 self._consumer.commit(offsets)
-        return [answer for _, answer in ours]
+        return answers
 
     def _count(self, answers: Sequence[Answer]) -> None:
         passed = sum(1 for answer in answers if answer.ended is None)
