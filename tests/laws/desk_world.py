@@ -180,9 +180,9 @@ class Owner:
                 self.positions[where] = one.offset
             self.pending.extend((write, []) for write in writes.values())
 
-    def decide(self) -> float:
+    def decide(self, ahead: int = 0) -> float:
         hurried, urgent = self._before()
-        decision = self.desk.decide(self.world.now)
+        decision = self.desk.decide(self.world.now, ahead)
         self._check_urgency(decision.calls, hurried, self._still(urgent))
         self._check_pace([call for call in decision.calls if (call.item.queue, call.item.lane) not in hurried])
         for home, write in decision.writes.items():

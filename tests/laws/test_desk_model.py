@@ -125,10 +125,10 @@ class DeskMachine(RuleBasedStateMachine):
     def take(self, data: st.DataObject, most: int) -> None:
         self.owner(data).take(most)
 
-    @rule(data=st.data(), reach=reaches, commit=st.booleans())
-    def decide(self, data: st.DataObject, reach: Reach, commit: bool) -> None:
+    @rule(data=st.data(), reach=reaches, commit=st.booleans(), ahead=st.integers(0, 6))
+    def decide(self, data: st.DataObject, reach: Reach, commit: bool, ahead: int) -> None:
         owner = self.owner(data)
-        owner.decide()
+        owner.decide(ahead)
         if commit:
             owner.commit(len(owner.pending))
             while owner.ready:

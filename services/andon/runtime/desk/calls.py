@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from andon.core.fence import fence
@@ -18,10 +19,15 @@ from andon.runtime.metrics import Metrics
 
 _WAIT_S = 1.0
 _HELD_S = 0.1
+# Storing an intent takes about as long under load, and as many calls will have ended by then.
+_MOMENT_S = 0.05
 
 
 class Calls:
     """Asks the desk what to do whenever something has changed, and does it.
+
+    Intents are stored ahead of their calls, as many as calls ended a moment ago, so that a place which falls free is
+    taken at once. Where calls are slow or few it is none: an intent without a result is what a crash leaves in doubt.
 
     `submit` hands a write to the store and resolves once it is durable; while `held` no call begins; `failed` is told
     what nobody foresaw. `deadline` is in seconds, from the intent on.
@@ -50,6 +56,10 @@ class Calls:
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
+        # Calls to domains that just failed have no place among these: the desk bounds them apart.
+        self._taken = 0
+        self._waiting: deque[Call] = deque()
+        self._ends: deque[float] = deque(maxlen=desk.room)
 
     def wake(self) -> None:
         """Something the desk may act on has changed."""
@@ -79,14 +89,41 @@ class Calls:
         now = self._clock.now()
         if self._held():
             return now + _HELD_S
-        decision = self._desk.decide(now)
+        decision = self._desk.decide(now, self._turnover(now))
         stored = [self._submit(write) for write in decision.writes.values()]
         if decision.calls:
-            stored[-1].add_done_callback(partial(self._begin, decision.calls))  # the others are stored before it
+            # The others are stored before it.
+            stored[-1].add_done_callback(partial(self._stored, decision.calls))
         return decision.wake_at
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+    def _turnover(self, now: float) -> int:
+        """How many calls ended a moment ago, and no more than there are places."""
+        while self._ends and self._ends[0] < now - _MOMENT_S:
+            self._ends.popleft()
+        return len(self._ends)
+
+    def _stored(self, calls: Sequence[Call], stored: asyncio.Future[bool]) -> None:
+        """Begins the calls, whose intents are stored, or lets them wait for a place."""
+        if stored.cancelled() or stored.exception() is not None:
+            return  # the desk ends
+        for call in calls:
+            if self._desk.suspect(call):
+                self._begin(call, place=False)
+            else:
+                self._waiting.append(call)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Gives the free places to the calls that wait."""
+        while self._waiting and self._taken < self._desk.room:
+            self._begin(self._waiting.popleft(), place=True)
+
+    def _begin(self, call: Call, *, place: bool) -> None:
+        """Begins a call, unless its home has left meanwhile."""
+        if not self._desk.begins(call):
+            return
+        self._taken += place
+        task = asyncio.create_task(self._call(call, place))
         self._under_way.add(task)
         task.add_done_callback(self._done)
 
@@ -96,21 +133,17 @@ class Calls:
         if error is not None:
             self._failed(error)
 
-    def _begin(self, calls: Sequence[Call], stored: asyncio.Future[bool]) -> None:
-        """Begins the calls, whose intents are stored; those of a home that left meanwhile never begin."""
-        if stored.cancelled() or stored.exception() is not None:
-            return  # the desk ends
-        for call in calls:
-            if self._desk.begins(call):
-                self._start(self._call(call))
-
-    async def _call(self, call: Call) -> None:
+    async def _call(self, call: Call, place: bool) -> None:
         result = await self._attempt(call)
+        now = self._clock.now()
+        self._taken -= place
+        self._ends.append(now)
         reason = result.reason if isinstance(result, Failed) else Reason.DELIVERED
         self._metrics.attempt(self._work.policy(call.item.queue).channel, reason)
-        write = self._desk.ended(call, result, self._clock.now())
+        write = self._desk.ended(call, result, now)
         if write is not None:
             self._submit(write)
+        self._fill()
         self._news.set()
         self._ended.set()
 

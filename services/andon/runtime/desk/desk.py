@@ -50,7 +50,7 @@ class Desk(OpenWork):
 
     def __init__(self, work: Work, *, room: int = 64, deadline: float = 15.0) -> None:
         super().__init__(work, deadline)
-        self._room = room
+        self.room = room
 
     # ---- intake
 
@@ -85,17 +85,18 @@ class Desk(OpenWork):
 
     # ---- deciding
 
-    def decide(self, now: float) -> Decision:
-        """The calls that may begin now, fairly over the domains."""
+    def decide(self, now: float, ahead: int = 0) -> Decision:
+        """The calls that may begin now, fairly over the domains; `ahead` more than there is room for, which then wait
+        for a place."""
         decision = Decision()
         self._settle_interrupted(now, decision)
         self._give_up_overdue(now, decision)
         for address in self._turns.due(now):
             self._touch(address)
-        suspects = sum(1 for call in self.calls.values() if self._suspect(call))
+        suspects = sum(1 for call in self.calls.values() if self.suspect(call))
         well = len(self.calls) - suspects
         self._begin_row(_SUSPECTS - suspects, now, decision, suspect=True)
-        self._begin_row(self._room - well, now, decision, suspect=False)
+        self._begin_row(self.room + ahead - well, now, decision, suspect=False)
         timers = [waiting[0][0] for waiting in (self._interrupted, self._expiring) if waiting]
         decision.wake_at = min([self._turns.wake_at(), *timers])
         return decision
@@ -111,7 +112,8 @@ class Desk(OpenWork):
             elif (when := domain.wake(self._work.policy, now)) < inf:
                 self._turns.later(address, when, now)
 
-    def _suspect(self, call: Call) -> bool:
+    def suspect(self, call: Call) -> bool:
+        """Whether the domain of a call just failed."""
         domain = self._domains.get((call.entry.home, call.entry.domain))
         return domain is not None and domain.suspect
 
