@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -21,6 +22,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 AGAIN = frozenset({"40P01", "40001"})
 # Advisory locks of one database: who uses a desk's store (shared), or has it alone (exclusive); who makes its tables.
 _IN_USE, _MAKING = 0x616E646F, 0x616E6470
+_ENDING_S, _AGAIN_S = 1.0, 0.05
 
 # A process that is frozen in the middle of a transaction holds its leases' locks: the server ends it, so that the next
 # owner need not wait for ever. `off` of synchronous_commit would take back what a commit has promised.
@@ -96,11 +98,18 @@ def without_hurry(engine: Engine) -> None:
 
 
 def held_alone(connection: Connection, name: str) -> bool:
-    """Has the store for this connection alone, until it is closed; False while anyone uses it."""
+    """Has the store for this connection alone, until it is closed; False while anyone uses it.
+
+    Asks for a second: a server may end the session of a connection some time after that was closed.
+    """
     statement = text("SELECT pg_try_advisory_lock(CAST(:kind AS int), CAST(:name AS int))")
-    held = bool(connection.execute(statement, {"kind": _IN_USE, "name": _number(name)}).scalar())
-    connection.commit()
-    return held
+    until = time.monotonic() + _ENDING_S
+    while True:
+        held = bool(connection.execute(statement, {"kind": _IN_USE, "name": _number(name)}).scalar())
+        connection.commit()
+        if held or time.monotonic() > until:
+            return held
+        time.sleep(_AGAIN_S)
 
 
 def prepare(connection: Connection, name: str) -> None:
