@@ -23,9 +23,8 @@ from andon.runtime.failures import classify
 
 Out = TypeVar("Out")
 
-# What a record's frame and its batch add to key and value.
-_FRAME = 1_024
-_LARGEST = LARGEST - _FRAME
+# A record's frame and its batch add to key and value.
+_LARGEST = LARGEST - 1_024
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -139,5 +139,7 @@ def test_who_just_failed_is_called_though_every_place_is_taken(run: Run) -> None
             await plant.until(lambda: work.calls[HOME] == ROOM + 1)
             work.gate.set()
             await plant.until(lambda: len(plant.outcomes()) == 11)
+        assert work.most == ROOM + 1
+        assert work.made[HOME] == 12  # ten, and the one that failed a second time
 
     run(scene)

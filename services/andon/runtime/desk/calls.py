@@ -59,7 +59,7 @@ class Calls:
         # Calls to domains that just failed have no place among these: the desk bounds them apart.
         self._taken = 0
         self._waiting: deque[Call] = deque()
-        self._ends: deque[float] = deque(maxlen=desk.room)
+        self._ended_at: deque[float] = deque(maxlen=desk.room)
 
     def wake(self) -> None:
         """Something the desk may act on has changed."""
@@ -98,9 +98,9 @@ class Calls:
 
     def _turnover(self, now: float) -> int:
         """How many calls ended a moment ago, and no more than there are places."""
-        while self._ends and self._ends[0] < now - _MOMENT_S:
-            self._ends.popleft()
-        return len(self._ends)
+        while self._ended_at and self._ended_at[0] < now - _MOMENT_S:
+            self._ended_at.popleft()
+        return len(self._ended_at)
 
     def _stored(self, calls: Sequence[Call], stored: asyncio.Future[bool]) -> None:
         """Begins the calls, whose intents are stored, or lets them wait for a place."""
@@ -137,7 +137,7 @@ class Calls:
         result = await self._attempt(call)
         now = self._clock.now()
         self._taken -= place
-        self._ends.append(now)
+        self._ended_at.append(now)
         reason = result.reason if isinstance(result, Failed) else Reason.DELIVERED
         self._metrics.attempt(self._work.policy(call.item.queue).channel, reason)
         write = self._desk.ended(call, result, now)
