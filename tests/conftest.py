@@ -45,6 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(later)
+    # What takes minutes in one process comes first, and small files fill up behind: the other way round, one process
+    # would be left with the last of them, and the others with nothing.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    for item in items:
         # One file in one process: what it starts is started once, and thousands of tests are not handed out one by one.
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.location[0]))
