@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from andon.core.policy import QueuePolicy
-from andon.runtime.desk import runner
+from andon.runtime.desk import room
 from tests.unit.desk.items import HOME, OTHER
 from tests.unit.desk.running import Plant, Run, SlowWork
 
@@ -60,7 +60,7 @@ def test_what_would_take_too_much_memory_waits_in_the_log(run: Run, monkeypatch:
         plant.work.gate = asyncio.Event()
         plant.fill(400)
         one_weighs = len(plant.broker.logs[HOME][0].value)
-        monkeypatch.setattr(runner, "_WEIGHT", 60 * one_weighs)
+        monkeypatch.setattr(room, "_WEIGHT", 60 * one_weighs)
         one = plant.runner(window=50)
         async with plant.running(one):
             await plant.until(lambda: plant.broker.consumers and plant.broker.consumers[0].paused)

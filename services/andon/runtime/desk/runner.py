@@ -17,7 +17,7 @@ import msgspec
 
 from andon.core.event import Home
 from andon.core.ports import Clock
-from andon.core.work import DeskStore, Holding, Item, Write
+from andon.core.work import DeskStore, Holding, Write
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.producer import Publisher
@@ -27,6 +27,7 @@ from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.outbox import Outbox
+from andon.runtime.desk.room import Room
 from andon.runtime.desk.standing import Standing
 from andon.runtime.desk.upkeep import Upkeep, Watch
 from andon.runtime.desk.work import Work
@@ -39,14 +40,8 @@ T = TypeVar("T")
 DEADLINE_S = 15.0
 _POLL_S = 0.2
 _OUTBOX_CAP = 5_000
-# Bytes of open items in memory: some 18,000 of ordinary size, so that a process stays small whatever waits.
-_WEIGHT = 16 << 20
-# The same for what may wait for its group: left in Kafka it would wait for other groups to leave, so a hundred thousand
-# of ordinary size have room.
-_GROUPED = 96 << 20
 # Nobody waits for an outcome as for a call, and a request for every single record is most of what Kafka has to do.
 _LINGER_MS = 100
-_AGAIN = 0.9
 _HANDOVER_S = 8.0
 _TELL_S = 0.25
 
@@ -97,9 +92,7 @@ class DeskRunner:
             held=lambda: len(self._outbox) >= _OUTBOX_CAP,
             failed=self._break,
         )
-        self._refused: dict[Home, Item] = {}
-        self._crowded = False
-        self._paused: set[Home] | None = set()
+        self._room = Room(self.desk, settings.backlog, _OUTBOX_CAP)
         self._standing = Standing(self.desk)
         self._upkeep = Upkeep(
             self.desk,
@@ -239,7 +232,7 @@ class DeskRunner:
         if holding.offset is not None:
             self._standing.stored(holding.home, holding.offset)
         self._outbox.put(holding.home, holding.epoch, holding.notes)
-        self._paused = None
+        self._room.joined()
         self.assigned = True
         self._calls.wake()
 
@@ -274,7 +267,7 @@ class DeskRunner:
     def _let_go(self, home: Home) -> None:
         self.desk.drop(home)
         self._outbox.forget(home)
-        self._refused.pop(home, None)
+        self._room.left(home)
         self._standing.forget(home)
         self._calls.left()
 
@@ -307,23 +300,13 @@ class DeskRunner:
             if stored:
                 await asyncio.wait(stored)
         if refused:
-            self._refused.update((home, one.item) for home, one in refused.items())
+            self._room.refused({home: one.item for home, one in refused.items()})
             await self._on_poller(self._consumer.seek, {home: one.offset for home, one in refused.items()})
 
     async def _hold(self) -> None:
-        """Pauses every home at the backlog or when too much would lie in memory, and one whose queue had no room,
-        until there is room again. What is not taken in waits in Kafka."""
-        share = max(
-            len(self.desk.items) / self._settings.backlog,
-            self.desk.weight / _WEIGHT,
-            self.desk.grouped / _GROUPED,
-            len(self._outbox) / _OUTBOX_CAP,
-        )
-        self._crowded = share >= (_AGAIN if self._crowded else 1.0)
-        self._refused = {home: item for home, item in self._refused.items() if not self.desk.accepts(item)}
-        wanted = set(self.desk.epochs if self._crowded else self._refused)
-        if wanted != self._paused:
-            self._paused = wanted
+        """Pauses what has no room, and reads again what has some. What is not taken in waits in Kafka."""
+        wanted = self._room.changed(len(self._outbox))
+        if wanted is not None:
             await self._on_poller(self._pause, wanted)
 
     def _pause(self, wanted: set[Home]) -> None:
