@@ -20,9 +20,10 @@ has_java17() {
 }
 
 # uv takes a fifth of pip's time. It knows nothing of pip's settings: where pip has some for its network, pip does it all.
+# It leaves locks among the temporary files, which therefore lie in the environment and end with it.
 fast() {
   [ -n "$uv" ] || return 1
-  "$uv" pip install $quiet --compile-bytecode --python "$venv/bin/python" "$@"
+  TMPDIR=$(cd "$venv" && pwd) "$uv" pip install $quiet --compile-bytecode --python "$venv/bin/python" "$@"
 }
 install() { fast "$@" || $pip install --progress-bar $progress -q "$@"; }
 

@@ -96,7 +96,13 @@ def running(folder: Path, clients: Sequence[Mapping[str, Any]], lifespan_s: int 
     (home / "data" / "import" / f"{REALM}-realm.json").write_text(json.dumps(realm), encoding="utf-8")
     log = folder / "keycloak.log"
     words = ("sh", "bin/kc.sh", "start-dev", "--http-host=127.0.0.1", f"--http-port={port}", "--import-realm")
-    environment = {**os.environ, "KC_CACHE": "local", "JAVA_HOME": str(java.find().path.resolve().parent.parent)}
+    environment = {
+        **os.environ,
+        "KC_CACHE": "local",
+        "JAVA_HOME": str(java.find().path.resolve().parent.parent),
+        # It is killed, and would leave its files among those of the system.
+        "JAVA_OPTS_APPEND": f"-XX:-UsePerfData -Djava.io.tmpdir={folder}",
+    }
     with log.open("wb") as out:
         # It builds itself in a process of its own before it starts: they end together.
         process = subprocess.Popen(words, cwd=home, env=environment, stdout=out, stderr=out, start_new_session=True)

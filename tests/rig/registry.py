@@ -64,17 +64,18 @@ def registry(folder: Path) -> Iterator[str]:
     """The address of a registry that runs and knows nothing yet; it ends with the block, and with this process."""
     jar, java, port = program(), find(), free_port()
     small = ("-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+    # It is killed, and would leave its files among those of the system.
+    tidy = ("-XX:-UsePerfData", f"-Djava.io.tmpdir={folder}")
     settings = (
         "-Dquarkus.http.host=127.0.0.1",
         f"-Dquarkus.http.port={port}",
         "-Dapicurio.storage.kind=sql",
-        f"-Djava.io.tmpdir={folder}",  # it is killed, and would leave its files there
     )
     launcher = (sys.executable, "-I", "-S", launch.__file__, str(os.getpid()))
     log = folder / "registry.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*launcher, str(java.path), *small, *settings, "-jar", str(jar)],
+            [*launcher, str(java.path), *small, *tidy, *settings, "-jar", str(jar)],
             stdout=out,
             stderr=out,
             cwd=folder,
