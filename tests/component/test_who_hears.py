@@ -23,7 +23,7 @@ from andon.routing.published import router_of
 from andon.routing.router import RoutingStage
 from andon.runtime.registry import Registry
 from andon.testing.builders import context
-from andon.testing.contract_connectors import NoWire
+from andon.web.nowire import NoWire
 from tests.unit.routing.events import event
 
 PLANT = """\

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from andon.config import secrets
 from andon.config.secrets import SecretMissing, SecretRef
@@ -24,7 +25,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were read, and a clock that has gone on, so that what was written here is no longer new."""
     seen: list[str] = []
     read = secrets._values
-    monkeypatch.setattr(secrets, "_values", lambda name: (seen.append(name), read(name))[1])
+
+    def noted(name: str) -> tuple[SecretStr, ...]:
+        seen.append(name)
+        return read(name)
+
+    monkeypatch.setattr(secrets, "_values", noted)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 60)
     return seen

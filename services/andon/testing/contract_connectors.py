@@ -12,17 +12,17 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 
 from andon.core.failure import Rejected, Retryable
-from andon.core.ports import Connector, Context, Facts, Reply, Way, Wire
+from andon.core.ports import Connector, Context, Facts, Wire
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.mapping import RESERVED
 from andon.testing.clock import ManualClock
+from andon.web.nowire import NoWire
 
 DEADLINE = 10.0
 """Seconds of real time a check may take before it counts as hanging."""
@@ -46,35 +46,6 @@ ODD_KEYS = (
     "nul\0nul",
     "0" * 10_000,
 )
-
-
-class NoWire:
-    """A wire for connectors that have no business on the network."""
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        /,
-        *,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        deadline: float = 15.0,
-    ) -> Reply:
-        raise AssertionError(f"an unexpected {method} request")
-
-    async def connect(self, host: str, port: int, /, *, deadline: float = 15.0) -> socket:
-        raise AssertionError("an unexpected connection")
-
-    @property
-    def way(self) -> Way:
-        return Way()
-
-    def apart(self, way: Way, /) -> Wire:
-        return self
-
-    async def close(self) -> None:
-        """Nothing to release."""
 
 
 class ConnectorCase(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ from andon.runtime.registry import Registry
 from andon.store.memory import MemoryDeskStore
 from andon.testing.builders import event
 from andon.testing.clock import ManualClock
+from andon.web.nowire import NoWire
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC).timestamp()
 OK = Reply(200, b'{"errcode":0,"errmsg":"ok"}', {})
@@ -59,7 +60,7 @@ class Seen(msgspec.Struct, frozen=True):
     text: str
 
 
-class Vendor:
+class Vendor(NoWire):
     """Records what it is sent. `answers` gives another answer for a key or a member, or raises for it."""
 
     def __init__(self, line: Line) -> None:
@@ -68,7 +69,14 @@ class Vendor:
         self.answers: dict[str, Callable[[], Reply]] = {}
 
     async def request(
-        self, method: str, url: str, /, *, body: bytes = b"", headers: Mapping[str, str] | None = None, deadline: float
+        self,
+        method: str,
+        url: str,
+        /,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 15.0,
     ) -> Reply:
         if "/gettoken" in url:
             return TOKEN

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from andon.core.reason import Reason
 from tests.component.egress.line import Line
 
 
@@ -31,7 +32,7 @@ def test_ten_in_ten_minutes_then_a_digest(monkeypatch: pytest.MonkeyPatch) -> No
     assert 600 <= digest.at < 612
     assert digest.text.endswith("30")
     reasons = [one.outcome.reason for one in at.outcomes]
-    assert reasons.count("alarm_load") == 29
+    assert reasons.count(Reason.ALARM_LOAD) == 29
 
 
 def test_no_hour_has_more_than_twelve(monkeypatch: pytest.MonkeyPatch) -> None:

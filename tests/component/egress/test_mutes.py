@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from andon.core.event import Position
+from andon.core.fate import Late
 from andon.core.mute import Mute
 from andon.core.outcome import Merged
 from andon.core.ports import Reply
@@ -200,7 +201,7 @@ def reminders(now: float) -> list[Draft]:
     drafts: list[Draft] = []
 
     class Log:
-        async def append(self, given: Sequence[Draft], /) -> Sequence[Position]:
+        async def append(self, given: Sequence[Draft], _late: Late | None = None, /) -> Sequence[Position]:
             drafts.extend(given)
             return [Position("andon.events", 0, 0)] * len(given)
 

@@ -158,7 +158,7 @@ async def silenced(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
     stand.configuration.configure(EPISODES, stand.configuration.mutes())
     stand.open = [opened("Hot")]
     found += [(name, await stand.client.get(paths[0], headers=mine)) for name, paths in reads.items()]
-    ends = ((which, {}), (which, other), (which, mine), ("none", mine))
+    ends = [(which, {}), (which, other), (which, mine), ("none", mine)]
     found += [("deleteSilence", await stand.client.delete(f"/api/v2/silence/{id_}", headers=one)) for id_, one in ends]
     stand.configuration.failing = True
     found += [(name, await stand.client.get(paths[0], headers=mine)) for name, paths in reads.items()]
@@ -207,7 +207,7 @@ async def slow(stand: Stand, path: str, token: str = "") -> httpx2.Response:
 async def at_the_gate(stand: Stand, document: dict[str, Any]) -> dict[str, list[httpx2.Response]]:
     """Operation → what whoever may not come in is answered: by his address, by the size of his body, as a stranger who
     asks too often."""
-    found = {}
+    found: dict[str, list[httpx2.Response]] = {}
     for number, (path, methods) in enumerate(document["paths"].items()):
         where = path.replace("{name}", "app-events").replace("{id}", "m1")
         for method, operation in methods.items():

@@ -339,7 +339,7 @@ def test_with_an_authority_a_token_alone_is_not_enough(tmp_path: Path) -> None:
             with pytest.raises(httpx2.HTTPError):
                 await post(stand, context)
         async with httpx2.AsyncClient(trust_env=False, timeout=20, verify=tls.client()) as client:
-            stand.client, client.base_url = client, f"https://127.0.0.1:{stand.port}"  # type: ignore[assignment]
+            stand.client, client.base_url = client, f"https://127.0.0.1:{stand.port}"
             assert (await call(stand, text("hi"))).status_code == 200, "vendors have no certificate of ours"
         assert len(stand.log.events) == 3
 
@@ -354,7 +354,7 @@ def test_a_source_may_do_without_and_a_vendor_may_have_to_show_one(tmp_path: Pat
     async def case(stand: Stand) -> None:
         assert await post(stand, tls.client()) == 202
         async with httpx2.AsyncClient(trust_env=False, timeout=20, verify=tls.client()) as client:
-            stand.client, client.base_url = client, f"https://127.0.0.1:{stand.port}"  # type: ignore[assignment]
+            stand.client, client.base_url = client, f"https://127.0.0.1:{stand.port}"
             assert (await call(stand, text("hi"))).status_code == 403
 
     plugs = {"mes": plug(client_cert="none"), "app-events": plug(client_cert="vendor")}

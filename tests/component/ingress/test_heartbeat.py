@@ -133,9 +133,9 @@ def test_a_monitor_that_was_not_reached_is_told_without_its_address(
 def test_it_goes_by_the_sites_proxy_unless_told_otherwise() -> None:
     async def main() -> list[Proxy | None]:
         world = World()
-        site = {"site": {"proxy": "http://10.0.8.3:3128"}}
+        site = {"proxy": "http://10.0.8.3:3128"}
         for proxy in (None, "none", "http://10.0.8.4:80"):
-            await world.pulse.follow(settings(proxy=proxy, **site))
+            await world.pulse.follow(settings(proxy=proxy, site=site))
         await world.pulse.follow(settings(every=None))
         return [way.proxy for way in world.ways]
 
@@ -147,12 +147,12 @@ def test_it_is_sent_as_often_as_it_is_wanted_and_not_at_all_otherwise(monkeypatc
         async with FakeVendor(answers(204)) as monitor:
             monkeypatch.setenv("HEARTBEAT_URL", f"{monitor.url}/{SECRET}")
             world = World()
-            faults = {"episodes": {"fault": {"key": ["subject"]}}}
+            episodes = {"fault": {"key": ["subject"]}}
             await world.pulse.follow(settings(every=None))
             work = asyncio.create_task(world.pulse.run())
             await asyncio.sleep(0)
             assert (world.counted, world.clock.sleepers) == ([], 0)
-            await world.pulse.follow(settings("30s", **faults))
+            await world.pulse.follow(settings("30s", episodes=episodes))
             for count in (1, 2, 3):
                 async with asyncio.timeout(10):
                     while world.clock.sleepers == 0:  # noqa: ASYNC110 - the clock has no event for it

@@ -78,7 +78,7 @@ def scene(kind: str, play: Callable[[Place], Awaitable[T]], **options: Any) -> T
     return asyncio.run(whole())
 
 
-SEEN = {
+SEEN: dict[str, list[tuple[str, str, tuple[str, ...] | None]]] = {
     "dingtalk": [
         ("text", "停机\n\n@13800001111 @zhang", ("13800001111", "zhang", "all")),
         ("markdown", "## 停机\n正文", ()),

@@ -48,6 +48,7 @@ class Postbox:
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
+        assert server.transport is not None
         secured = server.transport.get_extra_info("ssl_object") is not None
         self.mails.append((envelope.content, tuple(envelope.rcpt_tos), secured))
         return "250 OK"

@@ -167,13 +167,13 @@ async def name_that_leads_inside_is_refused_before_a_byte_left(scene: Scene) -> 
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))
         async with served(serve, authority.server("inside.test")) as port:
-            options = {"url": f"https://inside.test:{port}/x", "ca": f"file:{authority.ca}"}
-            result = await scene.send(**options, allow=[])
+            url, ca = f"https://inside.test:{port}/x", f"file:{authority.ca}"
+            result = await scene.send(url=url, ca=ca, allow=[])
             assert isinstance(result, Rejected), result
             assert "127.0.0.1" in result.detail
             assert heard == []
             for allow in (["127.0.0.0/8"], ["inside.test"]):
-                assert not isinstance(await scene.send(**options, allow=allow), Failure)
+                assert not isinstance(await scene.send(url=url, ca=ca, allow=allow), Failure)
     assert len(heard) == 2
 
 

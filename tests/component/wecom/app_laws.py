@@ -92,11 +92,10 @@ def law(function: Law) -> Law:
 @asynccontextmanager
 async def stand(channel_type: type[Any], **more: Any) -> AsyncIterator[Stand]:
     clock, wire = ManualClock(), HttpWire()
-    told = {"corp_id": CORP, "secret": SECRET, "agent": AGENT, "now": clock.now, "unlicensed": ["zhao"], "chats": CHATS}
-    told |= more
+    told = {"corp_id": CORP, "secret": SECRET, "agent": AGENT, "unlicensed": ["zhao"], "chats": CHATS, **more}
     members = told.pop("members", MEMBERS)
     with tempfile.TemporaryDirectory() as folder:
-        async with WecomAppStandIn(members, **told) as vendor:
+        async with WecomAppStandIn(members, now=clock.now, **told) as vendor:
             yield Stand(channel_type, vendor, wire, clock, Path(folder))
         await wire.close()
 

@@ -33,7 +33,7 @@ class TrueClock:
 
 async def live(folder: Path, url: str, count: int) -> None:
     wire, clock, vendor = HttpWire(), TrueClock(), SimpleNamespace(url=url)
-    given: Any = (folder, vendor, wire, clock)
+    given: tuple[Path, Any, HttpWire, Any] = (folder, vendor, wire, clock)
     receivers = {"office": {"channel": "app", "to": ["wang"], "merge": "none"}}
     desk = Process(*given, deadline=1.0, receivers=receivers, per_member=[MEMBER])
     desk.take(notices(count))

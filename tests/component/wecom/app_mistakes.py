@@ -98,7 +98,7 @@ class DuplicateCheck(WecomApp):
 class LetsTheVendorCut(WecomApp):
     """Sends what it is given; the vendor keeps 2048 bytes of it."""
 
-    def split(self, content: Content, /) -> Sequence[Content]:
+    def split(self, content: Content, _tail: str = "", /) -> Sequence[Content]:
         return (content,)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
@@ -186,7 +186,7 @@ class KeepsWhatIsGone(WecomApp):
 
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context)
-        self._media.forget = lambda _upload: None  # type: ignore[method-assign]
+        self._media.forget = lambda _upload: None  # type: ignore[assignment]  # the mistake
 
 
 class FirstChatIsAll(WecomApp):

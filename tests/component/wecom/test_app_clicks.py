@@ -73,8 +73,8 @@ def test_a_click_changes_the_card_for_everybody_once(tmp_path: Path) -> None:
             await desk.run(1)
             code = desk.outcomes()[notice.id].attempts[0].reference.partition(" ")[2]
             config = WecomCallback.Config(
-                token="env:CALLBACK_TOKEN",  # type: ignore[arg-type]  # as in a file
-                aes_key="env:CALLBACK_KEY",  # type: ignore[arg-type]
+                token="env:CALLBACK_TOKEN",  # as in a file
+                aes_key="env:CALLBACK_KEY",
                 channel="app",
             )
             context = Context("clicks", tmp_path, clock, wire, channels={"app": {"corp_id": "env:APP_CORP"}})

@@ -91,8 +91,8 @@ def test_prometheus_raises_and_clears_with_the_door_in_place_of_alertmanager(tmp
             url = f"http://127.0.0.1:{free_port()}"
             address = (f"--web.listen-address={url.removeprefix('http://')}", "--web.enable-lifecycle")
             # What it had to say before it found the door it says again after this time only, a minute by default.
-            address = (*address, "--rules.alert.resend-delay=1s")
-            words = ("prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", *address)
+            again = "--rules.alert.resend-delay=1s"
+            words = ("prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", *address, again)
             async with running(tmp_path, *words):
                 raised = await until(lambda: first(stand.log.events, "state", "raise"))
                 assert (raised.labels["alertname"], raised.subject) == ("Down", "m7")

@@ -16,7 +16,7 @@ from andon import broker
 from andon.cli.commands.check import checked
 from andon.cli.main import main
 from andon.core.delivery import Delivery, delivery_id
-from andon.core.event import Event
+from andon.core.event import Event, Position
 from andon.core.outcome import Attempt, Delivered, Evidence, Outcome, OutcomeRecord, Parked, RecipientState, Skipped
 from andon.core.reason import Reason
 from andon.kafka.codecs import encode
@@ -64,9 +64,8 @@ class Afternoon:
     async def _write(self) -> None:
         publisher = Publisher(self.link, "asking")
         publisher.start()
-        for number, (line, outcome) in enumerate(
-            [("L3", ACCEPTED), ("L3", GONE), ("L3", None), ("L4", ACCEPTED), ("L5", Skipped(Reason.REPEATED, "0"))]
-        ):
+        outcomes: list[Outcome | None] = [ACCEPTED, GONE, None, ACCEPTED, Skipped(Reason.REPEATED, "0")]
+        for number, (line, outcome) in enumerate(zip(["L3", "L3", "L3", "L4", "L5"], outcomes, strict=True)):
             await self._event(publisher, number, line, outcome)
         await asyncio.to_thread(publisher.close)
 
@@ -75,14 +74,17 @@ class Afternoon:
         event = Event(f"e-{number}", "mes", "fault", f"{line}/M-{number}", at, {}, {"line": line})
         key = event.subject.encode()
         (first,) = await publisher.append([Outgoing(EVENTS, key, encode(event))])
+        assert isinstance(first, Position)
         event = msgspec.structs.replace(event, origin=(first,))
         (second,) = await publisher.append([Outgoing(ENRICHED, key, encode(event))])
+        assert isinstance(second, Position)
         event = msgspec.structs.replace(event, origin=(first, second))
         receiver, to = ("duty", "zhangsan") if line == "L3" else ("group", "group")
         route = "0.0" if line == "L3" else "0"
         number_of = delivery_id(event, receiver)
         told = Delivery(number_of, event, receiver, "d", (to,), route, 1, origin=event.origin)
         (third,) = await publisher.append([Outgoing(DELIVERIES, b"d", encode(told))])
+        assert isinstance(third, Position)
         if outcome is not None:
             ended = OutcomeRecord(
                 number_of,

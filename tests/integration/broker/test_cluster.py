@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from andon import broker
 from andon.broker import BrokerError, cluster, process
@@ -41,8 +41,13 @@ def andon(data: Path, *words: str) -> tuple[int, str, str]:
 def written(bootstrap: str, *values: bytes) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "log_level": 0})
     failed: list[object] = []
+
+    def told(error: KafkaError | None, _record: object) -> None:
+        if error is not None:
+            failed.append(error)
+
     for value in values:
-        producer.produce(TOPIC, value, partition=0, on_delivery=lambda error, _: error and failed.append(error))
+        producer.produce(TOPIC, value, partition=0, on_delivery=told)
     assert producer.flush(60) == 0
     assert not failed
 

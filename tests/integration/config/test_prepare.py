@@ -62,7 +62,7 @@ def published(kafka: Kafka, loaded: Loaded) -> int:
 
 
 def keys(kafka: Kafka) -> list[bytes]:
-    return [one.key() for one in kafka.read(CONFIG)]
+    return [one.key() or b"" for one in kafka.read(CONFIG)]
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_an_empty_cluster_is_made_ready(ready_kafka: Kafka) -> None:
             assert settings["cleanup.policy"] == "delete"
             assert settings["retention.ms"] == str(2 * 86_400_000)
     assert int(ready_kafka.settings(DLQ)["max.message.bytes"]) > int(ready_kafka.settings(EVENTS)["max.message.bytes"])
-    for service, topic in READERS.items():
-        assert ready_kafka.committed(service, topic) == {Home(topic, p): 0 for p in range(3)}
+    for service, source in READERS.items():
+        assert ready_kafka.committed(service, source) == {Home(source, p): 0 for p in range(3)}
 
 
 def test_the_same_content_is_published_once(ready_kafka: Kafka, folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_rollback_stays_until_the_files_change(
     assert '~ site.name: "good" → "bad"' in capsys.readouterr().out
     assert main(["config", "rollback", str(good), "--why", "zu laut", "--author", "li", *here]) == 0
     assert "were not changed" in capsys.readouterr().out
-    action = json.loads(ready_kafka.read(ACTIONS)[-1].value())
+    action = json.loads(ready_kafka.read(ACTIONS)[-1].value() or b"")
     assert (action["action"], action["actor"], action["version"]) == ("config.rollback", "li", bad + 1)
     now = asyncio.run(prepare(plant(folder, "bad"), ready_kafka.bootstrap, anew=False))
     assert (now.version, now.restores, now.settings.site.name) == (bad + 1, good, "good")

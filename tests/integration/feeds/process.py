@@ -46,5 +46,5 @@ async def main(bootstrap: str, name: str, topic: str, other: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 5:
-        transactions.Producer = dying(sys.argv[5])  # type: ignore[misc]
+        transactions.Producer = dying(sys.argv[5])  # type: ignore[attr-defined]  # what it imported is replaced
     asyncio.run(main(*sys.argv[1:5]))

@@ -28,7 +28,7 @@ from andon.runtime.feeds import Feed
 from andon.runtime.metrics import Metrics
 from andon.runtime.parked import entries, redrive
 from tests.integration.feeds.process import reading
-from tests.integration.stage.line import until
+from tests.integration.stage.line import headers_of, until
 from tests.rig.kafka import Kafka
 
 pytestmark = pytest.mark.kafka
@@ -77,9 +77,10 @@ class Foreign:
         return [msgspec.json.decode(one, type=Event) for one in found if self.mark.encode() in one]
 
     def parked(self) -> dict[int, tuple[dict[str, bytes], bytes]]:
-        found = [(dict(one.headers() or ()), one.value() or b"") for one in self.kafka.read(DLQ)]
-        ours = [one for one in found if one[0].get("andon-topic") == self.topic.encode()]
-        return {int(headers["andon-offset"]): (headers, value) for headers, value in ours}
+        origin = "andon-topic", self.topic.encode()
+        ours = [one for one in self.kafka.read(DLQ) if origin in dict(one.headers() or ()).items()]
+        found = [(headers_of(one), one.value() or b"") for one in ours]
+        return {int(headers["andon-offset"]): (headers, value) for headers, value in found}
 
     def run(self, **more: Any) -> None:
         """Reads the topic until every record of it is committed."""
@@ -174,8 +175,8 @@ def test_lost_offsets_stop_it_and_name_the_command(kafka: Kafka) -> None:
 def test_kills_in_the_middle_lose_nothing_and_double_nothing(kafka: Kafka) -> None:
     foreign = Foreign(kafka, partitions=2)
     for point in ("produced", "offered", "committed"):
-        numbers = range(foreign.sent, foreign.sent + 40)
-        foreign.send([(to_binary_event, to_structured_event)[n % 2](foreign.event(n)) for n in numbers])
+        batch = range(foreign.sent, foreign.sent + 40)
+        foreign.send([(to_binary_event, to_structured_event)[n % 2](foreign.event(n)) for n in batch])
         assert foreign.process(point).wait(90) == -signal.SIGKILL
     process = foreign.process()
     try:

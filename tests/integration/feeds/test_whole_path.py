@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from andon.core.outcome import Delivered, Evidence, OutcomeRecord
 from andon.kafka.topics import DLQ, OUTCOMES
 from tests.bench.plant import Plant
-from tests.integration.stage.line import until
+from tests.integration.stage.line import headers_of, until
 from tests.rig.kafka import Kafka
 from tests.rig.ports import free_port
 
@@ -71,7 +71,7 @@ def test_from_topic_to_topic_through_every_service(empty_kafka: Kafka, tmp_path:
     finally:
         plant.stop()
     out = kafka.read(sink)
-    found = [from_kafka_event(KafkaMessage(dict(one.headers()), one.key(), one.value())) for one in out]
+    found = [from_kafka_event(KafkaMessage(headers_of(one), one.key(), one.value() or b"")) for one in out]
     by_id = {one.get_id(): one for one in found}
     assert len(out) == len(by_id) == COUNT
     for one in events:
@@ -83,6 +83,6 @@ def test_from_topic_to_topic_through_every_service(empty_kafka: Kafka, tmp_path:
             int((one.get_id() or "").partition("-")[2]) for one, r in zip(found, out, strict=True) if r.key() == key
         ]
         assert numbers == sorted(numbers), "a subject's events stay in order"
-    outcomes = [msgspec.json.decode(one.value(), type=OutcomeRecord) for one in kafka.read(OUTCOMES)]
+    outcomes = [msgspec.json.decode(one.value() or b"", type=OutcomeRecord) for one in kafka.read(OUTCOMES)]
     assert {one.outcome for one in outcomes} == {Delivered(Evidence.RECEIPT)}
     assert [one.value() for one in kafka.read(DLQ)] == [b"no event"]

@@ -69,7 +69,7 @@ def freezing(kafka: Kafka, most: int) -> tuple[type, list[float]]:
     """A producer in whose commits, the first `most`, the broker stands still until the client has given them up."""
     frozen: list[float] = []
 
-    class Freezing(Producer):  # type: ignore[misc]
+    class Freezing(Producer):
         froze = False
 
         def begin_transaction(self) -> None:

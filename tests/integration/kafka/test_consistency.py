@@ -69,7 +69,10 @@ class Hop:
 
     def read(self, topic: str, *, committed: bool = True) -> list[Stored]:
         found = self._kafka.read(topic, committed=committed)
-        return [Stored(topic, one.partition(), one.offset(), one.key() or b"", one.value(), {}) for one in found]
+        return [
+            Stored(topic, one.partition() or 0, one.offset() or 0, one.key() or b"", one.value() or b"", {})
+            for one in found
+        ]
 
     def torn(self) -> list[Anomaly]:
         inputs = self.read(self.source)

@@ -78,7 +78,8 @@ def test_a_desk_reads_on_from_its_store_after_an_outage_longer_than_its_session(
     topic = own_kafka.topic()
     service, home = own_kafka.service(topic), Home(topic, 0)
     own_kafka.write(topic, [b"a", b"b", b"c"])
-    stored, lost = 2, []  # its store is behind what it has read
+    stored = 2  # its store is behind what it has read
+    lost: list[Home] = []
     member = GroupConsumer(
         own_kafka.connection,
         service,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import Message
 
 from andon.core.event import Position
 from andon.kafka import producer
@@ -27,6 +28,13 @@ def outgoing(topic: str, count: int, key: bytes = b"k") -> list[Outgoing]:
     return [Outgoing(topic, key, b"%d" % n) for n in range(count)]
 
 
+def place(topic: str, record: Message) -> Position:
+    """Where a record stands in the topic's only partition."""
+    offset = record.offset()
+    assert offset is not None
+    return Position(topic, 0, offset, record.timestamp()[1])
+
+
 @pytest.mark.kafka
 def test_positions_are_those_of_the_log_in_order(kafka: Kafka) -> None:
     topic = kafka.topic()
@@ -42,7 +50,7 @@ def test_positions_are_those_of_the_log_in_order(kafka: Kafka) -> None:
     fates = asyncio.run(main())
     standing = kafka.read(topic)
     assert [one.value() for one in standing] == [b"%d" % n for _ in range(5) for n in range(100)]
-    assert fates == [Position(topic, 0, one.offset(), one.timestamp()[1]) for one in standing]
+    assert fates == [place(topic, one) for one in standing]
 
 
 @pytest.mark.kafka
@@ -147,7 +155,7 @@ def test_what_comes_while_many_are_out_is_gathered_and_stays_in_order(
     standing = kafka.read(topic)
     values = [b"%d" % n for size in (3, *[50] * 40, 2, 2) for n in range(size)]
     assert [one.value() for one in standing] == values
-    assert fates == [Position(topic, 0, one.offset(), one.timestamp()[1]) for one in standing]
+    assert fates == [place(topic, one) for one in standing]
 
 
 def test_what_is_gathered_does_not_wait_for_acknowledgements_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ class Line:
 
     def outputs(self) -> list[Event]:
         """What stands in the sink, committed."""
-        return [msgspec.json.decode(one.value(), type=Event) for one in self.kafka.read(self.sink)]
+        return [msgspec.json.decode(one.value() or b"", type=Event) for one in self.kafka.read(self.sink)]
 
     def ids(self) -> list[str]:
         return [one.id for one in self.outputs()]
@@ -122,7 +122,7 @@ class Line:
         found = [(dict(one.headers() or ()), one) for one in self.kafka.read(DLQ)]
         ours = [(h, one) for h, one in found if h.get("andon-topic") == self.source.encode()]
         assert all(h["andon-partition"] == b"0" for h, _ in ours)
-        offsets = [int(h["andon-offset"]) for h, _ in ours]
+        offsets = [int(h["andon-offset"] or b"") for h, _ in ours]
         assert len(set(offsets)) == len(offsets), "parked twice"
         return dict(zip(offsets, (one for _, one in ours), strict=True))
 
@@ -141,6 +141,15 @@ async def until(reached: Callable[[], bool], *, within_s: float = PATIENCE_S) ->
     while not await asyncio.to_thread(reached):
         assert time.monotonic() < deadline, "it did not come to that in time"
         await asyncio.sleep(0.02)
+
+
+def headers_of(record: confluent_kafka.Message) -> dict[str, bytes]:
+    """Its headers, each of which has a value."""
+    found: dict[str, bytes] = {}
+    for name, value in dict(record.headers() or ()).items():
+        assert isinstance(value, bytes), name
+        found[name] = value
+    return found
 
 
 def _subject(one: Event) -> str:

@@ -28,10 +28,10 @@ SESSION_S, HEARTBEAT_S = 60.0, 0.5
 SESSION = {"session.timeout.ms": int(1_000 * SESSION_S), "heartbeat.interval.ms": int(1_000 * HEARTBEAT_S)}
 
 
-def dying(where: str) -> type:
+def dying(where: str) -> type[Producer]:
     """A producer that kills its process at one point of its first transaction."""
 
-    class Dying(Producer):  # type: ignore[misc]
+    class Dying(Producer):
         def send_offsets_to_transaction(self, *args: Any) -> None:
             if where == "produced":
                 self.flush(10)
@@ -73,5 +73,5 @@ async def main(bootstrap: str, service: str, source: str, sink: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 5:
-        transactions.Producer = dying(sys.argv[5])  # type: ignore[misc]
+        transactions.Producer = dying(sys.argv[5])  # type: ignore[attr-defined]  # what it imported is replaced
     asyncio.run(main(*sys.argv[1:5]))

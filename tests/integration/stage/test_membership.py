@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -172,7 +173,7 @@ def test_a_zombie_that_wakes_with_a_batch_commits_nothing(kafka: Kafka) -> None:
     assert len(everything) >= len(ids)
 
 
-def stopped(line: Line, kind: type[KafkaFailure], **settings: object) -> str:
+def stopped(line: Line, kind: type[KafkaFailure], **settings: Any) -> str:
     """The sentence with which the stage stops by itself."""
 
     async def main() -> str:

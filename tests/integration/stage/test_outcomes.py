@@ -33,7 +33,7 @@ def staged(make: Maker) -> Any:
 
 
 def third(one: Event) -> bool:
-    return one.data["n"] == 2
+    return bool(one.data["n"] == 2)
 
 
 def raising(batch: Sequence[Event]) -> Any:

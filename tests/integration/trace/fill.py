@@ -84,7 +84,7 @@ class Filler:
 
     def _write(self, topic: str, records: Sequence[Any], key: Any) -> list[Any]:
         batches: dict[int, list[dict[str, bytes]]] = defaultdict(list)
-        placed = []
+        placed: list[Any] = []
         now = int(time.time() * 1000)
         for record in records:
             raw = key(record).encode()

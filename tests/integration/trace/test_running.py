@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,7 +53,8 @@ def traced(world: World, andon: Command) -> Any:
             told = found.get("parked") if state == "parked" else all(one["recipient_states"] for one in delivered)
             return found if told and state in (*ends, own.get("outcome")) else None
 
-        return until(there)
+        so_far: dict[str, Any] = until(there)
+        return so_far
 
     return trace
 
@@ -269,7 +271,7 @@ def test_lost_offsets_are_restored_and_nothing_is_done_twice(world: World, andon
     cluster = Cluster(world.link)
     before = {service: {h: o for h, (o, _) in cluster.offsets(service).items()} for service in SERVICES[1:]}
     for service in SERVICES[1:]:
-        until(lambda service=service: _deleted(cluster, service), 30)
+        until(partial(_deleted, cluster, service), 30)
     code, out, _ = andon("topics", "check", *world.common)
     assert code == 1
     assert (

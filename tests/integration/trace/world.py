@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ class World:
             self._ports[service] = free_port()
             self._spawn_service(service)
         for port in self._ports.values():
-            until(lambda port=port: _answers(f"http://127.0.0.1:{port}/readyz"))
+            until(partial(_answers, f"http://127.0.0.1:{port}/readyz"))
 
     @property
     def bootstrap(self) -> str:

@@ -20,6 +20,7 @@ from andon.core.reason import Reason
 from andon.runtime.clock import SystemClock
 from andon.testing.contract_tickets import Seen
 from andon.ticketing.systems.roundup import Roundup
+from andon.web.nowire import NoWire
 from andon.web.wire import HttpWire
 
 PASSWORD = "correct-horse-7Q"
@@ -29,7 +30,7 @@ os.environ[VARIABLE] = PASSWORD
 Before = Callable[[str, str], Awaitable[None]]
 
 
-class FaultyWire:
+class FaultyWire(NoWire):
     """A wire on which the answer of the n-th request is lost, and on which something may happen before a request."""
 
     def __init__(self, wire: Wire, lose_answer: int = 0, before: Before | None = None) -> None:

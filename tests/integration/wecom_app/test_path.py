@@ -7,6 +7,7 @@ import json
 import re
 import urllib.request
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,13 @@ def test_sixty_notices_reach_two_members_through_two_kills(tmp_path: Path, monke
             with urllib.request.urlopen(f"{url}/_record", timeout=10) as answer:
                 return json.load(answer)
 
+        def has_seen(count: int) -> bool:
+            return bool(counts()["seen"] >= count)
+
         for number in range(NOTICES):
             world.post(fault(id=f"e-{number}", subject=f"M-{number:03}"))
         for kill_at in (6, 20):
-            until(lambda at=kill_at: counts()["seen"] >= at)
+            until(partial(has_seen, kill_at))
             egress = world._processes.pop("egress")
             egress.kill()
             egress.wait(10)

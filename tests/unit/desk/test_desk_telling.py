@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 
+from andon.core.event import Home
+from andon.core.work import Write
 from andon.runtime.desk import runner, upkeep
 from andon.runtime.desk.gauges import DeskGauges
 from tests.unit.desk.items import HOME, START, limited
@@ -88,7 +91,12 @@ def test_no_item_is_told_as_open_before_its_record_is_told_as_read(run: Run, mon
         monkeypatch.setattr(runner, "_TELL_S", 0.001)
         plant.work.gate = asyncio.Event()
         commit = plant.store.commit
-        plant.store.commit = lambda writes: (time.sleep(0.02), commit(writes))[1]  # type: ignore[method-assign]
+
+        def slow(writes: Sequence[Write]) -> set[tuple[Home, int]]:
+            time.sleep(0.02)
+            return commit(writes)
+
+        monkeypatch.setattr(plant.store, "commit", slow)
         async with plant.running(plant.runner(window=10)):
             for n in range(20):
                 plant.fill(10, first=10 * n)

@@ -164,6 +164,7 @@ def test_a_digest_of_all_machines_fits_one_call(settings: Settings) -> None:
 def test_faults_are_episodes_and_the_tracker_is_configured(settings: Settings) -> None:
     rule = settings.episodes["machine-fault"]
     assert episode_key(rule, raised(MACHINES[0], FAULTS[0], 9)) == f"{MACHINES[0].number}/{FAULTS[0].code}"
+    assert rule.ticket_system is not None
     config = Registry().config(TICKET_SYSTEMS, settings.ticket_systems[rule.ticket_system])
     assert config.limit_domain() == "roundup:127.0.0.1"  # type: ignore[attr-defined]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
@@ -19,7 +19,7 @@ from andon.core.event import Event
 from andon.dev.data import FAULTS, LINES, MACHINES
 from andon.dev.plant import RATE, Plant, PlantFailed, Step, main, steps
 
-Door = Callable[[httpx2.Request], httpx2.Response] | Callable[[httpx2.Request], Awaitable[httpx2.Response]]
+Door = Callable[[httpx2.Request], httpx2.Response] | Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]]
 
 
 class FastClock:

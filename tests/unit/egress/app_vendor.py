@@ -13,6 +13,7 @@ from andon.core.ports import Context, Receipt, Reply
 from andon.egress.channels.wecom_app import WecomApp
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
+from andon.web.nowire import NoWire
 
 OPTIONS: dict[str, Any] = {"corp_id": "env:APP_CORP", "agent_id": 1000002, "secret": "env:APP_SECRET"}
 OK = {"errcode": 0, "errmsg": "ok", "msgid": "m1"}
@@ -25,7 +26,7 @@ NOTICE = {"card_type": "text_notice", "sub_title_text": "停机", "card_action":
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 
 
-class Vendor:
+class Vendor(NoWire):
     """A wire: tokens for all who ask, and the answers to other calls by their path, in order, then "ok"."""
 
     def __init__(self, **answers: Sequence[Mapping[str, Any]]) -> None:
@@ -60,7 +61,7 @@ def app(vendor: Vendor, folder: Path = Path(), clock: ManualClock | None = None,
     return WecomApp(config, Context("app", folder, clock or ManualClock(), vendor))
 
 
-def config(**options: Any) -> Any:
+def config(**options: Any) -> WecomApp.Config:
     return WecomApp.Config.model_validate({**OPTIONS, **options})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from andon.core.ports import Reply
+from andon.web.nowire import NoWire
 
 
 class Asked(NamedTuple):
@@ -20,7 +21,7 @@ class Asked(NamedTuple):
         return json.loads(self.body)
 
 
-class Recorder:
+class Recorder(NoWire):
     def __init__(self, status: int = 200, body: bytes | dict[str, Any] = b"{}", **headers: str) -> None:
         self.reply = Reply(status, body if isinstance(body, bytes) else json.dumps(body).encode(), headers)
         self.asked: list[Asked] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,11 +14,12 @@ from andon.config.settings import Settings
 from andon.core.delivery import Delivery
 from andon.core.event import Home
 from andon.core.outcome import Delivered, Evidence, OutcomeRecord, Parked
-from andon.core.ports import Call, Receipt, Reply
+from andon.core.ports import Call, Receipt
 from andon.core.reason import Reason
 from andon.core.work import Entry, Item, Reach
-from andon.egress.desk import EgressWork, Sending
+from andon.egress.desk import EgressWork
 from andon.egress.receivers import Receivers
+from andon.egress.sending import Sending
 from andon.kafka.codecs import encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES
@@ -27,18 +28,10 @@ from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from andon.testing.builders import delivery, event
 from andon.testing.clock import ManualClock
+from andon.web.nowire import NoWire
 from tests.unit.egress.test_desk_work import NOW
 
 HOME = Home(DELIVERIES, 0)
-
-
-class Nowhere:
-    """No wire: the channel is replaced by one that says what it is told."""
-
-    async def request(
-        self, method: str, url: str, /, *, body: bytes = b"", headers: Mapping[str, str] | None = None, deadline: float
-    ) -> Reply:
-        raise AssertionError("nothing is sent")
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ def work() -> EgressWork:
         }
     )
     published = Published(1, NOW, "test", str(Path()), settings, {"plain.j2": "停机" * 1_000})
-    return EgressWork(Receivers(published, Registry(), Nowhere(), ManualClock()), Metrics())
+    return EgressWork(Receivers(published, Registry(), NoWire(), ManualClock()), Metrics())
 
 
 def item(work: EgressWork, *to: str, group: str | None = "L3") -> Item:

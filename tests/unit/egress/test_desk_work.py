@@ -36,20 +36,28 @@ from andon.runtime.registry import Registry
 from andon.testing.builders import delivery, event
 from andon.testing.clock import ManualClock
 from andon.testing.contract_channels import unnumbered
+from andon.web.nowire import NoWire
 
 REPEAT = words_of("zh").repeat
 HOME = Home(DELIVERIES, 3)
 NOW = datetime(2026, 11, 22, 6, 4, tzinfo=UTC)
 
 
-class Group:
+class Group(NoWire):
     """The vendor's wire: what people saw, part by part."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
     async def request(
-        self, method: str, url: str, /, *, body: bytes = b"", headers: Mapping[str, str] | None = None, deadline: float
+        self,
+        method: str,
+        url: str,
+        /,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 15.0,
     ) -> Reply:
         said = json.loads(body)
         self.seen.append(said[said["msgtype"]]["content"])
@@ -92,7 +100,7 @@ def item(work: EgressWork, of: Delivery | None = None, **data: Any) -> Item:
 
 def send(work: EgressWork, of: Item) -> list[Success]:
     """Every call of the item, its state carried on as the desk does."""
-    ended = []
+    ended: list[Success] = []
     while not ended or ended[-1].more:
         if ended:
             of.part, of.parts, of.marked = of.part + 1, ended[-1].parts or of.parts, False
@@ -383,7 +391,14 @@ class Cards(Group):
     """The same, of cards."""
 
     async def request(
-        self, method: str, url: str, /, *, body: bytes = b"", headers: Mapping[str, str] | None = None, deadline: float
+        self,
+        method: str,
+        url: str,
+        /,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 15.0,
     ) -> Reply:
         said = json.loads(body)
         self.seen.append(f"{said['msgtype']} {json.dumps(said[said['msgtype']], ensure_ascii=False)[:60]}")

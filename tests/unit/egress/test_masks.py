@@ -12,7 +12,8 @@ from andon.config.receivers import MaskKind
 from andon.egress.look import Look
 from andon.egress.masks import masker, named
 from andon.egress.render import Renderer
-from tests.unit.egress.test_render import MARK, delivery, event
+from andon.testing.builders import delivery, event
+from tests.unit.egress.test_render import MARK
 
 ALL = get_args(MaskKind)
 mask = masker(ALL)

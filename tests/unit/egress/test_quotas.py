@@ -20,7 +20,7 @@ QUOTA = Limit(1_000, DAY, Per.PERSON)
 
 def told(notes: object) -> list[tuple[str, str]]:
     assert isinstance(notes, tuple)
-    events = [msgspec.json.decode(note.value, type=Event) for note in notes if isinstance(note, Note)]
+    events = [msgspec.json.decode(note.value or b"", type=Event) for note in notes if isinstance(note, Note)]
     assert all(note.topic == EVENTS for note in notes)
     return [(one.id, one.labels["state"]) for one in events]
 

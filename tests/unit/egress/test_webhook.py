@@ -21,12 +21,13 @@ from andon.egress import events
 from andon.egress.channels.webhook import BYTES, Webhook
 from andon.testing.builders import call, context, event
 from andon.testing.clock import ManualClock
+from andon.web.nowire import NoWire
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://hook.example.cn/andon"
 
 
-class Recorder:
+class Recorder(NoWire):
     """A wire that gives one answer, keeps what it was asked, and the way it was told to take."""
 
     def __init__(self, status: int = 204, body: bytes = b"", **headers: str) -> None:
@@ -34,10 +35,6 @@ class Recorder:
         self.asked: list[tuple[str, str, bytes, Mapping[str, str], float]] = []
         self.ways: list[Way] = []
         self.closed = 0
-
-    @property
-    def way(self) -> Way:
-        return Way()
 
     def apart(self, way: Way, /) -> Recorder:
         self.ways.append(way)
@@ -67,7 +64,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def webhook(wire: Recorder, **options: Any) -> Webhook:
     config = Webhook.Config(**{"url": URL, "secrets": ["env:HOOK"], "body": "template", **options})
-    return Webhook(config, context(wire, directory=Path("/etc/andon"), clock=ManualClock(1_763_791_400.9)))  # type: ignore[arg-type]
+    return Webhook(config, context(wire, directory=Path("/etc/andon"), clock=ManualClock(1_763_791_400.9)))
 
 
 def sent(wire: Recorder, one: Call | None = None, **options: Any) -> tuple[bytes, Mapping[str, str]]:
@@ -283,7 +280,7 @@ def test_retry_after_is_kept_for_an_hour_at_most(status: int, said: str, after: 
         assert (found.reason, found.ambiguous) == (Reason.THROTTLED, False)
 
 
-RULE = {"accept": {"status": [200, 202], "body": {"path": "$.data.code", "equals": 0, "later": [-1]}}}
+RULE: dict[str, Any] = {"accept": {"status": [200, 202], "body": {"path": "$.data.code", "equals": 0, "later": [-1]}}}
 
 
 def test_where_the_body_decides_only_the_body_does() -> None:

@@ -64,7 +64,9 @@ def test_a_chat_that_is_none_is_gone_alone(errcode: int) -> None:
 
 def test_a_notice_of_a_mini_program_goes_to_no_chat_and_not_to_everybody() -> None:
     notice = {"appid": "wx1", "title": "停机通知"}
-    for to, others in ((("chat:a", "wang"), [Reason.REJECTED, None]), (("@all",), [Reason.REJECTED])):
+    told: dict[tuple[str, ...], list[Reason | None]]
+    told = {("chat:a", "wang"): [Reason.REJECTED, None], ("@all",): [Reason.REJECTED]}
+    for to, others in told.items():
         vendor = Vendor()
         receipts = sent(vendor, "miniprogram_notice", notice, *to)
         assert [one.failed and one.failed.reason for one in receipts] == others

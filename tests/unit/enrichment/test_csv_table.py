@@ -15,7 +15,7 @@ from andon.core.ports import Context
 from andon.core.reason import Reason
 from andon.enrichment.connectors.csv import CsvTable
 from andon.testing.clock import ManualClock
-from andon.testing.contract_connectors import NoWire
+from andon.web.nowire import NoWire
 
 GOOD = "no,leader\nM-1,张伟\n"
 

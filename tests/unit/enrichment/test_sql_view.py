@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,9 +20,9 @@ from andon.core.ports import Context, Facts
 from andon.core.reason import Reason
 from andon.enrichment.connectors.sql import SqlView
 from andon.store import query
-from andon.store.query import ViewReader, plain
+from andon.store.query import Row, ViewReader, plain
 from andon.testing.clock import ManualClock
-from andon.testing.contract_connectors import NoWire
+from andon.web.nowire import NoWire
 
 SCHEMA = """
 CREATE TABLE machines (machine_no TEXT, 班组 TEXT, age INTEGER, "order" REAL);
@@ -75,7 +75,12 @@ def test_only_the_columns_asked_for(folder: Path) -> None:
 def test_a_batch_is_one_statement(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[Any]] = []
     rows = ViewReader.rows
-    monkeypatch.setattr(ViewReader, "rows", lambda self, keys: (asked.append(list(keys)), rows(self, keys))[1])
+
+    def kept(self: ViewReader, keys: Sequence[Any]) -> list[Row]:
+        asked.append(list(keys))
+        return rows(self, keys)
+
+    monkeypatch.setattr(ViewReader, "rows", kept)
     assert [answer.found for answer in ask(folder, "M-1", "M-2", "M-1", "M-x")] == [True, True, True, False]
     assert asked == [["M-1", "M-2", "M-x"]]
 
@@ -88,7 +93,7 @@ def test_long_lists_are_asked_in_slices(folder: Path, monkeypatch: pytest.Monkey
 def test_two_rows_are_no_answer(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert [answer.found for answer in ask(folder, "twice", "M-1")] == [False, True]
-    assert [(record.getMessage(), record.keys) for record in caplog.records] == [("keys with several rows", 1)]
+    assert [(one.getMessage(), one.__dict__["keys"]) for one in caplog.records] == [("keys with several rows", 1)]
 
 
 def test_a_key_with_many_rows(folder: Path) -> None:

@@ -317,7 +317,8 @@ def test_a_source_that_keeps_failing_is_left_alone() -> None:
         plant.source.behaviour = fails_with(Retryable(Reason.CONNECTION))
         for _ in range(5):
             await plant.facts("M-1")
-        assert plant.cached.breaker.state is State.OPEN
+        after_failures = plant.cached.breaker.state
+        assert after_failures is State.OPEN
         assert await plant.facts("M-1", "M-2") == [
             {"line": "L1", "version": 1, "age_s": 2},
             {"missing": "breaker_open"},

@@ -49,7 +49,7 @@ def test_exactly_what_a_leaky_bucket_holds_is_let_in(limit: Limit, steps: list[t
         before = now
         room = limit.count - level
         fits = events <= room or (events > limit.count and level == 0)
-        over = 0 if fits else min(events, limit.count) - room
+        over = Fraction(0) if fits else min(events, limit.count) - room
         if abs(over) * Fraction(limit.period) / limit.count <= Fraction(3, MICRO) and not fits:
             return  # less than the clock can tell
         assert (meter.spend(float(now), events) == 0) == fits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.rig import plant
 from tests.rig.plant import Plant
+from tests.rig.ports import free_port
 
 
 def test_a_name_keeps_its_port_and_takes_no_other(tmp_path: Path) -> None:
@@ -13,4 +13,4 @@ def test_a_name_keeps_its_port_and_takes_no_other(tmp_path: Path) -> None:
     one = Plant(tmp_path)
     given = {one._port(name) for name in ("egress", "egress-1", "egress") for _ in range(500)}
     assert len(given) == 2
-    assert plant.free_port() not in given
+    assert free_port() not in given

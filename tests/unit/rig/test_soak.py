@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.chaos.soak import Soak, read
 from tests.chaos.table import PARTS, Line, growing, markdown, sound
 
 
-def line(fault: str = "F02", part: int = 1, **more: object) -> Line:
+def line(fault: str = "F02", part: int = 1, **more: Any) -> Line:
     usual = Line(fault, 1, 0, part, 4, [], [], 2.5, {"egress": 90.0}, {}, 10.0)
     return usual._replace(**more)
 

@@ -19,7 +19,7 @@ COMPARISONS = (
     *("data.code exists", "data.code < data.limit", "data.limit > data.code", "data.code == labels.line"),
     *("data.code != data.limit", "facts.m.age >= 1.5", "facts.m.age =~ [12].*", "facts.m.age !~ 1", "facts.m exists"),
 )
-CODES = (0, 1, 2, 3, 2.0, 2.5, "2", "x", "a", True, None, [1], {})
+CODES: tuple[object, ...] = (0, 1, 2, 3, 2.0, 2.5, "2", "x", "a", True, None, [1], {})
 PIECES = (
     *("{", "}", ",", ",", "=", "=", "!=", "=~", "!~", "!", "~", "==", '"', "\\", "'", "`", "<", ">", " ", "\t", "\n"),
     *("\u3000", "\x1f", "\x85", "\ufeff", "\0", "a", "b", "班", "甲", "a.b", '"a"', '""', '"甲"', '"a b"', "a|b", ".*"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from random import Random
 from typing import Any
@@ -93,7 +94,7 @@ def test_no_false_alarm(seed: int) -> None:
                 assert any(path in way and other in way for way in ways), (path, text, given.route)
 
 
-SEEDED = {
+SEEDED: dict[str, Callable[[list[str]], list[list[str]]]] = {
     "equal": lambda own: [own],
     "equality implies pattern": lambda own: [["x=~a.*"], ["x=ab"]],
     "a subset of conditions": lambda own: [own, [*own, "q=1"]],

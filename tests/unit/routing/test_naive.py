@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import re2
 
 from andon.config import calendar
 from andon.core import matcher_text, matchers
@@ -131,7 +132,7 @@ def _unsorted(self: Any, given_: Event) -> list[Any]:
     return sorted(_candidates(self, given_), key=lambda one: len(one[2]))
 
 
-def _forgets_the_last(self: Any, given_: Event) -> list[Any]:
+def _forgets_the_last(self: Any, given_: Event) -> Sequence[Any]:
     return _candidates(self, given_)[:1]
 
 
@@ -151,7 +152,7 @@ def _unequal_only_when_there(text: str, name: str, sign: str, value: Any) -> Any
     return msgspec.structs.replace(right, holds=lambda given_: bool(right.seen(given_)) and right.holds(given_))
 
 
-def _is_on_before_it_is_accepted(self: Any, at: float) -> bool:
+def _is_on_before_it_is_accepted(self: Any, at: float) -> calendar.Holds:
     return _holds(self, at - 12 * 3600)
 
 
@@ -188,7 +189,7 @@ def _one_silent_route_silences(self: Router, given_: Event, nodes: Any) -> Any:
 
 
 def _matches_the_beginning(text: str, value: Any) -> Callable[[str], bool]:
-    return lambda seen: bool(matchers.re2.compile(value.text).match(seen))
+    return lambda seen: bool(re2.compile(value.text).match(seen))
 
 
 def _inherits_less(name: str) -> tuple[str, ...]:

@@ -111,6 +111,7 @@ def test_recipients_come_from_facts() -> None:
     assert leaders({"machine": {"leader": "wang"}}) == ("wang", "boss")
     assert leaders({"machine": {"leader": ["wang", "zhao", "", None, "boss"]}}) == ("wang", "zhao", "boss")
     assert leaders({"machine": {"leader": 123}}) == ("123", "boss")
+    nothing: dict[str, Any]
     for nothing in ({}, {"machine": {"missing": "timeout"}}, {"machine": {"leader": {}}}, {"machine": {"leader": ""}}):
         assert leaders(nothing) == ("boss",)
 

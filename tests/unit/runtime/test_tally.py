@@ -37,8 +37,8 @@ def test_conservation_over_all_kinds_of_ends() -> None:
     for one in [*events, events[0]]:
         count.take(record(EVENTS, one))
     to = [delivery(one) for one in events[:4]]
-    for one in [*to, to[0]]:
-        count.take(record(DELIVERIES, one))
+    for made in [*to, to[0]]:
+        count.take(record(DELIVERIES, made))
     done = Delivered(Evidence.VENDOR_ACCEPTED)
     for end in (
         ended(events[0], done, to[0]),

@@ -16,13 +16,14 @@ from andon.core.reason import Reason
 from andon.testing.builders import context
 from andon.testing.clock import ManualClock
 from andon.ticketing.systems.roundup import Roundup, mark
+from andon.web.nowire import NoWire
 
 PASSWORD = "s3cret-Pa55"
 OPTIONS = {"url": "https://tracker.example/t", "user": "andon", "password": "env:ANDON_TEST_ROUNDUP"}
 EMPTY = b'{"data": {"collection": []}}'
 
 
-class Canned:
+class Canned(NoWire):
     """Answers every request alike, and takes `takes` seconds for it."""
 
     def __init__(self, reply: Reply, clock: ManualClock, takes: float = 0.0) -> None:

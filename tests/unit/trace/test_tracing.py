@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import pytest
 from andon.config.settings import Otel
 from andon.core.event import Event, Home, Position
 from andon.core.failure import Rejected, Retryable
+from andon.core.fate import Fate, Late
 from andon.core.outcome import Parked
 from andon.core.ports import Result
 from andon.core.reason import Reason
@@ -48,11 +49,13 @@ class Told:
 
 
 def test_off_means_not_there() -> None:
-    inner: Any = object()
+    stage: Any = object()
+    work: Any = object()
+    log: Any = object()
     assert tracing.spans_of(None, "routing", 0) is None
-    assert tracing.traced_stage(inner, None, ManualClock(), "route") is inner
-    assert tracing.traced_work(inner, None, ManualClock(), "egress") is inner
-    assert tracing.traced_log(inner, None, ManualClock()) is inner
+    assert tracing.traced_stage(stage, None, ManualClock(), "route") is stage
+    assert tracing.traced_work(work, None, ManualClock(), "egress") is work
+    assert tracing.traced_log(log, None, ManualClock()) is log
 
 
 def test_a_missing_extra_is_one_sentence_and_stops_nothing(
@@ -92,7 +95,7 @@ def test_a_stage_tells_every_event_and_how_it_ended() -> None:
 
 def test_the_door_tells_only_what_the_log_has_taken() -> None:
     class Log:
-        async def append(self, _events: Any, _late: Any) -> Any:
+        async def append(self, _drafts: Sequence[Drafted], _late: Late | None = None, /) -> Sequence[Fate]:
             return [Position("andon.events", 3, 17, 5), Retryable(Reason.UNAVAILABLE, "no ack")]
 
     told = Told()

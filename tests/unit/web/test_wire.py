@@ -101,7 +101,7 @@ def test_waiting_for_a_free_connection_is_not_sent() -> None:
 
 
 def test_what_stood_still_while_it_connected_does_not_send_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def play(wire: HttpWire) -> tuple[Failure, int, Reply]:
+    async def play(wire: HttpWire) -> tuple[Retryable, int, Reply]:
         connect = wire._pool.connected
 
         async def frozen(address: Any) -> Any:

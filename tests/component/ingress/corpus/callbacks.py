@@ -201,7 +201,7 @@ def _times() -> Iterator[Case]:
                 yield _refused(
                     "old", f"{seal is MES} {at - NOW:+} s", called(plain, seal, timestamp=str(at)), "timestamp"
                 )
-        for at in (
+        for stamp in (
             "x",
             "-1",
             f"+{NOW}",
@@ -215,7 +215,7 @@ def _times() -> Iterator[Case]:
             "NaN",
             "²",
         ):
-            yield _refused("old", f"{seal is MES} {at!r:.20}", called(plain, seal, timestamp=at), "timestamp")
+            yield _refused("old", f"{seal is MES} {stamp!r:.20}", called(plain, seal, timestamp=stamp), "timestamp")
     for number, away in enumerate((-600, -599, 0, 599, 600)):
         sent = called(text("hi", f"fresh-{number}"), timestamp=str(NOW + away))
         yield Case("just not old", f"{away} s", sent, 200, kept=(b'"MsgId":"fresh-%d"' % number,))
@@ -293,10 +293,10 @@ def _outer() -> Iterator[Case]:
         raw = "<a>" * levels + "x" + "</a>" * levels
         yield Case("XML", f"{levels} levels", request(PATH, f"<xml>{raw}</xml>".encode()), 400, "malformed")
     for encoding in ("utf-32", "gbk", "utf-16-be", "utf-7"):
-        raw = "号<xml><Encrypt>号</Encrypt></xml>".encode(encoding)
-        yield Case("XML", f"in {encoding}", request(PATH, raw), 400, "malformed")
-    for raw in (b"<xml>\xff</xml>", b"<xml>\xc0\xaf</xml>", b"<xml>\xed\xa0\x80</xml>"):
-        yield Case("XML", f"{raw!r}", request(PATH, raw), 400, "malformed")
+        body = "号<xml><Encrypt>号</Encrypt></xml>".encode(encoding)
+        yield Case("XML", f"in {encoding}", request(PATH, body), 400, "malformed")
+    for body in (b"<xml>\xff</xml>", b"<xml>\xc0\xaf</xml>", b"<xml>\xed\xa0\x80</xml>"):
+        yield Case("XML", f"{body!r}", request(PATH, body), 400, "malformed")
     sealed = MES.close(text("hi"), RANDOM)
     for raw in (
         *_UNSIGNED,

@@ -58,7 +58,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 def request(
-    path: str, body: bytes = b"", *, method: str = "POST", token: str | None = None, **headers: str | None
+    path: str, body: bytes = b"", /, *, method: str = "POST", token: str | None = None, **headers: str | None
 ) -> bytes:
     """A request with the token of its path, or another, or none (""); a header that is None is left out."""
     shown = POSTED.get(path, "") if token is None else token

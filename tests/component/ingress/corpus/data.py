@@ -86,8 +86,8 @@ def cases() -> Iterator[Case]:
             yield _posted(next(numbers), field, danger, **{field: danger})
         yield _posted(next(numbers), "id", danger, id=f"{danger} {next(numbers)}")
         number = next(numbers)
-        body = [event(id=f"d-{number}", data={"v": danger})]
-        yield Case("data", f"of a batch {danger!r}", request(BATCH, text(body)), 200, kept=(text(body[0])[:-1],))
+        one = event(id=f"d-{number}", data={"v": danger})
+        yield Case("data", f"of a batch {danger!r}", request(BATCH, text([one])), 200, kept=(text(one)[:-1],))
         labels = {"alertname": danger, "instance": f"a-{number}"}
         sent = request(ALERTS, text([alert(labels=labels)]))
         yield Case("data", f"of an alert {danger!r}", sent, 200, kept=(_of_msgspec(labels)[:-1],))

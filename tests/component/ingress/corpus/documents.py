@@ -137,9 +137,9 @@ def _not_utf8() -> Iterator[Case]:
         for path, body in bodies.items():
             yield _case("not UTF-8", repr(raw), path, body.replace(b"?", raw))
     for path in POSTED:
-        body = text(wrapped(path, good(path))).decode()
+        whole = text(wrapped(path, good(path))).decode()
         for encoding in _ENCODINGS[:-1]:
-            yield _case("not UTF-8", encoding, path, body.encode(encoding))
+            yield _case("not UTF-8", encoding, path, whole.encode(encoding))
 
 
 def _twice() -> Iterator[Case]:

@@ -110,6 +110,8 @@ def _events() -> Iterator[tuple[object, str | None]]:
 
 
 def _clouds() -> Iterator[tuple[object, str | None]]:
+    value: object
+    number: object
     for field in ("specversion", "id", "source", "type"):
         yield {name: value for name, value in cloud().items() if name != field}, field
         for value in ("", 1, True, None, [], {}):
@@ -129,6 +131,8 @@ def _clouds() -> Iterator[tuple[object, str | None]]:
 
 
 def _alerts() -> Iterator[tuple[object, str]]:
+    no_alert: object
+    moment: object
     for no_alert in (None, 1, "x", True, []):
         yield no_alert, ""
     yield {}, "labels"
@@ -149,6 +153,7 @@ def _alerts() -> Iterator[tuple[object, str]]:
 
 
 def _mutes() -> Iterator[tuple[dict[str, Any], str]]:
+    value: object
     for value in (None, 1, "x", True, {}):
         yield {"matchers": value}, "matchers"
     for value in (None, 1, True, [], {}):

@@ -204,8 +204,8 @@ def _sizes() -> Iterator[Case]:
         yield Case("header flood", f"a signature of {length}", signed, 400, HTTP, how=How.ALONE)
 
 
-def _chunked(path: str, parts: Iterator[bytes], **more: str) -> bytes:
-    head = request(path, content_length=None, transfer_encoding="chunked", connection="close", **more)
+def _chunked(path: str, parts: Iterator[bytes]) -> bytes:
+    head = request(path, content_length=None, transfer_encoding="chunked", connection="close")
     return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
@@ -253,7 +253,7 @@ def _framing() -> Iterator[Case]:
     }
     for name, headers in ambiguous.items():
         for what, rest in (("a chunk", b"%x\r\n%b\r\n" % (len(body), body) + end), ("nothing", end), ("a body", body)):
-            sent = request(EVENTS, **headers) + rest + _SMUGGLED
+            sent = request(EVENTS, method="POST", **headers) + rest + _SMUGGLED
             yield Case("smuggling", f"{name}, then {what}", sent, 400, HTTP, how=How.ALONE)
     head = request(EVENTS, content_length=None, transfer_encoding="chunked")
     chunks = {

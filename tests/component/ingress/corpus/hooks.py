@@ -13,6 +13,7 @@ _MEDIA = "application/json"
 
 
 def cases() -> Iterator[Case]:
+    value: object
     good = text({"kind": "low", "bin": "A-7", "no": "hook-good"})
     for at in places(good, 24):
         yield _refused(f"cut after {at}", good[:at], "malformed")
@@ -32,7 +33,7 @@ def cases() -> Iterator[Case]:
             f"without {left}", text({name: "x" for name in ("kind", "bin", "no") if name != left}), "invalid"
         )
         for value in (None, [], {}, "", ["x"]):
-            body = {"kind": "x", "bin": "x", "no": "x"} | {left: value}
+            body: dict[str, object] = {"kind": "x", "bin": "x", "no": "x"} | {left: value}
             yield _refused(f"{left} {value!r}", text(body), "invalid")
     # Other programs put a mark of the byte order before their text: RFC 8259, section 8.1, lets a reader pass over it.
     yield Case("hook: data", "a mark first", _sent(b"\xef\xbb\xbf" + good), 202, kept=(b'"hook-good"',))

@@ -72,14 +72,16 @@ def _forged() -> Iterator[tuple[str, str]]:
         yield f"header {member}", token(CLIENT, header=member)
     for typ in ("id_token+jwt", "dpop+jwt", "andon+jwt", "logout+jwt", "secevent+jwt"):
         yield f"typ {typ}", token(CLIENT, header={"typ": typ})
+    audiences: tuple[object, ...] = ("other", "andon2", "ando", "ANDON", ["other"], [], {}, 7, None)
+    beginnings: tuple[object, ...] = (NOW + 31, NOW + 86_400, "0", [])
     claims: tuple[dict[str, Any], ...] = (
         *(
             {"iss": iss}
             for iss in ("https://evil.example", STANDIN.issuer + "/", STANDIN.issuer[:-1], "andon", "", None)
         ),
-        *({"aud": aud} for aud in ("other", "andon2", "ando", "ANDON", ["other"], [], {}, 7, None)),
+        *({"aud": aud} for aud in audiences),
         *({"exp": exp} for exp in (NOW - 30, NOW - 31, 0, -1, str(NOW + 60), True, None, NOW + 90_000)),
-        *({"nbf": nbf} for nbf in (NOW + 31, NOW + 86_400, "0", [])),
+        *({"nbf": nbf} for nbf in beginnings),
         *({"iat": iat} for iat in (NOW + 31, NOW - 86_400, None, "now")),
         *({"client_id": client} for client in ("other", "mes", "MES-CLIENT", "", 7, [CLIENT])),
         {"client_id": None, "azp": None},

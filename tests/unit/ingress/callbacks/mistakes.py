@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from andon.core.event import Event
+from andon.core.ports import Inbound
 from andon.ingress.bodies.callback import Callback
 from andon.ingress.bodies.sealed import Seal
 
@@ -13,9 +15,9 @@ _count = itertools.count()
 _event, _opened = Callback._event, Seal.open
 
 
-def counted(*args: Any) -> Any:
+def counted(self: Callback, inbound: Inbound, type_: str, subject: str, identity: str, *rest: Any) -> Event:
     """A new id each time."""
-    return _event(*args[:4], f"{args[4]}-{next(_count)}", *args[5:])
+    return _event(self, inbound, type_, subject, f"{identity}-{next(_count)}", *rest)
 
 
 def for_anybody(*receivers: bytes) -> Callable[[Seal, str], bytes]:

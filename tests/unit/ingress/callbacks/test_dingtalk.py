@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from andon.core.event import Event
 from andon.core.ports import Answer, Called, Inbound
 from andon.core.reason import Reason
 from andon.ingress.bodies import callback
@@ -230,8 +231,8 @@ def _plainly(self: DingtalkCallback, inbound: Inbound, /) -> Called:
     return Called(_called(self, inbound).events, Answer(b"success"))
 
 
-def _by_type(*args: Any) -> Any:
-    return _event(*args[:4], args[2], *args[5:])
+def _by_type(self: Callback, inbound: Inbound, type_: str, subject: str, _identity: str, *rest: Any) -> Event:
+    return _event(self, inbound, type_, subject, type_, *rest)
 
 
 Mistake = tuple[Any, str, Callable[..., Any] | object, Check]

@@ -13,7 +13,7 @@ import pytest
 
 from andon.core.ports import Answer, Called, Inbound
 from andon.core.reason import Reason
-from andon.ingress.bodies.callback import Callback, Window
+from andon.ingress.bodies.callback import Callback, Window, within
 from andon.ingress.sources import feishu
 from andon.ingress.sources.feishu import FeishuCallback, opened, signature
 from tests.unit.ingress.callbacks.bench import NOW, TAKEN, VECTORS, Bench, Check, aes, caught, fate, post
@@ -240,7 +240,6 @@ def _whole(fields: Any, *names: str) -> Any:
     return fields if names == ("event",) else within(fields, *names)
 
 
-within = feishu.within
 Mistake = tuple[Any, str, Callable[..., Any] | object, Check]
 MISTAKES: dict[str, Mistake] = {
     "any signature": (feishu, "same", lambda *_: True, what_is_not_signed_now_by_feishu_is_refused),

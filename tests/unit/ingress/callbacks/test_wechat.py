@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from andon.core.event import Event
 from andon.core.ports import Answer, Called, Inbound
 from andon.core.reason import Reason
 from andon.ingress.bodies import callback
 from andon.ingress.bodies.callback import Callback, Window
 from andon.ingress.bodies.sealed import Seal
+from andon.ingress.bodies.xml import fields_of
 from andon.ingress.sources import wechat_oa
 from andon.ingress.sources.wechat_oa import WechatOa
 from tests.unit.ingress.callbacks.bench import (
@@ -212,8 +214,8 @@ def _silent(self: WechatOa, inbound: Inbound, /) -> Called:
     return Called(_called(self, inbound).events, Answer(b"ok"))
 
 
-def _by_number(*args: Any) -> Any:
-    return _event(*args[:4], args[4].rpartition(":")[2], *args[5:])
+def _by_number(self: Callback, inbound: Inbound, type_: str, subject: str, identity: str, *rest: Any) -> Event:
+    return _event(self, inbound, type_, subject, identity.rpartition(":")[2], *rest)
 
 
 def _downgraded(self: WechatOa, inbound: Inbound) -> Any:
@@ -252,7 +254,7 @@ MISTAKES: dict[str, Mistake] = {
         wechat_oa._LABELS | {"unionid": ()},
         a_unionid_joins_who_has_two_openids,
     ),
-    "xml only": (wechat_oa, "_fields", wechat_oa.fields_of, a_mini_program_speaks_json_or_xml),
+    "xml only": (wechat_oa, "_fields", fields_of, a_mini_program_speaks_json_or_xml),
     "one secret at a time": (
         callback,
         "values_of",
