@@ -60,8 +60,12 @@ class Group(NoWire):
         deadline: float = 15.0,
     ) -> Reply:
         said = json.loads(body)
-        self.seen.append(said[said["msgtype"]]["content"])
+        self.seen.append(self.shown(said["msgtype"], said[said["msgtype"]]))
         return Reply(200, b'{"errcode":0,"errmsg":"ok"}', {})
+
+    def shown(self, _kind: str, content: Any) -> str:
+        """What people see of one message."""
+        return str(content["content"])
 
 
 @pytest.fixture
@@ -390,19 +394,8 @@ def test_key_stays_while_an_attempt_may_have_arrived_and_is_new_after_a_refusal(
 class Cards(Group):
     """The same, of cards."""
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        /,
-        *,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        deadline: float = 15.0,
-    ) -> Reply:
-        said = json.loads(body)
-        self.seen.append(f"{said['msgtype']} {json.dumps(said[said['msgtype']], ensure_ascii=False)[:60]}")
-        return Reply(200, b'{"errcode":0,"errmsg":"ok"}', {})
+    def shown(self, kind: str, content: Any) -> str:
+        return f"{kind} {json.dumps(content, ensure_ascii=False)[:60]}"
 
 
 @pytest.mark.parametrize(("marked", "seen"), [(False, 'news {"articles": [{"title": "停机"'), (True, REPEAT)])
