@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.ports import Ticket, TicketSystem
+from andon.core.ports import TicketSystem
 
 T = TypeVar("T")
 
@@ -81,9 +81,13 @@ async def opening_again_gives_the_same_ticket(rig: Rig) -> None:
 
 async def opening_at_the_same_time_leaves_one_ticket(rig: Rig) -> None:
     one, other = rig.system(), rig.system()
-    calls = [system.open("race/1#1", "opened at once", "text", "major") for system in (one, other, one, other)]
-    for answer in await asyncio.gather(*calls, return_exceptions=True):
-        _expect(isinstance(answer, Ticket | Retryable), f"a parallel open ended in {answer!r}")
+    # A call that is to be repeated may have left a second ticket behind: repeating it, as a desk does, puts it right.
+    await asyncio.gather(
+        *(
+            _insist(partial(system.open, "race/1#1", "opened at once", "text", "major"))
+            for system in (one, other, one, other)
+        )
+    )
     kept = await rig.system().find("race/1#1")
     (seen,) = await _seen(rig, "opened at once", 1)
     _expect(kept is not None and kept.id == seen.id, "find shows another ticket than the one that is left")

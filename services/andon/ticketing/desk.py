@@ -242,14 +242,25 @@ async def _carry_out(system: TicketSystem, command: Command, episode: Episode) -
     if isinstance(command, Open):
         return await system.open(key, command.title, command.text, command.severity)
     known = episode.ticket if episode.number == command.number else None
-    found = known or getattr(await system.find(key), "id", None)
+    if known:
+        try:
+            return await _change(system, known, command)
+        except Rejected as refusal:
+            # Of two tickets made for one key at the same moment ours may be the one that was given up.
+            if refusal.reason is not Reason.GONE:
+                raise
+    found = await system.find(key)
     if found is None:
         raise Rejected(Reason.GONE, f"the tracker has no ticket for {key}")
+    return await _change(system, found.id, command)
+
+
+async def _change(system: TicketSystem, ticket: str, command: Close | Reopen | Comment) -> Ticket | None:
     match command:
         case Close():
-            return await system.move(found, "closed", command.text)
+            return await system.move(ticket, "closed", command.text)
         case Reopen():
-            return await system.reopen(found, command.text)
+            return await system.reopen(ticket, command.text)
         case Comment():
-            await system.comment(found, command.text)
+            await system.comment(ticket, command.text)
             return None

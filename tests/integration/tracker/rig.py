@@ -37,7 +37,7 @@ class FaultyWire(NoWire):
         self.wire = wire
         self.requests: list[tuple[str, str]] = []
         self._lose = lose_answer
-        self._before = before
+        self.before = before
 
     async def request(
         self,
@@ -49,8 +49,8 @@ class FaultyWire(NoWire):
         headers: Mapping[str, str] | None = None,
         deadline: float = 15.0,
     ) -> Reply:
-        if self._before:
-            await self._before(method, url)
+        if self.before:
+            await self.before(method, url)
         self.requests.append((method, url))
         reply = await self.wire.request(method, url, body=body, headers=headers, deadline=deadline)
         if len(self.requests) == self._lose:
@@ -73,9 +73,11 @@ class RoundupRig:
     def now(self) -> float:
         return time.time()
 
-    async def ask(self, method: str, path: str, body: Any = None, etag: str = "") -> tuple[int, Any]:
+    async def ask(
+        self, method: str, path: str, body: Any = None, etag: str = "", user: str = "admin"
+    ) -> tuple[int, Any]:
         """A request by hand: the status and the decoded body."""
-        account = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
+        account = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
         headers = {
             "Authorization": f"Basic {account}",
             "Origin": self.url.removesuffix("/tracker/"),

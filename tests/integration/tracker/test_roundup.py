@@ -63,6 +63,51 @@ def test_a_request_that_comes_long_after_its_answer_was_given_up_makes_no_second
     on(tracker, body)
 
 
+def test_a_second_ticket_whose_maker_has_looked_already_is_retired_by_whoever_sees_it(tracker: str) -> None:
+    """A tracker gives numbers before it shows tickets, so the one with the higher number may be seen first."""
+
+    async def body(real: RoundupRig) -> None:
+        async def someone_opens_too(method: str, url: str) -> None:
+            if method == "GET" and "%5Bsecond" in url and any(method == "POST" for method, _ in wire.requests):
+                statuses.append((await real.ask("POST", "issue", {"title": "[second/1#1] made twice"}))[0])
+                wire.before = None
+
+        statuses: list[int] = []
+        wire = FaultyWire(real.wire, before=someone_opens_too)
+        opened = await real.on(wire).open("second/1#1", "made twice", "text", "major")
+        (seen,) = await real.seen("made twice")
+        assert (statuses, seen.id) == ([201], opened.id)
+
+    on(tracker, body)
+
+
+def test_a_second_ticket_whose_maker_ended_before_it_looked_is_retired_by_the_next_call(tracker: str) -> None:
+    async def body(real: RoundupRig) -> None:
+        opened = await real.system().open("left/1#1", "left behind", "text", "major")
+        for _ in range(2):
+            assert (await real.ask("POST", "issue", {"title": "[left/1#1] left behind"}))[0] == 201
+        assert await real.system().open("left/1#1", "left behind", "text", "major") == opened
+        (seen,) = await real.seen("left behind")
+        assert seen.id == opened.id
+        with pytest.raises(Rejected) as refused:
+            await real.system().comment(str(int(opened.id) + 1), "to the one that was retired")
+        assert refused.value.reason is Reason.GONE
+
+    on(tracker, body)
+
+
+def test_a_persons_copy_of_a_ticket_is_not_retired(tracker: str) -> None:
+    async def body(real: RoundupRig) -> None:
+        opened = await real.system().open("copy/1#1", "copied", "text", "major")
+        person = {"username": "liu", "address": "liu@plant.example", "password": PASSWORD, "roles": "Admin"}
+        assert (await real.ask("POST", "user", person))[0] == 201
+        assert (await real.ask("POST", "issue", {"title": "[copy/1#1] copied"}, user="liu"))[0] == 201
+        assert await real.system().open("copy/1#1", "copied", "text", "major") == opened
+        assert len(await real.seen("copied")) == 2
+
+    on(tracker, body)
+
+
 def test_a_token_that_was_spent_on_nothing_is_given_up_not_the_ticket(tracker: str) -> None:
     """The tracker ends between spending the token and creating: Roundup commits them one after the other."""
 

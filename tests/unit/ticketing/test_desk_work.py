@@ -37,7 +37,10 @@ RULES = {"faults": EpisodeRule(matchers=('type=~"mes[.]fault[.].*"',), ticket_sy
 
 
 class Tracker:
-    """Keeps tickets under their keys; `failure` is raised by the next call, after its effect if it is ambiguous."""
+    """Keeps tickets under their keys; `failure` is raised by the next call, after its effect if it is ambiguous.
+
+    A ticket that stands under no key is one that was deleted: it can't be changed.
+    """
 
     def __init__(self) -> None:
         self.tickets: dict[str, Ticket] = {}
@@ -60,11 +63,17 @@ class Tracker:
         self._fail(before=False)
         return self.tickets[key]
 
+    def _there(self, ticket: str) -> None:
+        if ticket not in {known.id for known in self.tickets.values()}:
+            raise Rejected(Reason.GONE)
+
     async def comment(self, ticket: str, text: str, /) -> None:
+        self._there(ticket)
         self._fail(before=True)
         self.done.append(f"comment {ticket}")
 
     async def move(self, ticket: str, state: str, text: str, /) -> Ticket:
+        self._there(ticket)
         self._fail(before=True)
         self.done.append(f"{state} {ticket}")
         self._fail(before=False)
@@ -250,6 +259,34 @@ def test_commands_of_one_episode_keep_their_order_while_the_tracker_fails() -> N
     desk.work_off(10.0)
     assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
     assert desk.episode().ticket_state is TicketState.CLOSED
+
+
+def test_what_was_to_be_done_to_a_second_ticket_that_was_given_up_is_done_to_the_one_that_stayed() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    desk.tracker.tickets[f"{KEY}#1"] = Ticket("0", "open", "http://tracker/0")
+    desk.say("raise", number="e2", minute=1)
+    desk.say("clear", number="e3", minute=2)
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1", "comment 0", "closed 0"]
+    assert (desk.episode().ticket, desk.episode().ticket_state) == ("0", TicketState.CLOSED)
+
+
+def test_a_ticket_that_a_person_deleted_is_parked_as_gone() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    desk.tracker.tickets.clear()
+    desk.say("clear", number="e2", minute=1)
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1"]
+    assert desk.told()[-1] == "ticket_failed"
+    assert desk.episode().ticket_state is TicketState.FAILED
 
 
 def test_an_event_taken_in_while_a_call_ends_does_not_bring_the_old_episode_back() -> None:

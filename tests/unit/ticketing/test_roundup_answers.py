@@ -79,6 +79,7 @@ def error(status: int, text: str) -> bytes:
         (404, b"<html>not found</html>", Rejected, Reason.GONE),
         (400, error(400, "Property severity not found in class issue"), Rejected, Reason.REJECTED),
         (409, error(409, "no such status"), Rejected, Reason.REJECTED),
+        (409, error(409, "Requested item is retired"), Rejected, Reason.GONE),
         (412, error(412, "If-Match is missing or does not match"), Retryable, Reason.CHANGED),
         (429, error(429, "Api rate limits exceeded"), Retryable, Reason.THROTTLED),
         (503, b"", Retryable, Reason.THROTTLED),

@@ -28,7 +28,7 @@ _PAGE = 100
 # The tracker reads a date in a search in the zone of the account, up to 12 h behind UTC, but answers in UTC.
 _WESTERNMOST = 12 * 3_600
 _RESERVED_IN_MARK = re.compile(r"[%\]\x00-\x1f\x7f]")
-_FIELDS = {"@fields": "title,status", "@verbose": "2"}
+_FIELDS = {"@fields": "title,status,creator", "@verbose": "2"}
 
 
 def _tracker_address(text: str) -> str:
@@ -96,13 +96,13 @@ class Roundup:
 
     async def find(self, key: str, /) -> Ticket | None:
         """The ticket with exactly this key in the mark of its title; of several the one with the lowest number."""
-        return await self._find(self._begin(), key)
+        return self._first(await self._marked(self._begin(), key))
 
     async def open(self, key: str, title: str, text: str, severity: str, /) -> Ticket:
         """The ticket for this key: the one there is, or a new one. Raises Retryable or Rejected."""
         rest = self._begin()
         async with self._opening.setdefault(key, asyncio.Lock()):
-            return await self._find(rest, key) or await self._create(rest, key, title, text, severity)
+            return await self._only(rest, key) or await self._create(rest, key, title, text, severity)
 
     async def comment(self, ticket: str, text: str, /) -> None:
         """Adds the text once and leaves the state alone. Raises Retryable(CHANGED) when someone was faster."""
@@ -146,14 +146,30 @@ class Roundup:
         config = self._config
         return Rest(config.url, config.user, config.password, config.deadline, self._context)
 
-    async def _find(self, rest: Rest, key: str) -> Ticket | None:
+    async def _marked(self, rest: Rest, key: str) -> list[dict[str, Any]]:
         title = mark(key)
         found = await rest.items("issue", {**_FIELDS, "title": title})
         mine = [issue for issue in found if str(issue.get("title", "")).startswith(title)]
-        if not mine:
-            return None
-        first = min(mine, key=lambda issue: int(issue["id"]))
-        return self._ticket(first["id"], _status(first))
+        return sorted(mine, key=lambda issue: int(issue["id"]))
+
+    async def _only(self, rest: Rest, key: str) -> Ticket | None:
+        """The ticket with the lowest number, after those above it are gone that this account made."""
+        found = await self._marked(rest, key)
+        # Numbers are given before tickets can be seen: the lower one may appear after the process with the higher one
+        # has looked and gone, or that process ended before it looked. So whoever sees the two retires the higher one.
+        for issue in found[1:]:
+            if _linked(issue, "creator", "username") == self._config.user:
+                await self._retire(rest, issue["id"])
+        return self._first(found)
+
+    async def _retire(self, rest: Rest, ticket: str) -> None:
+        issue = await self._issue(rest, ticket)
+        action = {"@op": "action", "@action_name": "retire"}
+        try:
+            await rest.request("PATCH", f"issue/{ticket}", body=action, etag=issue["@etag"])
+        except Rejected as refusal:
+            if refusal.reason is not Reason.GONE:
+                raise
 
     async def _create(self, rest: Rest, key: str, title: str, text: str, severity: str) -> Ticket:
         state = self._config.states.open
@@ -174,17 +190,7 @@ class Roundup:
                 raise Retryable(Reason.BUSY, "an earlier request to create this ticket may not have ended") from None
             raise
         del self._tokens[key]
-        return await self._first(rest, key, self._ticket(created["id"], state))
-
-    async def _first(self, rest: Rest, key: str, ours: Ticket) -> Ticket:
-        first = await self._find(rest, key)
-        if first is None or first.id == ours.id:
-            return ours
-        issue = await self._issue(rest, ours.id)
-        await rest.request(
-            "PATCH", f"issue/{ours.id}", body={"@op": "action", "@action_name": "retire"}, etag=issue["@etag"]
-        )
-        return first
+        return await self._only(rest, key) or self._ticket(created["id"], state)
 
     async def _issue(self, rest: Rest, ticket: str) -> dict[str, Any]:
         if not (ticket.isascii() and ticket.isdecimal()):
@@ -215,6 +221,9 @@ class Roundup:
         note = {"content": text, "author": self._config.user, "date": ".", "messageid": name}
         return str((await rest.request("POST", "msg", body=note, needs=("id",)))["id"])
 
+    def _first(self, issues: Sequence[dict[str, Any]]) -> Ticket | None:
+        return self._ticket(issues[0]["id"], _status(issues[0])) if issues else None
+
     def _ticket(self, number: str, state: str) -> Ticket:
         return Ticket(number, state, f"{self._config.url}issue{number}", state == self._config.states.closed)
 
@@ -224,5 +233,9 @@ def _written(seconds: float) -> str:
 
 
 def _status(attributes: dict[str, Any]) -> str:
-    status = attributes.get("status")
-    return str(status["name"]) if isinstance(status, dict) else ""
+    return _linked(attributes, "status", "name")
+
+
+def _linked(attributes: dict[str, Any], field: str, part: str) -> str:
+    item = attributes.get(field)
+    return str(item[part]) if isinstance(item, dict) else ""

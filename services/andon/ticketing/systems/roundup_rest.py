@@ -19,6 +19,8 @@ _DETAIL = 300
 # Roundup answers 400 with this text when something broke inside it, for instance when its database was locked; and with
 # a page for people, so without a text for us, when it broke before it came to its REST interface.
 _BROKE_INSIDE = "An error occurred"
+# Its answer 409 to a change of a ticket that was deleted; the ticket itself can still be read.
+_RETIRED = "is retired"
 
 
 class Rest:
@@ -121,6 +123,7 @@ def _failure(status: int, said: str, headers: Mapping[str, str]) -> Failure:
         return Retryable(Reason.SERVER_ERROR, detail)
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return Retryable(Reason.TIMEOUT, detail)
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+    retired = status == HTTPStatus.CONFLICT and _RETIRED in said
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE) or retired:
         return Rejected(Reason.GONE, detail)
     return Rejected(Reason.REJECTED, detail)
