@@ -109,6 +109,8 @@ def test_only_a_client_with_the_right_may_and_a_right_to_mute_is_none_to_anythin
         ({"matchers": ['line="L3"'], "why": "x", "until": "2020-01-01T00:00:00Z"}, "invalid", "until"),
         (MUTE | {"then": "shout"}, "invalid", "then"),
         (MUTE | {"creator": "a\nb"}, "invalid", "creator"),
+        (MUTE | {"from": "0001-01-01T00:00:00+14:00"}, "invalid", "from"),
+        ({"matchers": ['line="L3"'], "why": "x", "until": "9999-12-31T23:59:59-14:00"}, "invalid", "until"),
     ],
 )
 def test_what_is_no_mute_is_refused_by_its_field(tmp_path: Path, body: Any, reason: str, field: str | None) -> None:

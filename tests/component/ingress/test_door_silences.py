@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,9 +185,12 @@ REFUSED: list[tuple[Any, int, str]] = [
     (silence(endsAt=at(-1)), 400, "endsAt: "),
     (silence(endsAt=at(24 * 400)), 400, "endsAt: a mute lasts 366 days at most"),
     (silence(startsAt="2026-01-01T00:00:00"), 400, "startsAt"),
+    (silence(startsAt="0001-01-01T00:00:00+08:00"), 400, "startsAt"),
+    (silence(endsAt="9999-12-31T23:59:59-08:00"), 400, "endsAt"),
     ({"matchers": [HOT]}, 400, "'startsAt' is required"),
     (silence(id="m9"), 404, "there is no mute m9 that is not over"),
     (silence(id=7), 400, "id: "),
+    (silence(status=json.loads("[" * 200 + "]" * 200)), 400, "nested deeper than 64 levels"),
 ]
 
 

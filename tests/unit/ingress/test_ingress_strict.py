@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from andon.ingress.bodies.strict import DEPTH, repeated_key, surely_unique, too_deep
+from andon.core.failure import Invalid
+from andon.ingress.bodies.sent import Sent
+from andon.ingress.bodies.strict import DEPTH, object_of, repeated_key, surely_unique, too_deep, value_of
 
 KEYS = st.sampled_from(["a", "b", ":", "a:", '"', "\\", "\\u003a", "键", "{", "]", ""])
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False, allow_infinity=False), KEYS)
@@ -87,3 +90,29 @@ def test_depth_is_counted_in_brackets_outside_of_texts(levels: int, padding: str
 )
 def test_the_place_of_a_repeated_key(raw: bytes, place: str | None) -> None:
     assert repeated_key(raw) == place
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":"' + b'\\"' * 500_000,
+        b'{"a":"' + b"\\" * 1_000_001,
+        b'{"a":' + b'"\\"' * 300_000,
+        b'{"a":"' + b"NaN-" * 250_000,
+    ],
+)
+def test_what_is_wrong_with_a_large_text_is_found_in_one_pass(raw: bytes) -> None:
+    """Tried again from every quote in it, a text of this size would take the better part of an hour."""
+    began = time.process_time()
+    with pytest.raises(Invalid):
+        object_of(raw)
+    assert time.process_time() - began < 5
+
+
+def test_a_name_of_any_length_that_is_not_known_is_told_at_once() -> None:
+    raw = ('{"type":"t","' + "unknown field `" * 60_000 + '\\n":1}').encode()
+    began = time.process_time()
+    with pytest.raises(Invalid, match="unknown field") as caught:
+        value_of(raw, Sent)
+    assert time.process_time() - began < 5
+    assert len(caught.value.detail) < 2_000

@@ -17,11 +17,13 @@ from andon.core.reason import Reason
 DEPTH = 64
 
 _object = msgspec.json.Decoder(dict[str, Any])
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# One that nobody closes runs to the end: left unmatched it would be tried again from every quote in it.
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$\.?(.*)`)?$")
 _MISSING = re.compile(r"missing required field `(.*?)`")
+_MOST_QUOTED = 1_000
 _PLACE = re.compile(r"^(.*) - at `\$\.?(.*)`$")
 
 
@@ -63,10 +65,10 @@ def surely_unique(raw: bytes, colons: int, canonical: bytes) -> bool:
     return canonical.count(b":") == colons and (b"\\" not in raw or b"\\u003" not in raw)
 
 
-def value_of(raw: bytes) -> Any:
-    """A JSON value, read strictly. Raises Invalid."""
+def value_of(raw: bytes, like: Any = Any) -> Any:
+    """A JSON value, read strictly, as this type. Raises Invalid."""
     try:
-        value = msgspec.json.decode(raw)
+        value = msgspec.json.decode(raw, type=like)
     except (ValueError, RecursionError) as error:
         raise explain(raw, error) from None
     if too_deep(raw, DEPTH):
@@ -109,6 +111,8 @@ def explain(raw: bytes, error: ValueError | RecursionError) -> Invalid:
     if isinstance(error, UnicodeDecodeError):
         return Invalid(Reason.MALFORMED, "the text is not valid UTF-8")
     text = str(error)
+    # It may quote a name as long as the body, which nobody needs to read, and no pattern may search at length.
+    text = text if len(text) <= _MOST_QUOTED else f"{text[: _MOST_QUOTED // 2]}…{text[-_MOST_QUOTED // 2 :]}"
     if not isinstance(error, msgspec.ValidationError):
         if re.search(rb"(?<![\"\w])-?(?:NaN|Infinity)\b", _STRINGS.sub(b'""', raw)):
             return Invalid(Reason.MALFORMED, "NaN and Infinity are no JSON numbers")

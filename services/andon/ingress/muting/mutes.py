@@ -14,10 +14,11 @@ from msgspec import UNSET, Meta, UnsetType
 from andon.config.published import Published
 from andon.config.units import seconds
 from andon.core.action import LIST_MUTES, MUTE, UNMUTE, Action
+from andon.core.failure import Invalid
 from andon.core.mute import Mute, MuteWrong, Then
 from andon.core.ports import Clock
 from andon.core.reason import Reason
-from andon.ingress.bodies.strict import explain, repeated_key
+from andon.ingress.bodies.strict import value_of
 from andon.ingress.entry.clients import Client
 from andon.ingress.refusal import Refused, refused
 from andon.kafka.connection import Connection
@@ -149,17 +150,22 @@ class Mutes:
 def _wanted(body: bytes, client: Client, now: datetime) -> Mute:
     """Raises Refused."""
     try:
-        asked = msgspec.json.decode(body, type=NewMute)
-    except (ValueError, RecursionError) as error:
-        raise refused(explain(body, error)) from None
-    if (twice := repeated_key(body)) is not None:
-        raise Refused(Reason.MALFORMED, f"the key {twice!r} stands twice", twice)
-    begins = now if asked.begins is UNSET else asked.begins.astimezone(UTC)
+        asked: NewMute = value_of(body, NewMute)
+    except Invalid as invalid:
+        raise refused(invalid) from None
+    begins = now if asked.begins is UNSET else in_utc(asked.begins, "from")
     if (asked.lasts is UNSET) is (asked.until is UNSET):
         raise Refused(Reason.INVALID, "say how long: one of `for` and `until`", "for")
-    ends = _end(begins, asked.lasts) if asked.until is UNSET else asked.until.astimezone(UTC)
-    creator = client.name if asked.creator is UNSET else asked.creator
-    return Mute("", asked.matchers, begins, ends, creator, asked.why, asked.then)
+    ends = _end(begins, asked.lasts) if asked.until is UNSET else in_utc(asked.until, "until")
+    return Mute("", asked.matchers, begins, ends, asked.creator or client.name, asked.why, asked.then)
+
+
+def in_utc(moment: datetime, field: str) -> datetime:
+    """The moment in UTC. Raises Refused, which names the field, for one that no calendar has there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Refused(Reason.INVALID, "the time lies outside the years 1 to 9999", field) from None
 
 
 def _end(begins: datetime, lasts: str | UnsetType) -> datetime:

@@ -7,7 +7,7 @@ its package `silence` (canUpdate). docs/alertmanager.md says what is different h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +17,13 @@ import re2
 from andon.config.published import Published
 from andon.core.action import MUTE, REMUTE
 from andon.core.alert_labels import OURS, written
+from andon.core.failure import Invalid
 from andon.core.matchers import Matcher, MatcherError, OnLabel, compile_matchers
 from andon.core.mute import Mute
 from andon.core.reason import Reason
-from andon.ingress.bodies.strict import explain, repeated_key
+from andon.ingress.bodies.strict import value_of
 from andon.ingress.entry.clients import Client
-from andon.ingress.muting.mutes import Moment, Mutes
+from andon.ingress.muting.mutes import Moment, Mutes, in_utc
 from andon.ingress.refusal import Refused, refused
 from andon.runtime.publishing import Change, muted, remuted
 
@@ -160,11 +161,9 @@ class Silences:
 def _read(body: bytes) -> PostableSilence:
     """Raises Refused."""
     try:
-        asked = msgspec.json.decode(body, type=PostableSilence)
-    except (ValueError, RecursionError) as error:
-        raise refused(explain(body, error)) from None
-    if (twice := repeated_key(body)) is not None:
-        raise Refused(Reason.MALFORMED, f"the key {twice!r} stands twice", twice)
+        asked: PostableSilence = value_of(body, PostableSilence)
+    except Invalid as invalid:
+        raise refused(invalid) from None
     return asked
 
 
@@ -189,7 +188,7 @@ def _changed(asked: PostableSilence, client: Client) -> Change:
     def change(mute: Mute, now: datetime) -> Mute:
         before = dict(zip(shown_matchers(mute), (one.text for one in compile_matchers(mute.matchers)), strict=True))
         wanted = msgspec.structs.replace(_mute(asked, client, now, before), then=mute.then)
-        begins = asked.startsAt.astimezone(UTC)
+        begins = in_utc(asked.startsAt, "startsAt")
         same = set(asked.matchers) == set(before)
         kept = same and (begins >= now if mute.begins > now else _to_ms(begins) == _to_ms(mute.begins))
         if not kept:
@@ -212,7 +211,7 @@ def _mute(
     texts = tuple(
         before.get(one) or written((one.name, _SIGNS[one.isEqual, one.isRegex], one.value)) for one in asked.matchers
     )
-    begins, ends = max(asked.startsAt.astimezone(UTC), now), asked.endsAt.astimezone(UTC)
+    begins, ends = max(in_utc(asked.startsAt, "startsAt"), now), in_utc(asked.endsAt, "endsAt")
     return Mute("", texts, begins, ends, asked.createdBy or client.name, asked.comment)
 
 
