@@ -118,10 +118,11 @@ class Acceptance:
         firsts = self._requests.claim(drafts, known)
         if drafts and not any(firsts):
             return await self._append(client, drafts)
+        until = asyncio.get_running_loop().time() + _WAIT_S  # for all of them: they hold their places meanwhile
         fresh = [draft for draft, first in zip(drafts, firsts, strict=True) if first is None]
         appended = iter(await self._append(client, fresh)) if fresh else iter(())
         return [
-            next(appended) if first is None else await self._repeat(draft, first)
+            next(appended) if first is None else await self._repeat(draft, first, until)
             for draft, first in zip(drafts, firsts, strict=True)
         ]
 
@@ -157,9 +158,9 @@ class Acceptance:
             None if isinstance(fate, Position) else unavailable(_NO_ACK, fate.after if fate else None) for fate in fates
         ]
 
-    async def _repeat(self, draft: Draft, first: Request) -> Refused | None:
+    async def _repeat(self, draft: Draft, first: Request, until: float) -> Refused | None:
         try:
-            async with asyncio.timeout(_WAIT_S):
+            async with asyncio.timeout_at(until):
                 accepted = await self._requests.accepted(first)
         except TimeoutError:
             accepted = False

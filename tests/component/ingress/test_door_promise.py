@@ -114,6 +114,24 @@ def test_who_repeats_what_stays_undecided_is_not_kept_waiting_for_ever(
     asyncio.run(run())
 
 
+def test_who_repeats_a_batch_that_stays_undecided_waits_no_longer_than_for_one_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptance, "_WAIT_S", 0.2)
+
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            events = [{"id": f"E-{n}", "type": "t"} for n in range(50)]
+            stand.log.answers = [UNDECIDED] * 50
+            for _ in range(2):
+                async with asyncio.timeout(5):  # one after another it would be ten
+                    answer = await stand.batch(events)
+                assert answer.status_code == 503
+            assert stand.log.appends == [50]
+
+    asyncio.run(run())
+
+
 def test_of_a_batch_what_is_known_is_answered_and_the_rest_settled_later(tmp_path: Path) -> None:
     async def run() -> None:
         async with standing(tmp_path) as stand:

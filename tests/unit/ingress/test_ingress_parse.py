@@ -221,6 +221,12 @@ def test_keys_follow_client_source_and_id() -> None:
     assert len(both.keys) == 2
 
 
+def test_an_id_that_was_read_in_the_answer_to_the_same_idempotency_key_is_one_key() -> None:
+    minted = sent({"type": "t"}, {"idempotency-key": "k1"})
+    again = sent({"type": "t", "id": minted.event.id}, {"idempotency-key": "k1"})
+    assert (again.event.id, again.keys) == (minted.event.id, minted.keys)
+
+
 @pytest.mark.parametrize("key", ["", "x" * 513, "a\tb", "钥匙"])
 def test_a_bad_idempotency_key_is_named(key: str) -> None:
     with pytest.raises(Invalid) as caught:

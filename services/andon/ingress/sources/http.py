@@ -173,8 +173,9 @@ class HttpSource:
             minted = str(_keyed.id(f"{client}\n{source}\n{key}"))
             keys = (request_key(minted, scope),)
         if given is not UNSET:
-            keys = (*keys, request_key(given, scope))
             event_id = given
+            if given != minted:  # a client may have read it in an answer
+                keys = (*keys, request_key(given, scope))
         else:
             event_id = minted or str(uuid7(now, self._random(10)))
         # One object takes up the members of another: no name is in both, and neither is empty.
