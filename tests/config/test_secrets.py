@@ -84,13 +84,17 @@ def test_what_was_just_written_is_read_each_time(tmp_path: Path) -> None:
     assert said == [str(number) for number in range(10, 60)]
 
 
-def test_a_file_that_is_gone_or_empty_is_named(tmp_path: Path, reads: list[str]) -> None:
+def test_a_file_that_is_gone_empty_or_no_text_is_named(tmp_path: Path, reads: list[str]) -> None:
     (path := tmp_path / "token").write_text("one\n")
     secret = SecretRef(f"file:{path}")
     assert secret.reveal() == "one"
     path.write_text("")
     for _ in range(2):
         with pytest.raises(SecretMissing, match="is empty"):
+            secret.reveal()
+    path.write_bytes("一".encode("utf-16"))
+    for _ in range(2):
+        with pytest.raises(SecretMissing, match="is not written in UTF-8"):
             secret.reveal()
     path.unlink()
     with pytest.raises(SecretMissing, match="No such file"):

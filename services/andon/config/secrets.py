@@ -53,6 +53,9 @@ class SecretRef:
         except OSError as error:
             self._seen = ()
             raise SecretMissing(f"the secret file {name} cannot be read ({error.strerror})") from None
+        except UnicodeDecodeError:
+            self._seen = ()
+            raise SecretMissing(f"the secret file {name} is not written in UTF-8") from None
         return self._read
 
     def reveal(self) -> str:

@@ -15,6 +15,7 @@ import pytest
 from andon.config.plugs import SourcePlug
 from andon.config.settings import Listen
 from andon.ingress.configured import tls_of
+from andon.ingress.entry.gate import _names
 from tests.component.ingress.stand import Stand, standing
 from tests.component.ingress.wecom import PATH, call, source, text
 from tests.rig.tls import Authority
@@ -360,3 +361,11 @@ def test_a_source_may_do_without_and_a_vendor_may_have_to_show_one(tmp_path: Pat
     plugs = {"mes": plug(client_cert="none"), "app-events": plug(client_cert="vendor")}
     callbacks = {"app-events": source(tmp_path)}
     run(tmp_path, case, listen=tls.listen, tls=tls_of(tls.listen), plugs=plugs, callbacks=callbacks)
+
+
+def test_a_certificate_may_name_a_directory_beside_hosts() -> None:
+    certificate = {
+        "subject": ((("commonName", "MES-1"),),),
+        "subjectAltName": (("DirName", ((("organizationName", "plant"),),)), ("DNS", "Mes.Plant")),
+    }
+    assert _names(certificate) == {"mes-1", "mes.plant"}

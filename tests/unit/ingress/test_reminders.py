@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from andon.core.event import Event, Position
@@ -64,6 +65,16 @@ def test_after_a_restart_and_from_another_door_it_is_the_same_news() -> None:
     (again,) = Door(MUTE, ahead=600.0).at(7_000)
     assert (again.source, again.id) == (first.source, first.id)
     assert fingerprint(again) == fingerprint(first)
+
+
+def test_a_mute_that_is_extended_after_its_reminder_reminds_of_its_new_end() -> None:
+    door, ends = Door(MUTE), MUTE.ends + timedelta(hours=6)
+    (first,) = door.at(DUE)
+    door.mutes = (msgspec.structs.replace(MUTE, ends=ends),)
+    assert door.at(DUE + 60) == []
+    (again,) = door.at(DUE + 6 * 3_600)
+    assert (again.subject, datetime.fromisoformat(again.data["ends"])) == (first.subject, ends)
+    assert again.id != first.id
 
 
 def test_what_the_log_did_not_take_is_told_later_and_after_the_end_no_more() -> None:

@@ -158,4 +158,6 @@ def _names(certificate: Mapping[str, Any]) -> set[str]:
     """Common names and alternative names, in lower case, of a certificate as the ssl module shows one."""
     subject = (pair for parts in certificate.get("subject", ()) for pair in parts)
     common = {value.lower() for key, value in subject if key == "commonName"}
-    return common | {value.lower() for _, value in certificate.get("subjectAltName", ())}
+    # An alternative name that is a directory's (DirName) is no text but a tree of pairs.
+    alternative = {value.lower() for _, value in certificate.get("subjectAltName", ()) if isinstance(value, str)}
+    return common | alternative

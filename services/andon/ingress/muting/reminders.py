@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 from andon.core.event import TELLER, Event, Position
 from andon.core.mute import Mute
@@ -33,7 +33,7 @@ class Reminders:
         self._ahead = ahead
         self._log = log
         self._clock = clock
-        self._told: set[str] = set()
+        self._told: set[tuple[str, datetime]] = set()
 
     async def run(self) -> None:
         """Looks every ten seconds until cancelled; what the log did not take is tried again."""
@@ -44,15 +44,16 @@ class Reminders:
     async def tell(self) -> None:
         """Appends what is due."""
         mutes, ahead, now = self._mutes(), self._ahead(), self._clock.now()
-        self._told &= {one.id for one in mutes}
-        due = [one for one in mutes if ahead is not None and one.id not in self._told and _is_due(one, ahead, now)]
+        self._told &= {(one.id, one.ends) for one in mutes}
+        due = [one for one in mutes if ahead is not None and _is_due(one, ahead, now)]
+        due = [one for one in due if (one.id, one.ends) not in self._told]
         if not due or ahead is None:
             return
         events = [_event(one, ahead) for one in due]
         answers = await self._log.append([draft_of(event, TELLER) for event in events])
         for one, answer in zip(due, answers, strict=False):
             if isinstance(answer, Position):
-                self._told.add(one.id)
+                self._told.add((one.id, one.ends))
             else:
                 log.warning("a reminder is not known to be told", extra={"mute": one.id, "problem": str(answer)})
 
