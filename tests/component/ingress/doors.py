@@ -59,7 +59,7 @@ class Topic:
 class Doors:
     """A plant with doors that may come and go; time passes by `until`, with beats of every door."""
 
-    def __init__(self, expect: dict[str, Any], tables: Tables = NO_TABLES, **sections: Any) -> None:
+    def __init__(self, expect: dict[str, Any] | None, tables: Tables = NO_TABLES, **sections: Any) -> None:
         self.topic = Topic()
         self.clock = ManualClock(EIGHT)
         self.links: dict[str, bool] = {}

@@ -17,6 +17,9 @@ import pytest
 from andon.config.load import load
 from andon.core.delivery import Delivery
 from andon.core.event import Event, Home
+from andon.ingress.expected.expectations import Expectations
+from andon.ingress.expected.hearing import keep
+from andon.ingress.expected.signs import Key, Lost, lost_record
 from andon.ingress.feeds import Feeds
 from andon.ingress.sources.kafka import KafkaSource
 from andon.ingress.works import Works, _Stand
@@ -29,6 +32,7 @@ from andon.runtime.feeds import Feed
 from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from tests.bench.plant import Plant
+from tests.component.ingress.doors import Doors
 from tests.integration.feeds.process import reading
 from tests.rig.kafka import Kafka
 from tests.rig.ports import free_port
@@ -163,6 +167,30 @@ def test_silence_of_two_doors(
     assert all(states in (["raise"], ["raise", "clear"]) for states in episodes.values())
     ours = {(kind, who) for kind, who in delivered(kafka) if kind.startswith("andon.")}
     assert ours == {("andon.source.silent", "it"), ("andon.source.heard", "it")}
+
+
+def test_what_was_told_of_a_source_ends_also_when_nothing_was_expected_any_more_at_the_start_of_the_doors(
+    own_kafka: Kafka,
+) -> None:
+    doors = Doors(None)
+    door = Expectations(doors.topic, SystemClock())
+    door.follow(doors.published, {})
+    producer = TransactionalProducer(own_kafka.connection, "silence-writer")
+    producer.start()
+    producer.commit([lost_record(Key("event", "mes"), Lost(0.0, 60.0))])
+    producer.close()
+
+    async def main() -> None:
+        doors.topic.doors.append(door)
+        keeping = asyncio.create_task(keep(door, own_kafka.connection))
+        try:
+            await come(lambda: asyncio.sleep(0, bool(doors.topic.events)))
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
+    asyncio.run(main())
+    assert [event.type for event in doors.topic.events] == ["andon.source.unwatched"]
 
 
 def test_the_mark_of_a_transaction_is_nothing_to_read(kafka: Kafka) -> None:

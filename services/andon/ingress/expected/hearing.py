@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import closing
 
 from andon.ingress.acceptance import DoorMetrics
 from andon.ingress.expected.expectations import Expectations
+from andon.ingress.expected.signs import Signs
+from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
+from andon.kafka.errors import KafkaFailure
+from andon.kafka.reader import TopicReader
 from andon.kafka.topics import SOURCES
 from andon.runtime.compacted import Compacted
+
+log = logging.getLogger(__name__)
+
+_READ_S = 5.0
+_AGAIN_S = 1.0
 
 
 class Hearing:
@@ -27,8 +38,10 @@ class Hearing:
 
 
 async def keep(expectations: Expectations, link: Connection) -> None:
-    """Does a door's part from when something is expected on, until it is cancelled. Without that no topic is read."""
-    await expectations.wanted()
+    """Does a door's part, until it is cancelled, from when something is expected, or was told of a source before this
+    door started and is to be ended. Without either the topic is looked at once."""
+    if not await _told_before(link):
+        await expectations.wanted()
     loop = asyncio.get_running_loop()
 
     def take(key: bytes | None, value: bytes) -> None:
@@ -42,3 +55,21 @@ async def keep(expectations: Expectations, link: Connection) -> None:
         await expectations.run()
     finally:
         await asyncio.to_thread(topic.close)
+
+
+async def _told_before(link: Connection) -> bool:
+    """Whether the topic says of a source that it is silent, or its connection lost; waits for Kafka to say so."""
+
+    def look() -> bool:
+        signs = Signs()
+        with closing(TopicReader(link, Cluster(link).ends([SOURCES], earliest=True))) as reader:
+            for record in reader.until_end(_READ_S):
+                signs.take(record.key, record.value)
+        return bool(signs.lost)
+
+    while True:
+        try:
+            return await asyncio.to_thread(look)
+        except KafkaFailure as error:
+            log.warning("not read yet", extra={"topic": SOURCES, "problem": str(error)})
+            await asyncio.sleep(_AGAIN_S)
