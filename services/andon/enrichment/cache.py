@@ -12,7 +12,7 @@ import msgspec
 
 from andon.core.failure import Failure
 from andon.core.ports import Clock, Connector, Facts
-from andon.enrichment.mapping import RESERVED, Answer, Missing
+from andon.enrichment.mapping import RESERVED, Answer, Missing, answer_of
 from andon.runtime.breaker import Breaker
 
 _LOG = logging.getLogger("andon.enrichment")
@@ -102,7 +102,7 @@ class CachedConnector:
         self._entries.move_to_end(key)
         found, fresh = entry.facts.found, self._policy.fresh
         in_time = self._age(entry) < (fresh if found else min(fresh, self._policy.negative))
-        return _answer(entry.facts) if in_time else None
+        return answer_of(entry.facts) if in_time else None
 
     def _age(self, entry: _Entry) -> float:
         return self._clock.now() - entry.learnt
@@ -182,15 +182,11 @@ class CachedConnector:
     def _learnt(self, key: str, flight: _Flight | None, refused: str) -> Answer:
         """The answer of the call, else an older one with its age, else the reason why there is none."""
         if flight and key in flight.answers:
-            return _answer(flight.answers[key])
+            return answer_of(flight.answers[key])
         entry = self._entries.get(key)
         if entry and entry.facts.found and self._age(entry) < self._policy.stale:
             return Answer(entry.facts.values, age=self._age(entry))
         return Answer(missing=flight.failed if flight else refused)
-
-
-def _answer(facts: Facts) -> Answer:
-    return Answer(facts.values) if facts.found else Answer(missing=Missing.NOT_FOUND)
 
 
 def _failure(lookup: asyncio.Future[list[Facts]], keys: int) -> tuple[str, str] | None:

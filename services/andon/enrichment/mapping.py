@@ -16,6 +16,7 @@ import msgspec
 
 from andon.core.event import Event
 from andon.core.paths import Text
+from andon.core.ports import Facts
 
 MISSING = "missing"
 AGE = "age_s"
@@ -53,6 +54,11 @@ class Answer(msgspec.Struct, frozen=True):
         if self.missing is not None:
             return {MISSING: self.missing}
         return dict(self.values) if self.age is None else {**self.values, AGE: int(self.age)}
+
+
+def answer_of(facts: Facts) -> Answer:
+    """What a connector said of one key."""
+    return Answer(facts.values) if facts.found else Answer(missing=Missing.NOT_FOUND)
 
 
 def enriched(event: Event, connector: str, answer: Answer, labels: Mapping[str, Text]) -> Event:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -11,15 +12,24 @@ from andon.core.event import Event
 from andon.core.matchers import Test, all_hold, compile_matchers
 from andon.core.paths import Text, compile_path, compile_template, text_of
 from andon.core.ports import Result
-from andon.enrichment.cache import CachedConnector
 from andon.enrichment.mapping import Answer, Missing, enriched
+
+
+class Answering(Protocol):
+    """A connector as rules ask it (enrichment.cache.CachedConnector)."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def answers(self, keys: Iterable[str], wait: float, /) -> Mapping[str, Answer]:
+        """An answer for each distinct key, after at most `wait` seconds. Never raises for what a connector does."""
 
 
 class Rule(msgspec.Struct, frozen=True):
     """One `enrich` rule, compiled."""
 
     tests: tuple[Test, ...]
-    connector: CachedConnector
+    connector: Answering
     key: Text
     wait: float
     labels: Mapping[str, Text]
@@ -33,7 +43,7 @@ class EnrichmentStage:
     configuration that `check` would have refused.
     """
 
-    def __init__(self, rules: Sequence[EnrichRule], connectors: Mapping[str, CachedConnector]) -> None:
+    def __init__(self, rules: Sequence[EnrichRule], connectors: Mapping[str, Answering]) -> None:
         self._rules = [_compiled(rule, connectors[rule.connector]) for rule in rules]
 
     async def __call__(self, batch: Sequence[Event], /) -> Sequence[Result[Event]]:
@@ -54,7 +64,7 @@ async def _apply(rule: Rule, events: list[Event]) -> None:
         events[index] = enriched(events[index], rule.connector.name, answer, rule.labels)
 
 
-def _compiled(rule: EnrichRule, connector: CachedConnector) -> Rule:
+def _compiled(rule: EnrichRule, connector: Answering) -> Rule:
     lookup = compile_path(rule.by)
     return Rule(
         tests=tuple(matcher.holds for matcher in compile_matchers(rule.matchers)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,15 +12,15 @@ import msgspec
 from andon.config.plugs import CONNECTORS
 from andon.config.published import Published
 from andon.core.event import Event
+from andon.core.failure import Failure
 from andon.core.ports import Connector, Context, Facts, Wire
-from andon.enrichment.cache import CachedConnector, CachePolicy
+from andon.enrichment.mapping import Answer, answer_of
 from andon.enrichment.stage import EnrichmentStage
 from andon.runtime.clock import SystemClock
 from andon.runtime.registry import Registry
 
 # Kinds that answer from the configuration's own folder. Of all others a test says itself what they would answer.
 _OFFLINE = frozenset({"csv"})
-_AT_ONCE = CachePolicy(fresh=0.0, negative=0.0)
 _NOTHING = Facts({}, found=False)
 
 
@@ -36,9 +36,8 @@ class Enriched:
             if plug.kind in _OFFLINE:
                 context = Context(name, Path(published.directory), clock, wire)
                 table = cast("Connector", registry.build(CONNECTORS, plug, context))
-            self._given[name] = _Given(table)
-        cached = {name: CachedConnector(name, one, clock, _AT_ONCE) for name, one in self._given.items()}
-        self._stage = EnrichmentStage(settings.enrich, cached)
+            self._given[name] = _Given(name, table)
+        self._stage = EnrichmentStage(settings.enrich, self._given)
 
     def of(self, events: Sequence[Event]) -> list[Event]:
         """The events with their facts, and the labels made of them."""
@@ -61,16 +60,22 @@ class Enriched:
 
 
 class _Given:
-    """A connector whose answer a test has written down, else its table's."""
+    """A connector whose answer a test has written down, as it would stand in the event; else its table's. Nothing is
+    remembered from one question to the next, so that tests do not touch each other."""
 
-    def __init__(self, table: Connector | None) -> None:
+    def __init__(self, name: str, table: Connector | None) -> None:
+        self.name = name
         self._table = table
         self.fact: Any = None
 
-    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+    async def answers(self, keys: Iterable[str], _wait: float, /) -> Mapping[str, Answer]:
+        asked = list(dict.fromkeys(keys))
         if isinstance(self.fact, Mapping):
-            return [Facts(self.fact)] * len(keys)
-        return await self._table.lookup(keys) if self._table else [_NOTHING] * len(keys)
-
-    async def close(self) -> None:
-        """Nothing is kept open."""
+            return dict.fromkeys(asked, Answer(self.fact))
+        if self._table is None:
+            return dict.fromkeys(asked, answer_of(_NOTHING))
+        try:
+            found = await self._table.lookup(asked)
+        except Failure as failure:
+            return dict.fromkeys(asked, Answer(missing=failure.reason))
+        return {key: answer_of(facts) for key, facts in zip(asked, found, strict=True)}

@@ -38,6 +38,13 @@ HOLDS = {
     expect:
       notices:
         - {receiver: leader, at: 0s, to: [li, zhao], route: 0.0.0, group: L7}""",
+    "a fact that is old, or missing for a reason, is given as it stands in an event": """
+    given:
+      - {event: fault, subject: M-9, facts: {machine: {line: L7, age_s: 340}}}
+      - {event: fault, subject: M-1, facts: {machine: {missing: timeout}}, times: 6}
+      - {event: fault, subject: M-1}
+    expect:
+      totals: {group: 2, duty: 6}""",
     "who answers from afar says nothing that a test does not say": """
     given:
       - {type: order, subject: O-1, facts: {erp: {customer: ACME}}}
