@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.paths import text_of
@@ -77,7 +78,7 @@ class ViewReader:
                     for row in connection.execute(_statement(table, self._key, some)).mappings()
                 ]
         except SQLAlchemyError as error:
-            raise _failure(error) from None
+            raise self._forgotten(error) from None
 
     def every_row(self) -> list[Row]:
         """All rows of the view, at most 100,000. Raises as `rows` does, and Rejected(TOO_LARGE)."""
@@ -88,7 +89,7 @@ class ViewReader:
                 rows = [{name: plain(value) for name, value in row.items()} for row in found]
                 rows.sort(key=by_values)
         except SQLAlchemyError as error:
-            raise _failure(error) from None
+            raise self._forgotten(error) from None
         if len(rows) > _MOST_ROWS:
             raise Rejected(Reason.TOO_LARGE, f"the view {self._view} has more than {_MOST_ROWS:,} rows")
         return rows
@@ -96,6 +97,12 @@ class ViewReader:
     def close(self) -> None:
         """Closes the connections not in use; those in use close when their statement ends."""
         self._engine.dispose()
+
+    def _forgotten(self, error: SQLAlchemyError) -> Failure:
+        """What the error means. The view may be another one by now: it is described anew, by new connections."""
+        self._table = None
+        self._engine.dispose()
+        return _failure(error)
 
     def _described(self, connection: Connection) -> Table:
         """The view with the columns asked for. A name that is not there must be known before it is used.
@@ -117,9 +124,18 @@ def by_values(row: Row) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """A database value as JSON has it: decimals become numbers, times ISO 8601 texts, bytes hexadecimal text."""
-    if value is None or isinstance(value, bool | int | float | str):
+    """A database value as JSON has it: decimals become numbers, times ISO 8601 texts, bytes hexadecimal text.
+
+    Blanks at the end of a text go: a column of a fixed length (CHAR) is filled up with them.
+    """
+    if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, str):
+        return value.rstrip(" ")
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, Decimal):
         return _number(value)
     if isinstance(value, datetime | date | time):
@@ -152,11 +168,8 @@ def _engine(text: str, deadline: float, connections: int) -> Engine:
         engine = create_engine(
             _read_only(url) if backend == "sqlite" else url,
             connect_args=_connect_args(backend, deadline),
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=deadline,
-            pool_pre_ping=backend != "sqlite",
             hide_parameters=True,
+            **_pool(backend, deadline, connections),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Rejected(Reason.INVALID, f"there is no driver for this database ({type(error).__name__})") from None
@@ -171,16 +184,35 @@ def _read_only(url: URL) -> URL:
     return url.set(database=f"file:{quote(url.database or '')}", query={**url.query, "mode": "ro", "uri": "true"})
 
 
+def _pool(backend: str, deadline: float, connections: int) -> Mapping[str, Any]:
+    if backend == "sqlite":
+        # A file may be replaced by a newer export; who keeps it open goes on reading the old one.
+        return {"poolclass": NullPool}
+    return {"pool_size": connections, "max_overflow": 0, "pool_timeout": deadline, "pool_pre_ping": True}
+
+
 def _connect_args(backend: str, deadline: float) -> Mapping[str, Any]:
     if backend == "sqlite":
         return {"timeout": deadline}
     if backend == "postgresql":
         milliseconds = int(deadline * 1000)
         options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on"
-        return {"connect_timeout": max(2, int(deadline)), "options": options}
+        return {"connect_timeout": max(2, int(deadline)), "options": options, **_alive(deadline, milliseconds)}
     if backend in ("mysql", "mariadb"):
         return {"connect_timeout": max(1, int(deadline)), "read_timeout": max(1, int(deadline))}
     return {}
+
+
+def _alive(deadline: float, milliseconds: int) -> Mapping[str, int]:
+    """A connection that a firewall has forgotten is given up after a few deadlines, and not after a quarter of an hour
+    (libpq's connection parameters; tcp(7))."""
+    seconds = max(1, int(deadline))
+    return {
+        "keepalives_idle": seconds,
+        "keepalives_interval": seconds,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 2 * milliseconds,
+    }
 
 
 def _set_read_only(engine: Engine, backend: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,6 +20,7 @@ from pydantic import ValidationError
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Context, Facts
 from andon.core.reason import Reason
+from andon.enrichment.connectors import sql
 from andon.enrichment.connectors.sql import SqlView
 from andon.store import query
 from andon.store.query import Row, ViewReader, plain
@@ -144,6 +147,111 @@ def test_the_database_is_opened_read_only_and_never_created(folder: Path) -> Non
     assert not (folder / "other.db").exists()
 
 
+def test_a_file_that_was_replaced_is_read_anew_whatever_columns_it_has(tmp_path: Path) -> None:
+    def export(name: str, script: str) -> None:
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            database.executescript(script)
+
+    async def scenario() -> list[Any]:
+        given = {"url": "sqlite:///mes.db", "view": "m", "key": "no"}
+        view = SqlView(SqlView.Config.model_validate(given), Context("m", tmp_path, ManualClock(), NoWire()))
+        found: list[Any] = [dict((await view.lookup(["1"]))[0].values)]
+        export("new.db", "CREATE TABLE m (no TEXT, leader TEXT); INSERT INTO m VALUES ('1', 'li'), ('2', 'wu')")
+        (tmp_path / "new.db").replace(tmp_path / "mes.db")
+        found += [dict(one.values) for one in await view.lookup(["1", "2"])]
+        export("new.db", "CREATE TABLE m (no TEXT, boss TEXT); INSERT INTO m VALUES ('1', 'he')")
+        (tmp_path / "new.db").replace(tmp_path / "mes.db")
+        with pytest.raises(Retryable):
+            await view.lookup(["1"])
+        found.append(dict((await view.lookup(["1"]))[0].values))
+        await view.close()
+        return found
+
+    export("mes.db", "CREATE TABLE m (no TEXT, leader TEXT); INSERT INTO m VALUES ('1', 'wang')")
+    first, again, other, changed = asyncio.run(scenario())
+    assert (first, again, other) == (
+        {"no": "1", "leader": "wang"},
+        {"no": "1", "leader": "li"},
+        {"no": "2", "leader": "wu"},
+    )
+    assert changed == {"no": "1", "boss": "he"}
+
+
+def test_a_column_of_a_fixed_length_is_known_without_its_blanks(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "mes 50%.db")) as database:
+        database.executescript(
+            "CREATE VIEW fixed AS SELECT machine_no || '   ' AS no, 班组 || '  ' AS 班组 FROM machines"
+        )
+    (found,) = ask(folder, "M-1   ", view="fixed", key="no")
+    assert found.values == {"no": "M-1", "班组": "甲"}
+
+
+def test_a_connection_that_never_answers_holds_up_neither_the_next_lookup_nor_the_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, rows, readers = threading.Event(), ViewReader.rows, []
+
+    def asked(self: ViewReader, keys: Sequence[Any]) -> list[Row]:
+        readers.append(self)
+        if len(readers) == 1:
+            silent.wait()
+        return rows(self, keys)
+
+    monkeypatch.setattr(ViewReader, "rows", asked)
+
+    async def scenario() -> Facts:
+        given = {"url": "sqlite:///mes 50%.db", "view": "machines", "key": "machine_no"}
+        view = SqlView(SqlView.Config.model_validate(given), Context("machine", folder, ManualClock(), NoWire()))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await view.lookup(["M-1"])
+        (found,) = await view.lookup(["M-1"])
+        await view.close()
+        return found
+
+    try:
+        assert asyncio.run(scenario()).found
+        assert readers[0] is not readers[1]
+        (left,) = (thread for thread in threading.enumerate() if thread.name == "sql-machine")
+        assert left.daemon
+    finally:
+        silent.set()
+
+
+def test_too_many_statements_that_do_not_end_are_a_reason_to_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = threading.Event()
+
+    def asked(_self: ViewReader, _keys: Sequence[Any]) -> list[Row]:
+        silent.wait()
+        return []
+
+    monkeypatch.setattr(ViewReader, "rows", asked)
+    monkeypatch.setattr(sql, "_MOST_HANGING", 2)
+
+    async def scenario() -> None:
+        given = {"url": "sqlite:///mes 50%.db", "view": "machines", "key": "machine_no"}
+        view = SqlView(SqlView.Config.model_validate(given), Context("machine", folder, ManualClock(), NoWire()))
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await view.lookup(["M-1"])
+        with pytest.raises(Retryable) as caught:
+            await view.lookup(["M-1"])
+        assert caught.value.reason is Reason.BUSY
+        left = list(view._hanging)
+        silent.set()
+        await asyncio.to_thread(wait, left, 10)
+        assert not (await view.lookup(["M-1"]))[0].found
+        await view.close()
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        silent.set()
+
+
 def test_the_address_is_a_secret_and_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = folder / "address"
     error = failure(folder, url=f"file:{secret}")
@@ -218,6 +326,9 @@ def test_a_configuration_that_cannot_be(options: dict[str, Any]) -> None:
         (time(8, 30), "08:30:00"),
         (timedelta(minutes=1), 60.0),
         (b"\x00\xff", "00ff"),
+        ("zhang   ", "zhang"),
+        (["a  ", Decimal(1)], ["a", 1]),
+        ({"x": date(2023, 11, 14)}, {"x": "2023-11-14"}),
     ],
 )
 def test_values_of_databases_in_json(value: object, expected: object) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -15,17 +15,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, model_validator
 
 from andon.config.secrets import SecretMissing, SecretRef
-from andon.core.failure import Rejected
+from andon.core.failure import Rejected, Retryable
 from andon.core.paths import text_of
 from andon.core.ports import Context, Facts
 from andon.core.reason import Reason
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.mapping import MOST_ROWS, RESERVED, listed
+from andon.runtime.daemon import in_daemon
 from andon.store.query import Row, ViewReader, by_values, is_name, is_view_name, unique
 
 _LOG = logging.getLogger("andon.enrichment")
 _SQLITE = "sqlite:///"
-_THREADS = 2
+_CONNECTIONS = 2
+_MOST_HANGING = 16
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _NOT_FOUND = Facts(MappingProxyType({}), found=False)
 
@@ -40,7 +42,8 @@ def _address(value: Any) -> Any:
 
 
 class SqlView:
-    """Rows of a view by its key column: one read-only `SELECT … WHERE key IN (…)` per lookup, in a thread of its own.
+    """Rows of a view by its key column: one read-only `SELECT … WHERE key IN (…)` per lookup, in a thread of its own,
+    which holds up no end of the process.
 
     A key with two rows counts as not found, because neither is the answer (with `many`, one with over a thousand, too
     long a list for an event); the log says how many there were. The
@@ -98,7 +101,7 @@ class SqlView:
         self._config = config
         self._name = context.name
         self._directory = context.directory
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"sql-{context.name}")
+        self._hanging: set[Future[Any]] = set()
         self._opening = Lock()
         self._reader: ViewReader | None = None
         self._address = ""
@@ -111,15 +114,34 @@ class SqlView:
         asked = list(dict.fromkeys(key for key in keys if self._can_be_asked(key)))
         if not asked:
             return [_NOT_FOUND for _ in keys]
-        rows = await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, asked)
-        return [self._facts(rows.get(key)) for key in keys]
+        if len(self._hanging) >= _MOST_HANGING:
+            raise Retryable(Reason.BUSY, f"{_MOST_HANGING} statements that were given up have not ended")
+        asking = in_daemon(f"sql-{self._name}", lambda: self._rows(asked))
+        try:
+            rows = await asyncio.wrap_future(asking)
+        except asyncio.CancelledError:
+            self._give_up(asking)
+            raise
+        return [self._facts(rows.get(key.rstrip(" "))) for key in keys]
+
+    def _give_up(self, asking: Future[Any]) -> None:
+        """After a statement that did not end in time. Its connection may be dead, and others of that time too: the
+        next lookup makes new ones, however long the operating system waits for an answer on the old."""
+        if not asking.done():
+            self._hanging.add(asking)
+            asking.add_done_callback(self._hanging.discard)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self._opening:
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     async def close(self) -> None:
         """Lets statements under way end by themselves; may be repeated."""
         self._closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._reader is not None:
-            self._reader.close()
+        self._let_go()
 
     def _can_be_asked(self, key: str) -> bool:
         """Whether the key column could hold this key at all; PostgreSQL has no text with a NUL in it."""
@@ -148,7 +170,7 @@ class SqlView:
                     self._reader.close()
                 config = self._config
                 self._reader = ViewReader(
-                    address, config.view, config.key, config.columns, deadline=config.deadline, connections=_THREADS
+                    address, config.view, config.key, config.columns, deadline=config.deadline, connections=_CONNECTIONS
                 )
                 self._address = address
             return self._reader
