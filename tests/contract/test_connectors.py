@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -156,6 +157,23 @@ class HidesItsOutage(Shelf):
         return await super().lookup(keys)
 
 
+class ForgetsWhatItKnew(Shelf):
+    worked = False
+
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        if self.outage and self.worked:
+            return [Facts({}, found=False) for _ in keys]
+        answers = await super().lookup(keys)
+        self.worked = True
+        return answers
+
+
+class Blocks(Shelf):
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        time.sleep(0.1)  # noqa: ASYNC251 - this is what is caught
+        return await super().lookup(keys)
+
+
 class TakesAnyOption(Shelf):
     class Config(ConnectorConfig, extra="allow"):
         books: dict[str, dict[str, str | int]]
@@ -184,6 +202,8 @@ BROKEN: list[tuple[type[Shelf], Check]] = [
     (ClosesOnce, contract.closes_twice),
     (RaisesOsError, contract.fails_by_the_book),
     (HidesItsOutage, contract.fails_by_the_book),
+    (ForgetsWhatItKnew, contract.tells_a_lost_source_from_an_unknown_key),
+    (Blocks, contract.leaves_the_event_loop_to_others),
     (TakesAnyOption, contract.refuses_unknown_options),
     (Hangs, contract.says_not_found),
 ]

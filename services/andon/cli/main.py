@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -70,6 +71,7 @@ _COMMON = """common options, before or after the command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Never raises, whatever the command does, and the code is the same
     where nobody can be told why: on a full disk, or when the reader has left."""
+    _open_all()
     code = _run(argv)
     said = _flushed(sys.stdout, 1)
     _flushed(sys.stderr, 2)
@@ -168,6 +170,15 @@ def _failed(name: str, error: Exception) -> int:
 def _say(name: str, sentence: str) -> None:
     with suppress(OSError):
         print(f"{name}: {sentence}", file=sys.stderr)
+
+
+def _open_all() -> None:
+    """Gives Python the streams that its parent closed, and lets none fail for a sign its encoding lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _flushed(stream: TextIO, number: int) -> bool:

@@ -26,6 +26,9 @@ from andon.web.nowire import NoWire
 
 DEADLINE = 10.0
 """Seconds of real time a check may take before it counts as hanging."""
+_LOOKS = 10
+_TICK = 0.005
+_STANDSTILL = 0.04
 
 ODD_KEYS = (
     "",
@@ -52,7 +55,8 @@ class ConnectorCase(msgspec.Struct, frozen=True):
     """One connector with a source that knows something.
 
     `known` holds at least two keys with the facts the connector must answer them with; none of `ODD_KEYS` may be known.
-    `cut_off` makes the source unusable for connectors built afterwards. `wire` is for connectors that speak HTTP.
+    `cut_off` makes the source unusable for connectors built afterwards; one that works may go on knowing what it has
+    read. `wire` is for connectors that speak HTTP.
     """
 
     plugin: type[Any]
@@ -192,6 +196,36 @@ async def fails_by_the_book(case: ConnectorCase) -> None:
     raise AssertionError("without its source the connector answered")
 
 
+async def tells_a_lost_source_from_an_unknown_key(case: ConnectorCase) -> None:
+    """A connector that has worked and loses its source still answers what it knew, or raises Retryable or Rejected."""
+    connector, keys = case.build(), list(case.known)
+    try:
+        _expect(case, keys, await connector.lookup(keys))
+        case.cut_off()
+        try:
+            answers = await connector.lookup(keys)
+        except (Retryable, Rejected):
+            return
+        except Exception as error:  # whatever else it raises is the finding
+            raise AssertionError(f"when it lost its source the connector raised {type(error).__name__}") from error
+        _expect(case, keys, answers)
+    finally:
+        await connector.close()
+
+
+async def leaves_the_event_loop_to_others(case: ConnectorCase) -> None:
+    """What blocks runs in a thread: while it is asked, everything else in the process goes on."""
+    connector = case.build()
+    try:
+        # A busy machine makes some lookups seem to block, and never all of them.
+        for _ in range(_LOOKS):
+            if await _stood_still(connector.lookup(list(case.known))) < _STANDSTILL:
+                return
+    finally:
+        await connector.close()
+    raise AssertionError(f"each of {_LOOKS} lookups blocked the event loop for {_STANDSTILL * 1000:g} ms and more")
+
+
 async def refuses_unknown_options(case: ConnectorCase) -> None:
     """`Config` has the keys common to all connectors and refuses those it doesn't know."""
     config = getattr(case.plugin, "Config", None)
@@ -217,6 +251,8 @@ CHECKS: tuple[Check, ...] = (
     ends_when_cancelled,
     closes_twice,
     fails_by_the_book,
+    tells_a_lost_source_from_an_unknown_key,
+    leaves_the_event_loop_to_others,
     refuses_unknown_options,
 )
 
@@ -295,6 +331,17 @@ async def _ask(case: ConnectorCase, keys: Sequence[str]) -> Sequence[Facts]:
         return await connector.lookup(keys)
     finally:
         await connector.close()
+
+
+async def _stood_still(lookup: Awaitable[object]) -> float:
+    """The longest time, in seconds, in which the event loop did nothing else than this."""
+    loop, asking, longest = asyncio.get_running_loop(), asyncio.ensure_future(lookup), 0.0
+    while not asking.done():
+        before = loop.time()
+        await asyncio.wait({asking}, timeout=_TICK)
+        longest = max(longest, loop.time() - before - _TICK)
+    await asking
+    return longest
 
 
 def _expect(case: ConnectorCase, keys: Sequence[str], answers: Sequence[Facts]) -> None:

@@ -1,5 +1,6 @@
 """The frame of the command line: what it loads, what it says, which code it leaves with."""
 
+import os
 import subprocess
 import sys
 from argparse import Namespace, _SubParsersAction
@@ -66,6 +67,25 @@ def test_where_nothing_can_be_written_the_exit_code_still_tells(argv: list[str],
         done = subprocess.run(command, **streams, text=True, check=False)
     assert done.returncode == code
     assert "Traceback" not in f"{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("closed", "argv", "code"),
+    [(">&-", "--version", 0), ("2>&-", "--version", 0), ("2>&-", "fly", 2), ("<&-", "render -", 1)],
+)
+def test_a_stream_that_is_closed_changes_no_exit_code_but_what_it_had_to_say(closed: str, argv: str, code: int) -> None:
+    script = f'"{sys.executable}" -m andon.cli.main {argv} {closed}'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in f"{done.stdout}{done.stderr}"
+    assert "NoneType" not in f"{done.stdout}{done.stderr}"
+
+
+def test_a_sign_that_the_encoding_lacks_stops_no_answer() -> None:
+    script = "from andon.cli import main as frame; frame._open_all(); print('一 \u2713')"
+    environment = {**os.environ, "PYTHONIOENCODING": "gbk"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+    assert done.stdout.decode("gbk") == "一 \\u2713\n"
 
 
 @pytest.mark.parametrize("argv", [[], ["fly"], ["--fly"], ["topics", "--partition", "x"], ["topics", "--data"]])

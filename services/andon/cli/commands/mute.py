@@ -50,6 +50,8 @@ def _duration(text: str) -> timedelta:
 
     try:
         return timedelta(seconds=seconds(text))
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than any calendar") from None
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -122,7 +122,7 @@ class SqlView:
         except asyncio.CancelledError:
             self._give_up(asking)
             raise
-        return [self._facts(rows.get(key.rstrip(" "))) for key in keys]
+        return [self._facts(rows.get(key)) for key in keys]
 
     def _give_up(self, asking: Future[Any]) -> None:
         """After a statement that did not end in time. Its connection may be dead, and others of that time too: the
