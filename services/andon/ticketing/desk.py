@@ -107,15 +107,15 @@ class TicketWork:
         if event.source in self.systems.parallel and (before is None or before.state is not FaultState.RAISED):
             self._metrics.record("ticketing", "skipped", Reason.SILENCED)
             return Taken()
-        after, commands = advance(before, event, key)
+        after, commands = advance(before, event, key, system=rule.ticket_system or "")
         if after == before and redrive_of(record):
             after, commands = redriven(after, event)
         if after == before:
             return Taken()
-        if rule.ticket_system is None or _has_none(before, after):
-            after, commands = msgspec.structs.replace(after, ticket_state=TicketState.NONE), ()
+        system = after.system or rule.ticket_system or ""
+        if _has_none(before, after):
+            after, commands, system = msgspec.structs.replace(after, ticket_state=TicketState.NONE), (), ""
         episodes[key] = after
-        system = rule.ticket_system or ""
         notes = [
             note
             for one in records(before, after, event, system=system)
@@ -209,11 +209,11 @@ class TicketWork:
         job = self._jobs.decode(item.body)
         system = self.systems.systems.get(job.system)
         if system is None:
-            raise Rejected(Reason.UNKNOWN_CHANNEL, f"the configuration has no ticket system {job.system}")
+            raise Rejected(Reason.UNKNOWN_CHANNEL, _missing(job.system))
         episode = self._episodes[item.home][item.lane]
         notes: list[Note] = []
         for command in job.commands:
-            ticket = await _carry_out(system, command, episode)
+            ticket = await _carry_out(system, command)
             # The episode may have moved on while the call was under way: what was done is applied to what it is now.
             episode = applied(self._episodes[item.home][item.lane], command, ticket, failed=False)
             self._episodes[item.home][item.lane] = episode
@@ -228,27 +228,30 @@ class TicketWork:
 
 
 def _has_none(before: Episode | None, after: Episode) -> bool:
-    """Whether the episode that goes on began without a ticket, as its rule had no ticket system then."""
-    return before is not None and before.number == after.number > 0 and before.ticket_state is TicketState.NONE
+    """Whether the episode has no ticket, as its rule had no ticket system when it began."""
+    if before is not None and before.number == after.number:
+        return before.ticket_state is TicketState.NONE
+    return not after.system
+
+
+def _missing(system: str) -> str:
+    named = f"ticket system {system}, where this fault began" if system else "ticket system for a fault of this rule"
+    return f"the configuration has no {named}: put it back, then redrive; or close the ticket by hand"
 
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-async def _carry_out(system: TicketSystem, command: Command, episode: Episode) -> Ticket | None:
-    """Does to the tracker what the command says. Safe to repeat: tickets are found by their key."""
+async def _carry_out(system: TicketSystem, command: Command) -> Ticket | None:
+    """Does to the tracker what the command says. Safe to repeat: tickets are found by their key.
+
+    Never by the number they had when they were opened: another tracker may be reached under the same name by now, and
+    there it is a stranger's; and of two tickets made for one key at the same moment ours may have been given up.
+    """
     key = ticket_key(command)
     if isinstance(command, Open):
         return await system.open(key, command.title, command.text, command.severity)
-    known = episode.ticket if episode.number == command.number else None
-    if known:
-        try:
-            return await _change(system, known, command)
-        except Rejected as refusal:
-            # Of two tickets made for one key at the same moment ours may be the one that was given up.
-            if refusal.reason is not Reason.GONE:
-                raise
     found = await system.find(key)
     if found is None:
         raise Rejected(Reason.GONE, f"the tracker has no ticket for {key}")

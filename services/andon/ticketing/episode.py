@@ -104,7 +104,8 @@ class Episode(msgspec.Struct, frozen=True, omit_defaults=True):
     """The newest episode of a key. `number` 0 means that only clears were heard of so far; `raises` counts all raises.
 
     `seen` holds the identities of the last 32 events. `last_clear` is the newest clear of the key, whether or not it
-    ended anything.
+    ended anything. `system` is the ticket system it began in, which has its ticket whatever its rule names since; empty
+    for one without a ticket, and for one that was stored before this was kept.
     """
 
     key: str
@@ -123,6 +124,7 @@ class Episode(msgspec.Struct, frozen=True, omit_defaults=True):
     ticket_link: str = ""
     ticket_state: TicketState = TicketState.NONE
     seen: tuple[str, ...] = ()
+    system: str = ""
 
 
 class KeyRule(Protocol):
@@ -157,12 +159,12 @@ def ticket_key(of: Episode | Command) -> str:
 
 
 def advance(
-    episode: Episode | None, event: Event, key: str, *, reopen_within: float = 0.0
+    episode: Episode | None, event: Event, key: str, *, reopen_within: float = 0.0, system: str = ""
 ) -> tuple[Episode, tuple[Command, ...]]:
     """The episode after this event, and what is to be done to its ticket. See the rule at the top of the module.
 
-    `reopen_within` is in seconds; 0 means that each episode has its own ticket. Raises ValueError when the event
-    neither raises nor clears.
+    `reopen_within` is in seconds; 0 means that each episode has its own ticket. `system` is where one that begins has
+    it. Raises ValueError when the event neither raises nor clears.
     """
     said = fault_state(event)
     if said is None:
@@ -175,7 +177,7 @@ def advance(
     when = time_of(event)
     if said is FaultState.CLEARED:
         return _clear(before, event, when)
-    return _raise(before, event, when, reopen_within)
+    return _raise(before, event, when, reopen_within, system)
 
 
 def time_of(event: Event) -> datetime:
@@ -184,7 +186,9 @@ def time_of(event: Event) -> datetime:
     return min(event.time.astimezone(UTC), taken)
 
 
-def _raise(before: Episode, event: Event, when: datetime, reopen_within: float) -> tuple[Episode, tuple[Command, ...]]:
+def _raise(
+    before: Episode, event: Event, when: datetime, reopen_within: float, system: str
+) -> tuple[Episode, tuple[Command, ...]]:
     if before.state is FaultState.RAISED or (before.cleared_at and when < before.cleared_at):
         return _repeat(before, event, when)
     ended = before.cleared_at
@@ -205,6 +209,7 @@ def _raise(before: Episode, event: Event, when: datetime, reopen_within: float) 
             severity=event.labels.get(SEVERITY, ""),
             ticket=None,
             ticket_link="",
+            system=system,
         )
         command = Open(begun.key, begun.number, begun.title, raised_text(event), begun.severity, cause)
     if begun.last_clear and begun.last_clear > when:

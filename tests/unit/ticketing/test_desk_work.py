@@ -22,7 +22,7 @@ from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, DLQ, ENRICHED, TICKETS
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.intake import Intake, ids
-from andon.runtime.dlq import REDRIVE
+from andon.runtime.dlq import REDRIVE, own_headers, redrive_of
 from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
 from andon.store.memory import MemoryDeskStore
@@ -115,6 +115,12 @@ class Service:
         headers = ((REDRIVE, str(redrive).encode()),) if redrive else ()
         self.log.append(Record(ENRICHED, 0, len(self.log), 0, b"line-3/M-07", encode(event), headers))
         return event
+
+    def redrive(self, parked: Note) -> None:
+        """Puts a parked copy back into its topic, as `andon dlq redrive` does."""
+        copy = Record(DLQ, 0, 0, 0, parked.key, parked.value or b"", parked.headers)
+        headers = ((REDRIVE, str(redrive_of(copy) + 1).encode()), *own_headers(copy))
+        self.log.append(Record(ENRICHED, 0, len(self.log), 0, parked.key, copy.value, headers))
 
     def take(self) -> None:
         read = self.intake.read(self.log[self.offset :])

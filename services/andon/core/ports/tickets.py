@@ -21,7 +21,7 @@ class TicketSystem(Protocol):
     """A tracker that opens and closes tickets. Every call may be repeated after an unknown result."""
 
     async def find(self, key: str, /) -> Ticket | None:
-        """The ticket opened for this episode key, if there is one."""
+        """The ticket opened for this episode key, if there is one; also if `open` made it a moment ago."""
 
     async def open(self, key: str, title: str, text: str, severity: str, /) -> Ticket:
         """Creates the ticket for this key; a repeated create never makes a second one."""
