@@ -41,6 +41,7 @@ from andon.ticketing.episode import (
     ticket_key,
 )
 from andon.ticketing.records import records, ticket_record
+from andon.ticketing.unfinished import unfinished_header, unfinished_of
 
 _ids = Namespace(UUID("a3a4e1fb-09a4-5f0c-8a43-0f6f7a86d7d5"))
 # Commands cannot be merged, so their queue has no cap of its own; `limits.backlog` bounds the desk.
@@ -97,6 +98,9 @@ class TicketWork:
 
     def read(self, record: Record) -> Taken:
         event = self._events.decode(record.value)
+        left = unfinished_of(record)
+        if left and self._stands_alone(record, left.command):
+            return Taken(self._item(record, event, left.command.key, left.system, (left.command,)))
         found = self._fault(event)
         if found is None:
             self._metrics.record("ticketing", "skipped", Reason.NO_EPISODE)
@@ -108,8 +112,9 @@ class TicketWork:
             self._metrics.record("ticketing", "skipped", Reason.SILENCED)
             return Taken()
         after, commands = advance(before, event, key, system=rule.ticket_system or "")
-        if after == before and redrive_of(record):
-            after, commands = redriven(after, event)
+        if before and redrive_of(record) and after.ticket_state is TicketState.FAILED:
+            # It was counted when it first came, which may be longer ago than the episode remembers.
+            after, commands = redriven(msgspec.structs.replace(after, raises=before.raises), event)
         if after == before:
             return Taken()
         system = after.system or rule.ticket_system or ""
@@ -126,6 +131,14 @@ class TicketWork:
         ]
         item = self._item(record, event, key, system, commands) if commands else None
         return Taken(item, (key,), tuple(notes))
+
+    def _stands_alone(self, record: Record, command: Close | Comment) -> bool:
+        """Whether a command that is redriven is to be done as it was: to the ticket of an earlier episode; and a
+        comment unless its ticket failed. What a failed ticket needs depends on what became of its episode."""
+        episode = self._episodes.get(record.home, {}).get(command.key)
+        if episode is None or episode.number != command.number:
+            return episode is not None
+        return isinstance(command, Comment) and episode.ticket_state is not TicketState.FAILED
 
     def memo(self, home: Home, name: str) -> bytes:
         return encode(self._episodes[home][name])
@@ -197,7 +210,8 @@ class TicketWork:
         ]
         notes = [Note(TICKETS, item.lane.encode(), encode(one)) for one in told if one]
         key = self._events.decode(job.event).subject.encode()
-        notes.append(dlq_copy(ENRICHED, *item.record, key, job.event, outcome, item.redrive))
+        more = unfinished_header(job.system, job.commands)
+        notes.append(dlq_copy(ENRICHED, *item.record, key, job.event, outcome, item.redrive, more))
         episode = self._episodes.get(item.home, {}).get(item.lane)
         if episode is None:
             return Told(tuple(notes))

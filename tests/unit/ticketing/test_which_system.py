@@ -100,6 +100,22 @@ def test_what_a_system_that_is_gone_was_to_do_is_parked_and_done_once_it_is_back
     assert plant.desk.episode().ticket_state is TicketState.CLOSED
 
 
+def test_what_was_parked_is_done_where_its_episode_was_though_the_next_one_is_elsewhere() -> None:
+    plant = Plant()
+    plant.all_go_to("itops")
+    plant.say("raise", "e1")
+    plant.configure({"faults": EpisodeRule(ticket_system="workshop")}, workshop=plant.workshop)
+    plant.say("clear", "e2", 1)
+    plant.say("raise", "e3", 2)
+    (parked,) = plant.desk.notes(DLQ)
+    plant.all_go_to("workshop")
+    plant.desk.redrive(parked)
+    plant.desk.take()
+    plant.desk.work_off()
+    assert plant.itops.done == [f"open {KEY}#1", "closed 1"]
+    assert plant.workshop.done == [f"open {KEY}#2"]
+
+
 def test_another_tracker_under_the_same_name_has_no_ticket_of_the_fault() -> None:
     plant = Plant()
     plant.all_go_to("itops")

@@ -1,0 +1,188 @@
+"""What a redrive of a parked ticket command does, however many events and episodes have come since."""
+
+from __future__ import annotations
+
+from andon.core.failure import Failure, Rejected
+from andon.core.reason import Reason
+from andon.core.work import Note
+from andon.kafka.topics import DLQ
+from andon.runtime.dlq import REASON
+from andon.ticketing.episode import RECENT, TicketState
+from andon.ticketing.unfinished import HEADER
+from tests.unit.ticketing.test_desk_work import KEY, Service
+
+
+def say(desk: Service, state: str, number: str, minute: int = 0, failure: Failure | None = None) -> None:
+    desk.tracker.failure = failure
+    desk.say(state, number=number, minute=minute)
+    desk.take()
+    desk.work_off()
+
+
+def refused() -> Rejected:
+    return Rejected(Reason.CREDENTIALS, "the tracker refuses the account")
+
+
+def redrive(desk: Service, parked: Note) -> None:
+    desk.redrive(parked)
+    desk.take()
+    desk.work_off()
+
+
+def flapping() -> tuple[Service, Note]:
+    """A fault whose ticket was not opened and that was reported more often than is remembered; what is parked of it."""
+    desk = Service()
+    say(desk, "raise", "e0", failure=refused())
+    for minute in range(1, RECENT + 9):
+        say(desk, "raise", f"e{minute}", minute)
+    (parked,) = desk.notes(DLQ)
+    return desk, parked
+
+
+def test_a_ticket_that_failed_is_opened_although_its_event_is_not_remembered_any_more() -> None:
+    desk, parked = flapping()
+    raises = desk.episode().raises
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1"]
+    assert (desk.episode().ticket_state, desk.episode().raises) == (TicketState.OPEN, raises)
+    say(desk, "clear", "end", 90)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+
+
+def test_it_is_opened_and_closed_if_the_fault_has_ended_meanwhile() -> None:
+    desk, parked = flapping()
+    say(desk, "clear", "end", 90)
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.episode().ticket_state is TicketState.CLOSED
+
+
+def two_episodes(*, second: Failure | None = None) -> tuple[Service, Note]:
+    """The first ticket's close was parked, and the next fault has begun; what is parked of the first."""
+    desk = Service()
+    say(desk, "raise", "e1")
+    say(desk, "clear", "e2", 1, failure=refused())
+    (parked,) = desk.notes(DLQ)
+    say(desk, "raise", "e3", 2, failure=second)
+    return desk, parked
+
+
+def test_a_close_that_failed_is_made_up_for_when_the_next_fault_has_begun() -> None:
+    desk, parked = two_episodes()
+    before = desk.episode()
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", f"open {KEY}#2", "closed 1"]
+    assert desk.told()[-1] == "ticket_closed"
+    assert desk.episode() == before
+
+
+def test_it_leaves_the_failed_ticket_of_the_next_fault_to_the_redrive_of_that() -> None:
+    desk, parked = two_episodes(second=refused())
+    other = desk.notes(DLQ)[-1]
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    redrive(desk, other)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1", f"open {KEY}#2"]
+    assert desk.episode().ticket_state is TicketState.OPEN
+
+
+def test_a_close_that_fails_again_can_be_redriven_again() -> None:
+    desk, parked = two_episodes()
+    for _ in range(2):
+        desk.tracker.failure = refused()
+        redrive(desk, parked)
+        parked = desk.notes(DLQ)[-1]
+    desk.start()
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", f"open {KEY}#2", "closed 1"]
+
+
+def test_a_close_that_is_redriven_twice_is_done_once() -> None:
+    desk, parked = two_episodes()
+    redrive(desk, parked)
+    redrive(desk, parked)
+    assert desk.tracker.done.count("closed 1") == 1
+
+
+def test_a_close_that_was_given_up_after_the_next_fault_began_can_be_redriven_too() -> None:
+    desk = Service()
+    say(desk, "raise", "e1")
+    desk.say("clear", number="e2", minute=1)
+    desk.say("raise", number="e3", minute=2)
+    desk.tracker.failure = refused()
+    desk.take()
+    desk.work_off()
+    (parked,) = desk.notes(DLQ)
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", f"open {KEY}#2", "closed 1"]
+
+
+def test_closes_of_more_episodes_than_events_are_remembered_are_all_made_up_for() -> None:
+    desk = Service()
+    for fault in range(RECENT + 8):
+        say(desk, "raise", f"r{fault}", 2 * fault)
+        say(desk, "clear", f"c{fault}", 2 * fault + 1, failure=refused())
+    parked = desk.notes(DLQ)
+    assert len(parked) == RECENT + 8
+    for one in parked:
+        redrive(desk, one)
+    closed = [done for done in desk.tracker.done if done.startswith("closed")]
+    assert closed == [f"closed {fault + 1}" for fault in range(RECENT + 8)]
+
+
+def commented() -> tuple[Service, Note]:
+    """A fault that was reported again, which its ticket does not tell; what is parked of it."""
+    desk = Service()
+    say(desk, "raise", "e1")
+    say(desk, "raise", "e2", 1, failure=refused())
+    (parked,) = desk.notes(DLQ)
+    return desk, parked
+
+
+def test_a_comment_that_failed_is_made_up_for() -> None:
+    desk, parked = commented()
+    before = desk.episode()
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "comment 1"]
+    assert desk.episode() == before
+
+
+def test_a_comment_that_failed_goes_to_the_ticket_it_was_meant_for() -> None:
+    desk, parked = commented()
+    say(desk, "clear", "e3", 2)
+    say(desk, "raise", "e4", 3)
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1", f"open {KEY}#2", "comment 1"]
+
+
+def test_a_comment_on_a_ticket_that_failed_since_puts_that_right_instead() -> None:
+    desk, parked = commented()
+    say(desk, "clear", "e3", 2, failure=refused())
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+
+
+def test_an_old_close_that_has_no_ticket_is_parked_again_and_opens_nothing() -> None:
+    desk = Service()
+    say(desk, "raise", "e1", failure=refused())
+    say(desk, "clear", "e2", 1)
+    opening, closing = desk.notes(DLQ)
+    say(desk, "raise", "e3", 2)
+    redrive(desk, opening)
+    redrive(desk, closing)
+    assert desk.tracker.done == [f"open {KEY}#2"]
+    assert [dict(parked.headers)[REASON].decode() for parked in desk.notes(DLQ)[2:]] == [Reason.GONE]
+
+
+def test_what_opens_a_ticket_is_not_copied_beside_its_event() -> None:
+    desk, parked = flapping()
+    assert HEADER not in dict(parked.headers)
+    say(desk, "clear", "end", 90)
+    assert HEADER in dict(desk.notes(DLQ)[-1].headers)
+
+
+def test_a_header_that_cannot_be_read_is_parked() -> None:
+    desk, parked = two_episodes()
+    spoilt = tuple((name, b"{" if name == HEADER else value) for name, value in parked.headers)
+    redrive(desk, Note(DLQ, parked.key, parked.value, spoilt))
+    assert dict(desk.notes(DLQ)[-1].headers)[REASON].decode() == Reason.UNDECODABLE
