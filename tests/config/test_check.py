@@ -11,6 +11,7 @@ import pytest
 
 from andon.cli.commands.check import checked
 from andon.cli.main import main
+from andon.routing import mistakes
 from tests.config.plant import changed, registry, said, write
 
 SMALL = """\
@@ -157,6 +158,24 @@ def test_what_a_service_finds_has_its_place(tmp_path: Path) -> None:
     (tmp_path / "texts" / "fault.paper.j2").write_text("{{ subject")
     (mistake,) = said(checked(file, registry()))
     assert mistake.startswith("21:37: template fault.paper.j2 ")
+
+
+def test_a_field_that_digests_go_by_is_found_at_its_place(tmp_path: Path) -> None:
+    text = changed("by: [line, code]", 'by: [line, "data."]')
+    (mistake,) = said(checked(write(tmp_path, text), registry()))
+    assert mistake.startswith("21:64: 'data.' names no value")
+    text = changed("body: 512KiB", 'body: 512KiB, storm: {over: 10/m, by: [""]}')
+    (mistake,) = said(checked(write(tmp_path, text), registry()))
+    assert mistake.startswith("5:85: '' names no value")
+
+
+def test_what_routing_could_not_start_with_is_a_mistake_even_if_nobody_looked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mistakes, "_key", lambda fields, place: ())
+    text = changed("by: [line, code]", 'by: [line, "data."]')
+    (mistake,) = said(checked(write(tmp_path, text), registry()))
+    assert mistake.startswith("1:1: routing cannot work with it: 'data.' names no value")
 
 
 def test_services_are_asked_beside_wrong_names_and_rules(tmp_path: Path) -> None:

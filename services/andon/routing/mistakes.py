@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 
 from andon.config.calendar import Interval
 from andon.config.computed import is_computed
+from andon.config.limits import StormRule
 from andon.config.maintenance import Maintenance
+from andon.config.receivers import MergeRule
 from andon.config.routing import Route
 from andon.config.settings import Settings
 from andon.config.spans import (
@@ -25,6 +27,8 @@ from andon.core.matchers import MatcherError, compile_matchers
 from andon.core.mute import MuteWrong, require_named
 from andon.core.paths import PathError, compile_key
 from andon.core.people import Directory
+from andon.core.tables import Tables
+from andon.routing.router import Router
 from andon.routing.tree import ALL, group_key
 from andon.routing.who import compile_who
 
@@ -54,8 +58,19 @@ def check(settings: Settings) -> list[Mistake]:
         *_episodes(settings),
         *_inhibitions(settings),
         *_receivers(settings),
+        *_storm(settings),
         *_maintenance(settings),
     ]
+
+
+def check_whole(settings: Settings, tables: Tables) -> list[Mistake]:
+    """What is wrong with a file in which nobody has found a mistake: that no router can be made of it. Such a file must
+    not be published, for routing would never start again."""
+    try:
+        Router(settings, 0, dict.fromkeys(settings.receivers, ""), tables)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it would stop the service
+        return [((), f"routing cannot work with it: {error}")]
+    return []
 
 
 def _calendar(settings: Settings) -> Iterator[Mistake]:
@@ -124,10 +139,7 @@ def _root(root: Route) -> Iterator[Mistake]:
 def _episodes(settings: Settings) -> Iterator[Mistake]:
     for name, rule in settings.episodes.items():
         yield from _matchers(rule.matchers, ("episodes", name, "matchers"))
-        try:
-            compile_key(rule.key)
-        except PathError as error:
-            yield ("episodes", name, "key"), str(error)
+        yield from _key(rule.key, ("episodes", name, "key"))
 
 
 def _inhibitions(settings: Settings) -> Iterator[Mistake]:
@@ -143,10 +155,7 @@ def _inhibitions(settings: Settings) -> Iterator[Mistake]:
         for index, text in enumerate(rule.source_matchers):
             if text.lstrip().startswith(("data.", "facts.")):
                 yield (*place, "source_matchers", index), "of a cause only type, subject, source and labels are known"
-        try:
-            compile_key(rule.equal)
-        except PathError as error:
-            yield (*place, "equal"), str(error)
+        yield from _key(rule.equal, (*place, "equal"))
 
 
 def _receivers(settings: Settings) -> Iterator[Mistake]:
@@ -163,6 +172,8 @@ def _receivers(settings: Settings) -> Iterator[Mistake]:
                 compile_who(entry, _NOBODY)
             except PathError as error:
                 yield ("receivers", name, "to", index), str(error)
+        if isinstance(receiver.merge, MergeRule):
+            yield from _key(receiver.merge.by, ("receivers", name, "merge", "by"))
         yield from _if_nobody(settings, name)
 
 
@@ -177,6 +188,18 @@ def _if_nobody(settings: Settings, name: str) -> Iterator[Mistake]:
             return
         seen.append(following)
         following = settings.receivers[following].if_nobody
+
+
+def _storm(settings: Settings) -> Iterator[Mistake]:
+    if isinstance(settings.limits.storm, StormRule):
+        yield from _key(settings.limits.storm.by, ("limits", "storm", "by"))
+
+
+def _key(fields: Sequence[str], place: Place) -> Iterator[Mistake]:
+    try:
+        compile_key(fields)
+    except PathError as error:
+        yield place, str(error)
 
 
 def _matchers(texts: Sequence[str], place: Place) -> Iterator[Mistake]:

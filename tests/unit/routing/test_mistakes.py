@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from andon.routing import check
 from tests.unit.routing.events import receivers, settings
 
@@ -66,6 +68,18 @@ def test_nothing_stands_beside_all_labels() -> None:
     given = settings({"receiver": "it", "group_by": ["line", "..."]}, receivers=receivers("it"))
     ((place, text),) = check(given)
     assert (place, "nothing stands beside it" in text) == (("route", "group_by"), True)
+
+
+@pytest.mark.parametrize("name", ["", "data.", "labels.", "facts.x..y"])
+def test_a_field_that_digests_go_by_must_name_a_value(name: str) -> None:
+    given = settings(
+        {"receiver": "it"},
+        receivers=receivers("b", it={"merge": {"over": "10/m", "by": ["line", name]}}, c={"merge": "none"}),
+        limits={"storm": {"over": "10/m", "by": [name]}},
+    )
+    found = dict(check(given))
+    assert list(found) == [("receivers", "it", "merge", "by"), ("limits", "storm", "by")]
+    assert all("names no value" in text for text in found.values())
 
 
 def test_causes_need_episodes() -> None:

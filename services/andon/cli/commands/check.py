@@ -82,13 +82,19 @@ def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, st
 def checked(path: Path, registry: Registry | None = None) -> Loaded:
     """The configuration with the mistakes that each service finds in its own part. Raises nothing for a mistake.
 
-    A file that has not the shape of settings is not shown to the services.
+    A file that has not the shape of settings is not shown to the services. Of one without mistakes a router is made:
+    it may refuse what nobody looked for.
     """
+    from andon.routing import mistakes as routing
+
     registry = registry or Registry()
     loaded = load(path, registry)
     if loaded.draft is None:
         return loaded
-    more = [loaded.mistake(path, text) for path, text in _of_services(loaded, loaded.draft, registry)]
+    found = _of_services(loaded, loaded.draft, registry)
+    if not (found or loaded.mistakes):
+        found = routing.check_whole(loaded.draft, loaded.tables)
+    more = [loaded.mistake(path, text) for path, text in found]
     return replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *more})))
 
 
