@@ -13,6 +13,7 @@ the operator.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -37,6 +38,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_POWER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)[eE][+-]?\d+")
 _PATTERN_CACHE = 1_024
 
 
@@ -194,9 +196,9 @@ def _among(text: str, name: Token, values: Token) -> Matcher:
         wanted = frozenset(texts)
         on = OnLabel(name.text, "in", texts, wanted.__contains__)
         return Matcher(written, lambda event: read(event) in wanted, read, on)
-    value, words, numbers = _path(text, name), set[str](), set[float]()
+    value, words, numbers = _path(text, name), set[str](), set[float | int]()
     for entry in values.entries:
-        number = number_of(entry.text) if entry.kind == "word" else None
+        number = _written_number(entry)
         if entry.kind == "word" and is_path(entry.text):
             raise MatcherError(text, entry.column, f'a list holds values; the text itself is written "{entry.text}"')
         if number is None:
@@ -225,15 +227,24 @@ def _comparison(text: str, name: Token, sign: Token, value: Token) -> Matcher:
     compare = _ORDER[sign.text]
     if value.kind == "word" and is_path(value.text):
         return Matcher(written, _between(left, _path(text, value), compare), _shown(left))
-    number = number_of(value.text) if value.kind == "word" else None
+    in_order = compare not in (operator.eq, operator.ne)
+    number = _written_number(value, in_order=in_order)
     if number is not None:
         return Matcher(
             written, lambda e: (seen := number_of(left(e))) is not None and compare(seen, number), _shown(left)
         )
-    if compare not in (operator.eq, operator.ne):
+    if in_order:
         raise MatcherError(text, value.column, f"{sign.text} needs a number or another value like data.name")
     word = value.text
     return Matcher(written, lambda e: (seen := text_of(left(e))) is not None and compare(seen, word), _shown(left))
+
+
+def _written_number(value: Token, *, in_order: bool = False) -> float | int | None:
+    """The number that stands in a matcher. After an order (`> 1e6`) it may have an exponent, for there a code means
+    nothing."""
+    if value.kind != "word":
+        return None
+    return float(value.text) if in_order and _POWER.fullmatch(value.text) else number_of(value.text)
 
 
 def _between(left: Lookup, right: Lookup, compare: Callable[[Any, Any], bool]) -> Test:

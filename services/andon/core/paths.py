@@ -18,7 +18,8 @@ ATTRIBUTES = ("type", "subject", "source", "id")
 Lookup = Callable[[Event], Any]
 Text = Callable[[Event], str | None]
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"(?P<whole>[+-]?\d+)(?:\.0*)?|(?P<fraction>[+-]?\d*\.\d+)")
+_LONGEST_NUMBER = 300  # what is longer no float can hold, and of some length on Python makes no int of it
 _PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<path>[^{}]*)\}|(?P<stray>[{}])|(?P<text>[^{}]+)")
 
 
@@ -38,13 +39,17 @@ def text_of(value: Any) -> str | None:
 
 
 def number_of(value: Any) -> float | int | None:
-    """The value as a number, or None. Text that is a plain decimal counts: tables saved by Excel hold only text."""
+    """The value as a number, or None. Text that is a plain decimal counts: tables saved by Excel hold only text.
+
+    A whole number stays one, so that long ids are compared to their last digit. With an exponent it is a text: codes
+    look like that (12E3).
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
         return value
-    if isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
-        return float(text)
+    if isinstance(value, str) and len(text := value.strip()) <= _LONGEST_NUMBER and (found := _NUMBER.fullmatch(text)):
+        return float(text) if found["fraction"] else int(found["whole"])
     return None
 
 

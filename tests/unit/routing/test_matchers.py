@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from andon.core.event import Event
@@ -151,6 +151,56 @@ def test_comparisons(text: str, expected: bool) -> None:
     assert holds(text, MEASURED) is expected
 
 
+LONG = 1_234_567_890_123_456_789
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "expected"),
+    [
+        (f"data.n == {LONG}", {"n": LONG}, True),
+        (f"data.n == {LONG}", {"n": str(LONG)}, True),
+        (f"data.n == {LONG}", {"n": str(LONG - 1)}, False),
+        (f"data.n != {LONG}", {"n": LONG + 1}, True),
+        (f"data.n > {LONG}", {"n": str(LONG + 1)}, True),
+        (f"data.n in [{LONG}]", {"n": LONG}, True),
+        (f"data.n in [{LONG}]", {"n": LONG + 1}, False),
+        (f"data.n in [{LONG}]", {"n": [1, str(LONG)]}, True),
+        ("data.a == data.b", {"a": "340123450000000018", "b": "340123450000000025"}, False),
+        ("data.a < data.b", {"a": "340123450000000018", "b": 340123450000000025}, True),
+        ("data.a == data.b", {"a": "340123450000000018.00", "b": 340123450000000018}, True),
+        ("data.a == data.b", {"a": "-0", "b": "0.0"}, True),
+        ("data.a == data.b", {"a": "12.10", "b": 12.1}, True),
+        ("data.a == data.b", {"a": 12, "b": 12.0}, True),
+        # what only looks like a power of ten is a code
+        ("data.code == 0E1", {"code": "0E1"}, True),
+        ("data.code == 0E1", {"code": "0E2"}, False),
+        ("data.code == 0E1", {"code": 0}, False),
+        ("data.code in [0E1]", {"code": "0E2"}, False),
+        ("data.code != data.expected", {"code": "1E3", "expected": "1000"}, True),
+        ("data.code < data.expected", {"code": "1E3", "expected": "2000"}, False),
+        ("data.code > 5", {"code": "1E3"}, False),
+        # but after an order nothing but a number can be meant
+        ("data.n > 1e3", {"n": 1_001}, True),
+        ("data.n > 1.5E+3", {"n": "1500"}, False),
+        # no number is as long as that
+        ("data.a > 5", {"a": "1" * 5_000}, False),
+        ("data.a == data.b", {"a": "1" * 5_000, "b": "1" * 5_000}, True),
+        (f"data.a == {'1' * 5_000}", {"a": "1" * 5_000}, True),
+    ],
+)
+def test_numbers_are_compared_as_they_are_written(text: str, data: dict[str, object], expected: bool) -> None:
+    assert holds(text, event(data=data)) is expected
+
+
+@given(st.integers() | st.integers().map(str), st.integers() | st.integers().map(str) | st.floats(allow_nan=False))
+@example(LONG, float(LONG))
+def test_whole_numbers_are_compared_exactly(one: int | str, other: str | float) -> None:
+    given_ = event(data={"a": one, "b": other})
+    exact = int(one), int(other) if isinstance(other, str) else other
+    assert holds("data.a == data.b", given_) is (exact[0] == exact[1])
+    assert holds("data.a < data.b", given_) is (exact[0] < exact[1])
+
+
 @pytest.mark.parametrize(
     ("text", "column", "problem"),
     [
@@ -184,6 +234,7 @@ def test_comparisons(text: str, expected: bool) -> None:
         ("data.x = 5", 8, "compared with =="),
         ("data.x > hot", 10, "needs a number"),
         ('data.x > "5"', 10, "needs a number"),
+        ("data.x > " + "5" * 5_000, 10, "needs a number"),
         ("data. > 5", 1, "names no value"),
         ("data..x > 5", 1, "names no value"),
         ("data.x > data..y", 10, "names no value"),
