@@ -13,6 +13,7 @@ same configuration has the same verdict in every replay.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -38,7 +39,8 @@ DayTest = Callable[[date], Holds]
 _FIRST_MINUTE, _LAST_MINUTE = 1_440, 4_223_370_000
 _ONE_DAY = timedelta(days=1)
 _DAY_S = 86_400.0
-_LONGEST_S = 8 * _DAY_S
+# What has not ended then is taken not to end. Plants do shut for months, and no mute is longer than this.
+_NEVER = 366 * DAY
 
 
 class Interval:
@@ -48,22 +50,22 @@ class Interval:
         self.name = name
         calendar = WorkingCalendar(workdays or Workdays())
         self._entries = [_Entry(entry, zone, calendar) for entry in entries]
-        # Events of one batch were accepted within the same minutes, so the verdict is worked out once per minute.
+        # Events of one batch were accepted within the same minutes, so the verdict is worked out once per minute; and
+        # once per window, how it goes on after it, which may be a year of days.
         self._verdict = lru_cache(maxsize=64)(self._at_minute)
         self._end = lru_cache(maxsize=64)(self._end_after)
+        self._last_end = lru_cache(maxsize=64)(self._last_end_from)
 
     def holds(self, at: float) -> Holds:
         """Whether the interval holds at this time (seconds since 1970); None when that hangs on a day that the working
         calendar does not know. Never raises."""
-        return self._verdict(int(max(_FIRST_MINUTE, min(at // 60, _LAST_MINUTE))))
+        return self._verdict(_minute_of(at))
 
     def until(self, at: float) -> float:
-        """When the time is over in which the interval holds at this time: at most about a week later, for one that
-        never ends; `at` itself when it does not hold. Never raises."""
-        end, last = at, at + _LONGEST_S
-        while end < last and self.holds(end):
-            end = self._end(int(max(_FIRST_MINUTE, min(end // 60, _LAST_MINUTE))))
-        return end
+        """When the time is over in which the interval holds at this time, which is the first minute in which it does
+        not; about a year later, for one that never ends; `at` itself when it does not hold. Never raises."""
+        minute = _minute_of(at)
+        return self._last_end(self._end(minute)) * 60.0 if self._verdict(minute) else at
 
     def edges(self, days: Sequence[date]) -> Iterator[float]:
         """The times, while those days last, at which the answer of `holds` may change; in no order."""
@@ -73,8 +75,14 @@ class Interval:
     def _at_minute(self, minute: int) -> Holds:
         return _any(entry.at(minute) for entry in self._entries)
 
-    def _end_after(self, minute: int) -> float:
+    def _end_after(self, minute: int) -> int:
         return max(entry.end(minute) for entry in self._entries if entry.at(minute))
+
+    def _last_end_from(self, minute: int) -> int:
+        end, never = minute, min(minute + _NEVER, _LAST_MINUTE)
+        while end < never and self._at_minute(end):
+            end = self._end_after(end)
+        return end
 
 
 class _Entry:
@@ -95,24 +103,33 @@ class _Entry:
                 yield from (float(at) for at in range(int(begin), int(end), 60))
 
     def at(self, minute: int) -> Holds:
-        local = datetime.fromtimestamp(minute * 60, self._zone)
+        local = self._local(minute)
         today, now = local.date(), local.hour * 60 + local.minute
         begun = [today] if any(begin <= now < end for begin, end in self._windows) else []
         if any(begin <= now + DAY < end for begin, end in self._windows):
             begun.append(today - _ONE_DAY)
         return _any(map(self._day, begun))
 
-    def end(self, minute: int) -> float:
-        """When the longest of the windows is over that a minute lies in, by the clock on the wall."""
-        local = datetime.fromtimestamp(minute * 60, self._zone)
-        now, midnight = local.hour * 60 + local.minute, local.replace(hour=0, minute=0, fold=0)
-        ends = [
-            (midnight + timedelta(minutes=end - ago)).timestamp()
+    def end(self, minute: int) -> int:
+        """The minute in which the longest of the windows is over that a minute lies in, or before that the clock on the
+        wall jumps: whether it holds behind a jump must be asked anew."""
+        local = self._local(minute)
+        today, now = local.date(), local.hour * 60 + local.minute
+        left = [
+            end - ago - now
             for begin, end in self._windows
-            for ago in (0, DAY)
-            if begin <= now + ago < end and self._day((midnight - timedelta(minutes=ago)).date())
+            for ago, day in ((0, today), (DAY, today - _ONE_DAY))
+            if begin <= now + ago < end and self._day(day)
         ]
-        return max(minute * 60.0 + 60.0, *ends)
+        end = min(minute + max(left), _LAST_MINUTE)
+        offset = local.utcoffset()
+        if self._local(end).utcoffset() == offset:
+            return end
+        jumped = bisect_left(range(minute, end), True, key=lambda another: self._local(another).utcoffset() != offset)
+        return minute + jumped
+
+    def _local(self, minute: int) -> datetime:
+        return datetime.fromtimestamp(minute * 60, self._zone)
 
 
 def intervals(
@@ -150,6 +167,10 @@ def _week_test(words: Sequence[str], calendar: WorkingCalendar) -> DayTest:
         return day.weekday() in weekdays or (None if works is None else works in by_calendar.values())
 
     return holds
+
+
+def _minute_of(at: float) -> int:
+    return int(max(_FIRST_MINUTE * 60.0, min(at, _LAST_MINUTE * 60.0)) // 60)
 
 
 def _any(verdicts: Iterable[Holds]) -> Holds:

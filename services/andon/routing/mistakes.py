@@ -35,7 +35,7 @@ from andon.routing.who import compile_who
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
 
-_WEEK_S = 7 * 86_400.0
+_WEEK_S, _SOME_DAY = 7 * 86_400.0, 10 * 86_400.0
 _NOBODY = Directory(())
 _SPANS: Mapping[str, Callable[[str], object]] = {
     "days": parse_days,
@@ -104,8 +104,9 @@ def _maintenance(settings: Settings) -> Iterator[Mistake]:
             require_named(each.matchers)
         except MuteWrong as error:
             yield (*place, "matchers"), str(error)
-        whole = Interval(name, [Days(days=each.days, times=each.times)], ZoneInfo("UTC"))
-        if whole.until(0.0) > _WEEK_S:
+        days = () if {WORKDAY, HOLIDAY} <= set(each.days) else each.days  # together they are all days
+        whole = Interval(name, [Days(days=days, times=each.times)], ZoneInfo("UTC"))
+        if whole.until(_SOME_DAY) - _SOME_DAY > _WEEK_S:
             yield place, "it would never be over; name the `days` or the `times` of it"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from andon.config.calendar import Interval
@@ -206,6 +206,16 @@ def naive(entries: list[tuple[set[int], list[tuple[int, int]]]], when: datetime)
     return False
 
 
+def written(entries: list[tuple[set[int], list[tuple[int, int]]]]) -> list[Days]:
+    def clock(minute: int) -> str:
+        return f"{minute // 60:02}:{minute % 60:02}"
+
+    return [
+        Days(days=tuple(DAYS[day] for day in days), times=tuple(f"{clock(b)}-{clock(e)}" for b, e in windows))
+        for days, windows in entries
+    ]
+
+
 @given(
     st.lists(ENTRIES, max_size=3),
     st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
@@ -215,11 +225,56 @@ def naive(entries: list[tuple[set[int], list[tuple[int, int]]]], when: datetime)
 def test_agrees_with_a_naive_reading(
     entries: list[tuple[set[int], list[tuple[int, int]]]], when: datetime, zone: ZoneInfo
 ) -> None:
-    def clock(minute: int) -> str:
-        return f"{minute // 60:02}:{minute % 60:02}"
+    assert Interval("x", written(entries), zone).holds(when.timestamp()) is naive(entries, when.astimezone(zone))
 
-    written = [
-        Days(days=tuple(DAYS[day] for day in days), times=tuple(f"{clock(b)}-{clock(e)}" for b, e in windows))
-        for days, windows in entries
-    ]
-    assert Interval("x", written, zone).holds(when.timestamp()) is naive(entries, when.astimezone(zone))
+
+JUMPS = (  # into summer time and out of it, half an hour of it, and a day that was left out
+    ("Europe/Berlin", "2026-03-29"),
+    ("Europe/Berlin", "2026-10-25"),
+    ("America/St_Johns", "2026-03-08"),
+    ("Australia/Lord_Howe", "2026-04-05"),
+    ("Australia/Lord_Howe", "2026-10-04"),
+    ("Pacific/Apia", "2011-12-30"),
+    ("Asia/Shanghai", "2026-03-29"),
+)
+LOOKED_AT = 2 * 1_440
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ENTRIES, min_size=1, max_size=2), st.sampled_from(JUMPS), st.integers(-1_440, 1_440))
+@example([({4, 5, 6}, [(1_320, 150)])], JUMPS[0], 60)  # 22:00-02:30, in a night without 02:30
+@example([({6}, [(150, 240)])], JUMPS[1], 105)  # 02:30-04:00, at the first 02:45 of two
+@example([(set(), [(0, 150)])], JUMPS[1], 195)  # at the second 02:15
+def test_a_time_is_over_in_the_first_minute_in_which_it_does_not_hold(
+    entries: list[tuple[set[int], list[tuple[int, int]]]], jump: tuple[str, str], after: int
+) -> None:
+    zone, day = jump
+    asked = Interval("x", written(entries), ZoneInfo(zone))
+    begin = at(f"{day}T00:00", ZoneInfo(zone)) + 60.0 * after
+    minutes = range(LOOKED_AT) if asked.holds(begin) else ()
+    ends = next((begin + 60.0 * n for n in minutes if not asked.holds(begin + 60.0 * n)), None)
+    if not minutes:
+        assert asked.until(begin + 7.0) == begin + 7.0
+    elif ends is None:
+        assert asked.until(begin) >= begin + 60.0 * LOOKED_AT
+    else:
+        assert asked.until(begin) == ends
+        assert asked.until(begin + 7.0) == ends
+
+
+@pytest.mark.parametrize("when", [-1e18, -1.0, 0.0, 253_402_300_799.0, 1e12, 1e18, float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    "entry", [Days(), Days(times=("20:00-08:00",)), Days(days=("thursday:saturday",)), Days(days=("monday",))]
+)
+def test_no_time_has_an_end_that_raises(entry: Days, when: float) -> None:
+    asked = interval(entry)
+    if asked.holds(when):
+        assert 0 < asked.until(when) < 253_402_300_800.0, "in a year of four digits"
+    else:
+        assert asked.until(when) is when
+
+
+def test_what_never_ends_has_an_end_in_about_a_year() -> None:
+    day = 86_400.0
+    for entry in (Days(), Days(days=("monday:sunday",), times=("00:00-12:00", "12:00-24:00"))):
+        assert 365 * day < interval(entry).until(at("2026-02-07T10:00")) - at("2026-02-07T10:00") < 368 * day

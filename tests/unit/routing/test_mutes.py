@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,8 @@ from andon.core.mute import Mute
 from andon.core.outcome import Skipped
 from andon.core.ports import Result
 from andon.core.reason import Reason
+from andon.core.tables import Tables
+from andon.core.workdays import Workdays
 from andon.routing import Router, check, explain
 from tests.unit.routing.events import TUESDAY_NOON, event, receivers, settings
 
@@ -155,6 +157,37 @@ def test_a_window_ends_by_the_clock_on_the_wall_also_when_that_is_changed() -> N
         assert interval.until(at) == datetime.fromisoformat(f"{day}T05:00").replace(tzinfo=berlin).timestamp()
 
 
+def shut(*days: str, off: tuple[str, ...] = ("2026-02-09", "2026-02-24")) -> Router:
+    """A plant that does not work on days off, and in 2026 from one day to the other."""
+    first, last = map(date.fromisoformat, off)
+    closed = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+    given = settings(
+        ROUTE,
+        receivers=receivers("it", "oncall", "l3"),
+        calendar={"overrides": "plant.csv"},
+        maintenance={"shut": {"matchers": ['line="L3"'], "days": days}},
+    )
+    assert check(given) == []
+    tables = Tables(Workdays(years=(2026,), off=closed))
+    return Router(given, 7, {name: f"domain-of-{name}" for name in given.receivers}, tables)
+
+
+@pytest.mark.parametrize(
+    ("off", "end"),
+    [
+        (("2026-02-09", "2026-02-24"), "2026-02-25"),
+        (("2026-06-01", "2026-08-31"), "2026-09-01"),  # a summer of three months
+        (("2026-12-21", "2026-12-31"), "2027-01-01"),  # the next year is not known, so nothing is said of it
+    ],
+)
+def test_a_long_time_without_work_is_one_window_with_one_digest(off: tuple[str, str], end: str) -> None:
+    given = shut("holiday", off=off)
+    days = [datetime.fromisoformat(f"{off[0]}T10:00").replace(tzinfo=ZONE) + timedelta(days=n) for n in range(11)]
+    held = [route(given, day).outputs[0] for day in days]
+    assert len({one.batch for one in held}) == 1
+    assert {one.held.until for one in held if one.held} == {datetime.fromisoformat(end).replace(tzinfo=ZONE)}
+
+
 def test_outside_a_window_it_is_over_at_once() -> None:
     assert Interval("i", [Days(days=("sunday",))], ZONE).until(TUESDAY_NOON.timestamp()) == TUESDAY_NOON.timestamp()
 
@@ -164,6 +197,8 @@ def test_outside_a_window_it_is_over_at_once() -> None:
     [
         ({"days": [], "times": []}, "never be over"),
         ({"days": ["monday:sunday"], "times": ["00:00-12:00", "12:00-24:00"]}, "never be over"),
+        ({"days": ["workday", "holiday"], "times": []}, "never be over"),
+        ({"days": ["holiday", "monday", "workday"], "times": ["00:00-12:00", "11:00-24:00"]}, "never be over"),
         ({"matchers": []}, "1 to 20 matchers"),
         ({"matchers": ['line!="L4"']}, "mute everything"),
         ({"matchers": ["line"]}, "after the name"),
@@ -172,10 +207,33 @@ def test_outside_a_window_it_is_over_at_once() -> None:
     ],
 )
 def test_what_is_no_maintenance_window(changed: dict[str, Any], told: str) -> None:
-    given = settings(ROUTE, receivers=receivers("it", "oncall", "l3"), maintenance={"w": {**WEEKLY, **changed}})
+    given = settings(
+        ROUTE,
+        receivers=receivers("it", "oncall", "l3"),
+        calendar={"holidays": "china"},
+        maintenance={"w": {**WEEKLY, **changed}},
+    )
     ((place, text),) = check(given)
     assert place[:2] == ("maintenance", "w")
     assert told in text
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"days": ["friday:wednesday"], "times": ["00:00-24:00", "12:00-11:00"]},  # but for an afternoon
+        {"days": ["workday", "holiday"], "times": ["00:00-23:59"]},
+        {"days": ["holiday", "monday:friday"], "times": []},  # but for the Saturdays that make up for a holiday
+    ],
+)
+def test_however_long_a_window_is_it_is_one_if_it_ends(window: dict[str, Any]) -> None:
+    given = settings(
+        ROUTE,
+        receivers=receivers("it", "oncall", "l3"),
+        calendar={"holidays": "china"},
+        maintenance={"w": {**WEEKLY, **window}},
+    )
+    assert check(given) == []
 
 
 def test_explain_shows_the_mutes_in_force_each_with_what_it_saw() -> None:
