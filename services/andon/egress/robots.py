@@ -13,7 +13,7 @@ from andon.core.reason import Reason
 from andon.core.text import LEAST_NUMBERED, size_of, split_numbered
 
 _MOBILE = re.compile(r"(?:\+\d{1,3}-?)?1\d{10}")
-_ID = re.compile(r"[\w.\-@]{1,64}")
+_ID = re.compile(r"[\w.\-][\w.\-@]{0,63}")
 _EVERYBODY = "all"
 
 

@@ -19,7 +19,7 @@ from andon.core.people import Directory, Trait
 Ids = Sequence[str]
 Who = Callable[[Event], Ids]
 
-_EVERYBODY = ("all", "所有人")
+_EVERYBODY = ("all", "所有人", "party:1")  # and the department above all others in WeCom
 
 
 def compile_who(entry: str, directory: Directory) -> Who:
@@ -62,6 +62,11 @@ def _from_fact(path: str) -> Who:
     def names(event: Event) -> list[str]:
         value = lookup(event)
         texts = map(text_of, value if isinstance(value, list) else (value,))
-        return [text for text in texts if text and text.removeprefix("@") not in _EVERYBODY]
+        return [text for text in texts if text and not _means_everybody(text)]
 
     return names
+
+
+def _means_everybody(text: str) -> bool:
+    """Whether it could, to any vendor: a channel takes off an @ of its own."""
+    return text.strip().lstrip("@").strip().lower() in _EVERYBODY

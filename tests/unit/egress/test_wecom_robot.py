@@ -113,6 +113,13 @@ def test_people_are_called_in_the_first_part_of_a_text() -> None:
     assert said == [{"content": "x", **called}, {"content": "x"}, {"content": "x"}]
 
 
+@pytest.mark.parametrize("name", ["@@all", "@@zhang", "@"])
+def test_what_still_has_an_at_before_it_calls_nobody(name: str) -> None:
+    wire = Recorder()
+    asyncio.run(robot(wire).send(call("x", recipients=("li", name))))
+    assert json.loads(wire.asked[0][2])["text"]["mentioned_list"] == ["li"]
+
+
 # The answer
 
 

@@ -79,6 +79,16 @@ def test_what_names_nobody_is_a_mistake(entry: str) -> None:
     assert [place for place, _ in check(given)] == [("receivers", "it", "to", 1)]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["all", "@all", "@@all", "@@@all", " @all ", "@ all", "ALL", "@All", "所有人", "@@所有人", "party:1", "Party:1"],
+)
+def test_a_fact_never_means_everybody_however_it_is_written(name: str) -> None:
+    given = event(facts={"machine": {"leader": name, "crew": ["wang", name, "party:12", "allen"]}})
+    assert list(compile_who("fact:machine.leader", DIRECTORY)(given)) == []
+    assert list(compile_who("fact:machine.crew", DIRECTORY)(given)) == ["wang", "party:12", "allen"]
+
+
 SETS = st.sets(st.sampled_from("abc"))
 
 
