@@ -40,6 +40,8 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }
 _POWER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)[eE][+-]?\d+")
 _PATTERN_CACHE = 1_024
+LONGEST_REMEMBERED = 256
+"""Letters of a text that answers are remembered of: what is longer comes once, and would fill the memory."""
 
 
 class OnLabel(msgspec.Struct, frozen=True):
@@ -180,7 +182,8 @@ def _pattern(text: str, value: Token) -> Callable[[str], bool]:
 
 def _remembering(fits: Callable[[str], bool]) -> Callable[[str], bool]:
     """The same with its last answers: labels have few values, and a call of RE2 is slow."""
-    return lru_cache(maxsize=_PATTERN_CACHE)(fits)
+    known = lru_cache(maxsize=_PATTERN_CACHE)(fits)
+    return lambda seen: known(seen) if len(seen) <= LONGEST_REMEMBERED else fits(seen)
 
 
 def _exists(text: str, name: Token) -> Matcher:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from andon.core.event import Event
-from andon.core.matchers import Matcher, OnLabel, Test, label_value
+from andon.core.matchers import LONGEST_REMEMBERED, Matcher, OnLabel, Test, label_value
 from andon.routing.words import words_of
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ Candidate = tuple[int, T, tuple[Test, ...]]  # its place, the child, and the tes
 # A pattern is tried on every new text of its label, which costs about as much as this many siblings asked too often.
 _PATTERN_COSTS = 8
 _REMEMBERED = 250_000  # texts of a label and the candidates found for them; all are forgotten beyond that
+_LETTERS = 32  # of a text count as one more
 
 
 class Index(Generic[T]):
@@ -76,12 +77,17 @@ class _Table(Generic[T]):
         found = self._known.get(text)
         if found is None:
             found = [*self._named.get(text, ()), *(candidate for fits, candidate in self._fitting if fits(text))]
-            self._remembered += 1 + len(found)
-            if self._remembered > _REMEMBERED:
-                self._known.clear()
-                self._remembered = 1 + len(found)
-            self._known[text] = found
+            if len(text) <= LONGEST_REMEMBERED:
+                self._remember(text, found)
         return found
+
+    def _remember(self, text: str, found: list[Candidate[T]]) -> None:
+        room = 1 + len(found) + len(text) // _LETTERS
+        self._remembered += room
+        if self._remembered > _REMEMBERED:
+            self._known.clear()
+            self._remembered = room
+        self._known[text] = found
 
 
 def tests_left(matchers: Sequence[Matcher], key: Matcher | None) -> tuple[Test, ...]:

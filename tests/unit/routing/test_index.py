@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,3 +112,27 @@ def test_texts_of_a_label_are_forgotten_again(monkeypatch: pytest.MonkeyPatch) -
         assert len(table.candidates(event(labels={"line": f"L{number}"}))) == 5
         ((_, find),) = table._tables
         assert 6 * len(find.__self__._known) <= 120
+
+
+@pytest.mark.parametrize("text", ['note=~"E.*"', 'note!~"E.*"', 'data.text =~ "E.*"'])
+def test_long_texts_are_not_remembered(text: str) -> None:
+    root = tree.compile_tree(settings({"receiver": "r0", "routes": [{"matchers": ["x!=1", text]}] * 2}).route, {})
+    tracemalloc.start()
+    try:
+        for number in range(40):
+            long = f"{number} {'x' * 100_000}"
+            root.collect(event(labels={"note": long}, data={"text": long}), [])
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 400_000, "not even four of them"
+
+
+def test_texts_of_some_length_are_forgotten_the_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_REMEMBERED", 120)
+    (pattern,) = compile_matchers(('line=~"L.*"',))
+    table: Any = index.Index([(0, (pattern,))])
+    for number in range(50):
+        assert len(table.candidates(event(labels={"line": f"L{number}{'x' * 200}"}))) == 1
+        ((_, find),) = table._tables
+        assert 200 * len(find.__self__._known) <= 32 * 120
