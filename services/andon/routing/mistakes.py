@@ -154,9 +154,18 @@ def _inhibitions(settings: Settings) -> Iterator[Mistake]:
                 yield (*place, key), f"without {key} it would mean everything"
             yield from _matchers(texts, (*place, key))
         for index, text in enumerate(rule.source_matchers):
-            if text.lstrip().startswith(("data.", "facts.")):
+            if _asks_values(text):
                 yield (*place, "source_matchers", index), "of a cause only type, subject, source and labels are known"
         yield from _key(rule.equal, (*place, "equal"))
+
+
+def _asks_values(text: str) -> bool:
+    """Whether one of the matchers in a text is about `data` or `facts`; no for a text that cannot be read."""
+    try:
+        matchers = compile_matchers((text,))
+    except MatcherError:
+        return False
+    return any(one.label is None and one.text.startswith(("data.", "facts.")) for one in matchers)
 
 
 def _receivers(settings: Settings) -> Iterator[Mistake]:

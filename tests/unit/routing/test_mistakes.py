@@ -90,6 +90,36 @@ def test_causes_need_episodes() -> None:
     assert "`episodes` has no rule" in text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data.x > 1",
+        'code="A", data.x > 1',
+        "{data.x > 1}",
+        "{a=b, facts.m exists}",
+        "a=b,data.x in [1]",
+        "\u3000data.x=~a",
+    ],
+)
+def test_of_a_cause_no_values_are_known_wherever_in_a_text_they_stand(text: str) -> None:
+    rules = [{"source_matchers": ["a=1", text], "target_matchers": ["b=1", text]}]
+    given = settings(
+        {"receiver": "it"}, receivers=receivers("it"), episodes={"f": {"key": ["subject"]}}, inhibit_rules=rules
+    )
+    ((place, said),) = check(given)
+    assert place == ("inhibit_rules", 0, "source_matchers", 1)
+    assert "only type, subject, source and labels are known" in said
+
+
+@pytest.mark.parametrize("text", ['code="A", type=x', '"data.x"="1"', "subject exists", "line in [data.x]"])
+def test_labels_of_a_cause_are_known_whatever_they_are_called(text: str) -> None:
+    rules = [{"source_matchers": [text], "target_matchers": ["b=1"]}]
+    given = settings(
+        {"receiver": "it"}, receivers=receivers("it"), episodes={"f": {"key": ["subject"]}}, inhibit_rules=rules
+    )
+    assert check(given) == []
+
+
 def test_a_good_configuration_has_none() -> None:
     given = settings(
         {"receiver": "it", "routes": [{"matchers": ["a=b"], "mute_time_intervals": ["night"]}]},
