@@ -239,6 +239,22 @@ def test_a_configuration_whose_rules_are_all_left_out_is_one(tmp_path: Path) -> 
     assert any("would mean everything" in note.text for note in translation.notes)
 
 
+@pytest.mark.parametrize("empty", ["{name: never, time_intervals: []}", "{name: never}"])
+@pytest.mark.parametrize("key", ["mute_time_intervals", "active_time_intervals"])
+def test_an_interval_that_never_holds_stays_one(empty: str, key: str, tmp_path: Path) -> None:
+    duty = "{name: duty, wechat_configs: [{corp_id: c, agent_id: '1', api_secret: s, to_user: wang}]}"
+    text = (
+        f"route: {{receiver: duty, routes: [{{matchers: ['x=y'], {key}: [never]}}]}}\n"
+        f"receivers: [{duty}]\ntime_intervals: [{empty}]"
+    )
+    translation = made(text.encode())
+    found = loaded(translation, tmp_path)
+    assert found.mistakes == ()
+    assert found.settings.calendar.time_intervals == {"never": ()}
+    told = router(found).route(event(labels={"x": "y"}))
+    assert (told.ended is None) is (key == "mute_time_intervals")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -70,7 +70,7 @@ def _head(source: Source, times: Times, silent: str) -> Iterator[str]:
     yield from comments([f"Made of {source.file} by `andon import alertmanager`; see docs/importing.md."], "")
     yield "version: 1"
     yield f"site: {flow({'zone': times.zone})}"
-    intervals = {name: entries for name, entries in times.entries.items() if entries}
+    intervals = dict(times.entries)
     if silent:
         intervals[silent] = [{"times": ["00:00-24:00"]}]
     if intervals:
