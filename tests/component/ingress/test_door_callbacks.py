@@ -28,6 +28,17 @@ APPROVAL = (
     "<MsgType>event</MsgType><Event>sys_approval_change</Event><ApprovalInfo><SpNo>7</SpNo><SpStatus>1</SpStatus>"
     "<SpRecord><SpStatus>1</SpStatus></SpRecord><StatuChangeEvent>{change}</StatuChangeEvent></ApprovalInfo>"
 )
+# What WeCom tells of in its own name, or many times within one second: only what {} stands for differs.
+EVENTS = {
+    "members": "<Event>change_contact</Event><ChangeType>delete_user</ChangeType><UserID>{}</UserID>",
+    "customers": "<Event>change_external_contact</Event><ChangeType>add_external_contact</ChangeType>"
+    "<UserID>li</UserID><ExternalUserID>{}</ExternalUserID>",
+    "questions": "<Event>kf_msg_or_event</Event><Token>{}</Token><OpenKfId>kf1</OpenKfId>",
+    "jobs": "<Event>batch_job_result</Event><BatchJob><JobId>{}</JobId><ErrCode>0</ErrCode></BatchJob>",
+    "submissions": "<Event>template_card_event</Event><EventKey>submit</EventKey><TaskId>t1</TaskId><SelectedItems>"
+    "<SelectedItem><QuestionKey>q</QuestionKey><OptionIds><OptionId>{}</OptionId></OptionIds></SelectedItem>"
+    "</SelectedItems>",
+}
 Case = Callable[[Stand], Coroutine[Any, Any, None]]
 
 
@@ -129,6 +140,31 @@ def test_clicks_and_approvals_are_events_of_their_own(tmp_path: Path) -> None:
         assert card.data["SelectedItems"]["SelectedItem"][0]["OptionIds"]["OptionId"] == ["o1"]
         assert (approval.subject, approval.data["ApprovalInfo"]["SpRecord"]) == ("7", [{"SpStatus": "1"}])
         assert len({event.id for event in stand.log.events}) == len(plain)
+
+    run(tmp_path, case)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_events_of_one_second_that_differ_in_anything_are_events_of_their_own(tmp_path: Path, name: str) -> None:
+    plain = [message(f"<MsgType>event</MsgType>{EVENTS[name].format(which)}", user="sys") for which in ("a", "b", "c")]
+
+    async def case(stand: Stand) -> None:
+        for turn in range(2):  # what comes again is sealed anew, and says the same
+            for one in plain:
+                assert (await call(stand, one, random=bytes([turn] * 16))).status_code == 200
+        assert len(stand.log.events) == len({event.id for event in stand.log.events}) == len(plain)
+        for which, event in zip("abc", stand.log.events, strict=True):
+            assert f"'{which}'" in str(event.data)
+
+    run(tmp_path, case)
+
+
+def test_an_event_is_the_same_in_whatever_order_its_fields_stand(tmp_path: Path) -> None:
+    async def case(stand: Stand) -> None:
+        fields = ["<MsgType>event</MsgType>", "<Event>change_contact</Event>", "<UserID>a</UserID>", "<Name>b</Name>"]
+        for kind in ("".join(fields), "".join(reversed(fields))):
+            assert (await call(stand, message(kind, user="sys"))).status_code == 200
+        assert len(stand.log.events) == 1
 
     run(tmp_path, case)
 

@@ -6,7 +6,7 @@ Source: developer.work.weixin.qq.com/document/path/90930 (callbacks), 90968 (the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 from xml.sax.saxutils import escape
@@ -41,8 +41,7 @@ from andon.ingress.bodies.xml import fields_of
 
 _LISTS = ("SpRecord", "Notifyer", "Comments", "Details", "SelectedItem", "OptionId", "Item")
 _LABELS = {"FromUserName": "user", "AgentID": "agent", "EventKey": "key", "ChangeType": "change"}
-# What tells two events of one person within one second apart; a message has an id of its own.
-_IDENTITY = ("ToUserName", "AgentID", "FromUserName", "CreateTime", "Event", "EventKey", "TaskId", "ChangeType")
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 _ids = Namespace(UUID("5f1d3c52-6b0e-5c7a-9d0a-0c5b6b1c8f41"))
 
 
@@ -111,7 +110,9 @@ class WecomCallback(Callback):
         # All events of an approval come in the name of its number.
         approval = text_of(within(fields, "ApprovalInfo"), "SpNoStr", "SpNo", "ThirdNo")
         subject = approval or text_of(fields, "FromUserName") or self._name
-        identity = text_of(fields, "MsgId") or str(_ids.id("\n".join(_distinct(fields))))
+        # A message has a number of its own. An event has none, and many come within one second, all in the name of
+        # `sys`: it is known again by all that it says, for any field may be the one that differs.
+        identity = text_of(fields, "MsgId") or str(_ids.id(_canonical(fields).decode()))
         labels = {label: text_of(fields, name) for name, label in _LABELS.items()}
         taken = self._event(inbound, type_, subject, identity, at, fields, labels)
         answer = Answer() if kind == "event" or not self._reply else self._passive(seal, fields)
@@ -142,13 +143,6 @@ def _receiver(app: WecomApp, channels: Mapping[str, Mapping[str, Any]]) -> Secre
     if not isinstance(corp, str) or not corp:
         raise ValueError(f"the channel `{app.channel}` has no corp_id; write `receive_id`")
     return SecretRef(corp) if corp.startswith(("env:", "file:")) else corp
-
-
-def _distinct(fields: Mapping[str, Any]) -> Iterator[str]:
-    for name in _IDENTITY:
-        yield text_of(fields, name)
-    if info := fields.get("ApprovalInfo"):
-        yield msgspec.json.encode(info, order="deterministic").decode()
 
 
 def _xml(fields: Mapping[str, str]) -> bytes:
