@@ -16,7 +16,7 @@ from andon.core.reason import Reason
 from andon.ingress.bodies.sealed import Seal
 from andon.ingress.bodies.xml import fields_of
 from tests.component.ingress.stand import Stand, standing
-from tests.component.ingress.wecom import ERP, KEYS, MES, PATH, RANDOM, call, message, signed, source, text
+from tests.component.ingress.wecom import ERP, KEYS, MES, PATH, RANDOM, WRITTEN, call, message, signed, source, text
 
 FORGED = "?msg_signature=x&timestamp=1&nonce=n"
 CARD = (
@@ -84,7 +84,7 @@ def test_a_message_is_one_event_however_often_it_comes(tmp_path: Path) -> None:
         )
         assert event.labels == {"user": "zhang", "agent": "1"}
         assert event.data["Content"] == "叫 &"
-        assert event.time.timestamp() == 1_760_000_000
+        assert event.time.timestamp() == WRITTEN
         assert stand.counts.taken == {"app-events": 1}
 
     run(tmp_path, case)

@@ -20,6 +20,7 @@ from andon.ingress.sources.feishu import FeishuCallback
 from andon.ingress.sources.wechat_oa import WechatOa
 from andon.runtime.clock import SystemClock
 from tests.component.ingress.stand import Stand, standing
+from tests.component.ingress.wecom import WRITTEN
 from tests.unit.ingress.callbacks.bench import KEYS, unseal
 from tests.unit.ingress.callbacks.calls import (
     LARK_KEY,
@@ -88,7 +89,7 @@ def lark(number: str = "e1") -> Inbound:
 
 def wechat(number: str = "1") -> Inbound:
     text = (
-        "<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName><CreateTime>1700000000</CreateTime>"
+        f"<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName><CreateTime>{WRITTEN}</CreateTime>"
         f"<MsgType>text</MsgType><Content>停机</Content><MsgId>{number}</MsgId></xml>"
     )
     return wechat_push(text, at=now())

@@ -17,11 +17,13 @@ from andon.core.ports import Context
 from andon.ingress.bodies.sealed import signature
 from andon.ingress.sources.wechat_oa import WechatOa
 from andon.runtime.clock import SystemClock
+from andon.testing.clock import ManualClock
 from tests.component.ingress.stand import Stand, standing, unavailable
-from tests.component.ingress.wecom import MES, PATH, RANDOM, signed, text
+from tests.component.ingress.wecom import MES, PATH, RANDOM, message, signed, text
 from tests.component.ingress.wecom import source as wecom
 
 PUSH = "/callbacks/account"
+CLICK = "<MsgType>event</MsgType><Event>click</Event><EventKey>take</EventKey>"
 Case = Callable[[Stand], Coroutine[Any, Any, None]]
 
 
@@ -132,6 +134,31 @@ def test_after_the_window_nothing_is_taken_whether_it_was_seen_or_not(tmp_path: 
         assert not stand.log.events
 
     run(tmp_path, case)
+
+
+def test_a_call_whose_time_and_nonce_are_swapped_is_refused_once_it_is_forgotten(tmp_path: Path) -> None:
+    """Time and nonce are sorted before they are signed: swapping them leaves the signature as it is, and the nonces of
+    WeCom are numbers, some of them a time that is still to come. What is sealed says when it was written."""
+    clock = ManualClock(time.time())
+    written, later = str(int(clock.now())), str(int(clock.now()) + 5 * 86_400)
+    sealed = MES.close(message(CLICK, at=int(written)), RANDOM)
+    body = f"<xml><Encrypt>{sealed}</Encrypt></xml>".encode()
+    whole = f"{PATH}?msg_signature={MES.signature(written, later, sealed)}"
+
+    async def scene() -> None:
+        callbacks = {"app-events": wecom(tmp_path, clock)}
+        async with standing(tmp_path, callbacks=callbacks) as stand:
+            first = await stand.client.post(f"{whole}&timestamp={written}&nonce={later}", content=body)
+            assert said(first) == (200, "")
+        clock.advance(5 * 86_400)
+        (anew := tmp_path / "anew").mkdir()
+        async with standing(anew, callbacks=callbacks) as stand:  # one that remembers nothing of it
+            answer = await stand.client.post(f"{whole}&timestamp={later}&nonce={written}", content=body)
+            assert said(answer) == (401, "unauthorised")
+            assert answer.json()["field"] == "CreateTime"
+            assert not stand.log.events
+
+    asyncio.run(scene())
 
 
 def test_the_same_letters_cut_elsewhere_are_no_second_event(tmp_path: Path) -> None:

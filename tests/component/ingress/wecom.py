@@ -18,6 +18,8 @@ PATH = "/callbacks/app-events"
 KEYS = ("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", "GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba")
 MES, ERP = (Seal(f"token{number}", key, f"ww{number}") for number, key in enumerate(KEYS))
 RANDOM = bytes(range(16))
+WRITTEN = int(time.time())
+"""When what is sealed was written: the same for all tries of one message, and never long ago."""
 
 
 def source(folder: Path, clock: Clock = SystemClock(), **more: Any) -> WecomCallback:  # noqa: B008 - it has no state
@@ -32,13 +34,13 @@ def source(folder: Path, clock: Clock = SystemClock(), **more: Any) -> WecomCall
     return WecomCallback(WecomCallback.Config.model_validate({"apps": apps} | more), context)
 
 
-def message(kind: str, *, user: str = "zhang", at: int = 1_760_000_000) -> bytes:
+def message(kind: str, *, user: str = "zhang", at: int = WRITTEN) -> bytes:
     common = f"<ToUserName>ww</ToUserName><FromUserName>{user}</FromUserName><CreateTime>{at}</CreateTime>"
     return f"<xml>{common}<AgentID>1</AgentID>{kind}</xml>".encode()
 
 
-def text(content: str, number: str = "45612") -> bytes:
-    return message(f"<MsgType>text</MsgType><Content>{content}</Content><MsgId>{number}</MsgId>")
+def text(content: str, number: str = "45612", at: int = WRITTEN) -> bytes:
+    return message(f"<MsgType>text</MsgType><Content>{content}</Content><MsgId>{number}</MsgId>", at=at)
 
 
 def signed(seal: Seal, sealed: str, at: float | None = None) -> str:

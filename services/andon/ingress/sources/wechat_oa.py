@@ -22,6 +22,7 @@ from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress.bodies.callback import (
     MOST_WITHIN,
+    WRITTEN,
     App,
     Callback,
     Seals,
@@ -114,7 +115,7 @@ class WechatOa(Callback):
         kind, event = text_of(fields, "MsgType"), text_of(fields, "Event")
         if not kind:
             raise Invalid(Reason.INVALID, "message push has MsgType", "MsgType")
-        at = moment(text_of(fields, "CreateTime"), "CreateTime")
+        at = moment(text_of(fields, WRITTEN), WRITTEN)
         type_ = f"wechat.event.{event.lower()}" if kind == "event" else f"wechat.message.{kind.lower()}"
         labels = {label: text_of(fields, *names) for label, names in _LABELS.items()}
         subject = labels["unionid"] or labels["user"] or self._name
@@ -131,7 +132,9 @@ class WechatOa(Callback):
         if not self._plain or ("msg_signature" in query and self._sealed):
             signed = Signed(*(query.get(name, "") for name in ("msg_signature", "timestamp", "nonce")))
             opened = self._seals.opened(signed, text_of(_fields(body), "Encrypt"))
-            return _fields(opened.message), signed.signature
+            fields = _fields(opened.message)
+            self._window.require_written(fields)
+            return fields, signed.signature
         self._require_signed(query, self._plain)
         return _fields(body), query["signature"]
 

@@ -23,6 +23,7 @@ from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.ingress.bodies.callback import (
     MOST_WITHIN,
+    WRITTEN,
     App,
     Callback,
     Opened,
@@ -92,7 +93,8 @@ class WecomCallback(Callback):
         super().__init__(context, random)
         self._reply = config.reply
         keys = keys_of(config.apps or (config,), lambda app: _receiver(app, context.channels))
-        self._seals = Seals(keys, Window(context.clock, config.within))
+        self._window = Window(context.clock, config.within)
+        self._seals = Seals(keys, self._window)
 
     def greet(self, inbound: Inbound, /) -> Answer:
         """The text the vendor has sealed, as it was. Raises Invalid, and Retryable without a secret."""
@@ -102,10 +104,11 @@ class WecomCallback(Callback):
         """The one event of a callback. Raises Invalid (a Rejected), and Retryable without a secret."""
         seal, message = self._opened(inbound, text_of(fields_of(checked_size(inbound.body)), "Encrypt"))
         fields = fields_of(message, _LISTS)
+        self._window.require_written(fields)
         kind, event = text_of(fields, "MsgType"), text_of(fields, "Event")
         if not kind:
             raise Invalid(Reason.INVALID, "a callback has MsgType", "MsgType")
-        at = moment(text_of(fields, "CreateTime"), "CreateTime")
+        at = moment(text_of(fields, WRITTEN), WRITTEN)
         type_ = f"wecom.event.{event.lower()}" if kind == "event" else f"wecom.message.{kind.lower()}"
         # All events of an approval come in the name of its number.
         approval = text_of(within(fields, "ApprovalInfo"), "SpNoStr", "SpNo", "ThirdNo")

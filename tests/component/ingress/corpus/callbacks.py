@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import quote
 
 from andon.ingress.bodies.sealed import Seal
+from tests.component.ingress import wecom
 from tests.component.ingress.corpus.case import NOW, Case, request
-from tests.component.ingress.wecom import ERP, KEYS, MES, PATH, RANDOM, message, text
+from tests.component.ingress.wecom import ERP, KEYS, MES, PATH, RANDOM
 
+text, message = partial(wecom.text, at=NOW), partial(wecom.message, at=NOW)
 CLICK = "<MsgType>event</MsgType><Event>click</Event><EventKey>{key}</EventKey>"
 _ENTITIES = (
     '<!DOCTYPE x [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;"><!ENTITY c "&b;&b;&b;">]><xml><Encrypt>&c;</Encrypt></xml>',
@@ -313,7 +316,7 @@ def _inner() -> Iterator[Case]:
     for levels in (16, 17, 100, 5_000):
         raw = "<a>" * levels + "x" + "</a>" * levels
         yield Case("XML that is signed", f"{levels} levels", called(f"<xml>{raw}</xml>".encode()), 400, "malformed")
-    created = "<CreateTime>1</CreateTime>"
+    created = f"<CreateTime>{NOW}</CreateTime>"
     wrong = [created, "<MsgType>text</MsgType>", f"<MsgType/>{created}", f"<MsgType><a>x</a></MsgType>{created}"]
     wrong += [
         f"<MsgType>text</MsgType><CreateTime>{at}</CreateTime>"

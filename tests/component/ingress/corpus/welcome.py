@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from tests.component.ingress.corpus.callbacks import CLICK, called
+from tests.component.ingress.corpus.callbacks import CLICK, called, message
+from tests.component.ingress.corpus.callbacks import text as written
 from tests.component.ingress.corpus.case import (
     ALERTS,
     BATCH,
@@ -22,8 +23,7 @@ from tests.component.ingress.corpus.case import (
 )
 from tests.component.ingress.corpus.data import CONTROLS, HARMLESS
 from tests.component.ingress.corpus.documents import STRUCTURED
-from tests.component.ingress.wecom import ERP, MES, message
-from tests.component.ingress.wecom import text as written
+from tests.component.ingress.wecom import ERP, MES
 
 _TIMES = (
     "2026-03-01T08:30:00Z",

@@ -29,6 +29,7 @@ from tests.unit.ingress.callbacks.bench import (
     fate,
     outcome,
     post,
+    sha1,
 )
 from tests.unit.ingress.callbacks.calls import KEY
 from tests.unit.ingress.callbacks.calls import wechat_push as push
@@ -145,6 +146,26 @@ def what_is_not_signed_now_by_wechat_is_refused(bench: Bench) -> None:
         assert fate(open_, post(TEXT, query)) == Reason.UNAUTHORISED
 
 
+def what_was_written_long_ago_is_refused_whatever_time_is_signed(bench: Bench) -> None:
+    source, open_ = bench.source(**options(bench)), bench.source(**plain(bench))
+
+    def written(after: int) -> str:
+        return TEXT.replace(str(NOW), str(NOW + after))
+
+    assert fate(source, push(written(-4 * 3_600))) == TAKEN, "some pushes are repeated for hours, as they were written"
+    for after in (-86_500, 86_500):
+        assert fate(source, push(written(after))) == Reason.UNAUTHORISED
+        assert fate(open_, post(written(after), signed())) == TAKEN, "nobody has sealed it: it may say any time"
+    recorded = dict(push(TEXT).query)
+    sealed, later = fields_of(push(TEXT).body)["Encrypt"], str(NOW + 5 * 86_400)
+    recorded |= {"nonce": later, "msg_signature": sha1("tok", str(NOW), later, sealed)}
+    body = push(TEXT).body
+    assert fate(source, post(body, recorded)) == TAKEN
+    bench.clock.advance(5 * 86_400)
+    swapped = recorded | {"timestamp": later, "nonce": str(NOW)}
+    assert fate(source, post(body, recorded)) == fate(source, post(body, swapped)) == Reason.UNAUTHORISED
+
+
 def the_address_is_verified_in_every_mode(bench: Bench) -> None:
     for options_, token in ((options(bench), "tok"), (plain(bench), "open")):
         source = bench.source(**options_)
@@ -195,6 +216,7 @@ CHECKS: dict[str, Check] = {
         a_unionid_joins_who_has_two_openids,
         a_repetition_has_the_same_id_and_others_have_others,
         what_is_not_signed_now_by_wechat_is_refused,
+        what_was_written_long_ago_is_refused_whatever_time_is_signed,
         the_address_is_verified_in_every_mode,
         what_is_signed_but_no_event_is_named,
         keys_rotate_and_several_apps_share_an_address,
@@ -241,6 +263,12 @@ MISTAKES: dict[str, Mistake] = {
     "any sealed signature": (Seal, "signed", lambda *_: True, what_is_not_signed_now_by_wechat_is_refused),
     "any plain signature": (wechat_oa, "same", lambda *_: True, what_is_not_signed_now_by_wechat_is_refused),
     "any time": (Window, "require", lambda *_: None, what_is_not_signed_now_by_wechat_is_refused),
+    "any time inside": (
+        Window,
+        "require_written",
+        lambda *_: None,
+        what_was_written_long_ago_is_refused_whatever_time_is_signed,
+    ),
     "for anybody": (Seal, "open", for_anybody(b"wx1", b"wx2", b""), what_is_not_signed_now_by_wechat_is_refused),
     "plain is as good": (WechatOa, "_theirs", _downgraded, what_is_not_signed_now_by_wechat_is_refused),
     "what stands beside": (WechatOa, "_theirs", _beside, a_message_is_an_event_in_every_mode),
