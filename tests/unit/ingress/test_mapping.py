@@ -139,6 +139,20 @@ def test_xml_that_declares_gbk(content_type: str) -> None:
     assert event({"body": "xml", "type": "x", "subject": "{m}"}, body, content_type).subject == "一号线"
 
 
+@pytest.mark.parametrize("declared", ["UTF-8", "ISO-8859-1", "GBK", "UTF-16"])
+@pytest.mark.parametrize(("charset", "mark"), [("utf-8", ""), ("utf-8", "\ufeff"), ("GBK", "")])
+def test_the_charset_of_the_header_goes_before_what_xml_declares(declared: str, charset: str, mark: str) -> None:
+    body = f'{mark}<?xml version="1.0" encoding="{declared}"?><r><m>停机</m></r>'.encode(charset)
+    made = event({"body": "xml", "type": "x", "subject": "{m}"}, body, f"text/xml; charset={charset}")
+    assert made.subject == "停机"
+
+
+def test_xml_that_is_not_in_the_charset_of_its_header_is_refused() -> None:
+    body = '<?xml version="1.0" encoding="GBK"?><r><m>停机</m></r>'.encode("gbk")
+    with pytest.raises(Invalid, match="not valid UTF-8"):
+        event({"body": "xml", "type": "x", "subject": "{m}"}, body, "text/xml; charset=utf-8")
+
+
 def test_json_with_a_byte_order_mark_and_in_gb18030() -> None:
     rules = {"type": "x", "subject": "{名}"}
     assert event(rules, '\ufeff{"名": "甲"}').subject == "甲"
