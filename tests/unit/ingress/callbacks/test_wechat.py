@@ -146,24 +146,29 @@ def what_is_not_signed_now_by_wechat_is_refused(bench: Bench) -> None:
         assert fate(open_, post(TEXT, query)) == Reason.UNAUTHORISED
 
 
-def what_was_written_long_ago_is_refused_whatever_time_is_signed(bench: Bench) -> None:
+def what_was_written_long_ago_is_refused_where_time_and_nonce_may_be_swapped(bench: Bench) -> None:
     source, open_ = bench.source(**options(bench)), bench.source(**plain(bench))
 
-    def written(after: int) -> str:
-        return TEXT.replace(str(NOW), str(NOW + after))
+    def shown(after: int, nonce: str) -> Inbound:
+        """A call that was written so many seconds after now and is signed now."""
+        call = push(TEXT.replace(str(NOW), str(NOW + after)))
+        query = dict(call.query)
+        sealed = fields_of(call.body)["Encrypt"]
+        return post(call.body, query | {"nonce": nonce, "msg_signature": sha1("tok", str(NOW), nonce, sealed)})
 
-    assert fate(source, push(written(-4 * 3_600))) == TAKEN, "some pushes are repeated for hours, as they were written"
+    time_of_year = str(NOW + 40 * 86_400)
+    assert fate(source, shown(-4 * 3_600, time_of_year)) == TAKEN, "some pushes are repeated for hours, as written"
     for after in (-86_500, 86_500):
-        assert fate(source, push(written(after))) == Reason.UNAUTHORISED
-        assert fate(open_, post(written(after), signed())) == TAKEN, "nobody has sealed it: it may say any time"
-    recorded = dict(push(TEXT).query)
-    sealed, later = fields_of(push(TEXT).body)["Encrypt"], str(NOW + 5 * 86_400)
-    recorded |= {"nonce": later, "msg_signature": sha1("tok", str(NOW), later, sealed)}
-    body = push(TEXT).body
-    assert fate(source, post(body, recorded)) == TAKEN
+        assert fate(source, shown(after, time_of_year)) == Reason.UNAUTHORISED
+        for no_time in ("n", "1372623149", "263014780"):
+            assert fate(source, shown(after, no_time)) == TAKEN
+        assert fate(open_, post(TEXT.replace(str(NOW), str(NOW + after)), signed())) == TAKEN, "nobody has sealed it"
+    later = str(NOW + 5 * 86_400)
+    recorded = shown(0, later)
+    assert fate(source, recorded) == TAKEN
     bench.clock.advance(5 * 86_400)
-    swapped = recorded | {"timestamp": later, "nonce": str(NOW)}
-    assert fate(source, post(body, recorded)) == fate(source, post(body, swapped)) == Reason.UNAUTHORISED
+    swapped = post(recorded.body, dict(recorded.query) | {"timestamp": later, "nonce": str(NOW)})
+    assert fate(source, recorded) == fate(source, swapped) == Reason.UNAUTHORISED
 
 
 def the_address_is_verified_in_every_mode(bench: Bench) -> None:
@@ -216,7 +221,7 @@ CHECKS: dict[str, Check] = {
         a_unionid_joins_who_has_two_openids,
         a_repetition_has_the_same_id_and_others_have_others,
         what_is_not_signed_now_by_wechat_is_refused,
-        what_was_written_long_ago_is_refused_whatever_time_is_signed,
+        what_was_written_long_ago_is_refused_where_time_and_nonce_may_be_swapped,
         the_address_is_verified_in_every_mode,
         what_is_signed_but_no_event_is_named,
         keys_rotate_and_several_apps_share_an_address,
@@ -267,7 +272,7 @@ MISTAKES: dict[str, Mistake] = {
         Window,
         "require_written",
         lambda *_: None,
-        what_was_written_long_ago_is_refused_whatever_time_is_signed,
+        what_was_written_long_ago_is_refused_where_time_and_nonce_may_be_swapped,
     ),
     "for anybody": (Seal, "open", for_anybody(b"wx1", b"wx2", b""), what_is_not_signed_now_by_wechat_is_refused),
     "plain is as good": (WechatOa, "_theirs", _downgraded, what_is_not_signed_now_by_wechat_is_refused),
