@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
+from errno import ECONNABORTED
 from functools import partial
 
 from andon.web.address import Address, Origin
@@ -20,6 +21,7 @@ IDLE_SECONDS = 10.0
 class Pool:
     """At most `most` connections in use at one time; idle ones are kept for 10 s. Belongs to one event loop.
 
+    Each connection that `kept` or `connected` gave takes a place until `leave`, and is open when it is given.
     `buffer` is what its connections read into; pools of one loop may share it. `dial` gives a
     connected socket for an origin, `tls` the context of those that want TLS.
     """
@@ -53,16 +55,16 @@ class Pool:
         return connection
 
     async def connected(self, address: Address) -> Connection:
-        """A connection, new unless one is kept, once there is a place for it. Raises OSError, and what `dial` and
+        """An open connection, new unless one is kept, once there is a place for it. Raises OSError, and what `dial` and
         `tls` raise."""
         if self._used >= self._most or self._waiting:
             await self._place()
         else:
             self._used += 1
-        connection = self._taken(address.origin)
-        if connection is not None:
-            return connection
         try:
+            connection = self._taken(address.origin)
+            if connection is not None:
+                return connection
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._opened(address)
         except BaseException:
@@ -140,4 +142,6 @@ class Pool:
         _, connection = await self._loop.create_connection(
             self._make, sock=sock, ssl=tls, server_hostname=origin.host if tls else None
         )
+        if not connection.open:  # asyncio reads on in the step that ends the handshake, and found an end or a word
+            raise ConnectionAbortedError(ECONNABORTED, "closed before it could be asked")
         return connection

@@ -114,9 +114,17 @@ class HttpWire:
         except ValueError as error:
             raise Rejected(Reason.REJECTED, f"no request to {_host(url)}: {_said(error)}") from None
         connection = self._pool.kept(address.origin) or await self._connection(address, ends)
+        try:  # nothing stands between this and the place that was taken: it comes back whatever happens
+            return await self._asked(connection, address, request, ends, deadline)
+        finally:
+            self._pool.leave(address.origin, connection)
+
+    async def _asked(
+        self, connection: Connection, address: Address, request: bytes, ends: float, deadline: float
+    ) -> Reply:
+        """The answer of a connection that may be asked; one that owes an answer is closed."""
         now = self._loop.time()
         if now >= ends or fenced(now):  # this process stood still: who asked may have no right to send any more
-            self._pool.leave(address.origin, connection)
             raise Retryable(Reason.NOT_SENT, f"no request to {address.authority}: the deadline had passed")
         answer = connection.ask(request)
         alarm = self._loop.call_at(ends, _late, answer)
@@ -133,7 +141,8 @@ class HttpWire:
             failure = Retryable(Reason.BAD_REPLY, text, ambiguous=True)
         finally:
             alarm.cancel()
-            self._leave(address, connection, answer)
+            if not answer.done() or answer.cancelled() or answer.exception() is not None:
+                connection.close()  # its answer may still come, and must not meet another request
         raise failure from None
 
     def _written(self, method: str, address: Address, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -170,11 +179,6 @@ class HttpWire:
 
     async def _dialled(self, origin: Origin) -> socket.socket:
         return await dial(origin.host, origin.port, self._guard, self._way.proxy, tunnel=origin.tls)
-
-    def _leave(self, address: Address, connection: Connection, answer: asyncio.Future[Reply]) -> None:
-        if not answer.done() or answer.cancelled() or answer.exception() is not None:
-            connection.close()  # its answer may still come, and must not meet another request
-        self._pool.leave(address.origin, connection)
 
     async def close(self) -> None:
         """Closes every connection that is not in use, and the others after their answers; may be called twice."""

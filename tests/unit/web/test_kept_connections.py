@@ -10,6 +10,7 @@ from andon.core.failure import Failure
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.testing.vendor import FakeVendor, Heard, answers, drips, resets, sends
+from andon.web.connection import Connection
 from andon.web.wire import HttpWire
 from tests.unit.web.rig import (
     OK,
@@ -129,6 +130,22 @@ def test_a_free_place_goes_to_who_waits() -> None:
             return [reply.status for reply in replies], vendor.connections
 
     assert scenario(play, in_flight=2) == ([200] * 6, 2)
+
+
+def test_a_place_comes_back_whatever_goes_wrong_with_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(_connection: Connection, _request: bytes) -> None:
+        raise RuntimeError
+
+    async def play(wire: HttpWire) -> int:
+        async with FakeVendor(answers(200, OK)) as vendor:
+            with monkeypatch.context() as patched:
+                patched.setattr(Connection, "ask", wrong)
+                for _ in range(3):
+                    with pytest.raises(RuntimeError):
+                        await post(wire, vendor.url)
+            return (await post(wire, vendor.url, deadline=1)).status
+
+    assert scenario(play, in_flight=1) == 200
 
 
 @pytest.mark.parametrize("closed_before", [False, True], ids=["said_by_the_server", "wire_closed_meanwhile"])

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from andon.core.failure import Failure
-from andon.core.ports import Way
+from andon.core.ports import Reply, Way
+from andon.core.reason import Reason
+from andon.runtime.failures import classify
+from andon.testing.vendor import FakeVendor, answers
 from andon.web.wire import HttpWire
 from tests.rig.serving import served
 from tests.rig.tls import Authority
-from tests.unit.web.rig import assert_not_sent, failing, post, scenario
+from tests.unit.web.rig import OK, assert_not_sent, failing, post, scenario
 
 
 def status_of(context: ssl.SSLContext, way: Way, name: str = "localhost") -> tuple[int | Failure, list[object]]:
@@ -93,6 +96,46 @@ def test_a_changed_authority_holds_for_the_next_connection(authority: Authority,
             return (await post(wire, base)).status
 
     assert scenario(play, way=Way(ca=str(mine))) == 200
+
+
+class Hasty(asyncio.Protocol):
+    """A server that says something, or hangs up, in the very step in which its handshake ends."""
+
+    def __init__(self, word: bytes) -> None:
+        self._word = word
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if self._word:
+            transport.write(self._word)
+        else:
+            transport.close()
+
+
+@pytest.mark.parametrize("word", [b"", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"])
+def test_a_connection_that_ends_with_its_handshake_is_not_sent_and_gives_its_place_back(
+    word: bytes, authority: Authority
+) -> None:
+    tls = authority.server("localhost")
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2  # here the server is the first whose handshake is over
+
+    async def play(wire: HttpWire) -> list[BaseException]:
+        async with (
+            await asyncio.get_running_loop().create_server(lambda: Hasty(word), "127.0.0.1", 0, ssl=tls) as server,
+            FakeVendor(answers(200, OK)) as vendor,
+        ):
+            base = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+            calls = (post(wire, base, deadline=2) for _ in range(4))
+            ends = [end for end in await asyncio.gather(*calls, return_exceptions=True) if not isinstance(end, Reply)]
+            assert (await post(wire, vendor.url, deadline=2)).status == 200
+            return ends
+
+    ends = scenario(play, way=Way(ca=str(authority.ca)), in_flight=3)
+    assert len(ends) == 4
+    for end in ends:
+        failed = classify(end)
+        assert (failed.reason, failed.retry, failed.ambiguous) == (Reason.NOT_SENT, True, False), end
+        assert "timeout" not in str(end)
 
 
 @pytest.mark.parametrize("which", ["ca", "cert"])
