@@ -7,6 +7,7 @@ of the request may have left, which is the difference between trying again and a
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -40,6 +41,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
+        self._socket = select.poll()
         self._answer: asyncio.Future[Reply] | None = None
         self._begin()
 
@@ -52,6 +54,11 @@ class Connection(asyncio.BufferedProtocol):
         self._complete = False
 
     # ---- ours
+
+    def quiet(self) -> bool:
+        """Whether an `open` connection has nothing to read, its end included. What lies there before a request is
+        written would be read after it, and taken for its answer."""
+        return not self._socket.poll(0)
 
     def ask(self, request: bytes) -> asyncio.Future[Reply]:
         """Writes a request to an `open` connection. From here on it counts as begun, and the future ends in the
@@ -74,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._socket.register(transport.get_extra_info("socket"), select.POLLIN)
         self.open = True
 
     def get_buffer(self, _sizehint: int) -> memoryview:

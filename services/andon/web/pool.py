@@ -72,12 +72,13 @@ class Pool:
             raise
 
     def _taken(self, origin: Origin) -> Connection | None:
-        """The idle connection that was used last, if one is still open."""
+        """The idle connection that was used last, if one is still open and has said nothing since."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            if connection.open:
+            if connection.open and connection.quiet():
                 return connection
+            connection.close()
         return None
 
     def leave(self, origin: Origin, connection: Connection) -> None:

@@ -88,6 +88,29 @@ def test_bytes_nobody_asked_for_end_a_kept_connection() -> None:
     assert scenario(play) == (201, 2)
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 408 X\r\nContent-Length: 0\r\n\r\n", b""],
+    ids=["twice", "idle", "end"],
+)
+def test_what_came_since_the_last_answer_and_was_not_read_yet_is_no_answer_to_the_next_request(behind: bytes) -> None:
+    kept: list[asyncio.StreamWriter] = []
+
+    async def answers_and_stays(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        kept.append(writer)
+        await answers(200, OK)(heard, writer)
+
+    async def play(wire: HttpWire) -> tuple[int, int, int]:
+        async with FakeVendor(answers_and_stays) as vendor:
+            await post(wire, vendor.url)
+            vendor.behave = answers(201, OK)
+            kept[0].write(behind) if behind else kept[0].write_eof()  # at once, and from here on the loop gets no turn
+            status = (await post(wire, vendor.url)).status
+            return status, vendor.connections, len(vendor.heard)
+
+    assert scenario(play) == (201, 2, 2)
+
+
 def test_interim_answers_are_passed_over() -> None:
     async def play(wire: HttpWire) -> Reply:
         interim = b"HTTP/1.1 103 Early Hints\r\nX-A: early\r\n\r\n"

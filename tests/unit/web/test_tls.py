@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -16,7 +17,7 @@ from andon.testing.vendor import FakeVendor, answers
 from andon.web.wire import HttpWire
 from tests.rig.serving import served
 from tests.rig.tls import Authority
-from tests.unit.web.rig import OK, assert_not_sent, failing, post, scenario
+from tests.unit.web.rig import BODY, OK, assert_not_sent, failing, post, scenario
 
 
 def status_of(context: ssl.SSLContext, way: Way, name: str = "localhost") -> tuple[int | Failure, list[object]]:
@@ -96,6 +97,60 @@ def test_a_changed_authority_holds_for_the_next_connection(authority: Authority,
             return (await post(wire, base)).status
 
     assert scenario(play, way=Way(ca=str(mine))) == 200
+
+
+class Https:
+    """A server over TLS that answers every request with 200; `kept` is what each connection is written to by."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self.kept: list[asyncio.StreamWriter] = []
+        self._tls = tls
+
+    async def __aenter__(self) -> Self:
+        self._server = served(self._serve, self._tls)
+        self.base = f"https://localhost:{await self._server.__aenter__()}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.__aexit__(None, None, None)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.kept.append(writer)
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len(BODY))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_connection_over_tls_is_used_again(version: ssl.TLSVersion, authority: Authority) -> None:
+    """A server of TLS 1.3 sends what resumes its session unasked: it is no reason to give the connection up."""
+    tls = authority.server("localhost")
+    tls.minimum_version = tls.maximum_version = version
+
+    async def play(wire: HttpWire) -> int:
+        async with Https(tls) as server:
+            for _ in range(5):
+                await post(wire, server.base)
+            return len(server.kept)
+
+    assert scenario(play, way=Way(ca=str(authority.ca))) == 1
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_what_came_since_the_last_answer_ends_a_connection_over_tls(
+    version: ssl.TLSVersion, authority: Authority
+) -> None:
+    tls = authority.server("localhost")
+    tls.minimum_version = tls.maximum_version = version
+
+    async def play(wire: HttpWire) -> tuple[int, int]:
+        async with Https(tls) as server:
+            await post(wire, server.base)
+            server.kept[0].write(b"HTTP/1.1 408 X\r\nContent-Length: 0\r\n\r\n")  # the loop gets no turn to read it
+            return (await post(wire, server.base)).status, len(server.kept)
+
+    assert scenario(play, way=Way(ca=str(authority.ca))) == (200, 2)
 
 
 class Hasty(asyncio.Protocol):
