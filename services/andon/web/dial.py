@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from base64 import b64encode
+from collections import deque
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,6 +15,7 @@ from andon.web.guard import Guard
 
 _HEAD_CAP = 8 << 10
 _BEHIND_PROXY = Guard(None)
+_NEXT_SECONDS = 0.25
 
 
 class Forbidden(Exception):  # noqa: N818 - what the way says of an address, named by it
@@ -102,22 +104,43 @@ def _shown(host: str, address: str) -> str:
 
 
 async def _connected(addresses: list[tuple[socket.AddressFamily, Any]]) -> socket.socket:
-    loop = asyncio.get_running_loop()
+    """A socket to the address that answers first. Each is begun when one before it fails, or has not answered for a
+    while (RFC 8305), because an address that hears nothing would take the time of all."""
+    left = deque(addresses)
+    begun: set[asyncio.Task[socket.socket]] = set()
     failure: OSError = ConnectionRefusedError()
-    for family, address in addresses:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            failure = error
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure
+    try:
+        while left or begun:
+            if left:
+                begun.add(asyncio.create_task(_attempt(*left.popleft())))
+            wait = _NEXT_SECONDS if left else None
+            for task in (await asyncio.wait(begun, timeout=wait, return_when=asyncio.FIRST_COMPLETED))[0]:
+                begun.remove(task)
+                try:
+                    return task.result()
+                except OSError as error:
+                    failure = error
+        raise failure
+    finally:
+        for task in begun:
+            task.add_done_callback(_close_late)
+            task.cancel()
+
+
+async def _attempt(family: socket.AddressFamily, address: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _close_late(attempt: asyncio.Task[socket.socket]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()  # connected in the very step in which another was taken, or nobody waited any more
 
 
 async def _place(host: str, port: int, guard: Guard) -> str:

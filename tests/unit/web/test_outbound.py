@@ -95,6 +95,76 @@ def test_the_next_address_is_tried_when_the_first_refuses(monkeypatch: pytest.Mo
     assert with_vendors(Way(allow=("127.0.0.0/8",)), play) == (200, [SECOND])
 
 
+class Attempts:
+    """Every socket that was to be connected, by its host; those of `dead` hosts hear nothing until `answer` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *dead: str) -> None:
+        self.sockets: dict[str, socket.socket] = {}
+        self.begun = asyncio.Semaphore(0)
+        self.answer = asyncio.Event()
+        self._dead = dead
+        self._loop = asyncio.get_running_loop()
+        self._real = self._loop.sock_connect
+        self._tasks: set[asyncio.Task[object] | None] = set()
+        monkeypatch.setattr(self._loop, "sock_connect", self._connect)
+
+    async def _connect(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        self.sockets[address[0]] = sock
+        self._tasks.add(asyncio.current_task())
+        self.begun.release()
+        if address[0] in self._dead:
+            await self.answer.wait()
+        await self._real(sock, address)
+
+    async def left(self) -> tuple[list[str], int]:
+        """The hosts whose sockets are still open, and how many tasks of attempts have not ended."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        open_ = [host for host, sock in self.sockets.items() if sock.fileno() != -1]
+        return open_, len(self._tasks & asyncio.all_tasks())
+
+
+def test_an_address_that_hears_nothing_does_not_take_the_time_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, {"hook.test": [["127.0.0.3", "127.0.0.4", SECOND]]})
+
+    async def play(wire: HttpWire, vendors: Vendors) -> tuple[list[str], int]:
+        attempts = Attempts(monkeypatch, "127.0.0.3", "127.0.0.4")
+        with await wire.connect("hook.test", vendors.port, deadline=4) as sock:
+            assert sock.getpeername()[0] == SECOND
+            assert list(attempts.sockets) == ["127.0.0.3", "127.0.0.4", SECOND]
+            return await attempts.left()
+
+    assert with_vendors(Way(), play)[0] == ([SECOND], 0)
+
+
+def test_of_two_addresses_that_answer_at_once_one_connection_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, {"hook.test": [[FIRST, SECOND]]})
+
+    async def play(wire: HttpWire, vendors: Vendors) -> tuple[bool, int, int]:
+        attempts = Attempts(monkeypatch, FIRST, SECOND)
+        connecting = asyncio.create_task(wire.connect("hook.test", vendors.port))
+        async with asyncio.timeout(4):
+            for _ in (FIRST, SECOND):
+                await attempts.begun.acquire()
+        attempts.answer.set()
+        with await connecting as sock:
+            open_, tasks = await attempts.left()
+            return [sock.getpeername()[0]] == open_, len(open_), tasks
+
+    assert with_vendors(Way(), play)[0] == (True, 1, 0)
+
+
+def test_who_gives_up_while_it_connects_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, {"hook.test": [[FIRST, SECOND]]})
+
+    async def play(wire: HttpWire, vendors: Vendors) -> tuple[int, tuple[list[str], int]]:
+        attempts = Attempts(monkeypatch, FIRST, SECOND)
+        assert_not_sent(await failing(post(wire, f"http://hook.test:{vendors.port}", deadline=0.6)))
+        return len(attempts.sockets), await attempts.left()
+
+    assert with_vendors(Way(), play) == ((2, ([], 0)), [])
+
+
 @pytest.mark.parametrize(
     "address",
     [
