@@ -29,8 +29,8 @@ def host_port(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    if host == "localhost":
+    """Whether only this machine can reach the host, which may be written as names may: LOCALHOST, `localhost.`"""
+    if host.lower().removesuffix(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -53,12 +53,13 @@ def authorization(proxy: Proxy) -> str:
 async def dial(host: str, port: int, guard: Guard, proxy: Proxy | None, *, tunnel: bool = True) -> socket.socket:
     """A connected, non-blocking socket to the host, or to the proxy where `tunnel` is false and there is one.
 
+    Without a tunnel the proxy reads the host in the request and looks it up, so that the host must be a trusted one.
     Has no deadline of its own. Raises Forbidden, OSError, and SecretMissing when the proxy's account is not there.
     """
     way = proxied(host, proxy)
     if way is None:
         return await _connected(await _addresses(host, port, guard))
-    place = await _place(host, port, guard) if tunnel else ""
+    place = await _place(host, port, guard)
     sock = await _connected(await _addresses(way.host, way.port, _BEHIND_PROXY))
     try:
         if tunnel:

@@ -13,7 +13,7 @@ from andon.config.secrets import SecretMissing
 from andon.config.settings import Settings
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.fence import fenced
-from andon.core.ports import Reply, Way
+from andon.core.ports import Proxy, Reply, Way
 from andon.core.reason import Reason
 from andon.web.address import Address, Origin, checked_host, parse
 from andon.web.connection import Connection, Lost, Unreadable
@@ -100,10 +100,11 @@ class HttpWire:
     ) -> Reply:
         """One request with one total deadline in seconds; any status is returned, 3xx too.
 
-        Raises Retryable: NOT_SENT when no byte of the request left; TIMEOUT or CONNECTION, ambiguous, when one may
-        have; BAD_REPLY, ambiguous, when the answer is longer than the cap or breaks HTTP, because an answer that
-        cannot be read says no more about the effect than none. Raises Rejected when the address is not one, or not one
-        that the way allows. No text names more of the address than its host.
+        Raises Retryable: NOT_SENT when no byte of the request left, or none came past a proxy that wants an account;
+        TIMEOUT or CONNECTION, ambiguous, when one may have; BAD_REPLY, ambiguous, when the answer is longer than the
+        cap or breaks HTTP, because an answer that cannot be read says no more about the effect than none. Raises
+        Rejected when the address is not one, or not one that the way allows. No text names more of the address than
+        its host.
         """
         ends = self._loop.time() + deadline
         try:
@@ -115,9 +116,12 @@ class HttpWire:
             raise Rejected(Reason.REJECTED, f"no request to {_host(url)}: {_said(error)}") from None
         connection = self._pool.kept(address.origin) or await self._connection(address, ends)
         try:  # nothing stands between this and the place that was taken: it comes back whatever happens
-            return await self._asked(connection, address, request, ends, deadline)
+            reply = await self._asked(connection, address, request, ends, deadline)
         finally:
             self._pool.leave(address.origin, connection)
+        if reply.status == 407 and self._reader(address) is not None:  # only a proxy says this (RFC 9110)
+            raise Retryable(Reason.NOT_SENT, f"no request to {address.authority}: the proxy said 407")
+        return reply
 
     async def _asked(
         self, connection: Connection, address: Address, request: bytes, ends: float, deadline: float
@@ -151,7 +155,7 @@ class HttpWire:
             raise ValueError("a method that is not spoken here")
         target = address.target
         more = ""
-        proxy = None if address.origin.tls else proxied(address.origin.host, self._way.proxy)
+        proxy = self._reader(address)
         if proxy is not None:
             if not self._guard.trusts(address.origin.host):
                 raise ValueError("without TLS the proxy would choose where it goes; write https, or allow the host")
@@ -165,6 +169,10 @@ class HttpWire:
             more += f"Content-Length: {len(body)}\r\n"
         head = f"{method} {target} HTTP/1.1\r\nHost: {address.authority}\r\n{_COMMON}{more}\r\n"
         return head.encode("latin-1") + body
+
+    def _reader(self, address: Address) -> Proxy | None:
+        """The proxy that reads the request and passes it on; where there is TLS it sees none."""
+        return None if address.origin.tls else proxied(address.origin.host, self._way.proxy)
 
     async def _connection(self, address: Address, ends: float) -> Connection:
         """A connection that may be asked. Raises Retryable NOT_SENT, and Rejected where none is allowed."""

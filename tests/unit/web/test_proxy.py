@@ -198,6 +198,58 @@ def test_plain_http_goes_to_the_proxy_with_its_whole_address_unless_the_way_is_s
     assert heard == 1
 
 
+def test_plain_http_takes_no_forbidden_number_to_the_proxy() -> None:
+    hosts = ("169.254.169.254", "[fe80::1]", "[::ffff:127.0.0.1]", "[fd00:ec2::254]")
+
+    async def scene() -> tuple[list[Failure], int, int]:
+        async with FakeVendor(answers(200, OK)) as proxy:
+            wire = HttpWire(through(int(proxy.url.rpartition(":")[2])))
+            failures = [await failing(post(wire, f"http://{host}")) for host in hosts]
+            forbidden = len(proxy.heard)
+            await post(wire, "http://10.1.2.3")
+            await wire.close()
+            return failures, forbidden, len(proxy.heard)
+
+    failures, forbidden, allowed = asyncio.run(scene())
+    assert [type(failure) for failure in failures] == [Rejected] * len(hosts)
+    assert all("not allowed here" in failure.detail for failure in failures)
+    assert (forbidden, allowed) == (0, 1)
+
+
+def test_a_proxy_that_wants_an_account_for_plain_http_is_not_the_receiver() -> None:
+    async def scene() -> tuple[Failure, list[int]]:
+        async with HttpProxy(account=("andon", SECRET)) as proxy, FakeVendor(answers(407)) as vendor:
+            wire = HttpWire(through(proxy.port))
+            failure = await failing(post(wire, "http://robot.invalid"))
+            statuses = [(await post(wire, vendor.url)).status]  # reached directly: nobody else can have said it
+            proxy.refusal = 502
+            statuses.append((await post(wire, "http://robot.invalid")).status)
+            await wire.close()
+            return failure, statuses
+
+    failure, statuses = asyncio.run(scene())
+    assert_not_sent(failure)
+    assert "the proxy said 407" in failure.detail
+    assert statuses == [407, 502]
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "LocalHost.", "127.0.0.2", "[::1]"])
+def test_this_machine_is_reached_without_the_proxy_however_it_is_written(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Names(monkeypatch, {host: [["127.0.0.1"]]})
+
+    async def scene() -> list[bytes]:
+        async with HttpProxy(refusal=502) as proxy:
+            wire = HttpWire(through(proxy.port))
+            for scheme in ("http", "https"):
+                assert_not_sent(await failing(post(wire, f"{scheme}://{host}:{free_port()}")))
+            await wire.close()
+            return proxy.asked
+
+    assert asyncio.run(scene()) == []
+
+
 def test_this_machine_is_reached_without_the_proxy() -> None:
     async def scene() -> tuple[int, list[bytes]]:
         async with FakeVendor(answers(200, OK)) as vendor, HttpProxy(refusal=502) as proxy:
