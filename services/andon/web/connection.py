@@ -43,13 +43,13 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._socket = select.poll()
         self._answer: asyncio.Future[Reply] | None = None
+        self._bare = 0
         self._begin()
 
     def _begin(self) -> None:
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
-        self._head = 0
         self._status = 0
         self._complete = False
 
@@ -66,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.open or self._transport is None or self._answer is not None:
             raise RuntimeError("this connection cannot be asked now")
         self._begin()
+        self._bare = 0
         self._answer = answer = self._loop.create_future()
         self._transport.write(request)
         return answer
@@ -91,8 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._answer is None:
             self.close()  # nobody asked
             return
-        if not self._status:
-            self._head += nbytes
+        size = self._size
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except HttpParserUpgrade:
@@ -103,13 +103,16 @@ class Connection(asyncio.BufferedProtocol):
                 self._break(f"it is not HTTP ({type(error).__name__})")
                 return
             self.open = False  # the answer is whole; what stands behind it is nobody's
+        # Heads, trailers, interim answers, words between chunks: the parser keeps or passes over them without an end.
+        self._bare = 0 if self._size > size else self._bare + nbytes
         self._judge()
 
     def _judge(self) -> None:
         """After each piece: whether the answer is whole, or can never be read."""
-        if not self._status:
-            if self._head > HEAD_CAP:
-                self._break(f"its head has more than {HEAD_CAP} bytes")
+        if self._bare > HEAD_CAP and not self._complete:
+            self._break(f"it goes on for more than {HEAD_CAP} bytes without a body")
+        elif not self._status:
+            return
         elif self._size > self._cap or int(self._headers.get("content-length", 0)) > self._cap:
             self._break(f"it has more than {self._cap} bytes")
         elif self._headers.get("content-encoding", "identity") != "identity":

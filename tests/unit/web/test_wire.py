@@ -15,6 +15,7 @@ from andon.core.fence import fence
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.testing.vendor import Behaviour, FakeVendor, Heard, answers, drips, floods, hangs, resets, sends
+from andon.web.connection import HEAD_CAP
 from andon.web.wire import REPLY_CAP, HttpWire
 from tests.rig.ports import free_port
 from tests.unit.web.rig import (
@@ -200,6 +201,41 @@ def test_compressed_answer_is_not_unpacked() -> None:
 
 def test_endless_head_is_capped() -> None:
     assert_ambiguous(failure_of(sends(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000)), Reason.BAD_REPLY)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        pytest.param(CHUNKED + b"0\r\n" + b"X-A: b\r\n" * 40_000, id="trailer of many lines"),
+        pytest.param(CHUNKED + b"0\r\nX-A: " + b"b" * 300_000, id="trailer of one line"),
+        pytest.param(CHUNKED + b"1;" + b"b" * 300_000, id="word of a chunk"),
+        pytest.param(b"HTTP/1.1 103 Wait\r\n\r\n" * 15_000, id="interim answers"),
+    ],
+)
+def test_endless_answer_that_brings_no_body_is_capped(endless: bytes) -> None:
+    failure = failure_of(sends(endless), deadline=2.0)
+    assert_ambiguous(failure, Reason.BAD_REPLY)
+    assert str(HEAD_CAP) in failure.detail
+
+
+def test_body_in_many_small_chunks_is_read_however_much_stands_around_them() -> None:
+    async def trickles(_heard: Heard, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(5):
+            for piece in (b"1;" + b"b" * (HEAD_CAP // 2), b"\r\n{", b"\r\n"):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.write(b"0\r\n\r\n")
+
+    async def play(wire: HttpWire) -> bytes:
+        async with FakeVendor(trickles) as vendor:
+            return (await post(wire, vendor.url)).body
+
+    assert scenario(play) == b"{" * 5
 
 
 def test_change_of_protocol_is_no_answer() -> None:
