@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from email.utils import parseaddr
@@ -31,6 +30,7 @@ from andon.core.specimen import HOST, PORT, REFERENCE, MailSpecimen
 from andon.egress.certified import Certified
 from andon.egress.channels import smtp_answers as answers
 from andon.egress.channels.smtp_address import ascii_form, recipient_fault
+from andon.egress.channels.smtp_header import mailbox, unstructured
 from andon.web.address import checked_host
 from andon.web.smtp import Lost, Refused, Session, Unreadable, name_of_us, said_forms
 from andon.web.tls import Tls, Unusable
@@ -155,7 +155,7 @@ class Smtp:
         self._tls = Tls(**config.files(context.directory))
         name, address = parseaddr(config.from_)
         self._sender = ascii_form(address)
-        self._from = Address(name, addr_spec=self._sender)
+        self._from = mailbox("From", name, self._sender)
         self._html = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
 
     def __repr__(self) -> str:
@@ -252,7 +252,7 @@ class Smtp:
         mail["From"] = self._from
         # The others' addresses are nobody's business in a long list.
         mail["To"] = ", ".join(to) if len(to) <= _SHOWN_TO else "undisclosed-recipients:;"
-        mail["Subject"] = self._subject(call)
+        mail["Subject"] = unstructured("Subject", self._subject(call))
         mail["Date"] = datetime.fromtimestamp(int(self._clock.now()), UTC)
         mail["Message-ID"] = f"<{call.delivery}@{self._sender.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notices, please

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from andon.egress.channels.smtp_header import WORD
 from andon.web.guard import is_name
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -23,6 +24,8 @@ def ascii_form(address: str) -> str:
     local, at, domain = address.rpartition("@")
     if not at or not domain or len(local) > 64 or not _LOCAL.fullmatch(local):
         raise ValueError(f"{address!r} is no mail address; write for example it@corp.cn")
+    if WORD in local:
+        raise ValueError(f"{address!r} cannot be written to: readers of mail would decode what begins with {WORD}")
     try:
         host = domain.encode("idna").decode("ascii")
     except UnicodeError:
