@@ -16,10 +16,12 @@ from typing import NamedTuple
 from andon.core.text import BREAKS, fitting, is_joined, numbered, size_of
 
 _FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})")
-_DELIMITER = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+# Blanks stand in one place of it each: what could share them out between two would try all the ways.
+_DELIMITER = re.compile(r"[ \t]*+(?:\|[ \t]*+)?:?-++:?(?:[ \t]*+\|[ \t]*+:?-++:?)*[ \t]*+(?:\|[ \t]*+)?")
 _PREFIX = re.compile(r"(?:[ \t]*>)+[ \t]?|#{1,6}[ \t]+")
 _TOKEN = re.compile(
-    r"(?P<code>(?P<ticks>`+)(?!`)(?P<inside>[^`\n]+)(?P=ticks)(?!`))"
+    # A run of backticks is looked at once, from its first one on.
+    r"(?P<code>(?<!`)(?P<ticks>`++)(?P<inside>[^`\n]+)(?P=ticks)(?!`))"
     # Pictures, addresses and calls by name: half of one is none.
     r"|(?P<whole>!\[[^\[\]\n]*\]\([^()\s]+\)|https?://(?:(?![<>()\[\]`*])[!-~])+|<@[^<>\n]+>|<at [^<>\n]*></at>)"
     r"|(?P<link>\[(?=[^\[\]\n]+(?P<target>\]\([^()\s]+\))))"

@@ -10,10 +10,11 @@ from collections.abc import Callable
 import msgspec
 
 # Best first: after a blank line, after a line, after a sentence, after a word.
+# A run of signs is looked at once, from its first one on.
 BREAKS = (
     re.compile(r"\n[ \t\r]*\n"),
     re.compile(r"\n"),
-    re.compile(r"[。！？；…]+[”’」』）】》]*|[.!?;]+[\"')\]]*(?=\s)"),
+    re.compile(r"[。！？；…]+[”’」』）】》]*|(?<![.!?;])[.!?;]++[\"')\]]*+(?=\s)"),
     re.compile(r"[ \t\u3000]+|[，、：]"),
 )
 _JOINER = "\u200d"

@@ -10,9 +10,9 @@ import re
 
 _MENTION = re.compile(r"<(?=@|/?at\b)|@(?=all\b|所有人)", re.IGNORECASE)
 _MARKUP = re.compile(
-    r"<(?=[@/!A-Za-z])|@(?=all\b|所有人)|\*|`|~~|\](?=[(\[])|^[ \t]*(?:#+|>+|-{3,})", re.MULTILINE | re.IGNORECASE
+    r"<(?=[@/!A-Za-z])|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[])|^[ \t]*(?:#+|>+|-{3,})", re.MULTILINE | re.IGNORECASE
 )
-_WIDE = str.maketrans({character: chr(ord(character) + 0xFEE0) for character in "<>@*`~]#-"})
+_WIDE = str.maketrans({character: chr(ord(character) + 0xFEE0) for character in "<>@*`|~]#-"})
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -28,13 +28,9 @@ def plain(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """`text` without anything a chat tool takes for markup or for a mention of people."""
+    """`text` without anything a chat tool or a mail takes for markup, for a mention of people, or for the edge of a
+    table's cell."""
     return _MARKUP.sub(_widen, text)
-
-
-def markdown_v2(text: str) -> str:
-    """`text` as `markdown` has it, without anything that ends or begins a table's cell."""
-    return markdown(text).replace("|", "｜")
 
 
 def sendable(text: str) -> str:

@@ -25,7 +25,7 @@ _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
 _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 
 
-_HARMLESS = {"text": escape.plain, "markdown": escape.markdown, "markdown_v2": escape.markdown_v2}
+_HARMLESS = {"text": escape.plain, "markdown": escape.markdown, "markdown_v2": escape.markdown}
 
 
 class Render:

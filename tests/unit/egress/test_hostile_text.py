@@ -1,0 +1,108 @@
+"""What one event can say: whatever it repeats, its notice takes no time to make."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any, cast
+
+import pytest
+
+from andon.core.markdown import split_markdown
+from andon.core.text import split_bytes, split_numbered
+from andon.egress import escape
+from andon.egress.channels import dingtalk_robot
+from andon.egress.channels.smtp import Smtp
+from andon.egress.look import Look
+from andon.egress.masks import masker
+from andon.egress.render import MAX_CHARACTERS, Renderer
+from andon.testing.builders import call, context, delivery, event
+
+# Seconds of this thread. Each of these takes less than one; a step that was quadratic took from six to forty.
+BOUND = 3.0
+BLANKS = (" ", "\t", "\n", "\n ", "\r", "\u3000")
+LEFT_IN_MARKDOWN = ("[", "![", "_a", "- ", "-\n", "\\", "&amp;", "=\n", "http://", "[a]\n", "x\n")
+MARKUP = ("[](", "[a](", "--|", "|", "-|", "a|\n", "|-:", "\n>", "#", "<at ", "<font ", "* ", "**a ", "~~", "`", "``a`")
+SIGNS = (".", "!", '."', "?)", "。”", ":", "@al", "1 ", "138-", "e\u0301", "🇨", "👩\u200d", "汉")
+REPEATED = (*BLANKS, *LEFT_IN_MARKDOWN, *MARKUP, *SIGNS)
+ALONE = (("", "x"),)
+IN_LINES = (*ALONE, ("a|\n", "|\n"), ("|a|\n|-", "-"))
+
+
+def seconds(run: Callable[[str], object], text: str) -> float:
+    began = time.thread_time()
+    run(text)
+    return time.thread_time() - began
+
+
+def longest(one: str, around: tuple[str, str]) -> str:
+    """The longest text a template renders, of one thing again and again."""
+    before, after = around
+    return before + (one * MAX_CHARACTERS)[: MAX_CHARACTERS - len(before) - len(after)] + after
+
+
+def mail(text: str) -> EmailMessage:
+    """The mail of a notice in markdown."""
+    config = Smtp.Config.model_validate({"host": "mail.corp.cn", "from": "andon@corp.cn"})
+    made = Smtp(config, context(cast("Any", None)))._mail(call(text, "markdown"), ["it@corp.cn"])
+    return message_from_bytes(made, policy=default)
+
+
+def html(text: str) -> str:
+    return str(cast("EmailMessage", mail(text).get_body(("html",))).get_content())
+
+
+def shown(template: str, **data: str) -> str:
+    """What a template in markdown says of an event."""
+    made = Renderer({"x.smtp.md.j2": template}).render(delivery(event(data=dict(data))), "smtp", Look("x"))
+    return made.content.text
+
+
+def in_parts(text: str) -> None:
+    split_numbered(text, 2_048)
+    split_bytes(text, 17_000, in_json=True)
+
+
+def made_harmless(text: str) -> None:
+    escape.sendable(escape.plain(text))
+    escape.markdown(text)
+    masker(("phone", "id_card", "bank_card"))(text)
+
+
+@pytest.mark.parametrize(
+    ("step", "repeated", "around"),
+    [
+        (made_harmless, REPEATED, ALONE),
+        (in_parts, REPEATED, ALONE),
+        (lambda text: split_markdown(text, 4_096), REPEATED, IN_LINES),
+        (dingtalk_robot._title, REPEATED, ALONE),
+        (lambda text: mail(escape.markdown(text)), LEFT_IN_MARKDOWN[:4], ALONE),
+    ],
+    ids=["harmless", "parts", "markdown", "title", "mail"],
+)
+def test_no_text_of_one_thing_again_and_again_takes_long(
+    step: Callable[[str], object], repeated: tuple[str, ...], around: tuple[tuple[str, str], ...]
+) -> None:
+    texts = [longest(one, each) for one in repeated for each in around]
+    slow = {text[:20]: taken for text in texts if (taken := seconds(step, text)) > BOUND}
+    assert slow == {}
+
+
+def test_values_build_no_table_in_a_mail() -> None:
+    rows = "|".join("a" * 60) + "\n" + "|".join("-" * 60) + "\n" + "x\n" * 3_000
+    made = html(shown("{{ data.v }}", v=rows))
+    assert "<table" not in made
+    assert len(made) < 10 * len(rows)
+
+
+def test_a_template_builds_a_table_in_a_mail_and_a_value_keeps_to_its_cell() -> None:
+    made = html(shown("|甲|乙|\n|-|-|\n|{{ data.v }}|{{ data.w }}|\n", v="1|2", w="3"))
+    assert re.findall("<td>(.*?)</td>", made) == ["1｜2", "3"]
+
+
+def test_a_title_for_dingtalk_is_that_of_the_first_line_however_long_the_line_is() -> None:
+    assert dingtalk_robot._title("## **停机** [单](http://x) " + "冲压机" * 30_000) == ("停机 单 " + "冲压机" * 30)[:60]
