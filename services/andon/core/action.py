@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from andon.core.event import Moment
 from andon.core.ids import Namespace
 
 PUBLISH, ROLLBACK, MUTE, REMUTE, UNMUTE, LIST_MUTES = (
@@ -30,7 +30,7 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: UUID
-    at: datetime
+    at: Moment
     actor: str
     action: str
     done: bool

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from andon.core.digest import Digest
-from andon.core.event import Event, Position
+from andon.core.event import Event, Moment, Position
 from andon.core.ids import Namespace
 from andon.core.outcome import Attempt
 from andon.core.policy import Pace, Storm
@@ -43,7 +42,7 @@ class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
     `carried` is what was merged into it there, `marked` says that one of them may have it.
     """
 
-    at: datetime
+    at: Moment
     attempts: tuple[Attempt, ...] = ()
     carried: Digest | None = None
     marked: bool = False
@@ -53,7 +52,7 @@ class Hold(msgspec.Struct, frozen=True):
     """Until when nobody is told, and `by` which mute or maintenance; then all that it held is told as one."""
 
     by: str
-    until: datetime
+    until: Moment
 
 
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
-from andon.core.event import SEVERITY, STATE, Event
+from andon.core.event import SEVERITY, STATE, Event, Moment
 
 MAX_LINES = 20
 _MAX_TEXT = 200
@@ -18,7 +16,7 @@ class Line(msgspec.Struct, frozen=True):
 
     subject: str
     text: str
-    time: datetime
+    time: Moment
     id: str = ""
 
 
@@ -29,8 +27,8 @@ class Digest(msgspec.Struct, frozen=True):
     """
 
     count: int
-    first: datetime
-    last: datetime
+    first: Moment
+    last: Moment
     lines: tuple[Line, ...]
     left_out: int = 0
 

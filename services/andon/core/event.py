@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,6 +13,9 @@ RAISE = "raise"
 CLEAR = "clear"
 TELLER = "andon"
 """The `source` of what Andon itself tells. Nobody else may say it, for rules go by it."""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time of a record. One without a zone is not read: no other time could be compared with it."""
 
 
 class Home(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -44,7 +47,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     type: str
     subject: str
-    time: datetime
+    time: Moment
     data: dict[str, Any]
     labels: dict[str, str] = {}
     facts: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from andon.core.event import Event
+from andon.core.event import Event, Moment
 from andon.core.matchers import MatcherError, all_hold, compile_matchers
 
 Then = Literal["drop", "digest"]
@@ -30,8 +30,8 @@ class Mute(msgspec.Struct, frozen=True):
 
     id: str
     matchers: tuple[str, ...]
-    begins: datetime
-    ends: datetime
+    begins: Moment
+    ends: Moment
     creator: str
     why: str
     then: Then = "digest"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
 
-from andon.core.event import Position
+from andon.core.event import Moment, Position
 from andon.core.reason import Reason
 
 
@@ -69,8 +68,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     number: int
-    started: datetime
-    ended: datetime | None
+    started: Moment
+    ended: Moment | None
     reason: Reason
     part: int = 0
     ambiguous: bool = False
@@ -98,7 +97,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     subject: str
     outcome: Outcome
-    at: datetime
+    at: Moment
     delivery: UUID | None = None
     receiver: str | None = None
     channel: str | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from andon.core.event import Position
+from andon.core.event import Moment, Position
 
 
 class EpisodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,7 +21,7 @@ class EpisodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     episode: str
     number: int
     state: str
-    at: datetime
+    at: Moment
     event: str
     subject: str
     ticket: str | None = None

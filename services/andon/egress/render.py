@@ -113,7 +113,11 @@ class Renderer:
         self._run.begin(look.words.missing if self._mark is None else self._mark, look.zone)
         content = found.render(lambda template: self._text(template, variables))
         plain = not (look.watermark or look.cut)
-        ends = NO_ENDS if plain else self._ends(delivery, content.kind, look, merged=digest is not None)
+        try:
+            ends = NO_ENDS if plain else self._ends(delivery, content.kind, look, merged=digest is not None)
+        except OverflowError:
+            detail = f"{found.name}: the watermark: the event's time is in no year of {look.zone}"
+            raise Rejected(Reason.TEMPLATE_BROKEN, detail) from None
         return Rendered(content, found.name, self._run.missing, ends)
 
     def broken(self) -> dict[str, tuple[str, ...]]:

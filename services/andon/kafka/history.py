@@ -5,7 +5,8 @@ archive for longer, and while services are replaced one by one old and new ones 
 must be read by every other: the log by today's code (backward), today's records by what still runs (forward), and the
 archive by any (transitive).
 
-Version 1 of the JSON form refused unknown fields and words. What came after it is not promised to its readers.
+Version 1 of the JSON form refused unknown fields and words. What came after it is not promised to its readers. The
+first versions called a time text, although Andon never wrote one without a zone; they are taken at what they meant.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from andon.kafka.resolve import unread_json
 
 _RULES: Mapping[str, Callable[[Any, Any], list[str]]] = {"json": unread_json, "avsc": unread_avro}
 _CLOSED = {"json": 1, "avsc": 0}
+_TIME = {"type": "string", "format": "date-time"}
+_TIMES = frozenset({"at", "ended", "first", "last", "started", "time", "until"})
+"""The times of the versions that did not say what they are."""
 
 
 def versions(folder: Path, topic: str, suffix: str) -> dict[int, Any]:
@@ -34,7 +38,30 @@ def refusals(today: Any, past: Mapping[int, Any], suffix: str) -> list[str]:
     unread = _RULES[suffix]
     found = []
     for number, old in past.items():
-        found += [f"version {number} is not read any more: {why}" for why in unread(today, old)]
+        written = old if suffix != "json" or _tells_times(old) else _with_times(old)
+        found += [f"version {number} is not read any more: {why}" for why in unread(today, written)]
         if number > _CLOSED[suffix]:
             found += [f"readers of version {number} cannot read it: {why}" for why in unread(old, today)]
     return found
+
+
+def _tells_times(part: Any) -> bool:
+    if isinstance(part, dict):
+        return part.get("format") == _TIME["format"] or any(map(_tells_times, part.values()))
+    return isinstance(part, list) and any(map(_tells_times, part))
+
+
+def _with_times(part: Any, *, time: bool = False) -> Any:
+    """A schema in which text is said to be a time where it was one."""
+    if isinstance(part, list):
+        return [_with_times(one, time=time) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if time and part == {"type": "string"}:
+        return _TIME
+    return {
+        key: {name: _with_times(of, time=name in _TIMES) for name, of in one.items()}
+        if key == "properties"
+        else _with_times(one, time=time and key == "anyOf")
+        for key, one in part.items()
+    }

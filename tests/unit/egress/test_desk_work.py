@@ -152,6 +152,12 @@ def test_anything_else_is_undecodable(work: EgressWork, raw: bytes) -> None:
         work.read(replace(record(delivery()), value=raw))
 
 
+def test_a_delivery_whose_event_has_a_time_without_zone_is_undecodable_and_meets_no_other(work: EgressWork) -> None:
+    naive = delivery(event(time=datetime(2026, 11, 24, 4)))  # noqa: DTZ001 - what is to be refused
+    with pytest.raises(Undecodable):
+        work.read(record(naive))
+
+
 def test_a_field_that_is_missing_is_marked_and_counted_once(work: EgressWork, group: Group) -> None:
     of = item(work, delivery(event(data={})))
     for number in (1, 2):

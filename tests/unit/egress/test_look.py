@@ -15,7 +15,9 @@ from andon.config.receivers import Receiver
 from andon.config.settings import Settings
 from andon.config.templates import best, is_of, parts_of, read_templates
 from andon.core.digest import Digest, Line, combined, merged
+from andon.core.failure import Rejected
 from andon.core.ports import Content
+from andon.core.reason import Reason
 from andon.egress.channels.wecom_robot import WecomRobot
 from andon.egress.look import Ends, Look, look_of
 from andon.egress.names import mistakes
@@ -173,6 +175,21 @@ def test_a_watermark_can_break_no_markup() -> None:
     renderer = Renderer({"x.md.j2": "a"})
     found = renderer.render(delivery(receiver="a*b*[x](y)"), "wecom_robot", Look("x", watermark=True))
     assert found.ends.tail.startswith("\n\na＊b＊[x］(y) · ")
+
+
+@pytest.mark.parametrize(
+    ("time", "zone"),
+    [(datetime.max.replace(tzinfo=UTC), "Asia/Shanghai"), (datetime.min.replace(tzinfo=UTC), "America/New_York")],
+)
+def test_a_watermark_whose_time_is_beyond_the_readers_calendar_is_refused_as_a_broken_template_is(
+    time: datetime, zone: str
+) -> None:
+    of = delivery(event(time=time))
+    with pytest.raises(Rejected) as refused:
+        Renderer({"x.j2": "a"}).render(of, "wecom_robot", Look("x", zone=ZoneInfo(zone), watermark=True))
+    assert refused.value.reason is Reason.TEMPLATE_BROKEN
+    assert refused.value.detail == f"x.j2: the watermark: the event's time is in no year of {zone}"
+    assert Renderer({"x.j2": "a"}).render(of, "wecom_robot", Look("x", zone=ZoneInfo(zone))).content.text == "a"
 
 
 def test_what_is_too_long_is_cut_with_a_link_to_the_whole() -> None:
