@@ -1,4 +1,4 @@
-"""Making text from outside harmless in a chat: no forged mentions, no forged markup, nothing a vendor refuses.
+"""Making text from outside harmless in a chat: no forged mentions, links or markup, nothing a vendor refuses.
 
 Characters are replaced by their full-width twins and never dropped: vendors agree on no escape character, and a
 person still reads what was sent.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
-_MENTION = re.compile(r"<(?=@|/?at\b)|@(?=all\b|所有人)", re.IGNORECASE)
+_MENTION = re.compile(r"<(?=@|/?at?\b)|@(?=all\b|所有人)", re.IGNORECASE)
+# What a value ends with may stand before a bracket or a colon of the template.
 _MARKUP = re.compile(
-    r"<(?=[@/!A-Za-z])|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[])|^[ \t]*(?:#+|>+|-{3,})", re.MULTILINE | re.IGNORECASE
+    r"<(?=[@/!A-Za-z])|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[:]|\Z)|(?:^|(?<=\r))[ \t]*(?:#+|>+|-{3,})",
+    re.MULTILINE | re.IGNORECASE,
 )
 _WIDE = str.maketrans({character: chr(ord(character) + 0xFEE0) for character in "<>@*`|~]#-"})
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -23,7 +25,8 @@ class Escaped(str):
 
 
 def plain(text: str) -> str:
-    """`text` without anything a chat tool takes for a mention of people."""
+    """`text` without anything a chat tool takes for a mention of people, or for a link (`<a href=…>`, which WeCom's
+    applications have in text too)."""
     return _MENTION.sub(_widen, text)
 
 

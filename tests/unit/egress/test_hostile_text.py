@@ -1,4 +1,4 @@
-"""What one event can say: whatever it repeats, its notice takes no time to make."""
+"""What one event can say: whatever it repeats, its notice takes no time to make; and it leads nobody astray."""
 
 from __future__ import annotations
 
@@ -106,3 +106,64 @@ def test_a_template_builds_a_table_in_a_mail_and_a_value_keeps_to_its_cell() -> 
 
 def test_a_title_for_dingtalk_is_that_of_the_first_line_however_long_the_line_is() -> None:
     assert dingtalk_robot._title("## **停机** [单](http://x) " + "冲压机" * 30_000) == ("停机 单 " + "冲压机" * 30)[:60]
+
+
+# ---- links that say one thing and lead to another
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<a href='http://evil.example'>log in</a>",
+        '<A\nHREF="http://evil.example">x</A>',
+        "<a/href=//evil.example>x</a >",
+    ],
+)
+def test_a_text_shows_no_link_of_a_value(value: str) -> None:
+    made = escape.plain(value)
+    assert made == value.replace("<", "＜")
+    assert re.search("<", made) is None
+
+
+def test_what_is_no_link_is_left_as_it_is_in_a_text() -> None:
+    value = "t<3 a<b <b>5</b> x <- y <https://mes.corp> <abc> A > B"
+    assert escape.plain(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[Click]\n\n[Click]: http://evil.example",
+        "[Click][]\n\n  [Click]: <http://evil.example>",
+        "[Click]\n\n   [click]:\nhttp://evil.example 'now'",
+        "[Click]\n\n- [Click]: http://evil.example",
+        "[Click]\r\r[Click]: http://evil.example",
+        "[Click](http://evil.example)",
+        "[a\\]: [Click](http://evil.example)",
+        "<http://evil.example>",
+        "![Click](http://evil.example)",
+    ],
+)
+def test_a_mail_shows_no_link_of_a_value(value: str) -> None:
+    assert "<a " in html("[here](http://mes.corp)")
+    for template in ("{{ data.v }}", "> {{ data.v }}", "- {{ data.v }}\n", "x\n\n{{ data.v }}\n\ny"):
+        assert "<a " not in html(shown(template, v=value))
+
+
+def test_values_and_what_a_template_puts_between_them_are_no_link() -> None:
+    for template in (
+        "{{ data.a }}: {{ data.b }}\n\n{{ data.a }}",
+        "{{ data.a }}({{ data.b }})",
+        "{{ data.a }}[{{ data.a }}]",
+    ):
+        assert "<a " not in html(shown(template, a="[Click]", b="http://evil.example"))
+
+
+def test_a_definition_of_the_template_leads_where_it_says() -> None:
+    made = html(shown("[MES] {{ data.v }}\n\n[MES]: http://mes.corp", v="[MES]: http://evil.example"))
+    assert re.findall('href="(.*?)"', made) == ["http://mes.corp"]
+
+
+def test_a_line_that_ends_with_a_carriage_return_begins_no_markup() -> None:
+    made = html(shown("{{ data.v }}", v="a\r# head\r> quote\r---"))
+    assert not re.search("<h1|<h2|<blockquote|<hr", made)
