@@ -123,10 +123,12 @@ class EgressWork:
         delivery = self._delivery(item.body)
         if delivery.held:
             return turn_of(delivery, self.receivers.version, self.receivers.silences, now)
-        if untold := self._groups.untold(item, delivery, now):
-            return untold
-        if held := self._held.turn(delivery, map(self._follower, behind), now):
-            return held
+        # What carries others is told, whatever it says itself: they would be lost with it, or wait for its cause.
+        if item.carried is None:
+            if untold := self._groups.untold(item, delivery, now):
+                return untold
+            if held := self._held.turn(delivery, map(self._follower, behind), now):
+                return held
         return self._for_others(item, delivery, self._paced(item, delivery), now)
 
     def _paced(self, item: Item, delivery: Delivery) -> float:
@@ -185,6 +187,7 @@ class EgressWork:
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         delivery = self._delivery(item.body)
         self._equals.leave(item)
+        self._held.ended(item.id, outcome)
         memos = self._groups.closed(item, delivery, outcome, now) if item.batch and item.flock else {}
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):

@@ -17,7 +17,7 @@ from andon.config.routing import InhibitRule
 from andon.core.delivery import Delivery
 from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import Test, all_hold, compile_matchers
-from andon.core.outcome import Skipped
+from andon.core.outcome import Outcome, Skipped
 from andon.core.paths import ATTRIBUTES, Text, compile_key, is_path
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
@@ -157,6 +157,7 @@ class HeldBack:
         self._rules = rules
         self._causes = causes
         self._began: float | None = None
+        self._end_of: dict[UUID, UUID] = {}
         self._needless: dict[UUID, str] = {}
 
     def concerns(self, event: Event) -> bool:
@@ -168,7 +169,7 @@ class HeldBack:
 
         `followers` are the events behind it of the same subject, with the ids of their deliveries.
         """
-        if by := self._needless.pop(delivery.id, None):
+        if by := self._needless.get(delivery.id):
             return Skipped(Reason.INHIBITED, by)
         rules = self._rules()
         ends = delivery.event.labels.get(STATE) == CLEAR
@@ -180,9 +181,17 @@ class HeldBack:
         subject = subject_of(delivery.event)
         for which, event in followers:
             if event.labels.get(STATE) == CLEAR and subject_of(event) == subject:
-                self._needless[which] = by
+                self._end_of[delivery.id] = which
                 return Skipped(Reason.INHIBITED, by)
         return Held(now + _AGAIN_S)
+
+    def ended(self, which: UUID, outcome: Outcome) -> None:
+        """A delivery ended. Only now is the end of its fault needless: what was to be skipped at its turn is told all
+        the same when something else leaves before, and its cause is over meanwhile."""
+        self._needless.pop(which, None)
+        end = self._end_of.pop(which, None)
+        if end is not None and isinstance(outcome, Skipped) and outcome.reason is Reason.INHIBITED:
+            self._needless[end] = outcome.by
 
     def _known(self, now: float) -> bool:
         """Whether the causes are known; without Kafka nothing is held back for their sake for long."""

@@ -13,6 +13,7 @@ from andon.core.digest import Digest, Line
 from andon.core.event import Home
 from andon.core.outcome import Outcome, RecipientState, Skipped, name_of
 from andon.core.policy import Limit, QueuePolicy
+from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
@@ -43,7 +44,8 @@ def item(number: int = 1, *, lane: str = "M-07", **changes: Any) -> Item:
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The value of a record; under one number another text makes it a conflict, the same a repeat."""
+    """The value of a record; under one number another text makes it a conflict, the same a repeat. One that says
+    nothing `new` is skipped at its turn, unless it carries others."""
 
     number: int
     queue: str = "l3"
@@ -53,6 +55,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     memo: str = ""
     to: tuple[str, ...] = ()
+    new: bool = True
 
 
 def record(offset: int, said: Said, *, home: Home = HOME, headers: tuple[tuple[str, bytes], ...] = ()) -> Record:
@@ -95,6 +98,7 @@ class ScriptedWork:
             urgent=said.urgent,
             body=record.value,
             group=f"{AUDIENCE}{','.join(said.to)}{AUDIENCE}" if said.to else "",
+            batch=None if said.new else "",
         )
         return Taken(made, (said.memo,) if said.memo else (), notes)
 
@@ -117,7 +121,8 @@ class ScriptedWork:
         return Reach("app", left, {name: people for name, people in WIDE.items() if name in left})
 
     def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
-        return now
+        needed = item.carried is not None or self._codec.decode(item.body).new
+        return now if needed else Skipped(Reason.REPEATED, "told before")
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}

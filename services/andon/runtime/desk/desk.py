@@ -142,13 +142,19 @@ class Desk(OpenWork):
         return True
 
     def _join(self, queue: Queue, into: Item, joined: Sequence[Item], reason: Reason, now: float, write: Write) -> None:
-        """Merges those that are to be told; the others end here as at their own turn."""
-        told = []
+        """Merges those that are to be told; the others end here as at their own turn. One that is held back keeps what
+        is behind it in its lane."""
+        told: list[Item] = []
+        kept: set[str] = set()
         for item in joined:
+            if item.lane in kept:
+                continue
             turn = now if item.batch is None else self._work.turn(item, (), now)
-            if isinstance(turn, Skipped):
+            if isinstance(turn, Held):
+                kept.add(item.lane)
+            elif isinstance(turn, Skipped):
                 self._close(queue, item, turn, (), now, write)
-            elif not isinstance(turn, Held):
+            else:
                 told.append(item)
         self._merge(queue, into, told, reason, now, write)
 

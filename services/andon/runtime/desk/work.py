@@ -92,8 +92,8 @@ class Work(Protocol):
 
     def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
         """What an item with a batch does whose turn it would be: when it leaves at the earliest, so that others may
-        leave with it, that it is held back, or why it need not be told any more. `behind` are those that follow in its
-        lane."""
+        leave with it, that it is held back, or why it need not be told any more; the last never of one that carries
+        others, which would end untold with it. `behind` are those that follow in its lane."""
 
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         """The first call of an item with a batch begins; memos to store with its intent."""
