@@ -170,6 +170,9 @@ class EgressWork:
         memos = self._groups.speaks(item, delivery, now) if item.flock else {}
         return memos | self._storms.speaks(item, delivery.storm, now) if delivery.storm and item.storm else memos
 
+    def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return self._groups.gathers(item, self._delivery(item.body), now) if item.flock else {}
+
     def stormed(self, item: Item) -> bool:
         return item.born < self._storms.until(item)
 
@@ -189,6 +192,8 @@ class EgressWork:
         self._equals.leave(item)
         self._held.ended(item.id, outcome)
         memos = self._groups.closed(item, delivery, outcome, now) if item.batch and item.flock else {}
+        if isinstance(outcome, Parked) and self._tells_several(item):
+            memos |= self._groups.failed(item, now)
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
             note = Note(DELIVERIES, onward.domain.encode(), encode(onward), redrive_header(item.redrive))
@@ -220,6 +225,9 @@ class EgressWork:
             body = self._for_everyone(item, delivery)
             notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), body, outcome, item.redrive))
         return Told(tuple(notes), memos)
+
+    def _tells_several(self, item: Item) -> bool:
+        return item.carried is not None or bool(item.parts and self._sendings.decode(item.parts).everyone)
 
     def _for_everyone(self, item: Item, delivery: Delivery) -> bytes:
         """The delivery as a redrive is to find it."""

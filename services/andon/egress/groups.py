@@ -22,16 +22,21 @@ from andon.egress.storm import is_storm
 
 _OF = ":"
 _UNPACED = Pace()
+# Longer than anybody would keep a state untold.
+_LONGEST_S = 366 * 86_400.0
 
 
 class Group(msgspec.Struct, omit_defaults=True):
-    """One group of one receiver. `told` has the last state told of each subject, and when; `over` is when nothing of it
-    matters any more. `domain` is where its deliveries are found."""
+    """One group of one receiver. `told` has the last state told of each subject, and when; those in `joined` were part
+    of a notice that told of several. `over` is when nothing of it matters any more. `domain` is where its deliveries
+    are found; under that name alone stands when the last notice of several `failed` there."""
 
     domain: str
     spoke: float = 0.0
     over: float = 0.0
     told: dict[str, tuple[str, float]] = {}
+    joined: set[str] = set()
+    failed: float = 0.0
 
 
 class Groups:
@@ -62,8 +67,9 @@ class Groups:
         group = self._kept.get(item.home, _name(item))
         if state is None or group is None:
             return None
-        told, at = group.told.get(subject_of(delivery.event), ("", 0.0))
-        if told != state or at + repeat <= now:
+        name = subject_of(delivery.event)
+        told, at = group.told.get(name, ("", 0.0))
+        if told != state or at + repeat <= now or (name in group.joined and at <= self._failed(item)):
             return None
         return Skipped(Reason.REPEATED, f"{delivery.route} repeat_interval")
 
@@ -73,26 +79,45 @@ class Groups:
         group.spoke = now
         return self._as_it_stands(item, group, delivery, now)
 
+    def gathers(self, item: Item, delivery: Delivery, now: float) -> Memos:
+        """Others become part of the item. What it says counts as told before what they say, for that is newer."""
+        group, state = self._group(item), _state(delivery)
+        if state is None:
+            return {}
+        self._told(group, delivery.event, state, now, joined=True)
+        return self._as_it_stands(item, group, delivery, now)
+
     def closed(self, item: Item, delivery: Delivery, outcome: Outcome, now: float) -> Memos:
         """An item ended. What a merged one says counts as told; when a notice could not be delivered, nothing that the
         group told does, so that it is told again."""
         group, state = self._group(item), _state(delivery)
         if isinstance(outcome, Parked):
             group.told = {}
-        elif isinstance(outcome, Delivered | Merged) and state is not None:
-            self._told(group, delivery.event, state, now)
+        elif isinstance(outcome, Delivered | Merged) and state is not None and item.carried is None:
+            self._told(group, delivery.event, state, now, joined=isinstance(outcome, Merged))
         else:
             return {}
         return self._as_it_stands(item, group, delivery, now)
 
+    def failed(self, item: Item, now: float) -> Memos:
+        """A notice that told of several could not be delivered. Of which ones is not remembered, they may be thousands:
+        what was part of any such notice counts as untold, in all groups of the account."""
+        account = Group(item.domain, over=now + _LONGEST_S, failed=now)
+        return self._kept.put(item.home, item.domain, account, now)
+
+    def _failed(self, item: Item) -> float:
+        account = self._kept.get(item.home, item.domain)
+        return account.failed if account else 0.0
+
     @staticmethod
-    def _told(group: Group, event: Event, state: str, now: float) -> None:
+    def _told(group: Group, event: Event, state: str, now: float, *, joined: bool) -> None:
         name = subject_of(event)
         if event.labels[STATE] == CLEAR:
             # An end may come with other labels than its beginning had. What began there is news when it comes again.
             ended = name.partition(_OF)[0] + _OF
             group.told = {other: told for other, told in group.told.items() if not other.startswith(ended)}
         group.told[name] = (state, now)
+        group.joined = group.joined | {name} if joined else group.joined - {name}
 
     def _group(self, item: Item) -> Group:
         return self._kept.get(item.home, _name(item)) or Group(item.domain)
@@ -100,6 +125,7 @@ class Groups:
     def _as_it_stands(self, item: Item, group: Group, delivery: Delivery, now: float) -> Memos:
         pace = delivery.pace or _UNPACED
         group.told = {subject: (state, at) for subject, (state, at) in group.told.items() if at + pace.repeat > now}
+        group.joined = group.joined & group.told.keys()
         latest = max((at for _, at in group.told.values()), default=0.0)
         group.over = max(group.spoke + pace.interval, latest + pace.repeat)
         return self._kept.put(item.home, _name(item), group, now)

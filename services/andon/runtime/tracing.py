@@ -205,6 +205,9 @@ class TracedWork:
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return self._inner.speaks(item, now)
 
+    def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return self._inner.gathers(item, now)
+
     def equals(self, item: Item) -> Sequence[UUID]:
         return self._inner.equals(item)
 

@@ -183,6 +183,9 @@ class TicketWork:
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}
 
+    def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return {}
+
     def equals(self, item: Item) -> Sequence[UUID]:
         return ()
 

@@ -19,6 +19,7 @@ def line(
     coalesce: str | None = "2s",
     people: dict[str, list[str]] | None = None,
     burst: str = "10/10m",
+    repeat: str | None = None,
     **more: Any,
 ) -> Line:
     """Every receiver hears of every event."""
@@ -30,6 +31,7 @@ def line(
         receivers={name: {"channel": "app", "to": to, "template": "fault", **more} for name, to in whole.items()},
         route={
             "receiver": "one",
+            **({"group_by": ["subject"], "repeat_interval": repeat} if repeat else {}),
             "routes": [
                 {"matchers": ['severity="critical"'], "receiver": "one", "urgent": True},
                 *({"receiver": name, "continue": True} for name in whole),
@@ -148,6 +150,19 @@ def test_a_redrive_tells_all_whom_the_call_was_to_tell(monkeypatch: pytest.Monke
     at.vendor.answers.clear()
     at.redrive()
     assert [one.to for one in at.run(10)] == ["wang|li|zhao"]
+
+
+def test_who_was_to_hear_by_a_call_that_was_parked_is_told_of_the_next_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, repeat="2h")
+    at.vendor.answers["wang|li|zhao"] = lambda: Reply(200, b'{"errcode":48002,"errmsg":"api forbidden"}', {})
+    at.feed("a")
+    assert at.run(10) == []
+    at.vendor.answers.clear()
+    at.restart()
+    at.feed("a")
+    assert [one.to for one in at.run(10)] == ["wang|li|zhao"]
+    at.feed("a")
+    assert at.run(10) == []
 
 
 def test_who_has_a_fallback_has_calls_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import pytest
 from andon.core.ports import Reply
 from tests.component.egress.line import Line, Seen, texts
 
+GONE = Reply(200, b'{"errcode":93000,"errmsg":"invalid webhook url"}', {})
+
 
 def line(monkeypatch: pytest.MonkeyPatch, receiver: dict[str, Any] | None = None, **route: Any) -> Line:
     return Line(
@@ -154,3 +156,91 @@ def test_groups_that_matter_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatc
         at.run(60)
     kept = [name for memos in at.store.memos.values() for name in memos]
     assert 10 <= len(kept) <= 13
+
+
+def test_an_end_that_left_with_its_beginning_makes_the_next_beginning_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, group_wait="5s", repeat_interval="2h")
+    at.feed("a", line="L3")
+    at.run(2)
+    at.feed("a", "clear", line="L3")
+    (seen,) = at.run(60)
+    assert "clear" in seen.text
+    at.feed("a", "clear", line="L3")
+    assert at.run(60) == [], "that it is over was told"
+    at.feed("a", line="L3")
+    assert texts(at.run(60)) == ["a raise"]
+
+
+def test_a_beginning_that_follows_an_end_within_one_interval_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, group_interval="1m", repeat_interval="2h")
+    at.feed("a", line="L3")
+    at.run(1)
+    at.feed("a", "clear", line="L3")
+    again = at.feed("a", line="L3")
+    (seen,) = at.run(100)
+    assert "raise" in seen.text
+    assert at.told()[again.id] == "merged/grouped"
+    at.feed("a", line="L3")
+    assert at.run(100) == [], "that it stands was told"
+
+
+def test_so_is_one_behind_an_end_that_leaves_with_another_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, group_interval="1m", repeat_interval="2h")
+    at.feed("b", line="L3")
+    at.run(1)
+    for subject, state in (("a", "raise"), ("b", "clear"), ("b", "raise")):
+        at.feed(subject, state, line="L3")
+    (seen,) = at.run(100)
+    assert seen.text.endswith("3")
+    assert "b mes.fault.raised raise" in seen.text
+
+
+def test_one_state_that_came_twice_leaves_as_one_notice_and_is_told_again_when_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = line(monkeypatch, group_wait="5s", repeat_interval="2h")
+    at.vendor.answers["robot"] = lambda: GONE
+    at.feed("a", line="L3")
+    two = at.feed("a", line="L3")
+    at.run(60)
+    assert at.told()[two.id] == "merged/grouped", "nobody was told of the first, so it is no repeat"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "after a restart"])
+def test_what_was_merged_into_another_groups_notice_that_was_parked_counts_as_untold(
+    monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    at = line(monkeypatch, {"merge": {"over": "1/m"}}, repeat_interval="2h")
+    at.feed("told", line="L5")
+    assert len(at.run(1)) == 1
+    at.vendor.answers["robot"] = lambda: GONE
+    one, two = at.feed("a", line="L3"), at.feed("b", line="L4")
+    at.run(100)
+    assert (at.told()[one.id], at.told()[two.id]) == ("parked/credentials", "merged/over_rate")
+    at.vendor.answers.clear()
+    if again:
+        at.restart()
+    at.feed("a", line="L3")
+    at.feed("b", line="L4")
+    at.feed("told", line="L5")
+    at.run(200)
+    assert at.vendor.seen[-1].text.endswith("2")
+    assert list(at.told().values()).count("skipped/repeated") == 1, "what was told stays told"
+    at.feed("b", line="L4")
+    assert at.run(100) == []
+
+
+def test_a_notice_that_ends_later_does_not_bring_back_what_it_said_before_others_joined_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A digest that a full queue made, and that becomes part of the next one."""
+    at = line(monkeypatch, group_wait="5m", repeat_interval="2h")
+    at.feed("a", line="L3")
+    at.feed("a", "clear", line="L3")
+    for number in range(1_200):
+        at.feed(f"s{number}", line=f"L{number % 3}")
+    at.run(900)
+    before = len(at.vendor.seen)
+    at.feed("a", line="L3")
+    assert texts(at.run(600)) == ["a raise"]
+    assert len(at.vendor.seen) == before + 1

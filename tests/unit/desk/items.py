@@ -127,6 +127,9 @@ class ScriptedWork:
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}
 
+    def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
+        return {}
+
     def stormed(self, item: Item) -> bool:
         return False
 

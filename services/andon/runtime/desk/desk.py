@@ -143,18 +143,20 @@ class Desk(OpenWork):
 
     def _join(self, queue: Queue, into: Item, joined: Sequence[Item], reason: Reason, now: float, write: Write) -> None:
         """Merges those that are to be told; the others end here as at their own turn. One that is held back keeps what
-        is behind it in its lane."""
+        is behind it in its lane, and one that leaves takes it along: what was told before both says nothing of it."""
         told: list[Item] = []
         kept: set[str] = set()
+        leaving = {into.lane}
         for item in joined:
             if item.lane in kept:
                 continue
             turn = now if item.batch is None else self._work.turn(item, (), now)
             if isinstance(turn, Held):
                 kept.add(item.lane)
-            elif isinstance(turn, Skipped):
+            elif isinstance(turn, Skipped) and item.lane not in leaving:
                 self._close(queue, item, turn, (), now, write)
             else:
+                leaving.add(item.lane)
                 told.append(item)
         self._merge(queue, into, told, reason, now, write)
 
@@ -214,7 +216,10 @@ class Desk(OpenWork):
     ) -> None:
         if not joined:
             return
-        carried = into.carried or self._work.digest(into)
+        carried = into.carried
+        if carried is None:
+            write.memos.update(self._work.gathers(into, now))
+            carried = self._work.digest(into)
         for item in joined:
             carried = combined(carried, item.carried or self._work.digest(item))
             self._close(queue, item, Merged(into.id, reason), (), now, write)

@@ -98,6 +98,10 @@ class Work(Protocol):
     def speaks(self, item: Item, now: float) -> Mapping[str, bytes]:
         """The first call of an item with a batch begins; memos to store with its intent."""
 
+    def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
+        """Others become part of an item that carried none; memos to store with that. They end after it was asked, and
+        all of their lanes in order."""
+
     def stormed(self, item: Item) -> bool:
         """Whether an item that may be part of a storm had to wait for it; all that waits of the storm leaves with it
         then."""
