@@ -258,8 +258,9 @@ class EgressWork:
         }
         by = next((one.reference for one in receipts if one.reference), "")
         if left := without(wanted, [one for one in to if one not in later]):
-            parts = encode(Sending(sending.parts, failed, left, told, sending.everyone))
-            return Success(parts=parts, more=True, same=True, reference=by)
+            # To the others the part goes as it is now: its mark is not put before it once more.
+            rest = Sending(sending.parts, failed, left, told, sending.everyone, item.marked)
+            return Success(parts=encode(rest), more=True, same=True, reference=by)
         whole = everyone(delivery, sending)
         if item.part + 1 == len(sending.parts) or len(failed) == len(whole):
             return Success(states_over_all(whole, failed, told), reference=by)
@@ -283,7 +284,7 @@ class EgressWork:
         if item.parts is None:
             return Sending(self._said(item, delivery, receiver))
         sending = self._sendings.decode(item.parts)
-        if not item.marked:
+        if not item.marked or sending.marked:
             return sending
         again = parts(receiver, sending.parts[item.part], NO_ENDS, marked=True)
         whole = (*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :])

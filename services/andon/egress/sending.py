@@ -17,7 +17,7 @@ class Sending(msgspec.Struct, frozen=True):
 
     `left` are those who have still to get the present part, and `told` those who have it, where not all could at once:
     some were over their limit, or their side asked to be tried later. `everyone` is set when the call tells the people
-    of other deliveries too, and names all of them.
+    of other deliveries too, and names all of them. The present part is `marked` when it bears the mark of a repeat.
     """
 
     parts: tuple[Content, ...]
@@ -25,6 +25,7 @@ class Sending(msgspec.Struct, frozen=True):
     left: tuple[str, ...] = ()
     told: dict[str, Evidence] = {}
     everyone: tuple[str, ...] = ()
+    marked: bool = False
 
 
 def everyone(delivery: Delivery, sending: Sending | None) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Post:
 
     said: list[dict[str, Parked] | Exception]
     asked: list[tuple[str, ...]]
+    texts: list[str]
+    longest = 1_000
 
     class Config(Section):
         def limit_domain(self) -> str:
@@ -60,10 +62,13 @@ class Post:
         pass
 
     def split(self, content: Content, /) -> Sequence[Content]:
-        return (content,)
+        text = content.text
+        pieces = [text[start : start + self.longest] for start in range(0, len(text), self.longest)]
+        return tuple(Content(content.kind, piece) for piece in pieces)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         self.asked.append(call.recipients)
+        self.texts.append(call.content.text)
         failed = self.said.pop(0)
         if isinstance(failed, Exception):
             raise failed
@@ -72,7 +77,7 @@ class Post:
 
 @pytest.fixture
 def work() -> EgressWork:
-    Post.said, Post.asked = [], []
+    Post.said, Post.asked, Post.texts = [], [], []
     settings = Settings.model_validate(
         {
             "version": 1,
@@ -98,6 +103,7 @@ def call(work: EgressWork, of: Item) -> Success:
     result = asyncio.run(work.call(of, 0, 15.0))
     if result.more:
         of.part, of.parts = of.part + (not result.same), result.parts
+        of.marked = of.marked and result.same
     return result
 
 
@@ -137,6 +143,37 @@ def test_a_repeat_is_for_them_alone_too(work: EgressWork) -> None:
     last = call(work, of)
     assert Post.asked == [(A, B, C), (B,), (B,)]
     assert outcomes(last.recipients) == {A: GOOD, B: GOOD, C: GOOD}
+
+
+@pytest.mark.parametrize("longest", [1_000, 20], ids=["one part", "several parts"])
+def test_a_repeat_is_marked_once_however_many_calls_it_takes(
+    work: EgressWork, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Post, "longest", longest)
+    said: list[dict[str, Parked]] = [{B: BUSY, C: BUSY}, {C: BUSY}, *[{}] * 99]
+    Post.said = [Retryable(Reason.TIMEOUT, ambiguous=True), *said]
+    of = item(work)
+    with pytest.raises(Retryable):
+        call(work, of)
+    of.marked = True
+    while call(work, of).more:
+        continue
+    calls = list(zip(Post.asked[1:], said, Post.texts[1:], strict=False))
+    heard = {one: "".join(text for to, later, text in calls if one in to and one not in later) for one in (A, B, C)}
+    assert len(set(heard.values())) == 1, heard
+    assert heard[A].count("可能重复") == 1
+
+
+def test_who_is_told_later_is_marked_when_it_became_a_repeat_meanwhile(work: EgressWork) -> None:
+    Post.said = [{B: BUSY, C: BUSY}, Retryable(Reason.TIMEOUT, ambiguous=True), {C: BUSY}, {}]
+    of = item(work)
+    call(work, of)
+    with pytest.raises(Retryable):
+        call(work, of)
+    of.marked = True
+    call(work, of)
+    call(work, of)
+    assert [text.count("可能重复") for text in Post.texts] == [0, 0, 1, 1]
 
 
 def test_given_up_tells_who_has_it(work: EgressWork) -> None:
