@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from andon.core.reason import Reason
 
+LONGEST_S = 3_600.0
+"""For how long the other side is left alone at the most, whatever it says: a gateway may name a time without end, and
+until then nothing would be known of the work that waits for it."""
+
 
 class Failure(Exception):  # noqa: N818 - a failed call is the field's word; most are no programming errors
     """A call that did not succeed, with the reason and a text that names no secret and no address query."""
@@ -15,7 +19,8 @@ class Failure(Exception):  # noqa: N818 - a failed call is the field's word; mos
 
 
 class Retryable(Failure):
-    """May succeed later. `after` is the number of seconds the other side asked to be left alone, if it did.
+    """May succeed later. `after` is the number of seconds the other side asked to be left alone, if it did, and
+    `LONGEST_S` at the most.
 
     `ambiguous` says that the request, or a part of it, was written and no answer came: the effect may have happened.
     A failure before the first byte of the request is never ambiguous.
@@ -25,7 +30,7 @@ class Retryable(Failure):
         self, reason: Reason, detail: str = "", *, after: float | None = None, ambiguous: bool = False
     ) -> None:
         super().__init__(reason, detail)
-        self.after = after
+        self.after = None if after is None else min(after, LONGEST_S)
         self.ambiguous = ambiguous
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from andon.config.secrets import SecretRef
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import LONGEST_S, Failure, Rejected, Retryable
 from andon.core.ports import Clock, Vault
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
@@ -101,7 +101,7 @@ class Tokens:
     def _usable(self, kept: _Kept | None, stale: str) -> str:
         """The token; empty when a new one is to be fetched. Raises the refusal that still holds."""
         now = self._clock.now()
-        if kept is None or kept.until <= now:
+        if kept is None or kept.until <= now or (kept.retry and kept.since + LONGEST_S <= now):
             return ""
         if kept.token and kept.token != stale:
             return kept.token

@@ -244,6 +244,14 @@ def test_a_restart_forgets_no_throttle() -> None:
     assert {offset for _, offset in at.run(2.0, lambda _: Success())} == {1, 3}
 
 
+def test_a_time_that_an_older_version_took_from_the_vendor_shuts_an_account_for_an_hour_at_most() -> None:
+    at = rig()
+    at.admit(item(1, lane="a"))
+    at.end(at.call()[0], Failed(Reason.THROTTLED, "429", True, after=99_999_999_999.0))
+    at.restart()
+    assert [seen for seen, _ in at.run(4_000.0, lambda _: Success())] == [3_600.0]
+
+
 def test_a_throttled_robot_of_a_pool_does_not_hold_the_others() -> None:
     at = rig(QueuePolicy(channel="c", lines=2, limits=(Limit(20, 62.0),)))
     at.admit(item(1))

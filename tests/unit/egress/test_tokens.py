@@ -143,6 +143,24 @@ def test_a_throttled_question_waits_for_all(process: Callable[[], Tokens], vendo
     asyncio.run(scene())
 
 
+def test_a_time_that_an_older_version_took_from_the_vendor_keeps_nobody_from_asking_for_ever(
+    process: Callable[[], Tokens], vendor: Vendor, clock: ManualClock
+) -> None:
+    async def scene() -> None:
+        shut = vendor.failure = Retryable(Reason.THROTTLED, "HTTP 429")
+        shut.after = 99_999_999_999.0
+        with pytest.raises(Retryable):
+            await process().token(5.0)
+        vendor.failure = None
+        clock.advance(3_590)
+        with pytest.raises(Retryable):
+            await process().token(5.0)
+        clock.advance(20)
+        assert await process().token(5.0) == "t2"
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("failed", [Retryable(Reason.TIMEOUT, "slow", ambiguous=True), Retryable(Reason.BUSY, "busy")])
 def test_a_question_that_failed_sent_no_notice(
     process: Callable[[], Tokens], vendor: Vendor, failed: Retryable

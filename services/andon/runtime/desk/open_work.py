@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from andon.core.event import Home
+from andon.core.failure import LONGEST_S
 from andon.core.policy import Per
 from andon.core.reason import Reason
 from andon.core.work import Entry, Holding, Item, Note, Write
@@ -68,7 +69,8 @@ class OpenWork:
         for entry in holding.recent:
             domain = self._domain((holding.home, entry.domain))
             line = domain.line(entry.line)
-            line.block(entry.until)
+            # An older version may have stored whatever the other side said.
+            line.block(min(entry.until, (entry.ended or entry.started) + LONGEST_S))
             if merge := self._work.policy(entry.queue).merge:
                 domain.queue(entry.queue).left(merge, entry.started)
             reach = entry.reach
