@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -44,11 +43,12 @@ from andon.egress.storm import Storms, is_storm, storm_batch
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
-from andon.runtime.desk.packing import opened
+from andon.runtime.desk.packing import opened, size_of
 from andon.runtime.desk.work import Held, Success, Taken, Together, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_header
 from andon.runtime.metrics import Metrics
 
+_SMALL = 16 << 10
 _UNSERVED = QueuePolicy(channel="unknown")
 
 
@@ -59,8 +59,10 @@ class EgressWork:
         self.receivers = receivers
         self._metrics = metrics
         self._codec = Json(Delivery)
-        # A delivery is looked at when it is called and again when it ends; few are between the two.
-        self._delivery = lru_cache(maxsize=256)(lambda body: self._codec.decode(opened(body)))
+        # A delivery is looked at when it is called and again when it ends; few are between the two. A large one takes
+        # twenty times its bytes when it is read, so of those one is kept.
+        self._small = lru_cache(maxsize=256)(self._decoded)
+        self._large = lru_cache(maxsize=1)(self._decoded)
         self._sendings = Json(Sending)
         self._groups = Groups()
         self._storms = Storms()
@@ -93,6 +95,12 @@ class EgressWork:
             expires=expires(delivery, born),
         )
         return Taken(item)
+
+    def _delivery(self, body: bytes) -> Delivery:
+        return self._small(body) if size_of(body) <= _SMALL else self._large(body)
+
+    def _decoded(self, body: bytes) -> Delivery:
+        return self._codec.decode(opened(body))
 
     def _batch(self, delivery: Delivery, served: Served | None) -> str | None:
         asks = self._held.concerns(delivery.event) or (served and served.policy.coalesce)
@@ -142,11 +150,10 @@ class EgressWork:
         if receiver is None or not receiver.policy.coalesce or item.urgent or not alone(delivery):
             return until
         version = self.receivers.version
-        if until <= now and not self._equals.knows(item, version) and not (item.carried or item.marked):
-            with suppress(Rejected):  # the call says it
-                said = self._said(item, delivery, receiver, counts=False)
-                way = f"{receiver.policy.channel}\n{receiver.policy.on_ambiguous}\n{receiver.look.language}"
-                self._equals.enter(item, way, version, said)
+        asked = until <= now and not self._equals.knows(item, version) and not (item.carried or item.marked)
+        if asked and (said := self._sayable(item, delivery, receiver, counts=False)):
+            way = f"{receiver.policy.channel}\n{receiver.policy.on_ambiguous}\n{receiver.look.language}"
+            self._equals.enter(item, way, version, said)
         return max(until, item.born + receiver.policy.coalesce)
 
     def equals(self, item: Item) -> Sequence[UUID]:
@@ -156,7 +163,9 @@ class EgressWork:
         delivery, receiver = self._delivery(item.body), self.receivers[item.queue]
         theirs = [(one, self._delivery(one.body)) for one in others]
         people, joined = people_of_one(delivery, [one for one in theirs if self._paced(*one) <= now])
-        said = self._said(item, delivery, receiver)
+        said = self._sayable(item, delivery, receiver)
+        if not said:
+            return Together((), b"")
         return Together(tuple(joined), encode(Sending(said, everyone=people)))
 
     def _follower(self, item: Item) -> tuple[UUID, Event]:
@@ -289,6 +298,14 @@ class EgressWork:
         again = parts(receiver, sending.parts[item.part], NO_ENDS, marked=True)
         whole = (*sending.parts[: item.part], *again, *sending.parts[item.part + 1 :])
         return replace(sending, parts=whole)
+
+    def _sayable(self, item: Item, delivery: Delivery, receiver: Served, *, counts: bool = True) -> tuple[Content, ...]:
+        """All that it says, for a call that tells others too; nothing when that fails in whatever way: it is told with
+        nobody then, and a call of its own says why."""
+        try:
+            return self._said(item, delivery, receiver, counts=counts)
+        except Exception:  # noqa: BLE001 - one notice must not stop the desk, which would find it again after a restart
+            return ()
 
     def _said(self, item: Item, delivery: Delivery, receiver: Served, *, counts: bool = True) -> tuple[Content, ...]:
         """All that it says, as it stands now. Raises Rejected."""

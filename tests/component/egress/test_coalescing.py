@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from andon.core.delivery import Delivery
 from andon.core.outcome import Delivered, Merged, Parked, name_of
 from andon.core.ports import Reply
+from andon.egress.render import Rendered, Renderer
 from tests.component.egress.line import Line, Seen
 
 APP = {"kind": "wecom_app", "corp_id": "env:CORP", "secret": "env:SECRET", "agent_id": 1}
@@ -163,6 +165,37 @@ def test_who_was_to_hear_by_a_call_that_was_parked_is_told_of_the_next_report(mo
     assert [one.to for one in at.run(10)] == ["wang|li|zhao"]
     at.feed("a")
     assert at.run(10) == []
+
+
+class _Breaks:
+    """A renderer that fails in a way nobody foresaw, from its `after`-th question on, or of one subject only."""
+
+    def __init__(self, inner: Renderer, after: int, subject: str = "") -> None:
+        self._inner = inner
+        self._left = after
+        self._subject = subject
+
+    def render(self, delivery: Delivery, *args: Any, **more: Any) -> Rendered:
+        if self._subject in delivery.event.subject:
+            self._left -= 1
+            if self._left < 0:
+                raise OverflowError("date value out of range")
+        return self._inner.render(delivery, *args, **more)
+
+
+@pytest.mark.parametrize("after", [0, 3], ids=["at its turn", "when the call is to tell all"])
+def test_what_cannot_be_rendered_is_told_with_nobody_and_its_own_call_says_why(
+    monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    at = line(monkeypatch)
+    broken = _Breaks(at.work.receivers.renderer, after, "a")
+    monkeypatch.setattr(at.work.receivers, "renderer", broken)
+    at.feed("a")
+    at.feed("b")
+    assert [(one.to, one.text) for one in at.run(4_000)] == [("wang|li|zhao", "b raise")]
+    assert [end for end in ends(at) if "parked" in end] == [
+        f"{one} parked/unexpected" for one in ("one", "three", "two")
+    ]
 
 
 def test_who_has_a_fallback_has_calls_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,7 @@ from andon.egress.words import words_of
 from andon.kafka.codecs import Undecodable, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, DLQ, OUTCOMES
+from andon.runtime.desk.packing import packed
 from andon.runtime.desk.work import Success
 from andon.runtime.dlq import OFFSET, REASON, REDRIVE
 from andon.runtime.metrics import Metrics
@@ -116,6 +118,22 @@ def told(work: EgressWork, of: Item, outcome: Outcome, *states: RecipientState) 
     first, *others = work.closed(of, outcome, states, NOW.timestamp()).notes
     assert (first.topic, first.key) == (OUTCOMES, b"line-3/M-07")
     return msgspec.json.decode(first.value or b"", type=OutcomeRecord), others
+
+
+# ---- memory
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["", "packed in memory"])
+def test_large_deliveries_are_not_kept_in_memory_once_they_were_looked_at(work: EgressWork, *, grouped: bool) -> None:
+    items = [item(work, many=[{"n": number, "k": k} for k in range(4_000)]) for number in range(12)]
+    for of in items:
+        of.body = packed(of.body) if grouped else of.body
+    tracemalloc.start()
+    for of in items:
+        work.digest(of)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 3_000_000, "each is nearly a million"
 
 
 # ---- intake
