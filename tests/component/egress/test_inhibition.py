@@ -77,6 +77,28 @@ def test_who_ended_before_the_cause_is_not_told_at_all(monkeypatch: pytest.Monke
     assert at.run(60) == []
 
 
+def test_neither_a_raise_nor_its_clear_is_told_though_something_older_waits_for_another_receiver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both receivers share a robot, so that what waits for one is weighed against what waits for the other."""
+    at = Line(
+        monkeypatch,
+        channels={"robot": {"kind": "wecom_robot", "keys": ["env:ROBOT"]}},
+        receivers={name: {"channel": "robot", "template": "fault"} for name in ("group", "other")},
+        route={"receiver": "group", "routes": [{"matchers": ['severity="none"'], "receiver": "other"}]},
+        ticket_systems={"tracker": {"kind": "roundup"}},
+        episodes={"fault": {"matchers": ['type=~".*"'], "key": ["subject", "code"], "ticket_system": "tracker"}},
+        inhibit_rules=RULES,
+    )
+    cause(at, "raise")
+    one = fault(at, "M-07")
+    at.feed("M-08", severity="none")
+    two = fault(at, "M-07", "clear")
+    assert texts(at.run(60)) == ["M-08 raise"]
+    told = at.told()
+    assert (told[one.id], told[two.id]) == ("skipped/inhibited", "skipped/inhibited")
+
+
 def test_a_cause_does_not_hold_itself_back(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch)
     cause(at, "raise", severity="major")

@@ -112,8 +112,8 @@ class Domain:
                 if item.batch is not None and not item.entries:
                     turn = work.turn(item, queue.behind(item), now)
                     if isinstance(turn, Skipped):
-                        best, best_rank = Choice(queue, item, policy, None, turn), rank
-                        break
+                        # At once, whatever is older: its end needs no place, and its work may not say so again.
+                        return Choice(queue, item, policy, None, turn)
                     until = turn.until if isinstance(turn, Held) else turn
                     if rank[0] and until > now:
                         queue.hold(item, max(until, now + _AT_LEAST_S))
