@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
-from andon.core.outcome import Delivered, Evidence, Parked, RecipientState
+from andon.core.outcome import Delivered, Evidence, Parked, RecipientState, Skipped
 from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy, Retry
 from andon.core.reason import Reason
-from andon.core.work import Note, Write
+from andon.core.work import Item, Note, Write
+from andon.runtime.desk.desk import Decision
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.verdict import backoff
-from andon.runtime.desk.work import Success
+from andon.runtime.desk.work import Held, Success
 from andon.runtime.failures import Failed
 from tests.unit.desk.items import HOME, OTHER, START, ScriptedWork, item, limited
 from tests.unit.desk.rig import DEADLINE, GONE, NOT_SENT, TIMED_OUT, Rig
@@ -261,6 +263,59 @@ def test_a_throttled_robot_of_a_pool_does_not_hold_the_others() -> None:
     assert at.now < START + 2
     (again,) = at.call()
     assert again.entry.line != call.entry.line
+
+
+def test_a_slow_channel_of_an_account_does_not_hold_back_a_fast_one_nor_keep_the_desk_awake() -> None:
+    """Two webhooks of one host, of which one may be called once a minute."""
+    slow = QueuePolicy(channel="slow", limits=(Limit(1, 60.0),))
+    at = Rig(ScriptedWork(policies={"slow": slow, "fast": QueuePolicy(channel="fast")}))
+    asked = decisions(at)
+    at.admit(item(1, queue="slow", lane="a"), item(2, queue="slow", lane="b"))
+    at.admit(*[item(n, queue="fast", lane=f"f{n}") for n in range(3, 8)])
+    seen = at.run(70.0, lambda call: Success())
+    assert sorted(seen) == [(0.0, 1), *((0.0, n) for n in range(3, 8)), (60.0, 2)]
+    assert len(asked) < 20
+
+
+@pytest.mark.parametrize(("urgent", "longest"), [(False, 120.0), (True, 60.0)])
+def test_a_fast_channel_does_not_keep_a_slow_one_of_its_account_waiting_for_ever(urgent: bool, longest: float) -> None:
+    """Each of its calls counts in the slow one's limit."""
+    slow = QueuePolicy(channel="slow", limits=(Limit(1, 60.0),))
+    at = Rig(ScriptedWork(policies={"slow": slow, "fast": QueuePolicy(channel="fast", in_flight=64)}))
+    asked = decisions(at)
+    at.admit(item(1, queue="slow", lane="a"), item(2, queue="slow", lane="b", urgent=urgent))
+    seen = []
+    for n in range(3, 43):
+        at.admit(item(n, queue="fast", lane=f"f{n}", born=at.now))
+        seen += at.run(10.0, lambda call: Success())
+    times = {offset: when for when, offset in seen}
+    assert times[2] <= longest
+    assert len(times) == 42
+    assert len(asked) < 200
+
+
+def decisions(at: Rig) -> list[float]:
+    """When the rig's desk is asked to decide, from now on."""
+    asked, decide = [], at.desk.decide
+
+    def counted(now: float, ahead: int = 0) -> Decision:
+        asked.append(now)
+        return decide(now, ahead)
+
+    at.desk.decide = counted  # type: ignore[method-assign]
+    return asked
+
+
+def test_what_need_not_be_told_ends_also_while_its_account_has_no_place() -> None:
+    class Needless(ScriptedWork):
+        def turn(self, item: Item, behind: Sequence[Item], now: float) -> float | Held | Skipped:
+            return Skipped(Reason.REPEATED, "rule")
+
+    at = Rig(Needless(limited(1)))
+    at.admit(item(1, lane="a"), item(2, lane="b", batch=""))
+    assert [call.item.offset for call in at.call()] == [1]
+    at.call()
+    assert at.outcomes() == {2: "skipped/repeated"}
 
 
 def test_a_throttle_that_names_no_time_rests_the_account_all_the_same() -> None:

@@ -21,6 +21,7 @@ _TRIES = 3
 _LONGEST_S = 30.0
 # A moment that was reached by addition can lie a rounding before itself.
 _AT_LEAST_S = 0.001
+_LAST: Rank = (True, 1 << 63)
 
 
 class Choice(NamedTuple):
@@ -36,13 +37,15 @@ class Choice(NamedTuple):
 class Domain:
     """Knows which of its items may be called next, if any, and when to ask again."""
 
-    __slots__ = ("_lines", "_meters", "_stuck", "failures", "in_flight", "queues", "resting_until")
+    __slots__ = ("_bar", "_lines", "_meters", "_stuck", "failures", "in_flight", "queues", "resting_until")
 
     def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
         self._lines: list[Line] = []
         self._meters: dict[str, Meter] = {}
         self._stuck: set[Queue] = set()
+        # What comes behind this rank waits, though it may have a place.
+        self._bar = _LAST
         self.in_flight = 0
         self.failures = 0
         self.resting_until = 0.0
@@ -98,17 +101,30 @@ class Domain:
         return self.in_flight < (1 if self.suspect else policy.in_flight)
 
     def next(self, work: Work, now: float) -> Choice | None:
-        """The most urgent, then oldest item that health, pace, the bound on calls at one time, its group and the limits
-        of its recipients let go now."""
+        """The most urgent, then oldest item that health, pace, the bound on calls at one time, its group, the limits of
+        its recipients and those of its channel let go now.
+
+        The channels of one account may have different limits, and each counts all calls. So one that has no place yet
+        is passed over, but only for as long as its limits look back, and never if it is urgent: the calls of the others
+        could keep it waiting for ever.
+        """
+        self._bar = _LAST
         if now < self.resting_until:
             return None
         best: Choice | None = None
-        best_rank: Rank = (True, 1 << 63)
+        best_rank = passed = _LAST
+        taken: tuple[tuple[Limit, ...], int] | None = None
         for queue in self.queues.values():
             while (item := queue.head(now) if queue.size else None) and (rank := queue.rank(item)) <= best_rank:
                 policy = work.policy(queue.name)
                 if not self._allowed(policy) or (rank[0] and queue.paced(policy.merge, now) > now):
                     break
+                place = (policy.limits, policy.lines)
+                # Mostly all have the same limits, and there may be a thousand of them.
+                full = place == taken or not self.freest(policy, now)[1]
+                if full and rank > passed:
+                    break
+                taken = place if full else taken
                 if item.batch is not None and not item.entries:
                     turn = work.turn(item, queue.behind(item), now)
                     if isinstance(turn, Skipped):
@@ -121,8 +137,15 @@ class Domain:
                 limits, reach = (*policy.people, *policy.routine) if rank[0] else policy.people, None
                 if limits and not (reach := self._open(queue, item, limits, work.reach(item), now)):
                     continue
-                best, best_rank = Choice(queue, item, policy, reach), rank
+                if not full:
+                    best, best_rank = Choice(queue, item, policy, reach), rank
+                elif rank[0] and now < item.born + max((limit.period for limit in policy.limits), default=0.0):
+                    passed = rank
+                else:
+                    best, best_rank, passed = None, rank, rank
                 break
+        if best is None:
+            self._bar = best_rank
         return best
 
     def _open(self, queue: Queue, item: Item, limits: Sequence[Limit], whole: Reach, now: float) -> Reach | None:
@@ -143,7 +166,7 @@ class Domain:
                 continue
             item = queue.head(now)
             when = min(when, queue.next_due())
-            if item is None:
+            if item is None or queue.rank(item) > self._bar:
                 continue
             policy = policy_of(queue.name)
             if self._allowed(policy):
