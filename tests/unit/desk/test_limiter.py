@@ -187,6 +187,37 @@ def test_a_short_limit_recovers_in_a_few_of_its_periods() -> None:
     assert line.free(short, 24.0) == 10
 
 
+def test_what_a_throttle_took_comes_back_before_the_calls_of_a_long_period_run_out() -> None:
+    line, hourly = Line(), (Limit(200, 3_600.0),)
+    for n in range(169):
+        call(line, n / 2, n / 2)
+    refused(line, 85.0)
+    line.block(145.0)
+    when = line.next_free(hourly, 86.0)
+    assert (line.free(hourly, when - 1.0), line.free(hourly, when)) == (0, 1)
+    assert 85.0 + 3 * 60.0 < when < 85.0 + 4 * 60.0
+    assert [line.free(hourly, 85.0 + minutes * 60.0) for minutes in (4, 5)] == [10, 30]
+
+
+@given(st.integers(1, 30), st.lists(times, max_size=40), st.integers(0, 3), st.integers(0, 4_000))
+def test_after_a_throttle_next_free_is_the_first_moment_that_is_free(
+    count: int, calls: list[float], in_flight: int, now: int
+) -> None:
+    """To a hundredth of a second: calls run out while a part of the limit comes back."""
+    line, limits = Line(), (Limit(count, 3_600.0),)
+    for at in calls:
+        call(line, at, at)
+    refused(line, 200.0)
+    for _ in range(in_flight):
+        line.begin()
+    when = line.next_free(limits, 200.0 + now)
+    if when == inf:
+        assert not line.free(limits, 1e6)
+        return
+    assert line.free(limits, when)
+    assert when == 200.0 + now or not line.free(limits, when - 0.01)
+
+
 def test_it_never_stops_altogether() -> None:
     line, few = Line(), (Limit(1, 62.0),)
     for turn in range(10):

@@ -10,7 +10,7 @@ that is shorter (additive increase, multiplicative decrease: Chiu and Jain, 1989
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from math import inf
 
@@ -20,6 +20,10 @@ _SLACK = 64
 _LEAST = 0.125
 _REGAINED = 0.1
 _MINUTE_S = 60.0
+# In so long a throttle is made up for, whatever it took. Of a limit that looks back no further, calls run out before;
+# to use what has come back sooner than that would only be throttled sooner, with no more calls in the end.
+_WHOLE_AGAIN_S = _MINUTE_S / _REGAINED
+_ROUNDING_S = 0.001
 
 
 class Line:
@@ -105,10 +109,35 @@ class Line:
             if excess < 0:
                 continue
             first = bisect_right(self._ended, when - limit.period)
-            if first + excess >= len(self._ended):
+            if limit.period > _WHOLE_AGAIN_S and self.share(when, limit.period) < 1.0:
+                when = self._regained(limit, first)
+            elif first + excess < len(self._ended):
+                when = self._ended[first + excess] + limit.period
+            else:
                 return inf
-            when = max(when, self._ended[first + excess] + limit.period)
         return when
+
+    def _regained(self, limit: Limit, first: int) -> float:
+        """When the next call may begin while a throttle is made up for; inf when only a result can free a slot.
+
+        With every call that runs out, from the `first` that counts on, less of the limit has to be used again: it is
+        where the two times meet.
+        """
+        counted = len(self._ended) - first
+
+        def out(gone: int) -> float:
+            return self._ended[first + gone - 1] + limit.period if gone else -inf
+
+        def used(gone: int) -> float:
+            places = counted - gone + self.in_flight + 1
+            if places == 1:
+                return -inf
+            if places > limit.count:
+                return inf
+            return self._lowered + (places / limit.count - self._share) / _REGAINED * _MINUTE_S + _ROUNDING_S
+
+        gone = bisect_left(range(counted + 1), True, key=lambda gone: out(gone) >= used(gone))
+        return min(out(gone) if gone <= counted else inf, used(gone - 1))
 
     def _forget(self, limits: Sequence[Limit], now: float) -> None:
         self._longest = max(self._longest, max((limit.period for limit in limits), default=0.0))
