@@ -41,6 +41,7 @@ async def run(host: Host) -> None:
         if published.settings.inhibit_rules and active is None:
             active = _followed(host, causes)
         work.receivers, wire = receivers, fresh
+        runner.reconsider()
         await old.close()
         await before.close()
 

@@ -119,6 +119,7 @@ class Line:
     def switch(self) -> None:
         """The running desk takes what was configured last."""
         self.work.receivers = self._receivers
+        self.desk.reconsider()
 
     def restart(self) -> None:
         self.work = EgressWork(self._receivers, Metrics(), self.causes)

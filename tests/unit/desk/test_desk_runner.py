@@ -270,3 +270,17 @@ class Ahead(SystemClock):
     def now(self) -> float:
         self._jumped += self.ahead
         return super().now() + self._jumped
+
+
+def test_another_configuration_is_acted_on_at_once(run: Run) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.work.standard = limited(1, 3_600.0)
+        plant.fill(3)
+        runner = plant.runner()
+        async with plant.running(runner):
+            await plant.until(plant.outcomes)
+            plant.work.standard = limited(10, 3_600.0)
+            runner.reconsider()
+            await plant.until(lambda: len(plant.outcomes()) == 3)
+
+    assert len(run(scene).work.called) == 3

@@ -9,7 +9,7 @@ from andon.core.work import Item
 from andon.kafka.codecs import encode
 from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.work import Success
-from tests.unit.desk.items import Said, ScriptedWork, item
+from tests.unit.desk.items import Said, ScriptedWork, item, limited
 from tests.unit.desk.rig import NOT_SENT, Rig
 
 EACH = Limit(2, 62.0, Per.RECIPIENT)
@@ -90,6 +90,29 @@ def test_a_restart_forgets_nobody() -> None:
     assert desk.call() == [], "one has ended, and of one it is not known: both count"
     desk.now += 48
     assert told(desk.call()) == [(2, ("p", "q"))], "the unknown one, when its deadline and a minute have passed"
+
+
+def test_a_limit_that_is_raised_counts_for_those_that_wait_already() -> None:
+    desk = rig(Limit(2, 86_400.0, Per.PERSON))
+    desk.admit(*(notice(n, f"p{n}") for n in (1, 2, 3, 4)))
+    for call in desk.call():
+        desk.end(call)
+    assert desk.call() == []
+    desk.now += 60
+    desk.work.standard = QueuePolicy("app", people=(Limit(1_000, 86_400.0, Per.PERSON),), sender="app", in_flight=10)
+    desk.desk.reconsider()
+    desk.admit(notice(5, "p5"))
+    assert [offset for offset, _ in told(desk.call())] == [3, 4, 5]
+
+
+def test_a_limit_that_is_raised_counts_though_nothing_else_happens() -> None:
+    desk = Rig(ScriptedWork(limited(1, 3_600.0)))
+    desk.admit(item(1, lane="a"), item(2, lane="b"))
+    desk.end(*desk.call())
+    assert desk.call() == []
+    desk.work.standard = limited(10, 3_600.0)
+    desk.desk.reconsider()
+    assert [call.item.offset for call in desk.call()] == [2]
 
 
 def test_a_place_that_is_given_back_is_taken_at_once() -> None:

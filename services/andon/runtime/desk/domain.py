@@ -79,6 +79,11 @@ class Domain:
             queue.release(every=not counts)
         self._stuck.clear()
 
+    def reconsider(self) -> None:
+        """The limits are others: what stepped aside for the old ones asks again."""
+        for queue in self.queues.values():
+            queue.release(every=True)
+
     @property
     def suspect(self) -> bool:
         """Whether its last call failed in a way that says the other side may be down or slow."""
@@ -153,7 +158,7 @@ class Domain:
         told, when = self.meter(whole.sender).open(whole, limits, now)
         if told:
             return whole.only(told)
-        queue.hold(item, max(when, now + _AT_LEAST_S))
+        queue.hold(item, max(when, now + _AT_LEAST_S), limited=True)
         if when == inf:
             self._stuck.add(queue)
         return None

@@ -108,6 +108,12 @@ class OpenWork:
         for address in [address for address in self._domains if address[0] == home]:
             del self._domains[address]
 
+    def reconsider(self) -> None:
+        """The configuration is another: every domain is looked at again, and who waits for a limit asks again."""
+        for address, domain in self._domains.items():
+            domain.reconsider()
+            self._touch(address)
+
     # ---- looking in
 
     def open_of(self, home: Home) -> int:

@@ -19,7 +19,10 @@ _ROOM_AGAIN = 0.9
 class Queue:
     """Open items of one receiver. Only the first item of a lane can be called, and no other until it has ended."""
 
-    __slots__ = ("_gathers", "_held", "_ranks", "_ready", "_sent", "_waiting", "apart", "busy", "lanes", "name", "size")
+    __slots__ = (
+        "_gathers", "_held", "_limited", "_ranks", "_ready", "_sent", "_waiting", "apart", "busy", "lanes", "name",
+        "size",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -32,6 +35,8 @@ class Queue:
         self._gathers = False
         # Lanes whose first item may not be called before then, whatever else may be.
         self._held: dict[str, float] = {}
+        # Those of them that wait for a limit, not by rules of their own: there may be a hundred thousand of the others.
+        self._limited: set[str] = set()
         self._ranks: dict[str, Rank] = {}
         # Heaps with stale entries: a lane may stand in them more than once, and only with its present rank counts.
         self._ready: list[tuple[Rank, str]] = []
@@ -51,7 +56,7 @@ class Queue:
 
     def _offer(self, lane: str) -> None:
         items = self.lanes[lane]
-        self._held.pop(lane, None)
+        self._let_by(lane)
         self._ranks[lane] = rank = (not any(item.urgent for item in items), items[0].offset)
         if items[0].due > 0:
             heapq.heappush(self._waiting, (items[0].due, lane))
@@ -63,7 +68,7 @@ class Queue:
             _, lane = heapq.heappop(self._waiting)
             items = self.lanes.get(lane)
             if items and lane not in self.busy and items[0].due <= now and self._held.get(lane, 0.0) <= now:
-                self._held.pop(lane, None)
+                self._let_by(lane)
                 heapq.heappush(self._ready, (self._ranks[lane], lane))
 
     def head(self, now: float) -> Item | None:
@@ -79,16 +84,24 @@ class Queue:
             heapq.heappop(self._ready)
         return None
 
-    def hold(self, item: Item, until: float) -> None:
-        """The item whose turn it was steps aside until then (inf: until `release`), and lets the other lanes by."""
+    def _let_by(self, lane: str) -> None:
+        self._held.pop(lane, None)
+        self._limited.discard(lane)
+
+    def hold(self, item: Item, until: float, *, limited: bool = False) -> None:
+        """The item whose turn it was steps aside until then (inf: until `release`), and lets the other lanes by;
+        `limited` when it is a limit that it waits for."""
         heapq.heappop(self._ready)
         self._held[item.lane] = until
+        if limited:
+            self._limited.add(item.lane)
         if until < inf:
             heapq.heappush(self._waiting, (until, item.lane))
 
     def release(self, *, every: bool) -> None:
-        """Those that were to step aside until a result came are asked again; with `every` all that stepped aside."""
-        for lane in [lane for lane, until in self._held.items() if every or until == inf]:
+        """Those that were to step aside until a result came are asked again; with `every` all that a limit let step
+        aside."""
+        for lane in [lane for lane in self._limited if every or self._held[lane] == inf]:
             self._offer(lane)
 
     def rank(self, item: Item) -> Rank:
@@ -119,7 +132,7 @@ class Queue:
         if not lane:
             del self.lanes[item.lane]
             del self._ranks[item.lane]
-            self._held.pop(item.lane, None)
+            self._let_by(item.lane)
         elif item.lane not in self.busy:
             self._offer(item.lane)
 

@@ -141,6 +141,11 @@ class DeskRunner:
             await self._writer.close()
             self._store.close()
 
+    def reconsider(self) -> None:
+        """The configuration that the work goes by is another."""
+        self.desk.reconsider()
+        self._calls.wake()
+
     def _join(self) -> GroupConsumer:
         return GroupConsumer(
             self._connection,
