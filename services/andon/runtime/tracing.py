@@ -28,7 +28,7 @@ from andon.core.ports import Clock, Result, Stage
 from andon.core.work import Item, Reach
 from andon.kafka.records import Record
 from andon.runtime.desk.packing import opened
-from andon.runtime.desk.work import Held, Success, Taken, Together, Told, Work
+from andon.runtime.desk.work import Advance, Held, Success, Taken, Together, Told, Work
 
 log = logging.getLogger(__name__)
 Out = TypeVar("Out")
@@ -181,7 +181,7 @@ class TracedWork:
         self._clock = clock
         self._service = service
 
-    def read(self, record: Record) -> Taken:
+    def read(self, record: Record) -> Taken | Advance:
         return self._inner.read(record)
 
     def memo(self, home: Home, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,7 @@ from andon.core.work import Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
-from andon.runtime.desk.work import Held, Success, Taken, Together, Told, fingerprint
+from andon.runtime.desk.work import Advance, Held, Success, Taken, Together, Told, fingerprint
 from andon.runtime.dlq import dlq_copy, redrive_of
 from andon.runtime.metrics import Metrics
 from andon.ticketing.episode import (
@@ -41,7 +42,7 @@ from andon.ticketing.episode import (
     ticket_key,
 )
 from andon.ticketing.records import records, ticket_record
-from andon.ticketing.unfinished import unfinished_header, unfinished_of
+from andon.ticketing.unfinished import Unfinished, unfinished_header, unfinished_of
 
 _ids = Namespace(UUID("a3a4e1fb-09a4-5f0c-8a43-0f6f7a86d7d5"))
 # Commands cannot be merged, so their queue has no cap of its own; `limits.backlog` bounds the desk.
@@ -96,16 +97,26 @@ class TicketWork:
         self._memos = Json(Episode)
         self._episodes: dict[Home, dict[str, Episode]] = {}
 
-    def read(self, record: Record) -> Taken:
-        event = self._events.decode(record.value)
-        left = unfinished_of(record)
+    def read(self, record: Record) -> Advance:
+        event, left = self._events.decode(record.value), unfinished_of(record)
+        found = self._fault(event)
+        keys = {left.command.key} if left else set()
+        if found is not None:
+            keys.add(found[1])
+        ids = tuple(_item_id(event, key) for key in keys)
+        return Advance(ids, partial(self._take, record, event, left, found))
+
+    def _take(
+        self, record: Record, event: Event, left: Unfinished | None, found: tuple[EpisodeRule, str] | None
+    ) -> Taken:
         if left and self._stands_alone(record, left.command):
             return Taken(self._item(record, event, left.command.key, left.system, (left.command,)))
-        found = self._fault(event)
         if found is None:
             self._metrics.record("ticketing", "skipped", Reason.NO_EPISODE)
             return Taken()
-        rule, key = found
+        return self._advance(record, event, *found)
+
+    def _advance(self, record: Record, event: Event, rule: EpisodeRule, key: str) -> Taken:
         episodes = self._episodes.setdefault(record.home, {})
         before = episodes.get(key)
         if event.source in self.systems.parallel and (before is None or before.state is not FaultState.RAISED):
@@ -152,7 +163,7 @@ class TicketWork:
 
     def _item(self, record: Record, event: Event, key: str, system: str, commands: tuple[Command, ...]) -> Item:
         return Item(
-            id=_ids.id(f"{event.source}\n{event.id}\n{key}"),
+            id=_item_id(event, key),
             home=record.home,
             offset=record.offset,
             queue=system,
@@ -242,6 +253,11 @@ class TicketWork:
     def _remember(self, item: Item, episode: Episode) -> Mapping[str, bytes]:
         self._episodes[item.home][item.lane] = episode
         return {item.lane: encode(episode)}
+
+
+def _item_id(event: Event, key: str) -> UUID:
+    """The same for every repeat of the event, whatever it asks for."""
+    return _ids.id(f"{event.source}\n{event.id}\n{key}")
 
 
 def _has_none(before: Episode | None, after: Episode) -> bool:

@@ -17,7 +17,7 @@ from andon.core.reason import Reason
 from andon.core.work import AUDIENCE, Item, Note, Reach
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
-from andon.runtime.desk.work import Held, Success, Taken, Together, Told
+from andon.runtime.desk.work import Advance, Held, Success, Taken, Together, Told
 
 NAMESPACE = UUID("5f0f52a8-3e4d-5f0a-8a51-64b0f2f7c9d3")
 HOME = Home("deliveries", 0)
@@ -81,7 +81,7 @@ class ScriptedWork:
         self.memos: dict[Home, dict[str, bytes]] = {}
         self._codec = Json(Said)
 
-    def read(self, record: Record) -> Taken:
+    def read(self, record: Record) -> Taken | Advance:
         said = self._codec.decode(record.value)
         notes: tuple[Note, ...] = ()
         if said.memo:

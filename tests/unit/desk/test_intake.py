@@ -11,6 +11,7 @@ from andon.core.policy import QueuePolicy
 from andon.core.work import Known, Write
 from andon.kafka.records import Record
 from andon.runtime.desk.intake import Intake, Refused, ids
+from andon.runtime.desk.work import Advance, Taken
 from andon.runtime.dlq import REASON, REDRIVE
 from andon.runtime.metrics import Metrics
 from tests.unit.desk.items import HOME, OTHER, Ended, Said, ScriptedWork, item, record
@@ -18,8 +19,8 @@ from tests.unit.desk.rig import Rig
 
 
 class Desk:
-    def __init__(self, policy: QueuePolicy | None = None) -> None:
-        self.rig = Rig(ScriptedWork(policy))
+    def __init__(self, policy: QueuePolicy | None = None, work: ScriptedWork | None = None) -> None:
+        self.rig = Rig(work or ScriptedWork(policy))
         self.intake = Intake(self.rig.desk, self.rig.work, Metrics(), "egress")
 
     def take(self, *records: Record) -> tuple[Write | None, Refused | None]:
@@ -99,6 +100,35 @@ def test_a_memo_is_stored_as_it_stands_at_the_end_of_the_intake() -> None:
     desk.rig.work.memos[HOME]["m"] = b"newer"
     writes, _ = desk.intake.take(read, {}, desk.rig.now)
     assert writes[HOME].memos == {"m": b"newer"}
+
+
+class Counting(ScriptedWork):
+    """A memo counts the records; the order of the first ones is in it."""
+
+    def read(self, record: Record) -> Taken | Advance:
+        taken = super().read(record).take()
+
+        def take() -> Taken:
+            memos = self.memos.setdefault(record.home, {})
+            memos["n"] = memos.get("n", b"") + b"%d " % record.offset
+            return msgspec.structs.replace(taken, memos=("n",))
+
+        return Advance(taken.ids, take)
+
+
+def test_a_record_changes_memos_when_it_is_taken_in_and_not_when_it_is_read() -> None:
+    desk = Desk(work=Counting())
+    read = desk.intake.read([record(0, Said(1)), record(1, Said(2)), record(2, Said(1))])
+    assert (desk.rig.work.memos[HOME], ids(read)) == ({}, [item(1).id, item(2).id, item(1).id])
+    writes, _ = desk.intake.take(read, {}, desk.rig.now)
+    assert (len(writes[HOME].taken), writes[HOME].memos) == (2, {"n": b"0 1 2 "})
+
+
+def test_what_stays_in_the_log_changes_no_memo() -> None:
+    desk = Desk(work=Counting())
+    desk.rig.desk.drop(HOME)
+    desk.take(record(0, Said(1)))
+    assert desk.rig.work.memos[HOME] == {}
 
 
 def test_poison_is_parked_as_it_was_and_does_not_stop_the_rest() -> None:

@@ -108,7 +108,8 @@ def test_a_limit_that_is_raised_counts_for_those_that_wait_already() -> None:
 def test_a_limit_that_is_raised_counts_though_nothing_else_happens() -> None:
     desk = Rig(ScriptedWork(limited(1, 3_600.0)))
     desk.admit(item(1, lane="a"), item(2, lane="b"))
-    desk.end(*desk.call())
+    (call,) = desk.call()
+    desk.end(call)
     assert desk.call() == []
     desk.work.standard = limited(10, 3_600.0)
     desk.desk.reconsider()

@@ -312,6 +312,28 @@ def test_an_event_taken_in_while_a_call_ends_does_not_bring_the_old_episode_back
     assert desk.episode() == desk.work._episodes[HOME][KEY]
 
 
+def test_a_crash_while_an_event_is_taken_in_does_not_lose_what_it_asks_for() -> None:
+    """A call that ends before the event is taken in stores the episode as it was: the event counts with its command."""
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    decision = desk.desk.decide(desk.clock.now())
+    desk.store.commit(list(decision.writes.values()))
+    (call,) = decision.calls
+    desk.say("clear", number="e2", minute=1)
+    desk.intake.read(desk.log[desk.offset :])
+    ended = desk.desk.ended(call, desk.result(call.item), desk.clock.now())
+    assert ended is not None
+    desk.store.commit([ended])
+    desk.start()
+    desk.take()
+    desk.work_off(3_600.0)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.told() == ["raised", "ticket_opened", "cleared", "ticket_closed"]
+    assert [note.value is None for note in desk.notes(ACTIVE)] == [False, True]
+    assert desk.episode().ticket_state is TicketState.CLOSED
+
+
 def test_a_parked_command_leaves_a_failed_ticket_and_the_event_in_the_dlq() -> None:
     desk = Service()
     desk.tracker.failure = Rejected(Reason.CREDENTIALS, "the tracker refuses the account")

@@ -76,6 +76,16 @@ def test_a_close_that_failed_is_made_up_for_when_the_next_fault_has_begun() -> N
     assert desk.episode() == before
 
 
+def test_it_is_also_made_up_for_when_the_next_fault_is_read_together_with_the_redrive() -> None:
+    desk = Service()
+    say(desk, "raise", "e1")
+    say(desk, "clear", "e2", 1, failure=refused())
+    (parked,) = desk.notes(DLQ)
+    desk.say("raise", number="e3", minute=2)
+    redrive(desk, parked)
+    assert sorted(desk.tracker.done) == ["closed 1", f"open {KEY}#1", f"open {KEY}#2"]
+
+
 def test_it_leaves_the_failed_ticket_of_the_next_fault_to_the_redrive_of_that() -> None:
     desk, parked = two_episodes(second=refused())
     other = desk.notes(DLQ)[-1]

@@ -14,11 +14,11 @@ from andon.core.work import Item, Known, Write
 from andon.kafka.codecs import Undecodable
 from andon.kafka.records import Record
 from andon.runtime.desk.desk import Desk
-from andon.runtime.desk.work import Taken, Work
+from andon.runtime.desk.work import Advance, Taken, Work
 from andon.runtime.dlq import dlq_note, redrive_of
 from andon.runtime.metrics import Metrics
 
-Read = tuple[Record, Taken | Undecodable]
+Read = tuple[Record, Taken | Advance | Undecodable]
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -29,7 +29,11 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """Takes records into a desk: `read`, then ask the store what it knows of `ids`, then `take`."""
+    """Takes records into a desk: `read`, then ask the store what it knows of `ids`, then `take`.
+
+    Only `take` changes anything, and its writes are to be submitted before anything else happens: so no other write has
+    what a record changed before the one that has its item, its notes and its offset (law L1).
+    """
 
     def __init__(self, desk: Desk, work: Work, metrics: Metrics, service: str) -> None:
         self._desk = desk
@@ -41,7 +45,7 @@ class Intake:
         """What the records say. Every record is read once, in order."""
         return [(record, self._decoded(record)) for record in records]
 
-    def _decoded(self, record: Record) -> Taken | Undecodable:
+    def _decoded(self, record: Record) -> Taken | Advance | Undecodable:
         if record.unread:
             return Undecodable(record.unread)
         try:
@@ -60,17 +64,18 @@ class Intake:
         so_far = dict(known)
         writes: dict[Home, Write] = {}
         refused: dict[Home, Refused] = {}
-        for record, taken in read:
+        for record, said in read:
             home = record.home
             if home not in self._desk.epochs or home in refused:
                 continue
             write = writes.get(home) or writes.setdefault(home, Write(home, self._desk.epochs[home]))
-            if isinstance(taken, Undecodable):
-                self._park(record, Parked(Reason.UNDECODABLE, str(taken)), write)
-            elif taken.item and not self._enter(record, taken.item, so_far, write, now):
-                refused[home] = Refused(record.offset, taken.item)
-                continue
+            if isinstance(said, Undecodable):
+                self._park(record, Parked(Reason.UNDECODABLE, str(said)), write)
             else:
+                taken = said.take()
+                if taken.item and not self._enter(record, taken.item, so_far, write, now):
+                    refused[home] = Refused(record.offset, taken.item)
+                    continue
                 write.memos.update((name, self._work.memo(home, name)) for name in taken.memos)
                 self._desk.note(write, taken.notes)
             write.offset = record.offset + 1
@@ -103,5 +108,5 @@ class Intake:
 
 
 def ids(read: Sequence[Read]) -> list[UUID]:
-    """The ids of the items among what was read."""
-    return [taken.item.id for _, taken in read if isinstance(taken, Taken) and taken.item]
+    """The ids of the items that what was read is or may become."""
+    return [one for _, said in read if not isinstance(said, Undecodable) for one in said.ids]

@@ -299,6 +299,7 @@ class DeskRunner:
         # Answered after every write before it, so an item taken in a moment ago is known.
         known = await self._writer.ask(lambda: self._store.known(asked)) if asked else {}
         async with self._standing.whole:
+            # Without a pause between the two: see Intake.
             writes, refused = self._intake.take(read, known, self._clock.now())
             stored = [self._submit(write) for write in writes.values()]
             self._calls.wake()

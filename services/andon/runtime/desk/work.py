@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
@@ -26,6 +26,23 @@ class Taken(msgspec.Struct, frozen=True):
     item: Item | None = None
     memos: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    @property
+    def ids(self) -> tuple[UUID, ...]:
+        """The id of its item, if it has one."""
+        return (self.item.id,) if self.item else ()
+
+    def take(self) -> Taken:
+        """It is what it means."""
+        return self
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """A record whose meaning depends on memos, and may change them: `take` advances them and says what it means. `ids`
+    has that of every item it may become."""
+
+    ids: tuple[UUID, ...]
+    take: Callable[[], Taken]
 
 
 class Success(msgspec.Struct, frozen=True):
@@ -67,10 +84,12 @@ class Told(msgspec.Struct, frozen=True):
 class Work(Protocol):
     """One desk's own knowledge; no method but `call` has any effect outside of it."""
 
-    def read(self, record: Record) -> Taken:
+    def read(self, record: Record) -> Taken | Advance:
         """Raises Undecodable for a record that is not of this desk's kind; it goes to the DLQ.
 
-        Called once for each record, in order. A desk with memos advances them here, and must then never have an item
+        Called once for each record, in order, and changes nothing: until it is taken in, other writes are made, and
+        none of them may hold what follows from it (law L1). A desk whose records change its memos returns an Advance,
+        which is taken in together with what it means, once for each record and in order; it must never have an item
         refused by a full queue. The memos and notes of a repeat count as well; its item does not.
         """
 
