@@ -32,7 +32,6 @@ _TAKE = text(
     'ON CONFLICT ("topic", "partition") DO UPDATE SET "epoch" = "lease"."epoch" + 1, "owner" = excluded."owner" '
     'RETURNING "epoch", "offset"'
 )
-_UNLEARN = 'DELETE FROM "memo" WHERE "topic"=? AND "partition"=? AND "key"=?'
 _FORGET = 'DELETE FROM "outbox" WHERE "topic"=? AND "partition"=? AND "id"<=?'
 
 
@@ -163,8 +162,8 @@ class SqlDeskStore:
         by.update(item, ("id",), ("outcome", "closed_at", "body"), map(_closed_row, closed.values()))
         memos = {(w.home, key): body for w in writes for key, body in w.memos.items()}
         by.insert(memo, ((h.topic, h.partition, key, b) for (h, key), b in memos.items() if b), update=("body",))
-        for home, key in (which for which, body in memos.items() if not body):
-            by.run(_UNLEARN, (home.topic, home.partition, key))
+        forgotten = ((h.topic, h.partition, key) for (h, key), b in memos.items() if not b)
+        by.delete(memo, ("topic", "partition", "key"), forgotten)
         by.insert(outbox, (_note_row(w.home, n, note) for w in writes for n, note in w.notes))
         published = {w.home: w.published for w in writes if w.published is not None}
         for home, last in published.items():

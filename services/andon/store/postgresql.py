@@ -152,6 +152,10 @@ class PostgresRows:
         if arrays := _arrays(table, (*keys, *columns), rows):
             self._cursor.execute(_update(table, tuple(keys), tuple(columns)), arrays)
 
+    def delete(self, table: Table, keys: Sequence[str], values: Iterable[Row]) -> None:
+        if arrays := _arrays(table, tuple(keys), values):
+            self._cursor.execute(_delete(table, tuple(keys)), arrays)
+
     def run(self, statement: str, values: Row) -> None:
         self._cursor.execute(statement.replace("?", "%s"), tuple(values))
 
@@ -207,6 +211,12 @@ def _update(table: Table, keys: tuple[str, ...], columns: tuple[str, ...]) -> st
     changes = ",".join(f'"{name}"=v.k{n}' for n, name in enumerate(columns, start=len(keys)))
     same = " AND ".join(f'"{table.name}"."{name}"=v.k{n}' for n, name in enumerate(keys))
     return f'UPDATE "{table.name}" SET {changes} FROM {_list(table, keys + columns)} WHERE {same}'  # noqa: S608 - names are our own
+
+
+@lru_cache(maxsize=256)
+def _delete(table: Table, keys: tuple[str, ...]) -> str:
+    same = " AND ".join(f'"{table.name}"."{name}"=v.k{n}' for n, name in enumerate(keys))
+    return f'DELETE FROM "{table.name}" USING {_list(table, keys)} WHERE {same}'  # noqa: S608 - names are our own
 
 
 def _arrays(table: Table, names: tuple[str, ...], rows: Iterable[Row]) -> list[list[Any]]:

@@ -31,8 +31,11 @@ class Rows(Protocol):
     def update(self, table: Table, keys: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Sets `columns` of the rows whose `keys` stand first in each given row."""
 
+    def delete(self, table: Table, keys: Sequence[str], values: Iterable[Row]) -> None:
+        """Deletes the rows whose `keys` are among the values."""
+
     def run(self, statement: str, values: Row) -> None:
-        """A statement with `?` for each value."""
+        """A statement with `?` for each value, which is given to the driver as it is: none may be of `Words`."""
 
 
 def names_of(columns: Iterable[str]) -> str:

@@ -131,6 +131,10 @@ class SqliteRows:
         head, tail = f'UPDATE "{table.name}" SET {changes} FROM (VALUES ', f") AS v WHERE {where}"  # noqa: S608 - names are our own
         deque(self._ran(lambda marks: f"{head}{marks}{tail}", len(keys) + len(columns), rows), maxlen=0)
 
+    def delete(self, table: Table, keys: Sequence[str], values: Iterable[Row]) -> None:
+        head = f'DELETE FROM "{table.name}" WHERE ({names_of(keys)}) IN (VALUES '  # noqa: S608 - names are our own
+        deque(self._ran(lambda marks: f"{head}{marks})", len(keys), values), maxlen=0)
+
     def run(self, statement: str, values: Row) -> None:
         self._cursor.execute(statement, tuple(values))
 

@@ -164,3 +164,5 @@ def test_texts_come_back_whatever_characters_they_hold(opened: Open) -> None:
     (one,) = found.items
     assert (one.lane, one.group, one.queue, one.domain) == (strange,) * 4
     assert (one.entries[0].queue, one.entries[0].domain) == (strange, strange)
+    store.commit([Write(HOME, 2, memos={strange: b"", "b": b"1"})])
+    assert store.acquire(HOME, "x", 0.0).memos == {"b": b"1"}
