@@ -8,6 +8,7 @@ as an intent before the call and completed by its result. All times are seconds 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from math import inf
 from typing import Protocol
 from uuid import UUID
@@ -162,11 +163,27 @@ class Note(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+_LONGEST = 640
+_DIGEST = 16
+
+
+def memo_name(text: str) -> str:
+    """The name of the memo about `text`: the text, or of a long one its beginning and a digest of the whole.
+
+    PostgreSQL refuses a key above 2,704 bytes, and what takes one byte may be kept there in four (a NUL).
+    """
+    raw = text.encode()
+    if len(raw) <= _LONGEST:
+        return text
+    return raw[: _LONGEST - 2 * _DIGEST].decode(errors="ignore") + blake2b(raw, digest_size=_DIGEST).hexdigest()
+
+
 class Write(msgspec.Struct):
     """Everything one decision changes for one home: applied whole, or refused whole when the lease has moved.
 
     `taken` and `changed` are copies made when it was decided, for the items go on changing while it waits. `published`
-    is the number of the last note the broker has: it is forgotten with all before it. A memo of no bytes is forgotten.
+    is the number of the last note the broker has: it is forgotten with all before it. A memo of no bytes is forgotten;
+    its name is one that `memo_name` gave.
     """
 
     home: Home

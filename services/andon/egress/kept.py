@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from andon.core.event import Home
+from andon.core.work import memo_name
 from andon.kafka.codecs import Json, encode
 
 Memos = dict[str, bytes]
@@ -52,11 +53,12 @@ class Kept(Generic[M]):
     def get(self, home: Home, name: str) -> M | None:
         """What is remembered under a name."""
         of = self._of.get(home)
-        body = of.get(name) if of else None
+        body = of.get(memo_name(name)) if of else None
         return None if body is None else self._codec.decode(body)
 
     def put(self, home: Home, name: str, one: M, now: float) -> Memos:
         """Remembers it as it stands now."""
+        name = memo_name(name)
         of, gone = self._of.setdefault(home, {}), self._gone.setdefault(home, {})
         body = of[name] = encode(one)
         gone.pop(name, None)

@@ -19,6 +19,7 @@ from andon.core.event import Event, Home, Position, accepted_at, at_position
 from andon.core.ids import minted_at
 from andon.core.outcome import OutcomeRecord
 from andon.core.ticket import EpisodeRecord
+from andon.core.work import memo_name
 from andon.kafka.codecs import Json, Undecodable
 from andon.kafka.partitioner import partition_of
 from andon.kafka.records import Record
@@ -243,7 +244,7 @@ class Tracer:
     def memo(self, enriched: Event, episode: str) -> bytes | None:
         """What the ticketing desk remembers of an episode."""
         homes = self._homes(ENRICHED, enriched.origin[-1].partition) if self._ticketing else []
-        found = (self._ticketing.memo(home, episode) for home in homes if self._ticketing)
+        found = (self._ticketing.memo(home, memo_name(episode)) for home in homes if self._ticketing)
         return next((one for one in found if one is not None), None)
 
     def tickets(self, event: Event, episode: str, since: float, number: int | None) -> list[EpisodeRecord]:

@@ -19,7 +19,7 @@ from andon.core.outcome import Outcome, Parked, RecipientState, Skipped, name_of
 from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
-from andon.core.work import Item, Note, Reach
+from andon.core.work import Item, Note, Reach, memo_name
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
@@ -95,6 +95,7 @@ class TicketWork:
         self._events = Json(Event)
         self._jobs = Json(Job)
         self._memos = Json(Episode)
+        # By the names of their memos.
         self._episodes: dict[Home, dict[str, Episode]] = {}
 
     def read(self, record: Record) -> Advance:
@@ -118,7 +119,8 @@ class TicketWork:
 
     def _advance(self, record: Record, event: Event, rule: EpisodeRule, key: str) -> Taken:
         episodes = self._episodes.setdefault(record.home, {})
-        before = episodes.get(key)
+        name = memo_name(key)
+        before = episodes.get(name)
         if event.source in self.systems.parallel and (before is None or before.state is not FaultState.RAISED):
             self._metrics.record("ticketing", "skipped", Reason.SILENCED)
             return Taken()
@@ -131,7 +133,7 @@ class TicketWork:
         system = after.system or rule.ticket_system or ""
         if _has_none(before, after):
             after, commands, system = msgspec.structs.replace(after, ticket_state=TicketState.NONE), (), ""
-        episodes[key] = after
+        episodes[name] = after
         notes = [
             note
             for one in records(before, after, event, system=system)
@@ -141,12 +143,12 @@ class TicketWork:
             )
         ]
         item = self._item(record, event, key, system, commands) if commands else None
-        return Taken(item, (key,), tuple(notes))
+        return Taken(item, (name,), tuple(notes))
 
     def _stands_alone(self, record: Record, command: Close | Comment) -> bool:
         """Whether a command that is redriven is to be done as it was: to the ticket of an earlier episode; and a
         comment unless its ticket failed. What a failed ticket needs depends on what became of its episode."""
-        episode = self._episodes.get(record.home, {}).get(command.key)
+        episode = self._episodes.get(record.home, {}).get(memo_name(command.key))
         if episode is None or episode.number != command.number:
             return episode is not None
         return isinstance(command, Comment) and episode.ticket_state is not TicketState.FAILED
@@ -207,7 +209,10 @@ class TicketWork:
         return False
 
     def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        self._episodes[home] = {key: self._memos.decode(body) for key, body in memos.items()}
+        kept = [(name, self._memos.decode(body)) for name, body in memos.items()]
+        # One of a long key may have been kept under the whole of it by an earlier version: what came since stands last.
+        kept.sort(key=lambda one: one[0] == memo_name(one[1].key))
+        self._episodes[home] = {memo_name(episode.key): episode for _, episode in kept}
 
     def digest(self, item: Item) -> Digest:
         return merged(None, self._events.decode(self._jobs.decode(item.body).event))
@@ -226,7 +231,7 @@ class TicketWork:
         key = self._events.decode(job.event).subject.encode()
         more = unfinished_header(job.system, job.commands)
         notes.append(dlq_copy(ENRICHED, *item.record, key, job.event, outcome, item.redrive, more))
-        episode = self._episodes.get(item.home, {}).get(item.lane)
+        episode = self._episodes.get(item.home, {}).get(memo_name(item.lane))
         if episode is None:
             return Told(tuple(notes))
         for command in job.commands:
@@ -238,21 +243,23 @@ class TicketWork:
         system = self.systems.systems.get(job.system)
         if system is None:
             raise Rejected(Reason.UNKNOWN_CHANNEL, _missing(job.system))
-        episode = self._episodes[item.home][item.lane]
+        name = memo_name(item.lane)
+        episode = self._episodes[item.home][name]
         notes: list[Note] = []
         for command in job.commands:
             ticket = await _carry_out(system, command)
             # The episode may have moved on while the call was under way: what was done is applied to what it is now.
-            episode = applied(self._episodes[item.home][item.lane], command, ticket, failed=False)
-            self._episodes[item.home][item.lane] = episode
+            episode = applied(self._episodes[item.home][name], command, ticket, failed=False)
+            self._episodes[item.home][name] = episode
             told = ticket_record(command, ticket, _moment(self._clock.now()), system=job.system)
             if told:
                 notes.append(Note(TICKETS, item.lane.encode(), encode(told)))
         return Success(memos=self._remember(item, episode), notes=tuple(notes))
 
     def _remember(self, item: Item, episode: Episode) -> Mapping[str, bytes]:
-        self._episodes[item.home][item.lane] = episode
-        return {item.lane: encode(episode)}
+        name = memo_name(item.lane)
+        self._episodes[item.home][name] = episode
+        return {name: encode(episode)}
 
 
 def _item_id(event: Event, key: str) -> UUID:

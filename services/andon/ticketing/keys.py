@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from andon.core.event import Event
+from andon.core.work import memo_name
 from andon.kafka.codecs import Json
 from andon.ticketing.desk import Job
 from andon.ticketing.episode import Episode
@@ -22,8 +23,8 @@ class EpisodeKeys:
         self._events = Json(Event)
 
     def of_item(self, domain: str, lane: str, body: bytes, memos: Mapping[str, bytes]) -> bytes:
-        if lane in memos:
-            return self.of_memo(memos[lane])
+        if memo := memos.get(memo_name(lane)) or memos.get(lane):
+            return self.of_memo(memo)
         return self._events.decode(self._jobs.decode(body).event).subject.encode()
 
     def of_memo(self, body: bytes) -> bytes:

@@ -54,6 +54,20 @@ def test_the_next_notice_leaves_one_interval_after_the_last(monkeypatch: pytest.
     assert third.at == 125.0
 
 
+def test_a_group_of_a_long_label_is_remembered_under_a_name_that_every_store_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = line(monkeypatch, group_wait="5s", group_interval="1m")
+    one, two = "线" * 2_000 + "3", "线" * 2_000 + "4"
+    at.feed("a", line=one)
+    at.run(10)
+    at.restart()
+    at.feed("b", line=one)
+    at.feed("c", line=two)
+    assert at.run(100) == [Seen(15.0, "robot", "c raise"), Seen(65.0, "robot", "b raise")]
+    assert [len(name.encode()) <= 640 for memos in at.store.memos.values() for name in memos] == [True, True]
+
+
 def test_an_urgent_event_waits_for_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     routes = [{"matchers": ['severity="critical"'], "urgent": True}]
     at = line(monkeypatch, group_wait="5s", group_interval="1m", routes=routes)

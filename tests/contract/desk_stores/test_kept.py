@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from random import Random
 
 import msgspec
+import pytest
 
 from andon.core.digest import Digest, Line
 from andon.core.reason import Reason
-from andon.core.work import Closed, Note, Write
+from andon.core.work import Closed, Note, Write, memo_name
 from tests.contract.desk_stores.conftest import Open, entry, owned
 from tests.unit.desk.items import HOME, OTHER, START, item
 
@@ -119,6 +121,19 @@ def test_a_memo_of_no_bytes_is_forgotten(opened: Open) -> None:
     store.commit([Write(HOME, 1, memos={"a": b"", "never": b""})])
     assert store.acquire(HOME, "x", 0.0).memos == {"b": b"2"}
     assert store.acquire(OTHER, "x", 0.0).memos == {"a": b"9"}
+
+
+@pytest.mark.parametrize("alphabet", ["abcdefghijklmnopqrstuvwxyz0123456789", "\0\ue000", "停机线"])
+def test_the_longest_name_of_a_memo_is_kept(opened: Open, alphabet: str) -> None:
+    """A label of any length may be part of it, and a database that packs keys cannot pack what has no pattern."""
+    store, chance = owned(opened), Random(1)
+    names = [memo_name("".join(chance.choices(alphabet, k=size))) for size in (640, 5_000, 5_000)]
+    memos = dict.fromkeys(names, b"m")
+    assert len(memos) == 3
+    store.commit([Write(HOME, 1, memos=memos)])
+    assert store.acquire(HOME, "x", 0.0).memos == memos
+    store.commit([Write(HOME, 2, memos=dict.fromkeys(names, b""))])
+    assert store.acquire(HOME, "x", 0.0).memos == {}
 
 
 def test_the_outbox_keeps_its_order_until_it_is_published(opened: Open) -> None:

@@ -16,7 +16,7 @@ from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Ticket
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
-from andon.core.work import Note
+from andon.core.work import Note, memo_name
 from andon.kafka.codecs import encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, DLQ, ENRICHED, TICKETS
@@ -332,6 +332,29 @@ def test_a_crash_while_an_event_is_taken_in_does_not_lose_what_it_asks_for() -> 
     assert desk.told() == ["raised", "ticket_opened", "cleared", "ticket_closed"]
     assert [note.value is None for note in desk.notes(ACTIVE)] == [False, True]
     assert desk.episode().ticket_state is TicketState.CLOSED
+
+
+LONG = "M-07/" + "x" * 5_000
+
+
+@pytest.mark.parametrize("under", [LONG + "/E-104", memo_name(LONG + "/E-104")])
+def test_a_fault_of_a_long_key_goes_on_after_a_restart_and_its_memo_has_a_shorter_name(under: str) -> None:
+    """Also one that was kept under the whole key, as it was before names were bounded."""
+    desk = Service()
+    desk.say("raise", number="e1", subject=LONG)
+    desk.take()
+    desk.work_off()
+    (body,) = desk.store.memos[HOME].values()
+    desk.store.memos[HOME] = {under: body}
+    for number, state in (("e2", "raise"), ("e3", "clear")):
+        desk.start()
+        desk.say(state, number=number, minute=1, subject=LONG)
+        desk.take()
+        desk.work_off()
+    assert desk.tracker.done == [f"open {LONG}/E-104#1", "comment 1", "closed 1"]
+    assert {under, memo_name(LONG + "/E-104")} == desk.store.memos[HOME].keys()
+    desk.start()
+    assert [one.ticket_state for one in desk.work._episodes[HOME].values()] == [TicketState.CLOSED]
 
 
 def test_a_parked_command_leaves_a_failed_ticket_and_the_event_in_the_dlq() -> None:
