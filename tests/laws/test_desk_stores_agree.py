@@ -15,11 +15,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import Connection
 
 from andon.core.event import Home
-from andon.core.work import Holding, Known, Write
+from andon.core.work import Closed, Holding, Known, Write
 from andon.store.desk import SqlDeskStore
 from andon.store.memory import MemoryDeskStore
 from andon.store.tables import metadata
+from tests.contract.desk_stores.conftest import entry
 from tests.laws.test_desk_model import DeskMachine
+from tests.unit.desk.items import HOME, START, item
 
 EXAMPLES = 8
 
@@ -51,8 +53,8 @@ class Twin(MemoryDeskStore):
 def comparable(holding: Holding) -> dict[str, Any]:
     """A holding as a value; entries that began in one moment have no order among each other."""
     found: dict[str, Any] = msgspec.to_builtins(holding)
-    for item in found["items"]:
-        item["entries"].sort(key=lambda entry: entry["number"])
+    for one in found["items"]:
+        one["entries"].sort(key=lambda entry: entry["number"])
     found["recent"].sort(key=repr)
     return found
 
@@ -82,6 +84,18 @@ def test_a_real_store_answers_as_the_model_does(real: SqlDeskStore) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_both_forget_in_whose_queue_an_attempt_of_an_earlier_hop_was(real: SqlDeskStore) -> None:
+    """A delivery that was handed on within its partition is another receiver's, and so are the attempts since."""
+    store = Twin(real)
+    store.acquire(HOME, "x", 0.0)
+    first, onward = item(1, queue="robot"), item(1, queue="app", domain="corp", hop=1)
+    store.commit([Write(HOME, 1, taken=[first], began=[entry(first)])])
+    assert [one.queue for one in store.acquire(HOME, "x", 0.0).recent] == ["robot"]
+    store.commit([Write(HOME, 2, closed=[Closed(first.id, b"{}", START)])])
+    store.commit([Write(HOME, 2, taken=[onward], began=[entry(onward, started=START + 1)])])
+    assert [(one.domain, one.queue) for one in store.acquire(HOME, "x", 0.0).recent] == [("robot", ""), ("corp", "app")]
 
 
 def emptied(connection: Connection) -> None:

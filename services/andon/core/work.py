@@ -46,9 +46,9 @@ class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
 class Entry(msgspec.Struct, frozen=True):
     """One attempt: an intent, and its result once `ended` is set; `key` tells it from all others.
 
-    `queue` is the item's; a store need not keep it twice. `until` is set when the other side asked to be left alone: no
-    call on this line begins before. `reach` says who is told, where the vendor counts that, `reference` how
-    the vendor calls what it accepted.
+    `queue` is the item's; a store need not keep it twice, and gives "" for an attempt of an earlier hop, when the item
+    was another queue's. `until` is set when the other side asked to be left alone: no call on this line begins before.
+    `reach` says who is told, where the vendor counts that, `reference` how the vendor calls what it accepted.
     """
 
     item: UUID

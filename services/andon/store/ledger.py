@@ -18,8 +18,8 @@ _reach = msgspec.json.Decoder(Reach).decode
 
 
 def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Column[Any]] = ()) -> Iterator[Entry]:
-    """The entries that fulfil `wanted`, each with the queue of its item."""
-    with_queue = select(attempt, item.c.queue).join(item, item.c.id == attempt.c.item)
+    """The entries that fulfil `wanted`, each with the queue of its item; of an earlier hop nobody knows the queue."""
+    with_queue = select(attempt, item.c.queue, item.c.hop.label("last_hop")).join(item, item.c.id == attempt.c.item)
     for row in connection.execute(with_queue.where(wanted).order_by(*order)):
         yield Entry(
             item=UUID(bytes=row.item),
@@ -32,7 +32,7 @@ def read(connection: Connection, wanted: ColumnElement[bool], order: Sequence[Co
             part=row.part,
             epoch=row.epoch,
             started=row.started,
-            queue=row.queue,
+            queue=row.queue if row.hop == row.last_hop else "",
             marked=bool(row.marked),
             ended=row.ended,
             reason=Reason(row.reason),

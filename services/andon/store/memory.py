@@ -49,6 +49,8 @@ class MemoryDeskStore:
         recent = [
             e for e in entries if e.home == home and (_counts(e, since if e.reach is None else back) or e.item in items)
         ]
+        # As in a database, which keeps the queue with the item: of an earlier hop it is not known any more.
+        recent = [e if e.hop == self.items[e.item].hop else msgspec.structs.replace(e, queue="") for e in recent]
         for entry in recent:
             item = items.get(entry.item)
             if item is not None and (item.redrive, item.hop) == (entry.redrive, entry.hop):

@@ -559,6 +559,21 @@ def test_a_restart_forgets_no_limit_however_long_its_period_is() -> None:
     assert at.wake_at == START + 86_400
 
 
+def test_what_was_handed_on_within_its_partition_leaves_no_queue_of_its_new_receiver_with_the_old_account() -> None:
+    app = QueuePolicy(channel="app", merge=Merge(Limit(1, 60.0)))
+    at = Rig(ScriptedWork(limited(5, merge=Merge(Limit(1, 60.0))), {"app": app}))
+    at.admit(item(1))
+    at.end(at.call()[0], Failed(Reason.REJECTED, "", False))
+    at.admit(item(1, queue="app", domain="corp", hop=1))
+    at.end(at.call()[0])
+    at.restart()
+    assert [(name, list(domain.queues)) for (_, name), domain in at.desk._domains.items()] == [
+        ("robot", []),
+        ("corp", ["app"]),
+    ]
+    assert at.desk._domains[HOME, "robot"].line(0).taken((Limit(5, 62.0),), at.now) == 1
+
+
 def test_what_is_urgent_is_neither_paced_nor_merged() -> None:
     policy = QueuePolicy(channel="c", in_flight=64, limits=(Limit(20, 62.0),), merge=Merge(Limit(2, 60.0)))
     at = rig(policy)

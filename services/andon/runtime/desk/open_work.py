@@ -71,7 +71,7 @@ class OpenWork:
             line = domain.line(entry.line)
             # An older version may have stored whatever the other side said.
             line.block(min(entry.until, (entry.ended or entry.started) + LONGEST_S))
-            if merge := self._work.policy(entry.queue).merge:
+            if entry.queue and (merge := self._work.policy(entry.queue).merge):
                 domain.queue(entry.queue).left(merge, entry.started)
             reach = entry.reach
             if entry.ended is None:
