@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from itertools import chain
+from math import inf
+from sys import intern
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -20,7 +24,11 @@ from andon.kafka.reader import TopicReader
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, EVENTS, OUTCOMES, TICKETS
 
+K = TypeVar("K", bound=Hashable)
+
 _LATENCIES = 20_000
+_REMEMBERED = 50_000
+_UNDONE = 200_000
 _TOPICS = (EVENTS, DELIVERIES, OUTCOMES, TICKETS)
 
 
@@ -42,7 +50,7 @@ class TallySnapshot(msgspec.Struct, frozen=True):
     latency_ms_p99: float | None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, frozen=True, gc=False):
     id: str
     source: str
 
@@ -67,16 +75,78 @@ class _Ticket(msgspec.Struct):
     state: str
 
 
-class Count:
-    """The arithmetic: takes records of the four topics in any order, each any number of times."""
+class Last(Generic[K]):
+    """Words by their ids. Without a bound all of them; else at least the `most` that were put in last, and never more
+    than twice as many: the older half is forgotten at once, which costs nothing for each."""
 
-    def __init__(self) -> None:
-        self.accepted: dict[str, tuple[str, str]] = {}
-        self._told: set[tuple[str, str]] = set()
-        self._deliveries: set[str] = set()
-        self._ended: dict[str, str] = {}
-        self._finished: set[str] = set()
-        self._tickets: dict[str, str] = {}
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._new: dict[K, str] = {}
+        self._old: dict[K, str] = {}
+
+    def put(self, key: K, word: str = "") -> None:
+        if len(self._new) >= self._most:
+            self._old, self._new = self._new, {}
+        self._new[key] = word
+
+    def get(self, key: K) -> str | None:
+        found = self._new.get(key)
+        return self._old.get(key) if found is None else found
+
+    def __iter__(self) -> Iterator[K]:
+        return chain(self._new, self._old)
+
+
+class Pairs(Generic[K]):
+    """What begins and ends, told of in any order and any number of times: how many began, and which are `open`."""
+
+    def __init__(self, remembered: float, undone: float) -> None:
+        self.begun = 0
+        self.open: OrderedDict[K, None] = OrderedDict()
+        self._early: OrderedDict[K, None] = OrderedDict()  # ended, and not seen to begin yet
+        self._over = Last[K](remembered)
+        self._undone = undone
+
+    def begin(self, key: K) -> None:
+        if key in self.open or self._over.get(key) is not None:
+            return
+        self.begun += 1
+        self._half(key, self.open, self._early)
+
+    def end(self, key: K) -> None:
+        if key not in self._early and self._over.get(key) is None:
+            self._half(key, self._early, self.open)
+
+    def _half(self, key: K, mine: OrderedDict[K, None], other: OrderedDict[K, None]) -> None:
+        if key in other:
+            del other[key]
+            self._over.put(key)
+            return
+        mine[key] = None
+        if len(mine) > self._undone:
+            mine.popitem(last=False)
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys of all that began and are not forgotten."""
+        return chain(self.open, self._over)
+
+
+class Count:
+    """The arithmetic: takes records of the four topics in any order, each any number of times.
+
+    A `whole` one keeps every id, and its figures are exact. Any other is for a plant that runs for months: of what has
+    ended it remembers the last 50,000 at least, of what is open the newest 200,000, and `waiting` is never more. An id
+    that comes again when it is forgotten, as a late redrive or repeat may bring it, counts once more.
+    """
+
+    def __init__(self, *, whole: bool = True, remembered: int = _REMEMBERED, undone: int = _UNDONE) -> None:
+        bounds = (inf, inf) if whole else (remembered, undone)
+        self._events = Pairs[_Event](*bounds)
+        self._deliveries = Pairs[str](*bounds)
+        self._ended = Last[str](bounds[0])
+        self._tickets = Last[str](bounds[0])
+        self._ends = Counter[str]()
+        self._states = Counter[str]()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._take: dict[str, Callable[[bytes], None]] = {
             EVENTS: self._event,
@@ -94,61 +164,72 @@ class Count:
             return
 
     def _event(self, value: bytes) -> None:
-        event = self._codecs[0].decode(value)
-        self.accepted[event.id] = (event.source, event.id)
+        self._events.begin(self._codecs[0].decode(value))
 
     def _delivery(self, value: bytes) -> None:
         delivery = self._codecs[1].decode(value)
-        self._deliveries.add(delivery.id)
-        self._told.add((delivery.event.source, delivery.event.id))
+        self._deliveries.begin(delivery.id)
+        self._events.end(delivery.event)
 
     def _outcome(self, value: bytes) -> None:
         ended = self._codecs[2].decode(value)
-        self._told.add((ended.source, ended.event))
+        self._events.end(_Event(ended.event, ended.source))
         if ended.delivery:
-            self._finished.add(ended.delivery)
+            self._deliveries.end(ended.delivery)
         before = self._ended.get(ended.id)
-        self._ended[ended.id] = name_of(ended.outcome)  # of what was redriven, the later end
-        if isinstance(ended.outcome, Delivered) and ended.origin and before != "delivered":
+        now = name_of(ended.outcome)
+        if now == before:
+            return
+        self._ended.put(ended.id, intern(now))
+        self._ends[now] += 1
+        if before:  # of what was redriven, the later end
+            self._ends[before] -= 1
+        if isinstance(ended.outcome, Delivered) and ended.origin:
             self._latencies.append(ended.at.timestamp() * 1000 - ended.origin[0].at)
 
     def _ticket(self, value: bytes) -> None:
         ticket = self._codecs[3].decode(value)
-        self._tickets[ticket.id] = ticket.state
+        if self._tickets.get(ticket.id) is None:  # a record's id stands for one state
+            self._tickets.put(ticket.id)
+            self._states[ticket.state] += 1
+
+    def accepted_ids(self) -> set[str]:
+        """The ids of the accepted events; of all of them only if it is whole."""
+        return {event.id for event in self._events}
 
     def snapshot(self) -> TallySnapshot:
-        outcomes = list(self._ended.values())
-        tickets = list(self._tickets.values())
+        """The figures, for the same work however much was counted."""
+        latencies = sorted(self._latencies)
         return TallySnapshot(
-            accepted=len(self.accepted),
-            deliveries=len(self._deliveries),
-            delivered=outcomes.count("delivered"),
-            merged=outcomes.count("merged"),
-            skipped=outcomes.count("skipped"),
-            parked=outcomes.count("parked"),
-            waiting=len(self._deliveries - self._finished),
-            lost=len(set(self.accepted.values()) - self._told),
-            tickets_opened=tickets.count("ticket_opened"),
-            tickets_closed=tickets.count("ticket_closed"),
-            latency_ms_p50=quantile(self._latencies, 0.5),
-            latency_ms_p99=quantile(self._latencies, 0.99),
+            accepted=self._events.begun,
+            deliveries=self._deliveries.begun,
+            delivered=self._ends["delivered"],
+            merged=self._ends["merged"],
+            skipped=self._ends["skipped"],
+            parked=self._ends["parked"],
+            waiting=len(self._deliveries.open),
+            lost=len(self._events.open),
+            tickets_opened=self._states["ticket_opened"],
+            tickets_closed=self._states["ticket_closed"],
+            latency_ms_p50=quantile(latencies, 0.5),
+            latency_ms_p99=quantile(latencies, 0.99),
         )
 
 
-def quantile(values: deque[float], share: float) -> float | None:
+def quantile(ordered: Sequence[float], share: float) -> float | None:
     """The nearest-rank quantile, None of nothing."""
-    ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else None
 
 
 class Tally:
-    """Follows the topics in a thread. `from_start` counts everything they hold, else what comes from now on."""
+    """Follows the topics in a thread. `from_start` counts everything they hold, else what comes from now on; `whole` is
+    as of a `Count`."""
 
-    def __init__(self, connection: Connection, *, from_start: bool = True) -> None:
+    def __init__(self, connection: Connection, *, from_start: bool = True, whole: bool = True) -> None:
         self._connection = connection
         self._from_start = from_start
         self._next: dict[Home, int] = {}
-        self._count = Count()
+        self._count = Count(whole=whole)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tally", daemon=True)
@@ -183,9 +264,9 @@ class Tally:
             return self._count.snapshot()
 
     def accepted_ids(self) -> AbstractSet[str]:
-        """The ids of every event in `andon.events`."""
+        """The ids of every event in `andon.events`; `whole` only."""
         with self._lock:
-            return set(self._count.accepted)
+            return self._count.accepted_ids()
 
     def close(self) -> None:
         self._closing.set()

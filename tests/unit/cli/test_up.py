@@ -211,3 +211,14 @@ def test_a_second_up_on_the_same_data_says_so(capsys: pytest.CaptureFixture[str]
     with runfile.held(tmp_path):
         assert frame.main(["up", "--data", str(tmp_path)]) == 1
     assert "another `andon up` runs on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("run_for", "whole"), [(None, False), (60.0, True)])
+def test_every_id_is_kept_only_where_a_summary_is_to_say_what_was_lost(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_for: float | None, whole: bool
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("andon.runtime.tally.Tally", lambda _link, **how: asked.append(how))
+    with ExitStack() as stack:
+        upkeep.tally(plan.make(configure(), tmp_path, run_for=run_for, stack=stack))
+    assert asked == [{"from_start": False, "whole": whole}]

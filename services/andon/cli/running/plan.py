@@ -42,6 +42,7 @@ class Unfit(Exception):  # noqa: N818 - a decision about what was asked for, tol
 class Plan:
     """Everything `andon up` needs to know. `programs` stand in starting order and are stopped in reverse; `services`
     names those that are ours, `left` the slots of each service that the last `andon up` here ran and this one doesn't.
+    A run that `ends` by itself says then what it came to.
     """
 
     data: Path
@@ -53,6 +54,7 @@ class Plan:
     addresses: Mapping[str, str]
     demo: Demo | None = None
     left: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    ends: bool = False
 
 
 def make(
@@ -106,7 +108,7 @@ def make(
     ours = tuple(program.name for program in services)
     last = runfile.read(data)
     gone = left((program["name"] for program in last["programs"]) if last else (), ours)
-    return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone)
+    return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None)
 
 
 def _require_fit(processes: Mapping[str, int], names: Sequence[str], settings: Settings) -> None:

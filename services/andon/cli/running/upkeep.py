@@ -59,8 +59,10 @@ def take_out(plan: Plan, service: str, slots: Sequence[int]) -> str:
 
 
 def tally(plan: Plan) -> Tally:
-    """The counts of everything in the topics, from their start in a demo and from now on elsewhere."""
+    """The counts of everything in the topics, from their start in a demo and from now on elsewhere; of every id, if
+    the run has an end, and so a summary that says what was lost."""
     from andon.kafka.connection import connection
     from andon.runtime.tally import Tally
 
-    return Tally(connection(plan.loaded.settings.kafka, plan.bootstrap), from_start=plan.demo is not None)
+    link = connection(plan.loaded.settings.kafka, plan.bootstrap)
+    return Tally(link, from_start=plan.demo is not None, whole=plan.ends)
