@@ -13,6 +13,7 @@ from andon.core.failure import Invalid
 from andon.core.ports import Clock, Inbound, Result, Source
 from andon.core.reason import Reason
 from andon.ingress.bodies.cloud import kafka_headers
+from andon.kafka.codecs import Undecodable
 from andon.kafka.connection import Connection
 from andon.kafka.records import Record
 from andon.kafka.topics import EVENTS
@@ -45,7 +46,9 @@ class Reading:
         self._heard = heard
 
     def event(self, record: Record) -> Event:
-        """The event of a record. Raises Rejected."""
+        """The event of a record. Raises Rejected, and Undecodable for headers that cannot be read."""
+        if record.unread and record.avro is None:
+            raise Undecodable(record.unread)
         body = record.original  # Avro of others is theirs
         if len(body) > self._largest:
             raise Invalid(Reason.TOO_LARGE, f"an event has at most {self._largest:,} bytes")

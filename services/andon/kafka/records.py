@@ -10,12 +10,15 @@ from andon.core.event import Home, Position
 from andon.kafka.codecs import Undecodable
 from andon.kafka.formats import MAGIC, Formats
 
+Headers = tuple[tuple[str, bytes], ...]
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A record read from a topic. `at` is the broker's append time in milliseconds since 1970.
 
     `value` is JSON, whatever the topic is written in; `avro` has the bytes as they stand there when they are Avro.
-    Where those could not be read, `value` is these bytes and `unread` says why.
+    Where those could not be read, `value` is these bytes and `unread` says why. `unread` without `avro` is a record
+    whose headers cannot be read: it has none here. A header without a value has an empty one.
     """
 
     topic: str
@@ -24,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     at: int
     key: bytes | None
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
     avro: bytes | None = None
     unread: str | None = None
 
@@ -48,7 +51,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     topic: str
     key: bytes
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
 
 
 def from_message(message: Any, formats: Formats) -> Record:
@@ -56,7 +59,12 @@ def from_message(message: Any, formats: Formats) -> Record:
     raw = message.value() or b""
     avro = unread = None
     value = raw
-    if raw[:1] == MAGIC:
+    headers: Headers = ()
+    try:
+        headers = tuple((name, text or b"") for name, text in message.headers() or ())
+    except (SystemError, UnicodeDecodeError):  # the library's way to say it
+        unread = "the name of a header is not UTF-8"
+    if unread is None and raw[:1] == MAGIC:
         avro = raw
         try:
             value = formats.incoming(raw)
@@ -69,7 +77,7 @@ def from_message(message: Any, formats: Formats) -> Record:
         message.timestamp()[1],
         message.key(),
         value,
-        tuple(message.headers() or ()),
+        headers,
         avro,
         unread,
     )

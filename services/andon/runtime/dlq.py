@@ -5,7 +5,7 @@ from __future__ import annotations
 from andon.core.outcome import Parked
 from andon.core.work import Note
 from andon.kafka.connection import LARGEST_PARKED
-from andon.kafka.records import Outgoing, Record
+from andon.kafka.records import Headers, Outgoing, Record
 from andon.kafka.topics import DLQ
 
 TOPIC = "andon-topic"
@@ -19,9 +19,9 @@ CUT = "andon-cut"
 # Key and value of the largest copy; its headers need the rest.
 _ROOM = LARGEST_PARKED - (8 << 10)
 _FRAME = 16
+# A record of others may bring the header, with any value: the number is kept in the store.
+_DIGITS = 10
 _OURS = frozenset({TOPIC, PARTITION, OFFSET, REASON, DETAIL, REDRIVE, CUT})
-
-Headers = tuple[tuple[str, bytes], ...]
 
 
 def dlq_note(record: Record, parked: Parked) -> Note:
@@ -91,6 +91,6 @@ def redrive_header(redrive: int) -> Headers:
 def redrive_of(record: Record) -> int:
     """How often this record was taken out of the DLQ and sent again."""
     for name, value in record.headers:
-        if name == REDRIVE and value.isdigit():
+        if name == REDRIVE and value.isdigit() and len(value) < _DIGITS:
             return int(value)
     return 0

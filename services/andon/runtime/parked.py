@@ -28,6 +28,7 @@ from andon.runtime.dlq import CUT, DETAIL, OFFSET, PARTITION, REASON, REDRIVE, T
 
 REDRIVEN = "andon-redriven"
 _BATCH = 500
+_DIGITS = 19  # of the largest offset
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,4 +174,4 @@ def _header(record: Record, name: str) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else -1
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= _DIGITS else -1

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from andon.kafka.codecs import Json, encode
-from andon.kafka.records import Record
-from andon.runtime.dlq import Headers
+from andon.kafka.records import Headers, Record
 from andon.ticketing.episode import Close, Command, Comment
 
 HEADER = "andon-command"
