@@ -125,6 +125,7 @@ class Feeds:
                 self._slot,
                 window,
                 read=lambda record: running.reading.event(record),
+                feed=feed.source,
                 elsewhere=feed.config.elsewhere(),
             ),
             lambda: told,

@@ -84,6 +84,7 @@ _DLQ_HEADERS = {
         "andon-reason": {**_TEXT, "description": "Why it lies here, one of a closed list."},
         "andon-class": {**_TEXT, "description": "The reason in words."},
         "andon-redrive": {**_TEXT, "description": "How often it was sent again."},
+        "andon-source": {**_TEXT, "description": "Of a record of another program's topic: the source that read it."},
         "andon-cut": {**_TEXT, "description": "Its length in bytes, when only its beginning is kept."},
         "andon-command": {**_TEXT, "description": "What ticketing was to do to an existing ticket, as JSON."},
         "andon-redriven": {**_TEXT, "description": "On a record without a value: the parked one that was sent again."},

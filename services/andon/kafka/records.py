@@ -49,7 +49,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to be written. `value` None is a tombstone; headers cost more than a value (see transactions)."""
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: Headers = ()
 

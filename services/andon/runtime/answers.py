@@ -38,7 +38,7 @@ class Answering(Generic[Out]):
     """Asks a stage and answers for it when it does not: with too few results, none, or an exception.
 
     Outputs go to `sink` under the key that `key` gives. `stage` is asked for at each batch. `read` gives the event of a
-    record that is none of ours; it raises Rejected for what is no event.
+    record that is none of ours, of the source that `feed` names; it raises Rejected for what is no event.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Answering(Generic[Out]):
         clock: Clock,
         config_version: Callable[[], int],
         read: Callable[[Record], Event] | None = None,
+        feed: str = "",
     ) -> None:
         self._stage = stage
         self._sink = sink
@@ -57,13 +58,14 @@ class Answering(Generic[Out]):
         self._config_version = config_version
         self._codec = Json(Event)
         self._read = read or self._own
+        self._feed = feed
 
     async def answers(self, records: Sequence[Record]) -> list[Answer]:
         """One per record, in order."""
         decoded = [self._decode(record) for record in records]
         results = iter(await self._results([one for one in decoded if isinstance(one, Event)]))
         return [
-            self._answer(record, one, next(results)) if isinstance(one, Event) else _parked(record, one)
+            self._answer(record, one, next(results)) if isinstance(one, Event) else self._parked(record, one)
             for record, one in zip(records, decoded, strict=True)
         ]
 
@@ -109,13 +111,16 @@ class Answering(Generic[Out]):
         except Exception as error:  # noqa: BLE001 - as above: an output is the stage's
             outputs, ended = [], Parked(Reason.STAGE_FAILED, type(error).__name__)
         for out in outputs:
-            if len(out.key) + len(out.value or b"") > _LARGEST:
+            if len(out.key or b"") + len(out.value or b"") > _LARGEST:
                 outputs, ended = [], Parked(Reason.TOO_LARGE, f"an output of more than {LARGEST} bytes")
                 break
         if ended is None:
             return Answer(outputs, None)
-        copy = _parked(record, ended).outgoing if isinstance(ended, Parked) else []
+        copy = self._parked(record, ended).outgoing if isinstance(ended, Parked) else []
         return Answer([*outputs, *copy, self._outcome(event, ended)], ended)
+
+    def _parked(self, record: Record, parked: Parked) -> Answer:
+        return Answer([dlq_record(record, parked, self._feed)], parked)
 
     def _written(self, out: Out) -> Outgoing:
         return Outgoing(self._sink, self._key(out).encode(), encode(out))
@@ -133,10 +138,6 @@ class Answering(Generic[Out]):
             traceparent=event.traceparent,
         )
         return Outgoing(OUTCOMES, event.subject.encode(), encode(outcome))
-
-
-def _parked(record: Record, parked: Parked) -> Answer:
-    return Answer([dlq_record(record, parked)], parked)
 
 
 def _says(result: object) -> bool:

@@ -15,17 +15,19 @@ REASON = "andon-reason"
 DETAIL = "andon-class"
 REDRIVE = "andon-redrive"
 CUT = "andon-cut"
+SOURCE = "andon-source"
+REDRIVEN = "andon-redriven"
 
 # Key and value of the largest copy; its headers need the rest.
 _ROOM = LARGEST_PARKED - (8 << 10)
 _FRAME = 16
 # A record of others may bring the header, with any value: the number is kept in the store.
 _DIGITS = 10
-_OURS = frozenset({TOPIC, PARTITION, OFFSET, REASON, DETAIL, REDRIVE, CUT})
+_OURS = frozenset({TOPIC, PARTITION, OFFSET, REASON, DETAIL, REDRIVE, CUT, SOURCE, REDRIVEN})
 
 
-def dlq_note(record: Record, parked: Parked) -> Note:
-    """The note that parks a record as it was read."""
+def dlq_note(record: Record, parked: Parked, feed: str = "") -> Note:
+    """The note that parks a record as it was read; `feed` is the source whose topic it is, of a topic of others."""
     return dlq_copy(
         record.topic,
         record.partition,
@@ -35,6 +37,7 @@ def dlq_note(record: Record, parked: Parked) -> Note:
         parked,
         redrive_of(record),
         own_headers(record),
+        feed,
     )
 
 
@@ -47,8 +50,10 @@ def dlq_copy(
     parked: Parked,
     redrive: int = 0,
     more: Headers = (),
+    feed: str = "",
 ) -> Note:
-    """The note that parks these bytes, as they stood at that position; `more` are the headers they had.
+    """The note that parks these bytes, as they stood at that position; `more` are the headers they had. A topic of
+    others says not which cluster it is in, so `feed` names the source that read it.
 
     A writer's compression can bring a record into a topic that is larger than any topic takes as it is. Of that the
     beginning is kept, without headers, and the header `andon-cut` tells its length: one record must not stop a
@@ -66,15 +71,16 @@ def dlq_copy(
         (REASON, str(parked.reason).encode()),
         (DETAIL, parked.detail.encode()[:500].decode(errors="ignore").encode()),
         (REDRIVE, str(redrive).encode()),
+        *(((SOURCE, feed.encode()),) if feed else ()),
         *cut,
         *(more if whole else ()),
     )
     return Note(DLQ, key, kept, headers)
 
 
-def dlq_record(record: Record, parked: Parked) -> Outgoing:
+def dlq_record(record: Record, parked: Parked, feed: str = "") -> Outgoing:
     """The same as a record of a stage's transaction."""
-    note = dlq_note(record, parked)
+    note = dlq_note(record, parked, feed)
     return Outgoing(note.topic, note.key, note.value, note.headers)
 
 

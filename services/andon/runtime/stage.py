@@ -46,8 +46,9 @@ _AGAIN_S = 0.05
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     """Where a stage reads and writes, and its bounds. `key` gives the key of an output, `read` the event of a record
-    that is none of ours. `elsewhere` is the cluster of `source` when it is another than the sink's: no transaction
-    spans two, so offsets are committed after it, and after a crash in between the records come again.
+    that is none of ours, of the source that `feed` names. `elsewhere` is the cluster of `source` when it is another
+    than the sink's: no transaction spans two, so offsets are committed after it, and after a crash in between the
+    records come again.
 
     `step_s` bounds each step of a transaction, in seconds; `consumer` and `producer` are librdkafka settings that
     replace ours.
@@ -63,6 +64,7 @@ class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
     consumer: Mapping[str, object] = {}
     producer: Mapping[str, object] = {}
     read: Callable[[Record], Event] | None = None
+    feed: str = ""
     elsewhere: Connection | None = None
 
 
@@ -85,7 +87,9 @@ class StageRunner(Generic[Out]):
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._answering = Answering(stage, settings.sink, settings.key, clock, config_version, settings.read)
+        self._answering = Answering(
+            stage, settings.sink, settings.key, clock, config_version, settings.read, settings.feed
+        )
         self._producer = TransactionalProducer(
             connection, f"andon-{settings.service}-{settings.slot}", settings.producer, step_s=settings.step_s
         )

@@ -48,6 +48,7 @@ class Topic:
                 assert self.events[-1].subject.encode() == record.key
                 continue
             assert record.topic == SOURCES
+            assert record.key is not None
             self.kept.pop(record.key, None)
             if record.value is not None:
                 self.kept[record.key] = record.value

@@ -34,7 +34,7 @@ from tests.rig.kafka import Kafka
 pytestmark = pytest.mark.kafka
 
 ROOT = Path(__file__).parents[3]
-DLQ_HEADERS = {f"andon-{name}" for name in ("topic", "partition", "offset", "reason", "class", "redrive")}
+DLQ_HEADERS = {f"andon-{name}" for name in ("topic", "partition", "offset", "reason", "class", "redrive", "source")}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -45,6 +45,7 @@ class Foreign:
         self.kafka = kafka
         self.topic = kafka.topic("foreign", partitions)
         self.service = kafka.service(self.topic, name="source")
+        self.feed = Feed("mes", KafkaSource.Config(topic=self.topic))
         self.mark = uuid.uuid4().hex[:8]
         self.sent = 0
 
@@ -88,9 +89,7 @@ class Foreign:
         async def main() -> None:
             failed: list[BaseException] = []
             feeds = Feeds(self.kafka.connection, SystemClock(), Metrics(), None, 0, failed.append)
-            wanted = {
-                self.service: (Feed("mes", KafkaSource.Config(topic=self.topic)), reading("mes", self.topic, **more))
-            }
+            wanted = {self.service: (self.feed, reading("mes", self.topic, **more))}
             await feeds.take(wanted, 500, 1)
             try:
                 await until(lambda: bool(failed) or self.taken())
@@ -129,9 +128,51 @@ def test_events_of_both_modes_are_taken_and_what_is_none_is_parked_with_its_reas
     for offset, (headers, value, reason, words) in enumerate(bad, 1):
         found, bytes_ = parked[offset]
         assert found["andon-reason"] == reason
+        assert found["andon-source"] == b"mes"
         assert words in found["andon-class"]
         assert bytes_ == value
         assert {name: text for name, text in found.items() if name not in DLQ_HEADERS} == headers
+
+
+def test_headers_of_ours_that_others_write_are_read_or_parked_and_the_next_is_taken(kafka: Kafka) -> None:
+    foreign = Foreign(kafka)
+    binary = to_binary_event(foreign.event(0))
+    hostile: list[tuple[str, str | bytes | None]] = [
+        ("other", None),
+        ("andon-redriven", b"0-0"),
+        ("andon-redrive", None),
+    ]
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for given in (hostile, [*hostile[:2], ("andon-redrive", b"9" * 5_000)]):
+        producer.produce(foreign.topic, b"{}", key=None, headers=given)
+        producer.produce(foreign.topic, binary.value, headers=[*binary.headers.items(), *given])
+    assert producer.flush(30) == 0
+    foreign.sent += 4
+    foreign.run()
+    assert {one.id for one in foreign.events()} == {f"{foreign.mark}-0"}
+    scan = Scan(kafka.connection)
+    lying = [one for one in entries(scan) if one.origin.topic == foreign.topic]
+    scan.close()
+    assert [(one.reason, one.redrive, one.redriven) for one in lying] == [("invalid", 0, None)] * 2
+    assert asyncio.run(redrive(kafka.connection, {one.id for one in lying}, (foreign.feed,))) == 2
+    again = kafka.read(foreign.topic)[-2:]
+    assert [(one.key(), one.value(), headers_of(one)) for one in again] == [
+        (None, b"{}", {"other": b"", "andon-redrive": b"1"})
+    ] * 2
+
+
+def test_what_is_of_a_source_that_is_gone_stays_where_it_is(kafka: Kafka) -> None:
+    foreign = Foreign(kafka)
+    foreign.send([({}, b"no event")])
+    foreign.run()
+    scan = Scan(kafka.connection)
+    (entry,) = [one for one in entries(scan) if one.origin.topic == foreign.topic]
+    told: list[str] = []
+    assert asyncio.run(redrive(kafka.connection, {entry.id}, (), told.append)) == 0
+    assert "mes, which is gone" in told[0]
+    assert [one.redriven for one in entries(scan) if one.id == entry.id] == [None]
+    scan.close()
+    assert len(kafka.read(foreign.topic)) == 1
 
 
 def test_a_redriven_record_keeps_its_headers(kafka: Kafka) -> None:
@@ -143,7 +184,7 @@ def test_a_redriven_record_keeps_its_headers(kafka: Kafka) -> None:
     scan = Scan(kafka.connection)
     (entry,) = [one for one in entries(scan) if one.origin.topic == foreign.topic]
     scan.close()
-    assert asyncio.run(redrive(kafka.connection, {entry.id})) == 1
+    assert asyncio.run(redrive(kafka.connection, {entry.id}, (foreign.feed,))) == 1
     foreign.sent += 1
     foreign.run()
     assert [one.data for one in foreign.events()] == [{"value": "x" * 2_000}]

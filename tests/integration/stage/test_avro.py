@@ -13,6 +13,7 @@ from andon.core.outcome import OutcomeRecord, Skipped
 from andon.core.ports import Result
 from andon.core.reason import Reason
 from andon.kafka.connection import Connection
+from andon.kafka.foreign import ReadTopic
 from andon.kafka.formats import Formats
 from andon.kafka.index import Index
 from andon.kafka.producer import Publisher
@@ -20,6 +21,7 @@ from andon.kafka.records import Outgoing
 from andon.kafka.scan import Scan
 from andon.kafka.topics import ENRICHED, OUTCOMES
 from andon.runtime.clock import SystemClock
+from andon.runtime.feeds import Feed
 from andon.runtime.metrics import Metrics
 from andon.runtime.parked import entries, redrive
 from andon.runtime.stage import StageRunner, StageSettings
@@ -118,7 +120,8 @@ def test_malformed_avro_is_parked_with_its_bytes_and_can_be_redriven(kafka: Kafk
     ours = [one for one in entries(scan) if one.origin.topic == line.source]
     scan.close()
     assert len(ours) == len(poison)
-    assert asyncio.run(redrive(link, {ours[0].id})) == 1
+    feed = Feed("test", ReadTopic(topic=line.source))
+    assert asyncio.run(redrive(link, {ours[0].id}, (feed,))) == 1
     assert kafka.read(line.source)[-1].value() in poison.values()
 
 

@@ -28,10 +28,11 @@ class Log:
         return [self._one(record) for record in records]
 
     def _one(self, record: Outgoing) -> Written:
-        if self.fail.get(record.key, 0):
-            self.fail[record.key] -= 1
+        key = record.key or b""
+        if self.fail.get(key, 0):
+            self.fail[key] -= 1
             return "timed out"
-        self.keys.append(record.key)
+        self.keys.append(key)
         return Position(record.topic, 0, len(self.keys))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from andon.core.reason import Reason
 from andon.kafka.connection import LARGEST_PARKED
 from andon.kafka.records import Record
 from andon.kafka.topics import EVENTS
+from andon.runtime import parked
 from andon.runtime.dlq import REASON, TOPIC, dlq_copy
 from andon.runtime.parked import _next, entry_of
 from andon.runtime.trace import needle
@@ -226,6 +228,26 @@ def test_what_was_cut_says_how_long_it_was_and_is_not_redriven() -> None:
     assert (entry_of(whole).cut, entry_of(cut).cut) == (None, 9 << 20)
     assert [one.offset for one in _next(iter([whole, cut]), {"0-0", "0-1"})] == [0]
     assert "parked, cut" in dlq.text([entry_of(cut)])
+
+
+@pytest.mark.parametrize(("astray", "code"), [([], 0), (["0-0 was passed over: why"], 1)])
+def test_a_redrive_says_what_it_passed_over_and_fails_for_it(
+    astray: list[str], code: int, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lying = Record("andon.dlq", 0, 0, 0, b"k", b"{}", dlq_copy(EVENTS, 1, 2, b"k", b"{}", POISON).headers)
+
+    async def redrive(_link: object, chosen: set[str], feeds: Sequence[object], told: Callable[[str], None]) -> int:
+        assert (chosen, list(feeds)) == ({"0-0"}, []), "of a topic of Andon's own the sources are not asked for"
+        for why in astray:
+            told(why)
+        return 1 - len(astray)
+
+    monkeypatch.setattr(parked, "redrive", redrive)
+    monkeypatch.setattr(dlq, "_entries", lambda _args: [entry_of(lying)])
+    assert frame.main(["dlq", "redrive", "0-0", "--config", str(config), "--json"]) == code
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"redriven": 1 - len(astray)}
+    assert err == "".join(f"andon dlq redrive: {why}\n" for why in astray)
 
 
 def test_a_key_without_end_is_left_out_of_the_copy() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from andon.cli.shown.columns import columns
 from andon.runtime.logs import safe
 
 if TYPE_CHECKING:
+    from andon.kafka.connection import Connection
+    from andon.runtime.feeds import Feed
     from andon.runtime.parked import Entry
 
 _ID = re.compile(r"\d+-\d+")
@@ -93,6 +96,7 @@ def text(found: Sequence[Entry]) -> str:
 
 
 def _redrive(args: argparse.Namespace) -> int:
+    """Exit code 1 when something was passed over."""
     from andon.runtime.parked import redrive
 
     if sum((args.id is not None, args.reason is not None, args.all)) != 1:
@@ -114,6 +118,22 @@ def _redrive(args: argparse.Namespace) -> int:
     if args.id is None and not where.agreed(f"Send these {len(chosen)} again?", yes=args.yes):
         print("nothing was redriven")
         return FAILED
-    count = asyncio.run(redrive(where.cluster(args).link, {one.id for one in chosen}))
+    astray: list[str] = []
+    link = where.cluster(args).link
+    count = asyncio.run(redrive(link, {one.id for one in chosen}, _feeds(link, chosen), astray.append))
+    for why in astray:
+        print(f"andon dlq redrive: {why}", file=sys.stderr)
     print(f'{{"redriven": {count}}}' if args.json else f"redriven: {count}; `andon trace EVENT` shows what comes of it")
-    return DONE
+    return FAILED if astray else DONE
+
+
+def _feeds(link: Connection, chosen: Sequence[Entry]) -> Collection[Feed]:
+    """The sources of the configuration in force that read a topic, where something is of a topic of others."""
+    from andon.runtime.feeds import feeds_of
+    from andon.runtime.follower import KEPT, read_board
+    from andon.runtime.registry import Registry
+
+    if all(one.origin.topic.startswith("andon.") for one in chosen):
+        return ()
+    newest = read_board(link, KEPT).newest
+    return feeds_of(newest.settings if newest else None, Registry()).values()

@@ -83,7 +83,7 @@ class KafkaTopic:
         """Appends one record. Raises `Retryable`, ambiguous when the broker may have it, or `Rejected`."""
         _require_event(call.content)
         record = self._record(call)
-        if len(record.key) + len(record.value or b"") > LARGEST:
+        if len(record.key or b"") + len(record.value or b"") > LARGEST:
             raise Rejected(Reason.TOO_LARGE, f"a record has at most {LARGEST:,} bytes")
         publisher = self._started()
         try:
