@@ -18,6 +18,15 @@ log = logging.getLogger(__name__)
 _AGAIN_S = 1.0
 
 
+def beginnings(connection: Connection, topic: str) -> dict[Home, int]:
+    """Where a reader of the whole topic begins. Raises KafkaFailure, also for a topic that is not listed: a broker that
+    has just started may not know it yet, and nothing must be taken for all of it."""
+    found = Cluster(connection).ends([topic], earliest=True)
+    if not found:
+        raise KafkaFailure(f"{topic} is not there yet")
+    return found
+
+
 class Compacted:
     """Reads a topic from its beginning on, in a thread of its own. `take` gets the key and the value of each record, an
     empty one when the key is gone, in the order of each partition; `read` is called once all that was there has been
@@ -36,6 +45,7 @@ class Compacted:
         self._read = read
         self._next: dict[Home, int] = {}
         self._told = False
+        self._said = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=topic, daemon=True)
         self._thread.start()
@@ -43,17 +53,21 @@ class Compacted:
     def _follow(self) -> None:
         while not self._closing.is_set():
             try:
-                self._next = self._next or Cluster(self._connection).ends([self._topic], earliest=True)
+                self._next = self._next or beginnings(self._connection, self._topic)
                 self._read_on()
             except KafkaFailure as error:
-                log.warning("not followed now", extra={"topic": self._topic, "problem": str(error)})
+                if self._said != str(error):  # else a line a second, for as long as it lasts
+                    self._said = str(error)
+                    log.warning("not followed now", extra={"topic": self._topic, "problem": self._said})
                 self._closing.wait(_AGAIN_S)
 
     def _read_on(self) -> None:
         """To the end when that was not reached yet, else for as long as this lives."""
         with closing(TopicReader(self._connection, self._next, patient=self._told)) as reader:
             while not self._closing.is_set() and (self._told or not reader.at_end):
-                for record in reader.poll():
+                records = reader.poll()
+                self._said = ""
+                for record in records:
                     self._take(record.key, record.value)
                     self._next[record.home] = record.offset + 1
         if not self._told and not self._closing.is_set():

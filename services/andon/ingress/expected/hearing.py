@@ -9,12 +9,11 @@ from contextlib import closing
 from andon.ingress.acceptance import DoorMetrics
 from andon.ingress.expected.expectations import Expectations
 from andon.ingress.expected.signs import Signs
-from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.reader import TopicReader
 from andon.kafka.topics import SOURCES
-from andon.runtime.compacted import Compacted
+from andon.runtime.compacted import Compacted, beginnings
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +61,17 @@ async def _told_before(link: Connection) -> bool:
 
     def look() -> bool:
         signs = Signs()
-        with closing(TopicReader(link, Cluster(link).ends([SOURCES], earliest=True))) as reader:
+        with closing(TopicReader(link, beginnings(link, SOURCES))) as reader:
             for record in reader.until_end(_READ_S):
                 signs.take(record.key, record.value)
         return bool(signs.lost)
 
+    said = ""
     while True:
         try:
             return await asyncio.to_thread(look)
         except KafkaFailure as error:
-            log.warning("not read yet", extra={"topic": SOURCES, "problem": str(error)})
+            if said != str(error):
+                said = str(error)
+                log.warning("not read yet", extra={"topic": SOURCES, "problem": said})
             await asyncio.sleep(_AGAIN_S)
