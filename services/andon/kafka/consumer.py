@@ -137,9 +137,12 @@ class GroupConsumer:
         if not self._uncounted:
             return
         try:
-            actual = len(self._consumer.list_topics(self.topic, timeout=_ASK_S).topics[self.topic].partitions)
+            topic = self._consumer.list_topics(self.topic, timeout=_ASK_S).topics[self.topic]
         except KafkaException:
             return  # asked again at the next poll
+        if topic.error is not None:
+            return  # so too a broker that does not know it yet: to that one it has no partitions
+        actual = len(topic.partitions)
         self._uncounted = False
         if self._count is None:
             self._count = actual
