@@ -101,6 +101,8 @@ class Formats:
             raise SchemaUnusable(f"schema {number} is not JSON") from None
         except SchemaUnusable as error:
             raise SchemaUnusable(f"schema {number} cannot be used: {error}") from None
+        except (TypeError, ValueError) as error:  # a schema is others' text, and its record would end the poll for ever
+            raise SchemaUnusable(f"schema {number} cannot be used: {type(error).__name__}") from None
 
     def _schemas(self) -> Index:
         if self._index is None:

@@ -196,6 +196,7 @@ def test_no_more_items_than_there_can_be() -> None:
         read(bytes(head) + b"\0" * (count + 1), 0)
 
 
+LISTED = {"type": "no type", "logicalType": ["json"]}
 UNUSABLE = {
     "a cycle without an end": {"type": "record", "name": "A", "fields": [{"name": "a", "type": "A"}]},
     "a cycle that could end": {"type": "record", "name": "A", "fields": [{"name": "a", "type": ["null", "A"]}]},
@@ -211,6 +212,7 @@ UNUSABLE = {
     "an enum without words": {"type": "enum", "name": "E"},
     "a record without a name": {"type": "record", "fields": [{"name": "a", "type": "long"}]},
     "a type of an object without type": {"type": {}},
+    "a logical type that is no text": {"type": "record", "name": "A", "fields": [{"name": "a", "type": LISTED}]},
 }
 
 
@@ -218,6 +220,11 @@ UNUSABLE = {
 def test_a_schema_that_nothing_can_be_read_by_is_refused(name: str) -> None:
     with pytest.raises(SchemaUnusable):
         reader(UNUSABLE[name])
+
+
+@pytest.mark.parametrize("logical", [["json"], {"a": 1}, 7, None])
+def test_a_logical_type_that_is_no_text_is_none(logical: Any) -> None:
+    assert reader({"type": "string", "logicalType": logical})(b"\x02a", 0) == "a"
 
 
 def test_a_schema_nested_deeply_is_refused() -> None:

@@ -167,6 +167,7 @@ AT_FAULT: dict[str, Answer] = {
     "no JSON for a schema": said(200, json.dumps({"schema": "{,"})),
     "a schema nested without end": said(200, json.dumps({"schema": "[" * 100_000})),
     "a cycle": said(200, schema(CYCLE)),
+    "a logical type that is no text": said(200, schema({"type": "A", "logicalType": ["json"]})),
     "another language": said(200, schema(schemaType="PROTOBUF")),
     "no type": said(200, json.dumps({"schema": '"nothing"'})),
     "another schema": said(200, schema({"type": "record", "name": "B", "fields": [{"name": "n", "type": "long"}]})),
@@ -181,6 +182,19 @@ def test_an_id_that_means_nothing_readable_parks_the_record(name: str, server: L
         with pytest.raises(Undecodable, match="schema 7"):
             one.incoming(RECORD)
     assert len(server.heads) == 1, "what it said is remembered for a while"
+
+
+@pytest.mark.parametrize("error", [TypeError("unhashable"), ValueError("too many digits")])
+def test_a_schema_that_its_reader_stumbles_over_parks_the_record(
+    error: Exception, server: LyingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(_schema: object) -> object:
+        raise error
+
+    server.answer = said(200, schema())
+    monkeypatch.setattr("andon.kafka.formats.reader", stumble)
+    with pytest.raises(Undecodable, match=f"schema 7 cannot be used: {type(error).__name__}"):
+        formats(server).incoming(RECORD)
 
 
 # ---- writing

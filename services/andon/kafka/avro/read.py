@@ -100,7 +100,8 @@ class _Reader:
         kind = schema.get("type")
         if isinstance(kind, dict | list):
             return self.of(kind, depth + 1, space)
-        if logical := _LOGICAL.get((kind, schema.get("logicalType"))):
+        named = schema.get("logicalType")
+        if isinstance(named, str) and (logical := _LOGICAL.get((kind, named))):
             return logical
         match kind:
             case "record" | "error":
