@@ -56,6 +56,8 @@ def complete(nodes: Sequence[Layout], crashed: Sequence[Layout]) -> dict[str, in
     mended: dict[str, int] = {}
     for name in sorted(names):
         copies = {layout: found for layout in nodes if (found := _copy(layout.topics / name))}
+        if not copies:
+            continue  # whoever makes or removes a partition may die between its directory and its first segment
         best = max(copies.values(), key=lambda copy: copy.end)
         # Kafka does not look at the files of a node that was stopped in order: they are complete as far as they go.
         short = [copies[layout] for layout in crashed if layout in copies and copies[layout].end < best.end]

@@ -125,3 +125,11 @@ def test_a_partition_that_only_one_has_stays_as_it_is(nodes: list[Layout]) -> No
     (nodes[1].topics / "new-11").mkdir(parents=True)
     assert replicas.complete(nodes, nodes) == {}
     assert file.read_bytes() == WHOLE[0]
+
+
+def test_a_partition_of_which_nobody_has_a_segment_is_passed_over(nodes: list[Layout]) -> None:
+    for node in nodes:
+        (node.topics / "andon.active-0").mkdir(parents=True)
+    files = logs(nodes, WHOLE[0], b"".join(WHOLE[:2]), WHOLE[0])
+    assert replicas.complete(nodes, nodes) == {"andon.events-0": 2}
+    assert [file.read_bytes() for file in files] == [b"".join(WHOLE[:2])] * 3
