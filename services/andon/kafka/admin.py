@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from andon.config.kafka import Kafka
 from andon.core.event import Home
-from andon.kafka.connection import Connection
+from andon.kafka.connection import Connection, made
 from andon.kafka.errors import KafkaFailure, UnsupportedKafka
 from andon.kafka.topics import READERS, TOPICS, group_of
 
@@ -49,7 +49,7 @@ class Cluster:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._admin = AdminClient(connection.client())
+        self._admin = made(AdminClient, connection.client())
         self._members: dict[str, Consumer] = {}
 
     def wait(self, timeout_s: float) -> None:
@@ -176,7 +176,7 @@ class Cluster:
                 # An undecided transaction of a killed stage would hold back the answer until the broker ends it.
                 "isolation.level": "read_uncommitted",
             }
-            member = self._members[service] = Consumer(self._connection.client() | settings)
+            member = self._members[service] = made(Consumer, self._connection.client() | settings)
         try:
             return _patiently(lambda: ask(member))
         except KafkaException as error:

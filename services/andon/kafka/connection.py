@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import re
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
+from confluent_kafka import KafkaException
 
 from andon.config.kafka import Kafka, Sasl, SchemaRegistry, Tls
+from andon.kafka.errors import KafkaFailure
 from andon.kafka.formats import Formats
 from andon.kafka.registry import Access, Registry, basic
 
 log = logging.getLogger(__name__)
+C = TypeVar("C")
 
 _NUMBERS = re.compile(r"[0-9]+")
 _LINES = 500
@@ -45,6 +50,27 @@ class Connection(msgspec.Struct, frozen=True):
             "reconnect.backoff.max.ms": 1_000,
             **self.security,
         }
+
+
+def made(client: Callable[[dict[str, Any]], C], settings: Mapping[str, Any]) -> C:
+    """A client of the library's. Raises KafkaFailure for settings that it refuses: it reads certificates and keys now,
+    and says of one that it cannot use neither which it is nor, of one that is not there, that."""
+    try:
+        return client(dict(settings))
+    except KafkaException as error:
+        said = error.args[0].str()
+    for name, file in settings.items():
+        if name.startswith("ssl.") and name in said:
+            raise KafkaFailure(f"the TLS file {file} cannot be used: {_unreadable(file) or said.rpartition('::')[2]}")
+    raise KafkaFailure(f"no client of the Kafka at {settings.get('bootstrap.servers')} can be made: {said}")
+
+
+def _unreadable(file: str) -> str | None:
+    try:
+        Path(file).read_bytes()
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 class Sparing(logging.Filter):

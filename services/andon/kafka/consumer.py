@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
 from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
-from andon.kafka.connection import Connection
+from andon.kafka.connection import Connection, made
 from andon.kafka.errors import Aborted, KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.members import Members
 from andon.kafka.records import Record, from_message
@@ -101,7 +101,7 @@ class GroupConsumer:
     def _joined(self) -> Consumer:
         self._id: str | None = None
         self._renewed = -math.inf
-        consumer = Consumer(self._settings)
+        consumer = made(Consumer, self._settings)
         consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         return consumer
 

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
-from andon.kafka.connection import Connection
+from andon.kafka.connection import Connection, made
 from andon.kafka.errors import KafkaFailure
 
 _ANSWER_S = 10.0
@@ -20,7 +20,7 @@ def topic_settings(connection: Connection, topics: Iterable[str]) -> dict[str, d
     asked = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
     if not asked:
         return {}
-    client = AdminClient(connection.client())  # lives until the answers are there
+    client = made(AdminClient, connection.client())  # lives until the answers are there
     try:
         futures = client.describe_configs(asked, request_timeout=_ANSWER_S)
         answers = {resource.name: future.result(timeout=_ANSWER_S + 5) for resource, future in futures.items()}

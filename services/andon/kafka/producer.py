@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from andon.core.event import Position
-from andon.kafka.connection import LARGEST_PARKED, Connection
+from andon.kafka.connection import LARGEST_PARKED, Connection, made
 from andon.kafka.records import Outgoing
 
 _BUSY_S = 0.001
@@ -59,7 +59,8 @@ class Publisher:
         cap: int = 20_000,
         linger_ms: int = 1,
     ) -> None:
-        self._producer = Producer(
+        self._producer = made(
+            Producer,
             connection.client()
             | {
                 "client.id": client_id,
@@ -73,7 +74,7 @@ class Publisher:
                 "linger.ms": linger_ms,
                 "retry.backoff.ms": 20,
                 "retry.backoff.max.ms": 500,
-            }
+            },
         )
         self._formats = connection.formats
         self._busy_s = max(_BUSY_S, linger_ms / 10_000)  # of who lingers nobody waits for an acknowledgement

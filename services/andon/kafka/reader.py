@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
 from andon.kafka.codes import PASSING
-from andon.kafka.connection import Connection
+from andon.kafka.connection import Connection, made
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.records import Record, from_message
 
@@ -29,7 +29,8 @@ class TopicReader:
     def __init__(self, connection: Connection, starts: Mapping[Home, int], *, patient: bool = False) -> None:
         """`starts` maps each partition to an offset, BEGINNING or END. A `patient` one hears up to half a second later
         that it has come to an end, and asks the brokers twice a second then, not a hundred times."""
-        self._consumer = Consumer(
+        self._consumer = made(
+            Consumer,
             connection.client()
             | {
                 "group.id": "andon-reader",  # required by the library; no group is joined and nothing is committed
@@ -40,7 +41,7 @@ class TopicReader:
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 20,
                 "fetch.wait.max.ms": _PATIENT_MS if patient else _SOON_MS,
-            }
+            },
         )
         self._formats = connection.formats
         # Asked first: of a topic that it does not know the library looks for a leader only once a second.

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
-from andon.kafka.connection import Connection
+from andon.kafka.connection import Connection, made
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.formats import MAGIC
 from andon.kafka.records import Record, from_message
@@ -32,7 +32,8 @@ class Scan:
         self.read = 0
         self._bootstrap = connection.bootstrap
         self._formats = connection.formats
-        self._consumer = Consumer(
+        self._consumer = made(
+            Consumer,
             connection.client()
             | {
                 "group.id": "andon-reader",  # required by the library; no group is joined and nothing is committed
@@ -47,7 +48,7 @@ class Scan:
                 "fetch.message.max.bytes": 256 << 10,
                 "queued.min.messages": 10_000,
                 **(more or {}),
-            }
+            },
         )
 
     def partitions(self, within_s: float = _ANSWER_S) -> dict[str, int]:

@@ -25,7 +25,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from andon.core.event import Home
 from andon.kafka.codes import FINAL, PASSING
-from andon.kafka.connection import LARGEST_PARKED, Connection
+from andon.kafka.connection import LARGEST_PARKED, Connection, made
 from andon.kafka.errors import Aborted, KafkaFailure, SlotTaken, Unreachable
 from andon.kafka.records import Outgoing
 
@@ -83,7 +83,7 @@ class TransactionalProducer:
         left open, so that committed offsets read afterwards are the truth. Raises Unreachable or KafkaFailure."""
         if self._producer is not None:
             return
-        producer = Producer(self._settings)
+        producer = made(Producer, self._settings)
         try:
             # Asked first: without a connection the library waits half a second before it looks for the coordinator.
             producer.list_topics(timeout=self._step_s)

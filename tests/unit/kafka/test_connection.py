@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from andon.config.kafka import Kafka
 from andon.config.secrets import SecretMissing
-from andon.kafka.connection import connection
+from andon.kafka.admin import Cluster
+from andon.kafka.connection import Connection, connection
+from andon.kafka.consumer import GroupConsumer
+from andon.kafka.errors import KafkaFailure
+from andon.kafka.inspect import topic_settings
+from andon.kafka.producer import Publisher
+from andon.kafka.reader import TopicReader
+from andon.kafka.scan import Scan
+from andon.kafka.topics import EVENTS
+from andon.kafka.transactions import TransactionalProducer
 
 SASL = {"mechanism": "SCRAM-SHA-512", "user": "env:KAFKA_USER", "password": "env:KAFKA_PASSWORD"}
 
@@ -57,3 +69,37 @@ def test_a_missing_password_is_named_by_its_place(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(SecretMissing, match="KAFKA_PASSWORD"):
         connection(Kafka.model_validate({"bootstrap": "k1:9093", "sasl": SASL}))
+
+
+CLIENTS: dict[str, Callable[[Connection], object]] = {
+    "admin": Cluster,
+    "reader": lambda link: TopicReader(link, {}),
+    "scan": Scan,
+    "publisher": lambda link: Publisher(link, "c"),
+    "consumer": lambda link: GroupConsumer(link, "enrichment", EVENTS, 0),
+    "transactions": lambda link: TransactionalProducer(link, "t").start(),
+    "settings": lambda link: topic_settings(link, [EVENTS]),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_certificate_that_is_not_there_is_named(client: str, tmp_path: Path) -> None:
+    missing = tmp_path / "ca.pem"
+    link = connection(Kafka.model_validate({"bootstrap": "127.0.0.1:1", "tls": {"ca": f"file:{missing}"}}))
+    with pytest.raises(KafkaFailure, match=f"the TLS file {missing} cannot be used: No such file or directory"):
+        CLIENTS[client](link)
+
+
+@pytest.mark.parametrize("which", ["ca", "cert", "key"])
+def test_a_file_that_holds_something_else_is_named(which: str, tmp_path: Path) -> None:
+    file = tmp_path / "other.pem"
+    file.write_text("no PEM")
+    link = connection(Kafka.model_validate({"bootstrap": "127.0.0.1:1", "tls": {which: str(file)}}))
+    with pytest.raises(KafkaFailure, match=rf"the TLS file {file} cannot be used: .*(PEM|no certificate)"):
+        Cluster(link)
+
+
+def test_what_else_a_client_refuses_is_said_with_the_address() -> None:
+    link = Connection("127.0.0.1:1", {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"})
+    with pytest.raises(KafkaFailure, match=r"127.0.0.1:1 .*sasl.username and sasl.password must be set"):
+        Cluster(link)
