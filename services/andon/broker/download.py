@@ -66,8 +66,9 @@ def _silent(_name: str, _done: int, _total: int) -> None:
 
 def _address(repository: str | None) -> str:
     address = repository or os.environ.get("ANDON_MAVEN_URL") or MAVEN_CENTRAL
-    if not address.startswith(("https://", "http://")):
-        raise FetchError(f"{address!r} is no address of a Maven repository: ANDON_MAVEN_URL must begin with https://.")
+    if not address.lower().startswith(("https://", "http://")):
+        shown = address.rpartition("@")[2]  # before it may be a password
+        raise FetchError(f"{shown!r} is no address of a Maven repository: ANDON_MAVEN_URL must begin with https://.")
     return address.rstrip("/")
 
 

@@ -159,6 +159,20 @@ def test_a_mirror_with_a_password(repository: Repository) -> None:
     assert "cret" not in str(caught.value)
 
 
+def test_a_mirror_whose_scheme_is_in_capitals_is_one(repository: Repository) -> None:
+    fetch([repository.jar("one", CONTENT)], repository=repository.address.replace("http://", "HTTP://user:s%40cret@"))
+    assert repository.authorizations == ["Basic dXNlcjpzQGNyZXQ="]
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://user:cret@mirror/maven", "user:cret@mirror/maven", "https:/user:cret@mirror"]
+)
+def test_what_is_no_address_is_told_without_its_password(address: str) -> None:
+    with pytest.raises(FetchError, match=r"'mirror.*' is no address of a Maven repository") as caught:
+        fetch([Jar("org.example", "gone", "1.0", "0" * 64, 10)], repository=address)
+    assert "cret" not in str(caught.value)
+
+
 def test_progress_says_first_what_is_missing(repository: Repository) -> None:
     here, jar, other = (repository.jar(name, CONTENT) for name in ("here", "one", "two"))
     fetch([here], repository=repository.address)
