@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
+from andon.kafka.codes import PASSING
 from andon.kafka.connection import Connection, made
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.formats import MAGIC
@@ -165,6 +166,6 @@ def _is_news(error: KafkaError) -> bool:
     """The end of a partition; passing trouble is waited out. Raises KafkaFailure for what stays."""
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
         return True
-    if error.fatal() or not error.retriable():
+    if error.fatal() or error.code() not in PASSING:  # the library calls none of these retriable here
         raise KafkaFailure(f"the log cannot be read: {error.str()}")
     return False
