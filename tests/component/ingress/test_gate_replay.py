@@ -136,24 +136,37 @@ def test_after_the_window_nothing_is_taken_whether_it_was_seen_or_not(tmp_path: 
     run(tmp_path, case)
 
 
-def test_a_call_whose_time_and_nonce_are_swapped_is_refused_once_it_is_forgotten(tmp_path: Path) -> None:
-    """Time and nonce are sorted before they are signed: swapping them leaves the signature as it is, and the nonces of
-    WeCom are numbers, some of them a time that is still to come. What is sealed says when it was written."""
-    clock = ManualClock(time.time())
-    written, later = str(int(clock.now())), str(int(clock.now()) + 5 * 86_400)
-    sealed = MES.close(message(CLICK, at=int(written)), RANDOM)
+@pytest.mark.parametrize(
+    ("time_then", "nonce_then", "time_later", "nonce_later"),
+    [
+        ("1763000001", "1770000000", "1770000000", "1763000001"),
+        ("1763000001", "770000000", "1770000000", "176300000"),
+        ("1763000017", "70000000", "1770000000", "17630000"),
+        ("1763000177", "3123456789", "1773123456789", "1763000"),
+    ],
+    ids=["swapped", "one digit", "two digits", "milliseconds"],
+)
+def test_a_recorded_call_is_refused_however_time_and_nonce_are_cut_once_it_is_forgotten(
+    tmp_path: Path, time_then: str, nonce_then: str, time_later: str, nonce_later: str
+) -> None:
+    """The two are sorted and joined before they are signed, and the nonces of WeCom are numbers. What is sealed says
+    when it was written."""
+    clock = ManualClock(float(time_then))
+    sealed = MES.close(message(CLICK, at=int(time_then)), RANDOM)
     body = f"<xml><Encrypt>{sealed}</Encrypt></xml>".encode()
-    whole = f"{PATH}?msg_signature={MES.signature(written, later, sealed)}"
+    signature = MES.signature(time_then, nonce_then, sealed)
+    assert signature == MES.signature(time_later, nonce_later, sealed)
 
     async def scene() -> None:
         callbacks = {"app-events": wecom(tmp_path, clock)}
         async with standing(tmp_path, callbacks=callbacks) as stand:
-            first = await stand.client.post(f"{whole}&timestamp={written}&nonce={later}", content=body)
-            assert said(first) == (200, "")
-        clock.advance(5 * 86_400)
+            query = f"msg_signature={signature}&timestamp={time_then}&nonce={nonce_then}"
+            assert said(await stand.client.post(f"{PATH}?{query}", content=body)) == (200, "")
+        clock.advance(float(time_later[:10]) - float(time_then))
         (anew := tmp_path / "anew").mkdir()
         async with standing(anew, callbacks=callbacks) as stand:  # one that remembers nothing of it
-            answer = await stand.client.post(f"{whole}&timestamp={later}&nonce={written}", content=body)
+            query = f"msg_signature={signature}&timestamp={time_later}&nonce={nonce_later}"
+            answer = await stand.client.post(f"{PATH}?{query}", content=body)
             assert said(answer) == (401, "unauthorised")
             assert answer.json()["field"] == "CreateTime"
             assert not stand.log.events

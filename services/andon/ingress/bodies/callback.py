@@ -28,7 +28,8 @@ MOST_SEALED = 1 << 20
 _MOST_SEALS = 64
 MOST_WITHIN = 86_400.0  # the door remembers what it took for three days
 WRITTEN = "CreateTime"
-_BEGUN = 1_700_000_000.0  # of November 2023: no door has taken a call before
+_BEGUN = 1_700_000_000  # of November 2023: no door has taken a call before
+_DIGITS = 10  # of such a time
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age, and how many of its unit are a second
 
 
@@ -102,17 +103,20 @@ class Window:
             text = f"it was not signed within {self._seconds:.0f} s of our time"
             raise Invalid(Reason.UNAUTHORISED, text, "timestamp")
 
-    def require_written(self, nonce: str, fields: Mapping[str, Any]) -> None:
-        """What was sealed beside a nonce that could be a time was written not long ago, if it says when. Raises Invalid
-        (UNAUTHORISED)."""
-        # Time and nonce are sorted before they are signed, so that a nonce that is a number may be shown as the time
-        # once it has come; the time of long ago is then the nonce. Not `within`: WeChat repeats some pushes for hours,
-        # as they were written. It is enough that a call is too old before the door forgets it.
-        swapped = _seconds(nonce)
-        if swapped is None or swapped < _BEGUN:
+    def require_written(self, timestamp: str, nonce: str, fields: Mapping[str, Any]) -> None:
+        """What was sealed was written not long ago, if it says when, and its signature could be one of long ago. Raises
+        Invalid (UNAUTHORISED)."""
+        # Time and nonce are sorted and joined before they are signed, so that digits of a nonce may be shown as the
+        # time once that has come: what was signed then still stands at the beginning or the end of the two. Not
+        # `within`: WeChat repeats some pushes for hours, as they were written. It is enough that a call is too old
+        # before the door forgets it.
+        joined = "".join(sorted((timestamp, nonce)))
+        signed = {joined[:_DIGITS], joined[-_DIGITS:]} - {timestamp}
+        now = self._clock.now()
+        if not any(one.isdecimal() and one.isascii() and _BEGUN <= int(one) <= now for one in signed):
             return
         written = _seconds(text_of(fields, WRITTEN).partition(".")[0])
-        if written is not None and abs(self._clock.now() - written) > MOST_WITHIN:
+        if written is not None and abs(now - written) > MOST_WITHIN:
             text = f"it was not written within {MOST_WITHIN:.0f} s of our time"
             raise Invalid(Reason.UNAUTHORISED, text, WRITTEN)
 

@@ -133,7 +133,7 @@ class WechatOa(Callback):
             signed = Signed(*(query.get(name, "") for name in ("msg_signature", "timestamp", "nonce")))
             opened = self._seals.opened(signed, text_of(_fields(body), "Encrypt"))
             fields = _fields(opened.message)
-            self._window.require_written(signed.nonce, fields)
+            self._window.require_written(signed.timestamp, signed.nonce, fields)
             return fields, signed.signature
         self._require_signed(query, self._plain)
         return _fields(body), query["signature"]

@@ -104,7 +104,7 @@ class WecomCallback(Callback):
         """The one event of a callback. Raises Invalid (a Rejected), and Retryable without a secret."""
         seal, message = self._opened(inbound, text_of(fields_of(checked_size(inbound.body)), "Encrypt"))
         fields = fields_of(message, _LISTS)
-        self._window.require_written(inbound.query["nonce"], fields)
+        self._window.require_written(inbound.query["timestamp"], inbound.query["nonce"], fields)
         kind, event = text_of(fields, "MsgType"), text_of(fields, "Event")
         if not kind:
             raise Invalid(Reason.INVALID, "a callback has MsgType", "MsgType")
