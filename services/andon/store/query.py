@@ -68,17 +68,24 @@ class ViewReader:
         self._table: Table | None = None
 
     def rows(self, keys: Sequence[Any]) -> list[Row]:
-        """All rows whose key is one of `keys`, the key column included, with values JSON can hold."""
+        """All rows whose key is one of `keys`, with values JSON can hold; the key with blanks at its end, if any."""
         try:
             with self._engine.connect() as connection:
                 table = self._table = self._described(connection) if self._table is None else self._table
                 return [
-                    {name: plain(value) for name, value in row.items()}
+                    {
+                        name: self._key_as_it_is(value) if name == self._key else plain(value)
+                        for name, value in row.items()
+                    }
                     for some in _slices(keys)
                     for row in connection.execute(_statement(table, self._key, some)).mappings()
                 ]
         except SQLAlchemyError as error:
             raise self._forgotten(error) from None
+
+    @staticmethod
+    def _key_as_it_is(value: Any) -> Any:
+        return value if isinstance(value, str) else plain(value)
 
     def every_row(self) -> list[Row]:
         """All rows of the view, at most 100,000. Raises as `rows` does, and Rejected(TOO_LARGE)."""

@@ -187,6 +187,42 @@ def test_a_column_of_a_fixed_length_is_known_without_its_blanks(folder: Path) ->
     assert found.values == {"no": "M-1", "leader": "zhang"}
 
 
+def test_keys_that_differ_in_blanks_at_their_end_are_told_apart(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "mes 50%.db")) as database:
+        database.executescript(
+            "CREATE TABLE near (no TEXT, name TEXT); INSERT INTO near VALUES ('A', 'one'), ('A ', 'two'), ('B ', 'b')"
+        )
+    found = ask(folder, "A", "A ", "B ", "B", view="near", key="no", columns=["name"])
+    assert [one.values.get("name") for one in found[:3]] == ["one", "two", "b"]
+
+
+def test_an_address_that_takes_its_time_does_not_stop_the_event_loop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, late = SqlView.Config.address, threading.Event()
+
+    def slow(self: SqlView.Config, folder: Path) -> str:
+        late.wait(10)
+        return address(self, folder)
+
+    monkeypatch.setattr(SqlView.Config, "address", slow)
+
+    async def scenario() -> float:
+        given = {"url": "sqlite:///mes 50%.db", "view": "machines", "key": "machine_no"}
+        view = SqlView(SqlView.Config.model_validate(given), Context("machine", folder, ManualClock(), NoWire()))
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await view.lookup(["M-1"])
+        await view.close()
+        return asyncio.get_running_loop().time() - began
+
+    try:
+        assert asyncio.run(scenario()) < 5
+    finally:
+        late.set()
+
+
 def test_a_connection_that_never_answers_holds_up_neither_the_next_lookup_nor_the_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

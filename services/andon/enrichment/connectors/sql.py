@@ -22,7 +22,7 @@ from andon.core.reason import Reason
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.mapping import MOST_ROWS, RESERVED, listed
 from andon.runtime.daemon import in_daemon
-from andon.store.query import Row, ViewReader, by_values, is_name, is_view_name, unique
+from andon.store.query import Row, ViewReader, by_values, is_name, is_view_name, plain, unique
 
 _LOG = logging.getLogger("andon.enrichment")
 _SQLITE = "sqlite:///"
@@ -103,8 +103,7 @@ class SqlView:
         self._directory = context.directory
         self._hanging: set[Future[Any]] = set()
         self._opening = Lock()
-        self._reader: ViewReader | None = None
-        self._address = ""
+        self._held: tuple[str, ViewReader] | None = None
         self._closed = False
 
     async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
@@ -133,10 +132,9 @@ class SqlView:
         self._let_go()
 
     def _let_go(self) -> None:
-        with self._opening:
-            reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
+        held, self._held = self._held, None
+        if held is not None:
+            in_daemon(f"sql-{self._name}-close", held[1].close)
 
     async def close(self) -> None:
         """Lets statements under way end by themselves; may be repeated."""
@@ -152,6 +150,7 @@ class SqlView:
         reader = self._current_reader()
         values: Sequence[Any] = keys if self._config.key_type == "text" else [int(key) for key in keys]
         rows = (self._listed if self._config.many else unique)(reader.rows(values), self._config.key)
+        rows = _filled_up(rows) | rows
         if several := sum(row is None for row in rows.values()):
             _LOG.warning("keys with several rows", extra={"connector": self._name, "keys": several})
         return rows
@@ -163,17 +162,23 @@ class SqlView:
         return {name: listed(some, key) if len(some) <= MOST_ROWS else None for name, some in found.items()}
 
     def _current_reader(self) -> ViewReader:
+        config, held = self._config, self._held
+        address = config.address(self._directory)
+        if held is not None and held[0] == address:
+            return held[1]
+        # Not under the lock: a secret's file, or a driver, may take its time.
+        reader = ViewReader(
+            address, config.view, config.key, config.columns, deadline=config.deadline, connections=_CONNECTIONS
+        )
         with self._opening:
-            address = self._config.address(self._directory)
-            if self._reader is None or address != self._address:
-                if self._reader is not None:
-                    self._reader.close()
-                config = self._config
-                self._reader = ViewReader(
-                    address, config.view, config.key, config.columns, deadline=config.deadline, connections=_CONNECTIONS
-                )
-                self._address = address
-            return self._reader
+            now, unneeded = self._held, held and held[1]
+            if now is not held and now is not None and now[0] == address:
+                reader, unneeded = now[1], reader
+            else:
+                self._held = (address, reader)
+        if unneeded is not None:
+            unneeded.close()
+        return reader
 
     def _facts(self, row: Row | None) -> Facts:
         if row is None:
@@ -181,4 +186,14 @@ class SqlView:
         if taken := RESERVED.intersection(self._config.columns or row):
             text = f"a column of the view is called {', '.join(sorted(taken))}; name the columns you need in `columns`"
             raise Rejected(Reason.INVALID, text)
-        return Facts({name: row[name] for name in self._config.columns or row})
+        return Facts({name: plain(row[name]) for name in self._config.columns or row})
+
+
+def _filled_up(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:
+    """Those whose keys end in blanks by their keys without them, as a column of a fixed length (CHAR) compares."""
+    found: dict[str, Row | None] = {}
+    for key, row in rows.items():
+        bare = key.rstrip(" ")
+        if bare != key:
+            found[bare] = None if bare in found else row
+    return found
