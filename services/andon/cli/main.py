@@ -60,6 +60,9 @@ _FORESEEN = {
     ("andon.kafka.errors", "KafkaFailure"): STOPPED_BY_LAW,
 }
 
+# Commands whose answer is a file: with a sign in it that the encoding lacks it must not look whole.
+_FOR_PROGRAMS = frozenset({"import", "config"})
+
 _PURPOSE = "Carries signals to the people who must act on them, and proves that it did."
 _FORMAT = argparse.RawDescriptionHelpFormatter
 _COMMON = """common options, before or after the command:
@@ -86,6 +89,8 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         args = parse(arguments)
         name = f"andon {args.command}"
+        if not (args.json or args.command in _FOR_PROGRAMS):
+            _forgive(sys.stdout)
         code: int = args.func(args)
         sys.stdout.flush()
     except SystemExit as stop:
@@ -172,13 +177,17 @@ def _say(name: str, sentence: str) -> None:
         print(f"{name}: {sentence}", file=sys.stderr)
 
 
+def _forgive(stream: TextIO) -> None:
+    """Lets what people read show a sign that the stream's encoding lacks as its number."""
+    if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
+
+
 def _open_all() -> None:
-    """Gives Python the streams that its parent closed, and lets none fail for a sign its encoding lacks."""
+    """Gives Python the streams that its parent closed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _flushed(stream: TextIO, number: int) -> bool:

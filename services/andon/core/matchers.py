@@ -199,7 +199,7 @@ def _among(text: str, name: Token, values: Token) -> Matcher:
         wanted = frozenset(texts)
         on = OnLabel(name.text, "in", texts, wanted.__contains__)
         return Matcher(written, lambda event: read(event) in wanted, read, on)
-    value, words, numbers = _path(text, name), set[str](), set[float | int]()
+    value, words, numbers, powers = _path(text, name), set[str](), set[float | int](), set[float]()
     for entry in values.entries:
         number = _written_number(entry)
         if entry.kind == "word" and is_path(entry.text):
@@ -208,9 +208,11 @@ def _among(text: str, name: Token, values: Token) -> Matcher:
             words.add(entry.text)
         else:
             numbers.add(number)
+        if (power := _power(entry)) is not None:
+            powers.add(power)
 
     def is_listed(one: Any) -> bool:
-        return text_of(one) in words or number_of(one) in numbers
+        return text_of(one) in words or number_of(one) in numbers or (_is_number(one) and one in powers)
 
     def holds(event: Event) -> bool:
         seen = value(event)
@@ -230,24 +232,45 @@ def _comparison(text: str, name: Token, sign: Token, value: Token) -> Matcher:
     compare = _ORDER[sign.text]
     if value.kind == "word" and is_path(value.text):
         return Matcher(written, _between(left, _path(text, value), compare), _shown(left))
-    in_order = compare not in (operator.eq, operator.ne)
-    number = _written_number(value, in_order=in_order)
+    number = _written_number(value)
+    if compare not in (operator.eq, operator.ne):
+        least = _amount(value.text) if value.kind == "word" else None
+        if least is None:
+            raise MatcherError(text, value.column, f"{sign.text} needs a number or another value like data.name")
+        return Matcher(written, lambda e: (seen := _amount(left(e))) is not None and compare(seen, least), _shown(left))
     if number is not None:
         return Matcher(
             written, lambda e: (seen := number_of(left(e))) is not None and compare(seen, number), _shown(left)
         )
-    if in_order:
-        raise MatcherError(text, value.column, f"{sign.text} needs a number or another value like data.name")
-    word = value.text
-    return Matcher(written, lambda e: (seen := text_of(left(e))) is not None and compare(seen, word), _shown(left))
+    word, power = value.text, _power(value)
+
+    def equals(event: Event) -> bool:
+        one = left(event)
+        if power is not None and _is_number(one):
+            return compare(one, power)
+        return (seen := text_of(one)) is not None and compare(seen, word)
+
+    return Matcher(written, equals, _shown(left))
 
 
-def _written_number(value: Token, *, in_order: bool = False) -> float | int | None:
-    """The number that stands in a matcher. After an order (`> 1e6`) it may have an exponent, for there a code means
-    nothing."""
-    if value.kind != "word":
-        return None
-    return float(value.text) if in_order and _POWER.fullmatch(value.text) else number_of(value.text)
+def _written_number(value: Token) -> float | int | None:
+    return number_of(value.text) if value.kind == "word" else None
+
+
+def _power(value: Token) -> float | None:
+    """The number with an exponent that stands in a matcher. A number of JSON is compared with it; beside a text it is a
+    text, for codes look like that."""
+    return float(value.text) if value.kind == "word" and _POWER.fullmatch(value.text) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _amount(value: Any) -> float | int | None:
+    """The value as a number in an order (`> 100`), where a text may have an exponent: a code means nothing there."""
+    power = isinstance(value, str) and _POWER.fullmatch(value.strip())
+    return float(value) if power else number_of(value)
 
 
 def _between(left: Lookup, right: Lookup, compare: Callable[[Any, Any], bool]) -> Test:
@@ -257,7 +280,8 @@ def _between(left: Lookup, right: Lookup, compare: Callable[[Any, Any], bool]) -
         if first is not None and second is not None:
             return compare(first, second)
         if compare is not operator.eq and compare is not operator.ne:
-            return False
+            first, second = _amount(one), _amount(other)
+            return first is not None and second is not None and compare(first, second)
         words = text_of(one), text_of(other)
         return None not in words and compare(*words)
 

@@ -82,7 +82,7 @@ def test_a_stream_that_is_closed_changes_no_exit_code_but_what_it_had_to_say(clo
 
 
 def test_a_sign_that_the_encoding_lacks_stops_no_answer() -> None:
-    script = "from andon.cli import main as frame; frame._open_all(); print('一 \u2713')"
+    script = "import sys; from andon.cli import main as frame; frame._forgive(sys.stdout); print('一 \u2713')"
     environment = {**os.environ, "PYTHONIOENCODING": "gbk"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
     assert done.stdout.decode("gbk") == "一 \\u2713\n"

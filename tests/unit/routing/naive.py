@@ -145,6 +145,8 @@ def compares(one: Condition, given: Happened) -> bool:
         other = one.value
         if one.is_word and DECIMAL.fullmatch(other) and number_of(seen) is None:
             return False  # compared as a number, and it is none
+    if one.is_word and one.sign in ("<", "<=", ">", ">=") and None not in (amount_of(seen), amount_of(other)):
+        return compared(one.sign, amount_of(seen), amount_of(other))
     if one.is_word and number_of(seen) is not None and number_of(other) is not None:
         return compared(one.sign, number_of(seen), number_of(other))
     texts = text_of(seen), text_of(other)
@@ -169,6 +171,12 @@ def number_of(value: Any) -> float | None:
     if isinstance(value, str):
         return float(value) if DECIMAL.fullmatch(value.strip()) else None
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def amount_of(value: Any) -> float | None:
+    if isinstance(value, str) and re.fullmatch(DECIMAL.pattern + r"[eE][+-]?[0-9]+", value.strip()):
+        return float(value)
+    return number_of(value)
 
 
 def text_of(value: Any) -> str | None:

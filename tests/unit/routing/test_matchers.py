@@ -174,12 +174,20 @@ LONG = 1_234_567_890_123_456_789
         # what only looks like a power of ten is a code
         ("data.code == 0E1", {"code": "0E1"}, True),
         ("data.code == 0E1", {"code": "0E2"}, False),
-        ("data.code == 0E1", {"code": 0}, False),
+        ("data.code == 1e6", {"code": 1_000_000}, True),
+        ("data.code != 1e6", {"code": 1_000_000}, False),
+        ("data.code != 1e6", {"code": "1000000"}, True),
+        ("data.code in [1e6]", {"code": [7, 1e6]}, True),
+        ("data.code in [1e6]", {"code": True}, False),
+        ("data.code > 100", {"code": "1.2E+03"}, True),
+        ("data.code > data.least", {"code": "1.2E+03", "least": "9e2"}, True),
+        ("data.code == data.least", {"code": "1E3", "least": "1000"}, False),
         ("data.code in [0E1]", {"code": "0E2"}, False),
         ("data.code != data.expected", {"code": "1E3", "expected": "1000"}, True),
-        ("data.code < data.expected", {"code": "1E3", "expected": "2000"}, False),
-        ("data.code > 5", {"code": "1E3"}, False),
-        # but after an order nothing but a number can be meant
+        # but in an order nothing but a number can be meant
+        ("data.code < data.expected", {"code": "1E3", "expected": "2000"}, True),
+        ("data.code > 5", {"code": "1E3"}, True),
+        ("data.code > 5", {"code": "E3"}, False),
         ("data.n > 1e3", {"n": 1_001}, True),
         ("data.n > 1.5E+3", {"n": "1500"}, False),
         # no number is as long as that

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import closing
+from typing import Any
 
 from andon.ingress.acceptance import DoorMetrics
 from andon.ingress.expected.expectations import Expectations
@@ -14,10 +16,11 @@ from andon.kafka.errors import KafkaFailure
 from andon.kafka.reader import TopicReader
 from andon.kafka.topics import SOURCES
 from andon.runtime.compacted import Compacted, beginnings
+from andon.runtime.daemon import in_daemon
 
 log = logging.getLogger(__name__)
 
-_READ_S = 5.0
+_READ_S = 600.0
 _AGAIN_S = 1.0
 
 
@@ -39,8 +42,7 @@ class Hearing:
 async def keep(expectations: Expectations, link: Connection) -> None:
     """Does a door's part, until it is cancelled, from when something is expected, or was told of a source before this
     door started and is to be ended. Without either the topic is looked at once."""
-    if not await _told_before(link):
-        await expectations.wanted()
+    await _either(expectations.wanted(), _told_before(link))
     loop = asyncio.get_running_loop()
 
     def take(key: bytes | None, value: bytes) -> None:
@@ -56,8 +58,21 @@ async def keep(expectations: Expectations, link: Connection) -> None:
         await asyncio.to_thread(topic.close)
 
 
-async def _told_before(link: Connection) -> bool:
-    """Whether the topic says of a source that it is silent, or its connection lost; waits for Kafka to say so."""
+async def _either(*reasons: Coroutine[Any, Any, None]) -> None:
+    """Returns when one of them does."""
+    asked = [asyncio.create_task(reason) for reason in reasons]
+    try:
+        done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        for one in asked:
+            one.cancel()
+        await asyncio.wait(asked)
+
+
+async def _told_before(link: Connection) -> None:
+    """Returns if the topic says of a source that it is silent, or its connection lost, and never if it does not."""
 
     def look() -> bool:
         signs = Signs()
@@ -69,7 +84,10 @@ async def _told_before(link: Connection) -> bool:
     said = ""
     while True:
         try:
-            return await asyncio.to_thread(look)
+            # A door that ends meanwhile does not wait for it.
+            if await asyncio.wrap_future(in_daemon("sources", look)):
+                return
+            await asyncio.get_running_loop().create_future()
         except KafkaFailure as error:
             if said != str(error):
                 said = str(error)
