@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-_MENTION = re.compile(r"<(?=@|/?at?\b)|@(?=all\b|所有人)", re.IGNORECASE)
-# What a value ends with may stand before a bracket or a colon of the template.
+# What a value begins and ends with may stand beside a sign of the template, or of another value.
+_MENTION = re.compile(r"<(?=@|/?at?\b|\Z)|\A@|@(?=all\b|所有人)", re.IGNORECASE)
 _MARKUP = re.compile(
-    r"<(?=[@/!A-Za-z])|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[:]|\Z)|(?:^|(?<=\r))[ \t]*(?:#+|>+|-{3,})",
+    r"<(?=[@/!A-Za-z]|\Z)|\A@|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[:]|\Z)|(?:^|(?<=\r))[ \t]*(?:#+|>+|-{3,})",
     re.MULTILINE | re.IGNORECASE,
 )
 _WIDE = str.maketrans({character: chr(ord(character) + 0xFEE0) for character in "<>@*`|~]#-"})

@@ -167,3 +167,11 @@ def test_a_definition_of_the_template_leads_where_it_says() -> None:
 def test_a_line_that_ends_with_a_carriage_return_begins_no_markup() -> None:
     made = html(shown("{{ data.v }}", v="a\r# head\r> quote\r---"))
     assert not re.search("<h1|<h2|<blockquote|<hr", made)
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown"])
+def test_a_value_between_signs_of_the_template_calls_nobody(kind: str) -> None:
+    harmless = {"text": escape.plain, "markdown": escape.markdown}[kind]
+    assert "<@" not in f"<{harmless('@zhangsan')}>"
+    assert "<@" not in f"{harmless('a<')}{harmless('@lisi>')}"
+    assert harmless("a@b.cn and 5 < 6") == "a@b.cn and 5 < 6"
