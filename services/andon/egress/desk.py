@@ -201,8 +201,8 @@ class EgressWork:
         self._equals.leave(item)
         self._held.ended(item.id, outcome)
         memos = self._groups.closed(item, delivery, outcome, now) if item.batch and item.flock else {}
-        if isinstance(outcome, Parked) and self._tells_several(item):
-            memos |= self._groups.failed(item, now)
+        if isinstance(outcome, Parked) and ((coalesced := self._coalesced(item)) or item.carried is not None):
+            memos |= self._groups.failed(item, now, coalesced=coalesced)
         attempts = (*(delivery.tried.attempts if delivery.tried else ()), *map(_attempt, item.entries))
         if isinstance(outcome, Parked) and (onward := handed_on(item, delivery, outcome, attempts, now)):
             note = Note(DELIVERIES, onward.domain.encode(), encode(onward), redrive_header(item.redrive))
@@ -235,8 +235,8 @@ class EgressWork:
             notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), body, outcome, item.redrive))
         return Told(tuple(notes), memos)
 
-    def _tells_several(self, item: Item) -> bool:
-        return item.carried is not None or bool(item.parts and self._sendings.decode(item.parts).everyone)
+    def _coalesced(self, item: Item) -> bool:
+        return bool(item.parts and self._sendings.decode(item.parts).everyone)
 
     def _for_everyone(self, item: Item, delivery: Delivery) -> bytes:
         """The delivery as a redrive is to find it."""

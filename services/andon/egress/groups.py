@@ -29,7 +29,7 @@ _LONGEST_S = 366 * 86_400.0
 class Group(msgspec.Struct, omit_defaults=True):
     """One group of one receiver. `told` has the last state told of each subject, and when; those in `joined` were part
     of a notice that told of several. `over` is when nothing of it matters any more. `domain` is where its deliveries
-    are found; under that name alone stands when the last notice of several `failed` there."""
+    are found. Under the name of a receiver, or of an account, alone stands when its last notice of several `failed`."""
 
     domain: str
     spoke: float = 0.0
@@ -99,15 +99,16 @@ class Groups:
             return {}
         return self._as_it_stands(item, group, delivery, now)
 
-    def failed(self, item: Item, now: float) -> Memos:
+    def failed(self, item: Item, now: float, *, coalesced: bool) -> Memos:
         """A notice that told of several could not be delivered. Of which ones is not remembered, they may be thousands:
-        what was part of any such notice counts as untold, in all groups of the account."""
-        account = Group(item.domain, over=now + _LONGEST_S, failed=now)
-        return self._kept.put(item.home, item.domain, account, now)
+        what was part of any such notice counts as untold, in all groups of the receiver. Only a `coalesced` call tells
+        other receivers' people too; then it goes for the whole account."""
+        last = Group(item.domain, over=now + _LONGEST_S, failed=now)
+        return self._kept.put(item.home, item.domain if coalesced else _receiver(item), last, now)
 
     def _failed(self, item: Item) -> float:
-        account = self._kept.get(item.home, item.domain)
-        return account.failed if account else 0.0
+        found = (self._kept.get(item.home, name) for name in (_receiver(item), item.domain))
+        return max((one.failed for one in found if one), default=0.0)
 
     @staticmethod
     def _told(group: Group, event: Event, state: str, now: float, *, joined: bool) -> None:
@@ -133,6 +134,11 @@ class Groups:
 
 def _name(item: Item) -> str:
     return f"{item.queue}\n{item.flock}"
+
+
+def _receiver(item: Item) -> str:
+    """A name that no group has, which begins with its receiver's, and no account."""
+    return f"\n{item.queue}"
 
 
 def _state(delivery: Delivery) -> str | None:

@@ -258,3 +258,59 @@ def test_a_notice_that_ends_later_does_not_bring_back_what_it_said_before_others
     at.feed("a", line="L3")
     assert texts(at.run(600)) == ["a raise"]
     assert len(at.vendor.seen) == before + 1
+
+
+def two_people(monkeypatch: pytest.MonkeyPatch, **left: Any) -> Line:
+    """Two receivers of one application, of which the second's member has left the company."""
+    at = Line(
+        monkeypatch,
+        channels={"app": {"kind": "wecom_app", "corp_id": "env:CORP", "secret": "env:SECRET", "agent_id": 1}},
+        receivers={
+            "good": {"channel": "app", "to": ["wang"], "template": "fault"},
+            "bad": {"channel": "app", "to": ["left"], "template": "fault", **left},
+        },
+        route={
+            "receiver": "good",
+            "group_by": ["line"],
+            "group_wait": "5s",
+            "group_interval": "5m",
+            "repeat_interval": "4h",
+            "routes": [{"matchers": ['line=~"L8|L9"'], "receiver": "bad"}],
+        },
+    )
+    at.vendor.answers["left"] = lambda: Reply(200, b'{"errcode":81013,"errmsg":"user not in the scope"}', {})
+    return at
+
+
+@pytest.mark.parametrize("left", [{}, {"fallback": [{"receiver": "good"}]}], ids=["", "handed on"])
+def test_a_receiver_that_cannot_be_reached_makes_no_other_of_its_account_hear_twice(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, Any]
+) -> None:
+    at = two_people(monkeypatch, **left)
+    for _ in range(24):
+        for subject, of in (("a", "L3"), ("b", "L3"), ("x", "L9"), ("y", "L9")):
+            at.feed(subject, line=of)
+        at.run(300)
+    own = [one for one in at.vendor.seen if one.to == "wang" and "\nb " in f"\n{one.text}"]
+    assert [one.at for one in own] == [5.0]
+    of_bad = {one.outcome.reason for one in at.outcomes if one.receiver == "bad"}
+    assert "repeated" not in of_bad, "who has left was told nothing"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "after a restart"])
+def test_what_a_digest_that_nobody_got_was_handed_on_with_counts_as_untold_for_its_own_receiver(
+    monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    at = two_people(monkeypatch, fallback=[{"receiver": "good"}], merge={"over": "1/m"})
+    at.vendor.answers["wang"] = at.vendor.answers["left"]
+    at.feed("w", line="L9")
+    at.run(6)
+    one, two = at.feed("x", line="L8"), at.feed("y", line="L9")
+    at.run(600)
+    assert (at.vendor.seen, at.told()[two.id]) == ([], "merged/over_rate")
+    assert at.told()[one.id].startswith("parked/")
+    at.vendor.answers.clear()
+    if again:
+        at.restart()
+    at.feed("y", line="L9")
+    assert [(seen.to, seen.text) for seen in at.run(600)] == [("left", "y raise")]
