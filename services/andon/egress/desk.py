@@ -29,6 +29,7 @@ from andon.core.outcome import (
 from andon.core.policy import QueuePolicy
 from andon.core.ports import Call, Content
 from andon.core.reason import Reason
+from andon.core.stored import Stored
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.coalescing import Equals, alone, people_of_one
 from andon.egress.groups import Groups
@@ -59,6 +60,7 @@ class EgressWork:
         self.receivers = receivers
         self._metrics = metrics
         self._codec = Json(Delivery)
+        self._stored = Stored(Delivery)
         # A delivery is looked at when it is called and again when it ends; few are between the two. A large one takes
         # twenty times its bytes when it is read, so of those one is kept.
         self._small = lru_cache(maxsize=256)(self._decoded)
@@ -100,7 +102,7 @@ class EgressWork:
         return self._small(body) if size_of(body) <= _SMALL else self._large(body)
 
     def _decoded(self, body: bytes) -> Delivery:
-        return self._codec.decode(opened(body))
+        return self._stored.decode(opened(body))
 
     def _batch(self, delivery: Delivery, served: Served | None) -> str | None:
         asks = self._held.concerns(delivery.event) or (served and served.policy.coalesce)

@@ -6,7 +6,7 @@ must be read by every other: the log by today's code (backward), today's records
 archive by any (transitive).
 
 Version 1 of the JSON form refused unknown fields and words. What came after it is not promised to its readers. The
-first versions called a time text, although Andon never wrote one without a zone; they are taken at what they meant.
+first versions called a time text, although none that Andon makes was without a zone; they are taken at what they meant.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, select, text
 from andon.core.digest import Digest
 from andon.core.event import Home
 from andon.core.reason import Reason
+from andon.core.stored import Stored
 from andon.core.work import LOWERED_S, Closed, Entry, Holding, Item, Known, Note, Write
 from andon.store import ledger, moved
 from andon.store.database import Database
@@ -25,7 +26,7 @@ _CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
 _REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
 _RESULT = ("ended", "reason", "ambiguous", "until", "reference")
 _headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
-_carried = msgspec.json.Decoder(Digest)
+_carried = Stored(Digest)
 _encode = msgspec.json.encode
 _TAKE = text(
     'INSERT INTO "lease" ("topic", "partition", "epoch", "owner") VALUES (:topic, :partition, 1, :owner) '

@@ -19,6 +19,7 @@ from andon.core.outcome import Outcome, Parked, RecipientState, Skipped, name_of
 from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
+from andon.core.stored import Stored
 from andon.core.work import Item, Note, Reach, memo_name
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
@@ -93,6 +94,7 @@ class TicketWork:
         self._metrics = metrics
         self._clock = clock
         self._events = Json(Event)
+        self._stored = Stored(Event)
         self._jobs = Json(Job)
         self._memos = Json(Episode)
         # By the names of their memos.
@@ -215,7 +217,7 @@ class TicketWork:
         self._episodes[home] = {memo_name(episode.key): episode for _, episode in kept}
 
     def digest(self, item: Item) -> Digest:
-        return merged(None, self._events.decode(self._jobs.decode(item.body).event))
+        return merged(None, self._stored.decode(self._jobs.decode(item.body).event))
 
     def closed(self, item: Item, outcome: Outcome, recipients: Sequence[RecipientState], now: float) -> Told:
         self._metrics.record("ticketing", name_of(outcome), outcome.reason)
@@ -228,7 +230,7 @@ class TicketWork:
             for command in job.commands
         ]
         notes = [Note(TICKETS, item.lane.encode(), encode(one)) for one in told if one]
-        key = self._events.decode(job.event).subject.encode()
+        key = self._stored.decode(job.event).subject.encode()
         more = unfinished_header(job.system, job.commands)
         notes.append(dlq_copy(ENRICHED, *item.record, key, job.event, outcome, item.redrive, more))
         episode = self._episodes.get(item.home, {}).get(memo_name(item.lane))

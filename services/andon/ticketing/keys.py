@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from andon.core.event import Event
+from andon.core.stored import Stored
 from andon.core.work import memo_name
 from andon.kafka.codecs import Json
 from andon.ticketing.desk import Job
@@ -20,7 +21,7 @@ class EpisodeKeys:
     def __init__(self) -> None:
         self._episodes = Json(Episode)
         self._jobs = Json(Job)
-        self._events = Json(Event)
+        self._events = Stored(Event)
 
     def of_item(self, domain: str, lane: str, body: bytes, memos: Mapping[str, bytes]) -> bytes:
         if memo := memos.get(memo_name(lane)) or memos.get(lane):

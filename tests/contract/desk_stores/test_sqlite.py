@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from andon.core.digest import Digest, Line
 from andon.core.work import Closed, Reach, StoreFailure, Write
 from andon.store import sqlite, upkeep
 from andon.store.desk import SqlDeskStore
@@ -30,6 +32,17 @@ def test_a_full_disk_is_a_store_failure_and_applies_nothing(tmp_path: Path) -> N
     found = after.acquire(HOME, "x", 0.0)
     assert (found.offset, found.items) == (None, [])
     after.close()
+
+
+def test_what_a_version_before_merged_of_times_without_zone_comes_back_at_utc(tmp_path: Path) -> None:
+    store = SqlDeskStore(f"sqlite:///{tmp_path}", "desk")
+    store.acquire(HOME, "x", 0.0)
+    naive, at = datetime(2026, 11, 24, 4), datetime(2026, 11, 24, 4, tzinfo=UTC)  # noqa: DTZ001 - as it was written
+    two = Digest(2, naive, naive, (Line("a", "x", naive), Line("b", "first", at)))
+    store.commit([Write(HOME, 1, taken=[item(1, carried=two)])])
+    (found,) = store.acquire(HOME, "y", 0.0).items
+    assert found.carried == Digest(2, at, at, (Line("a", "x", at), Line("b", "first", at)))
+    store.close()
 
 
 def test_no_prepared_statement_keeps_more_than_one_large_body(tmp_path: Path) -> None:

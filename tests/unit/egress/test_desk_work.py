@@ -176,6 +176,18 @@ def test_a_delivery_whose_event_has_a_time_without_zone_is_undecodable_and_meets
         work.read(record(naive))
 
 
+def test_one_that_a_version_before_took_in_is_read_at_utc_so_that_it_is_told(work: EgressWork, group: Group) -> None:
+    data = {"text": "停机", "zone": "Asia/Shanghai", "time": "2026-11-24T04:00:00"}
+    found = item(work, delivery(event(data=data)))
+    naive = encode(delivery(event(data=data, time=datetime(2026, 11, 24, 4))))  # noqa: DTZ001 - as it was written
+    found.body = packed(naive)
+    assert combined(work.digest(found), work.digest(item(work))).count == 2
+    send(work, found)
+    assert group.seen == ["停机2026-11-24 12:00:00"]
+    outcome, notes = told(work, found, Parked(Reason.REJECTED))
+    assert (outcome.outcome.reason, [note.value for note in notes]) == (Reason.REJECTED, [naive])
+
+
 def test_a_field_that_is_missing_is_marked_and_counted_once(work: EgressWork, group: Group) -> None:
     of = item(work, delivery(event(data={})))
     for number in (1, 2):

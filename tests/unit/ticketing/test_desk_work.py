@@ -13,6 +13,7 @@ import pytest
 from andon.config.routing import EpisodeRule
 from andon.core.event import Event, Home
 from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.outcome import Parked
 from andon.core.ports import Ticket
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
@@ -28,8 +29,9 @@ from andon.runtime.metrics import Metrics
 from andon.store.memory import MemoryDeskStore
 from andon.testing.builders import EVENT
 from andon.testing.clock import ManualClock
-from andon.ticketing.desk import Systems, TicketWork, compiled
+from andon.ticketing.desk import Job, Systems, TicketWork, compiled
 from andon.ticketing.episode import Episode, FaultState, TicketState
+from andon.ticketing.keys import EpisodeKeys
 
 HOME = Home(ENRICHED, 0)
 KEY = "line-3/M-07/E-104"
@@ -369,6 +371,21 @@ def test_a_parked_command_leaves_a_failed_ticket_and_the_event_in_the_dlq() -> N
     (parked,) = desk.notes(DLQ)
     assert (parked.key, parked.value) == (b"line-3/M-07", desk.log[0].value)
     assert (desk.episode().ticket_state, desk.episode().state) == (TicketState.FAILED, FaultState.RAISED)
+
+
+def test_a_command_for_an_event_without_zone_that_a_version_before_took_in_stops_no_desk() -> None:
+    desk = Service()
+    desk.say("raise", number="e1")
+    desk.take()
+    (item,) = desk.store.acquire(HOME, "x", 0.0).items
+    job = msgspec.json.decode(item.body, type=Job)
+    naive = job.event.replace(b'Z"', b'"', 1)
+    item.body = encode(msgspec.structs.replace(job, event=naive))
+    assert naive != job.event
+    assert desk.work.digest(item).first.utcoffset() == timedelta(0)
+    parked = desk.work.closed(item, Parked(Reason.REJECTED), (), desk.clock.now())
+    assert [note.value for note in parked.notes if note.topic == DLQ] == [naive]
+    assert EpisodeKeys().of_item(item.domain, item.lane, item.body, {}) == b"line-3/M-07"
 
 
 def test_a_redrive_of_a_parked_command_opens_the_ticket_and_closes_it_if_the_fault_is_over() -> None:
