@@ -94,22 +94,31 @@ class Feeds:
         return {running.feed.source: running.runner.connected for running in self._running.values()}
 
     async def take(self, wanted: dict[str, tuple[Feed, Reading]], window: int, version: int) -> None:
-        """Brings the feeds of a configuration into force: what is the same goes on, what is gone is finished first."""
+        """Brings the feeds of a configuration into force: what is the same goes on, what is gone is finished first.
+
+        Raises SecretMissing, and all that ran then goes on."""
         same = {
             name for name, (feed, _) in wanted.items() if name in self._running and self._running[name].feed == feed
         }
+        # All that may fail comes before the first end: a version that is refused must stop nothing.
+        new = {
+            service: self._made(service, feed, reading, window, version)
+            for service, (feed, reading) in wanted.items()
+            if service not in same
+        }
         await self._end(self._running.keys() - same)
-        for service, (feed, reading) in wanted.items():
-            if service in same:
-                self._running[service].reading = reading
-            else:
-                self._running[service] = self._begun(service, feed, reading, window, version)
+        for service in same:
+            self._running[service].reading = wanted[service][1]
+        for service, running in new.items():
+            running.task = asyncio.create_task(running.runner.run(running.stop))
+            running.task.add_done_callback(self._ended)
+            self._running[service] = running
 
     async def close(self) -> None:
         """Finishes what is in work, and commits it."""
         await self._end(set(self._running))
 
-    def _begun(self, service: str, feed: Feed, reading: Reading, window: int, version: int) -> _Running:
+    def _made(self, service: str, feed: Feed, reading: Reading, window: int, version: int) -> _Running:
         running = _Running(feed, reading)
 
         async def passing(batch: Sequence[Event], /) -> Sequence[Result[Event]]:
@@ -134,8 +143,6 @@ class Feeds:
             self._metrics,
             lambda: version,
         )
-        running.task = asyncio.create_task(running.runner.run(running.stop))
-        running.task.add_done_callback(self._ended)
         return running
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -1,0 +1,107 @@
+"""The topics a door reads, from one version of the configuration to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from andon.config.secrets import SecretMissing
+from andon.core.ports import Source
+from andon.ingress import feeds
+from andon.ingress.feeds import Feeds, Reading
+from andon.kafka.connection import Connection
+from andon.kafka.foreign import ReadTopic
+from andon.runtime.clock import SystemClock
+from andon.runtime.feeds import Feed
+from andon.runtime.metrics import Metrics
+from andon.runtime.stage import StageSettings
+
+Wanted = dict[str, tuple[Feed, Reading]]
+
+
+class Runner:
+    """A stage that reads until it is told to stop."""
+
+    reads: dict[str, StageSettings[Any]]
+    assigned = True
+
+    def __init__(self, settings: StageSettings[Any], *_others: object) -> None:
+        self._settings = settings
+
+    async def run(self, stop: asyncio.Event) -> None:
+        Runner.reads[self._settings.service] = self._settings
+        await stop.wait()
+        del Runner.reads[self._settings.service]
+
+
+def _feed(name: str, topic: str, password: str) -> tuple[Feed, Reading]:
+    sasl = {"mechanism": "PLAIN", "user": "env:ANDON_TEST_USER", "password": password}
+    config = ReadTopic.model_validate({"topic": topic, "bootstrap": "kafka.mes:9092", "sasl": sasl})
+    reading = Reading(name, cast("Source", None), 1_000, lambda: False, SystemClock())
+    return Feed(name, config), reading
+
+
+def _follow(monkeypatch: pytest.MonkeyPatch, body: Callable[[Feeds], Any]) -> None:
+    monkeypatch.setattr(feeds, "StageRunner", Runner)
+    Runner.reads = {}
+
+    async def main() -> None:
+        def fatal(error: BaseException) -> None:
+            raise error
+
+        under = Feeds(Connection("b"), SystemClock(), Metrics(), None, 0, fatal)
+        await body(under)
+        await under.close()
+
+    asyncio.run(main())
+
+
+def test_a_version_whose_password_is_missing_ends_no_feed_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_TEST_USER", "andon")
+    monkeypatch.setenv("ANDON_TEST_OLD", "old")
+    monkeypatch.delenv("ANDON_TEST_NEW", raising=False)
+    first: Wanted = {
+        "source-mes": _feed("mes", "mes", "env:ANDON_TEST_OLD"),
+        "source-scada": _feed("scada", "alarms", "env:ANDON_TEST_OLD"),
+    }
+    refused: Wanted = {
+        "source-mes": _feed("mes", "mes", "env:ANDON_TEST_NEW"),
+        "source-lab": _feed("lab", "lab", "env:ANDON_TEST_OLD"),
+    }
+
+    async def body(under: Feeds) -> None:
+        await under.take(first, 10, 1)
+        await asyncio.sleep(0)
+        before = dict(Runner.reads)
+        with pytest.raises(SecretMissing):
+            await under.take(refused, 10, 2)
+        await asyncio.sleep(0)
+        assert Runner.reads == before
+        assert before.keys() == first.keys()
+
+    _follow(monkeypatch, body)
+
+
+def test_a_version_ends_what_it_does_not_name_and_begins_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_TEST_USER", "andon")
+    monkeypatch.setenv("ANDON_TEST_OLD", "old")
+    monkeypatch.setenv("ANDON_TEST_NEW", "new")
+
+    async def body(under: Feeds) -> None:
+        await under.take({"source-mes": _feed("mes", "mes", "env:ANDON_TEST_OLD")}, 10, 1)
+        await asyncio.sleep(0)
+        second: Wanted = {
+            "source-mes": _feed("mes", "mes", "env:ANDON_TEST_NEW"),
+            "source-lab": _feed("lab", "lab", "env:ANDON_TEST_OLD"),
+        }
+        await under.take(second, 10, 2)
+        await asyncio.sleep(0)
+        assert Runner.reads.keys() == second.keys()
+        elsewhere = Runner.reads["source-mes"].elsewhere
+        assert elsewhere is not None
+        assert elsewhere.security["sasl.password"] == "new"
+
+    _follow(monkeypatch, body)
