@@ -83,7 +83,7 @@ class Ingress:
         self._expectations = Expectations(self._publisher, clock, self._feeds.links)
         log = traced_log(KafkaLog(self._publisher, clock), host.spans, clock)
         self._reminders = Reminders(lambda: self._configuration.newest().mutes, self._reminded, log, clock)
-        self._gate = Gate(clock, limits.body)
+        self._gate = Gate(clock, limits.body, host.published.settings.listen)
         self._refusals = Refusals(metrics, KafkaActions(self._publisher), clock)
         heard = Hearing(metrics, self._expectations)
         self._door = Door(

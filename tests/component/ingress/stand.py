@@ -257,7 +257,7 @@ async def standing(
         stand.requests = Requests(index, clock, stand.fatal.set_result)
         await stand.requests.start()
         admission = Admission(window, 1_000, lambda: stand.waiting, clock)
-        stand.gate = gate = Gate(clock, body)
+        stand.gate = gate = Gate(clock, body, listen)
         gate.take(listen, plugs, callbacks)
         stand.refusals = Refusals(stand.counts, stand.actions, clock)
         door = Door(

@@ -298,6 +298,24 @@ async def post(stand: Stand, verify: ssl.SSLContext, token: str = "alpha", **hea
     return answer.status_code
 
 
+def test_a_certificate_is_wanted_by_the_authority_of_the_start_whatever_a_later_version_names(tmp_path: Path) -> None:
+    """TLS asks for one from the start or not at all: whom it does not ask could not show his."""
+    tls = Tls(tmp_path)
+    without = tls.listen.model_copy(update={"client_ca": None})
+
+    async def named_later(stand: Stand) -> None:
+        stand.gate.take(tls.listen, {"mes": plug()}, ())
+        assert await post(stand, tls.client("line-7")) == 202
+
+    async def dropped_later(stand: Stand) -> None:
+        stand.gate.take(without, {"mes": plug()}, ())
+        assert await post(stand, tls.client()) == 403
+        assert await post(stand, tls.client("line-7")) == 202
+
+    run(tmp_path, named_later, listen=without, plugs={"mes": plug()}, tls=tls_of(without))
+    run(tmp_path, dropped_later, listen=tls.listen, plugs={"mes": plug()}, tls=tls_of(tls.listen))
+
+
 def test_who_may_not_call_is_hung_up_on_before_tls(tmp_path: Path) -> None:
     tls = Tls(tmp_path)
     hello = {"x-forwarded-for": "10.3.4.5"}

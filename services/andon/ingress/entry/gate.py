@@ -48,22 +48,24 @@ class Gate:
     """The checks that look at nothing but who calls, from where, and how often; what they look at is in the headers and
     in the connection.
 
-    A change of the configuration forgets nothing of what clients have spent. Belongs to one event loop, and counts for
+    A change of the configuration forgets nothing of what clients have spent. Whether a certificate is wanted at all is
+    as `listen` says at the start, for TLS asks for none before the next one. Belongs to one event loop, and counts for
     one process.
     """
 
-    def __init__(self, clock: Clock, body: int) -> None:
+    def __init__(self, clock: Clock, body: int, listen: Listen) -> None:
         self._clock = clock
         self._body = body
+        self._certificates = listen.client_ca is not None
         self._rates: dict[str, Meter] = {}
         self._strangers: Meters | None = None
-        self.take(Listen(), {}, ())
+        self.take(listen, {}, ())
 
     def take(self, listen: Listen, sources: Mapping[str, SourcePlug], vendors: Container[str]) -> None:
         """These hold from now on; `vendors` are the sources that vendors call."""
         self._allow = Networks(listen.allow)
         self._trusted = Networks(listen.trusted_proxies)
-        asked = {name: _asked(listen, plug, name in vendors) for name, plug in sources.items()}
+        asked = {name: self._of(plug, name in vendors) for name, plug in sources.items()}
         self._asked = {name: one for name, one in asked.items() if one.allow or one.certificate}
         old, self._rates = self._rates, {}
         for name, plug in sources.items():
@@ -74,6 +76,11 @@ class Gate:
             self._strangers = None
         elif self._strangers is None or self._strangers.limit != listen.strangers:
             self._strangers = Meters(listen.strangers)
+
+    def _of(self, plug: SourcePlug, vendor: bool) -> _Asked:
+        named = None if plug.client_cert == NO_CERTIFICATE else plug.client_cert
+        wanted = named is not None or (not vendor and plug.client_cert is None)
+        return _Asked(Networks(plug.allow), self._certificates and wanted, named)
 
     def connects(self, peer: str | None) -> bool:
         """Whether this peer is somebody who may call, or a proxy that calls for others."""
@@ -142,12 +149,6 @@ class Gate:
 def too_large(most: int) -> Refused:
     """The answer to a request of more than `most` bytes."""
     return Refused(Reason.TOO_LARGE, f"a request has at most {most:,} bytes")
-
-
-def _asked(listen: Listen, plug: SourcePlug, vendor: bool) -> _Asked:
-    named = None if plug.client_cert == NO_CERTIFICATE else plug.client_cert
-    wanted = named is not None or (not vendor and plug.client_cert is None)
-    return _Asked(Networks(plug.allow), listen.client_ca is not None and wanted, named)
 
 
 def _said(address: str | None) -> str:
