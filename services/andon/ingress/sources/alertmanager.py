@@ -16,7 +16,7 @@ import msgspec
 
 from andon.config.access import Bearer
 from andon.core.alert_labels import RENAMED
-from andon.core.event import CLEAR, RAISE, STATE, Event
+from andon.core.event import ALERT, CLEAR, RAISE, STATE, Event
 from andon.core.failure import Invalid
 from andon.core.ids import Namespace
 from andon.core.ports import Context, Inbound
@@ -27,7 +27,6 @@ from andon.ingress.bodies.randomness import Randomness
 from andon.ingress.bodies.sent import check
 from andon.ingress.bodies.strict import explain
 
-TYPE = "prometheus.alert"
 MOST_ALERTS = 1_000
 NAME, INSTANCE = "alertname", "instance"
 _RESOLVED = "resolved"
@@ -138,11 +137,11 @@ class AlertmanagerSource:
         state = CLEAR if ended else RAISE
         subject = alert.labels.get(INSTANCE) or alert.labels.get(NAME) or self._name
         identity = str(_ids.id(_canonical((alert.labels, began.astimezone(UTC), state)).decode()))
-        check(self._name, TYPE, subject, identity)
+        check(self._name, ALERT, subject, identity)
         trace = traceparent.accepted(inbound.headers.get("traceparent")) or traceparent.minted(self._random(24))
         at = over if ended and over else began
         labels = {**dict(_labels(alert.labels)), STATE: state}
-        return Event(identity, self._name, TYPE, subject, at, _data(alert, began), labels, traceparent=trace)
+        return Event(identity, self._name, ALERT, subject, at, _data(alert, began), labels, traceparent=trace)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)

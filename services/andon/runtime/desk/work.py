@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from andon.core.digest import Digest
-from andon.core.event import Event, Home
+from andon.core.event import TOLD_AGAIN, Event, Home
 from andon.core.outcome import Outcome, RecipientState, Skipped
 from andon.core.policy import QueuePolicy
 from andon.core.work import Item, Note, Reach
@@ -145,6 +145,8 @@ class Work(Protocol):
 
 
 def fingerprint(event: Event) -> bytes:
-    """What makes two records of one id the same news: not what we added, nor a time the door may have minted."""
-    said = (event.type, event.source, event.subject, event.data)
+    """What makes two records of one id the same news: not what we added, nor a time the door may have minted, nor what
+    its sender says otherwise each time. One door passes such a repetition over; through two of them both come here."""
+    data = None if event.type in TOLD_AGAIN else event.data
+    said = (event.type, event.source, event.subject, data)
     return blake2b(_canonical.encode(said), digest_size=16).digest()
