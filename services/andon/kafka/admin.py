@@ -18,7 +18,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from andon.config.kafka import Kafka
 from andon.core.event import Home
 from andon.kafka.connection import Connection, made
-from andon.kafka.errors import KafkaFailure, UnsupportedKafka
+from andon.kafka.errors import GroupInUse, KafkaFailure, UnsupportedKafka
 from andon.kafka.topics import READERS, TOPICS, group_of
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class Cluster:
 
     def seed_offsets(self, service: str, topic: str, *, earliest: bool = True) -> None:
         """Commits the first offset kept, or the next one, for the partitions of `topic` on which the service's group
-        has none."""
+        has none. Raises GroupInUse."""
         known = self.offsets(service, topic)
         missing = {home: at for home, at in self.ends([topic], earliest=earliest).items() if home not in known}
         if missing:
@@ -158,10 +158,12 @@ class Cluster:
         return {Home(p.topic, p.partition): (p.offset, p.metadata or "") for p in found if p.offset >= 0}
 
     def set_offsets(self, service: str, offsets: Mapping[Home, int]) -> None:
-        """Sets the offsets of a group that has no live member."""
+        """Sets the offsets of a group. Raises GroupInUse for one that has a live member."""
         wanted = [TopicPartition(home.topic, home.partition, offset) for home, offset in offsets.items()]
         refused = self._member(service, lambda member: member.commit(offsets=wanted, asynchronous=False))
         if failed := next((one.error for one in refused if one.error), None):
+            if failed.code() == KafkaError.UNKNOWN_MEMBER_ID:
+                raise GroupInUse(group_of(service))
             raise KafkaFailure(f"the offsets of {group_of(service)} were refused: {failed.str()}")
 
     def _member(self, service: str, ask: Callable[[Consumer], list[TopicPartition]]) -> list[TopicPartition]:
@@ -180,6 +182,8 @@ class Cluster:
         try:
             return _patiently(lambda: ask(member))
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_MEMBER_ID:
+                raise GroupInUse(group_of(service)) from None
             raise KafkaFailure(f"the group {group_of(service)} cannot be asked: {error.args[0].str()}") from None
 
     def delete_group(self, service: str) -> None:

@@ -15,6 +15,13 @@ class SlotTaken(KafkaFailure):
     """Another process runs with this service's slot, and the broker now follows that one."""
 
 
+class GroupInUse(KafkaFailure):
+    """A group has members that run, and the broker takes its offsets from them only."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"the group {group} has members that run, and takes no offsets from outside")
+
+
 class OffsetsMissing(KafkaFailure):
     """An assigned partition has no committed offset: expired, or never written."""
 

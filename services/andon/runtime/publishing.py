@@ -22,7 +22,7 @@ from andon.core.action import MUTE, PUBLISH, REMUTE, ROLLBACK, UNMUTE, Action, v
 from andon.core.mute import MOST_BYTES, Mute, MuteWrong, require_sound
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
-from andon.kafka.errors import Aborted, KafkaFailure
+from andon.kafka.errors import Aborted, GroupInUse, KafkaFailure
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
@@ -204,7 +204,7 @@ def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
     """Commits the first offsets of the topics that sources begin to read with this version; blocking.
 
     Only before a version names them: a group that lost its offsets later must stop, not start over. Raises
-    KafkaFailure when such a topic does not exist.
+    KafkaFailure when such a topic does not exist, or when doors read another one for that source.
     """
     registry = Registry()
     known = feeds_of(board.newest.settings if board.newest else None, registry)
@@ -215,7 +215,13 @@ def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
         cluster = Cluster(feed.config.elsewhere() or link)
         if topic not in cluster.partitions():
             raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")
-        cluster.seed_offsets(service, topic, earliest=feed.config.begin == "earliest")
+        try:
+            cluster.seed_offsets(service, topic, earliest=feed.config.begin == "earliest")
+        except GroupInUse as problem:
+            raise KafkaFailure(
+                f"the source {feed.source} cannot begin to read {topic}: {problem}. Give the source of that topic "
+                "another name, or stop every door before you publish this"
+            ) from None
 
 
 def _publish(change: Change, link: Connection) -> Published:

@@ -16,7 +16,7 @@ from andon.core.event import Home
 from andon.kafka import admin
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
-from andon.kafka.errors import KafkaFailure
+from andon.kafka.errors import GroupInUse, KafkaFailure
 
 
 class Admin:
@@ -103,3 +103,29 @@ def test_a_topic_that_never_gets_a_leader_is_told_after_a_while(monkeypatch: pyt
     with pytest.raises(KafkaFailure, match="Not leader"):
         cluster(lost, monkeypatch).ends(["new"])
     assert lost.asked > 1
+
+
+class Member:
+    """A client of a group that others are members of: the broker takes no offsets from outside. The answer names a
+    partition, or the whole request."""
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+
+    def committed(self, asked: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return list(asked)
+
+    def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> list[Any]:
+        refused = KafkaError(KafkaError.UNKNOWN_MEMBER_ID)
+        if self._whole:
+            raise KafkaException(refused)
+        return [SimpleNamespace(error=refused) for _ in offsets]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_group_that_has_members_is_told_as_such_when_its_offsets_are_to_be_set(
+    monkeypatch: pytest.MonkeyPatch, *, whole: bool
+) -> None:
+    monkeypatch.setattr(admin, "Consumer", lambda _: Member(whole=whole))
+    with pytest.raises(GroupInUse, match="the group andon-source-mes has members that run"):
+        cluster(Admin(), monkeypatch).seed_offsets("source-mes", "new")
