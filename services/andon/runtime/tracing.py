@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from andon.core.policy import QueuePolicy
 from andon.core.ports import Clock, Result, Stage
 from andon.core.work import Item, Reach
 from andon.kafka.records import Record
+from andon.runtime.daemon import in_daemon
 from andon.runtime.desk.packing import opened
 from andon.runtime.desk.work import Advance, Held, Success, Taken, Together, Told, Work
 
@@ -38,6 +40,7 @@ MISSING = "otel.endpoint is set, but OpenTelemetry is not installed: pip install
 _PATH = "/v1/traces"
 _TIMEOUT_S = 5.0
 _QUEUE = 8_192
+_CLOSE_S = 3.0
 
 
 class Spans(Protocol):
@@ -48,7 +51,7 @@ class Spans(Protocol):
     ) -> None: ...
 
     def close(self) -> None:
-        """Sends what waits; blocks for a few seconds at most."""
+        """Sends what waits; blocks for three seconds at most, whatever the collector does."""
 
 
 def spans_of(otel: Otel | None, service: str, slot: int) -> Spans | None:
@@ -100,7 +103,8 @@ class _Otlp:
         span.end(_nanoseconds(ended))
 
     def close(self) -> None:
-        self._provider.shutdown()
+        # The SDK waits as long as the collector does, longer than a process has for its end.
+        wait([in_daemon("spans", self._provider.shutdown)], _CLOSE_S)
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,6 +75,17 @@ def test_an_event_without_a_trace_tells_nothing_and_no_collector_is_no_trouble()
     assert spans is not None
     spans("route", None, 1.0, 2.0, {}, failed=False)
     spans.close()
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_CLOSE_S", 0.2, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        spans = tracing.spans_of(Otel(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"), "routing", 0)
+        assert spans is not None
+        spans("route", TRACEPARENT, 1.0, 2.0, {}, failed=False)
+        began = time.monotonic()
+        spans.close()
+        assert time.monotonic() - began < 2
 
 
 def test_a_stage_tells_every_event_and_how_it_ended() -> None:
