@@ -133,6 +133,23 @@ def test_a_refusal_says_no_more_than_is_needed(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_the_keys_outlive_a_version_that_comes_from_another_folder(tmp_path: Path) -> None:
+    """Only the file of an authority is looked for there."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mes").write_text("alpha")
+
+    async def run() -> None:
+        async with opened(tmp_path) as (door, provider):
+            await door.take(access(provider))
+            assert (await door.post(provider.token(CLIENT))).status_code == 202
+            door.folder, provider.down = other, True
+            await door.take(access(provider))
+            assert (await door.post(provider.token(CLIENT))).status_code == 202
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("trouble", ["down", "gone", "lies", "elsewhere"])
 def test_a_provider_in_trouble_is_503_for_who_comes_new_and_nothing_for_who_was_here(
     trouble: str, tmp_path: Path

@@ -28,11 +28,11 @@ class Providers:
         self._made = {}
         for name, issuer in settings.access.issuers.items():
             proxy = settings.site.proxy if issuer.proxy is None else None if issuer.proxy == "none" else issuer.proxy
-            wanted, kept = (issuer, proxy, directory), self._kept.get(name)
+            ca = str(directory / issuer.ca) if issuer.ca else None
+            wanted, kept = (issuer, proxy, ca), self._kept.get(name)
             if kept is not None and kept[0] == wanted:
                 self._made[name] = kept
             else:
-                ca = str(directory / issuer.ca) if issuer.ca else None
                 wire = HttpWire(Way(proxy_of(proxy), allow=issuer.allow, ca=ca), in_flight=_IN_FLIGHT)
                 self._made[name] = wanted, Provider(name, issuer, wire, self._clock)
         return {name: provider for name, (_, provider) in self._made.items()}
