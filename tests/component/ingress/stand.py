@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -130,6 +130,7 @@ class FakeConfiguration:
         self.board = Board()
         stand(self.board, Published(1, datetime.now(UTC), "wang", "/", Settings.model_validate(PLANT), {}))
         self.actions: list[Action] = []
+        self.followers: list[Callable[[Published], object]] = []
         self.failing = False
 
     def configure(self, more: Mapping[str, Any], mutes: tuple[Mute, ...] = ()) -> None:
@@ -137,7 +138,7 @@ class FakeConfiguration:
         newest = self.newest()
         settings = Settings.model_validate(PLANT | dict(more))
         now = datetime.now(UTC)
-        stand(self.board, replace(newest, version=newest.version + 1, at=now, settings=settings, mutes=mutes))
+        self._stand(replace(newest, version=newest.version + 1, at=now, settings=settings, mutes=mutes))
 
     def mutes(self) -> tuple[Mute, ...]:
         return self.newest().mutes
@@ -146,12 +147,21 @@ class FakeConfiguration:
         assert self.board.newest
         return self.board.newest
 
+    def follow(self, told: Callable[[Published], object]) -> None:
+        self.followers.append(told)
+        told(self.newest())
+
+    def _stand(self, after: Published) -> None:
+        stand(self.board, after)
+        for told in self.followers:
+            told(after)
+
     async def publish(self, change: Change) -> Published:
         self._require()
         assert self.board.newest
         after = change.make(self.board, self.board.newest.version + 1, datetime.now(UTC))
         assert after
-        stand(self.board, after)
+        self._stand(after)
         self.actions.append(action_of(change, after))
         return after
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import NAMESPACE_URL, uuid5
 
 import httpx2
@@ -15,7 +16,10 @@ import httpx2
 from andon.core.mute import Mute
 from andon.core.ticket import EpisodeRecord
 from andon.ingress.muting.active import fingerprint
+from andon.ingress.muting.mutes import PublishedConfiguration
 from andon.ingress.muting.silences import Known
+from andon.kafka.connection import Connection
+from andon.kafka.producer import Publisher
 from tests.component.ingress.stand import PLANT, FakeConfiguration, Stand, standing
 
 PATH = "/api/v2/silences"
@@ -324,6 +328,31 @@ def test_other_methods_are_named(tmp_path: Path) -> None:
 def test_a_fingerprint_is_prometheus_own() -> None:
     """As Alertmanager 0.25 shows these labels."""
     assert fingerprint({"alertname": "Hot", "instance": "m8", "severity": "major"}) == "cd5b3765d8738419"
+
+
+def test_a_silence_ended_with_the_first_version_without_it_whether_or_not_anybody_asked_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async def test(stand: Stand) -> None:
+        await put(stand, silence())
+        assert len(await shown(stand)) == 1
+        stand.configuration.configure({})
+        ended = stand.configuration.newest().at
+        stand.configuration.configure({})
+        (one,) = await shown(stand)
+        assert datetime.fromisoformat(one["endsAt"]) == datetime.fromisoformat(one["updatedAt"]) == ended
+
+    at_door(tmp_path, test)
+
+
+def test_who_follows_the_configuration_is_told_of_each_version_and_of_none_twice() -> None:
+    first = FakeConfiguration().newest()
+    configuration = PublishedConfiguration(Connection("b"), cast("Publisher", None), first)
+    told: list[int] = []
+    configuration.follow(lambda published: told.append(published.version))
+    for version in (1, 2, 2, 1, 3):
+        configuration.take(replace(first, version=version))
+    assert told == [1, 2, 3]
 
 
 def test_what_is_over_is_known_for_five_days_and_never_grows_without_bound() -> None:

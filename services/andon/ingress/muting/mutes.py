@@ -63,6 +63,9 @@ class Configuration(Protocol):
     def newest(self) -> Published:
         """The newest version this process knows."""
 
+    def follow(self, told: Callable[[Published], object]) -> None:
+        """Tells the newest version now, and each later one when this process learns of it."""
+
     async def publish(self, change: Change) -> Published:
         """Raises what the change raises, and KafkaFailure."""
 
@@ -86,6 +89,10 @@ class Mutes:
     def newest(self) -> Published:
         """The newest version this door knows."""
         return self._configuration.newest()
+
+    def follow(self, told: Callable[[Published], object]) -> None:
+        """Tells the newest version now, and each later one when this door learns of it."""
+        self._configuration.follow(told)
 
     async def looked(self, client: Client, on: str = "") -> Published:
         """The newest version, for a client that may see what is muted; `on` says at what it looks beside that."""
@@ -182,15 +189,22 @@ class PublishedConfiguration:
         self._link = link
         self._publisher = publisher
         self._newest = newest
+        self._followers: list[Callable[[Published], object]] = []
         self._turn = asyncio.Lock()
 
     def take(self, published: Published) -> None:
         """A version came into force."""
         if published.version > self._newest.version:
             self._newest = published
+            for told in self._followers:
+                told(published)
 
     def newest(self) -> Published:
         return self._newest
+
+    def follow(self, told: Callable[[Published], object]) -> None:
+        self._followers.append(told)
+        told(self._newest)
 
     async def publish(self, change: Change) -> Published:
         try:

@@ -119,6 +119,8 @@ class Silences:
     def __init__(self, mutes: Mutes) -> None:
         self._mutes = mutes
         self._known = Known()
+        # Also of versions of which nobody asks: the first one without a silence tells when it ended.
+        mutes.follow(lambda published: self._known.take(published, mutes.now()))
 
     async def all(self, client: Client, filters: Sequence[str] = (), creators: Sequence[str] = ()) -> list[Silence]:
         """Those that fit all filters, and are of one of the creators if any is named: active ones first, expired ones
