@@ -16,10 +16,12 @@ class SlotTaken(KafkaFailure):
 
 
 class GroupInUse(KafkaFailure):
-    """A group has members that run, and the broker takes its offsets from them only."""
+    """A group has members that run, or that ended some seconds ago, and the broker takes its offsets from them only."""
 
     def __init__(self, group: str) -> None:
-        super().__init__(f"the group {group} has members that run, and takes no offsets from outside")
+        super().__init__(
+            f"the group {group} has members that run, or did a moment ago, and takes no offsets from outside"
+        )
 
 
 class OffsetsMissing(KafkaFailure):

@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from andon.core.event import Event
 from andon.ingress.feeds import Feeds
 from andon.ingress.sources.kafka import KafkaSource
-from andon.kafka.errors import OffsetsMissing
+from andon.kafka.errors import GroupInUse, OffsetsMissing
 from andon.kafka.scan import Scan
 from andon.kafka.topics import DLQ, EVENTS
 from andon.runtime.clock import SystemClock
@@ -211,6 +211,19 @@ def test_lost_offsets_stop_it_and_name_the_command(kafka: Kafka) -> None:
     with pytest.raises(OffsetsMissing, match=f"andon topics offsets andon-source-{foreign.mark}"):
         foreign.run()
     assert not foreign.events()
+
+
+def test_while_its_group_has_members_no_other_topic_gets_first_offsets(kafka: Kafka) -> None:
+    foreign, other = Foreign(kafka), kafka.topic("other")
+    foreign.send([to_binary_event(foreign.event(0))])
+    process = foreign.process()
+    try:
+        asyncio.run(until(foreign.taken, within_s=90))
+        with pytest.raises(GroupInUse, match=foreign.service):
+            kafka.cluster.seed_offsets(foreign.service, other)
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def test_kills_in_the_middle_lose_nothing_and_double_nothing(kafka: Kafka) -> None:

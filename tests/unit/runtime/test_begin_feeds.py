@@ -35,6 +35,7 @@ def test_a_source_that_runs_cannot_read_another_topic_and_what_to_do_is_told(mon
     with pytest.raises(KafkaFailure) as told:
         begin_feeds(wanted, Connection("b"), Board())
     assert str(told.value) == (
-        "the source mes cannot begin to read mes.new: the group andon-source-mes has members that run, and takes no "
-        "offsets from outside. Give the source of that topic another name, or stop every door before you publish this"
+        "the source mes cannot begin to read mes.new: the group andon-source-mes has members that run, or did "
+        "a moment ago, and takes no offsets from outside. Give the source of that topic another name, or stop every "
+        "door before you publish this"
     )
