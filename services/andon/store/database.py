@@ -18,6 +18,10 @@ T = TypeVar("T")
 _TRIES = 5
 
 
+class Moved(StoreFailure):
+    """The store was migrated: what stands here is old."""
+
+
 class Database:
     """The tables of one desk, with transactions that are done again where that is safe. Safe for threads."""
 
@@ -98,7 +102,7 @@ class Database:
     def _ours(self, connection: Connection) -> None:
         kept = {row.key: row.value for row in connection.execute(select(tables.about))}
         if moved := kept.get("moved"):
-            raise StoreFailure(
+            raise Moved(
                 f"the store {self.name} was migrated to {moved}, and what stands here is old: set store.url to where "
                 "it is now"
             )

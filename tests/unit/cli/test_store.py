@@ -10,6 +10,7 @@ import pytest
 
 from andon.cli import main as frame
 from andon.core.work import Write
+from andon.store import upkeep
 from andon.store.desk import SqlDeskStore
 from tests.unit.desk.items import HOME, item
 
@@ -36,6 +37,50 @@ def test_a_migration_says_what_went_and_what_to_do_next(
     assert "was migrated to SQLite" in capsys.readouterr().err
     with closing(SqlDeskStore(target, "egress")) as store:
         assert len(store.acquire(HOME, "x", 0.0).items) == 2
+
+
+@pytest.fixture
+def both(source: str) -> str:
+    """A store of both desks, with work in each."""
+    with closing(SqlDeskStore(source, "ticketing")) as store:
+        store.acquire(HOME, "ticketing-0", 0.0)
+        store.commit([Write(HOME, 1, offset=2, taken=[item(7)])])
+    return source
+
+
+def test_no_desk_is_moved_while_another_one_is_in_use(
+    both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(SqlDeskStore(both, "ticketing")):
+        assert frame.main(["store", "migrate", both, f"sqlite:///{tmp_path / 'new'}"]) == 1
+    assert "the store ticketing is in use" in capsys.readouterr().err
+    with closing(SqlDeskStore(both, "egress")) as store:
+        assert len(store.acquire(HOME, "x", 0.0).items) == 2
+
+
+def test_a_migration_that_ended_after_the_first_desk_is_finished_when_it_is_said_again(
+    both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = f"sqlite:///{tmp_path / 'new'}"
+    upkeep.migrate(both, target, "egress", lambda _table, _done, _whole: None)
+    assert frame.main(["store", "migrate", both, target]) == 0
+    told = capsys.readouterr()
+    assert "egress: moved there before" in told.err
+    assert "ticketing: 1 lease, 1 item" in told.out
+    for desk, items in (("egress", 2), ("ticketing", 1)):
+        with closing(SqlDeskStore(target, desk)) as store:
+            assert len(store.acquire(HOME, "x", 0.0).items) == items
+
+
+def test_a_desk_that_was_moved_to_another_place_keeps_the_others_back(
+    both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would end in two stores, and store.url names one."""
+    upkeep.migrate(both, f"sqlite:///{tmp_path / 'first'}", "egress", lambda _table, _done, _whole: None)
+    assert frame.main(["store", "migrate", both, f"sqlite:///{tmp_path / 'second'}"]) == 1
+    assert "the store egress was migrated to SQLite" in capsys.readouterr().err
+    with closing(SqlDeskStore(both, "ticketing")) as store:
+        assert len(store.acquire(HOME, "x", 0.0).items) == 1
 
 
 def test_a_migration_in_json(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from andon.cli.asking import where
@@ -63,9 +64,11 @@ def _migrate(args: argparse.Namespace) -> int:
         print("andon store migrate: FROM and TO are the same", file=sys.stderr)
         return USAGE
     moved = {}
-    for desk in DESKS:
-        if upkeep.is_there(args.source, desk):
-            sums = upkeep.migrate(args.source, args.target, desk, _progress(desk, quiet=args.json))
+    with closing(upkeep.Migration(args.source, args.target, DESKS)) as migration:
+        for desk in migration.before:
+            print(f"{desk}: moved there before", file=sys.stderr)
+        for desk in migration.left:
+            sums = migration.move(desk, _progress(desk, quiet=args.json))
             moved[desk] = {table: {"rows": one.rows, "digest": one.digest} for table, one in sums.items()}
     return _told(args, moved, lambda: _moved(moved))
 
