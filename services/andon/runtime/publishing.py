@@ -26,7 +26,7 @@ from andon.kafka.errors import Aborted, GroupInUse, KafkaFailure
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
-from andon.runtime.feeds import feeds_of
+from andon.runtime.feeds import new_feeds
 from andon.runtime.follower import CURRENT_KEY, KEPT, TOPICS_KEY, Board, Current, Recorded, read_board, version_key
 from andon.runtime.registry import Registry
 
@@ -206,12 +206,9 @@ def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
     Only before a version names them: a group that lost its offsets later must stop, not start over. Raises
     KafkaFailure when such a topic does not exist, or when doors read another one for that source.
     """
-    registry = Registry()
-    known = feeds_of(board.newest.settings if board.newest else None, registry)
-    for service, feed in feeds_of(settings, registry).items():
+    before = board.newest.settings if board.newest else None
+    for service, feed in new_feeds(settings, before, Registry()).items():
         topic = feed.config.topic
-        if service in known and known[service].place == feed.place:
-            continue
         cluster = Cluster(feed.config.elsewhere() or link)
         if topic not in cluster.partitions():
             raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")

@@ -129,11 +129,11 @@ def _redrive(args: argparse.Namespace) -> int:
 
 def _feeds(link: Connection, chosen: Sequence[Entry]) -> Collection[Feed]:
     """The sources of the configuration in force that read a topic, where something is of a topic of others."""
-    from andon.runtime.feeds import feeds_of
+    from andon.runtime.feeds import feeds_in_force
     from andon.runtime.follower import KEPT, read_board
     from andon.runtime.registry import Registry
 
     if all(one.origin.topic.startswith("andon.") for one in chosen):
         return ()
     newest = read_board(link, KEPT).newest
-    return feeds_of(newest.settings if newest else None, Registry()).values()
+    return feeds_in_force(newest.settings if newest else None, Registry()).values()

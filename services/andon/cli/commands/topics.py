@@ -174,10 +174,10 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
 
 def _feeds(board: Any) -> Mapping[str, Any]:
     """The sources of the configuration in force that read a topic, by service."""
-    from andon.runtime.feeds import feeds_of
+    from andon.runtime.feeds import feeds_in_force
     from andon.runtime.registry import Registry
 
-    return feeds_of(board.newest.settings if board.newest else None, Registry())
+    return feeds_in_force(board.newest.settings if board.newest else None, Registry())
 
 
 def _offsets(args: argparse.Namespace) -> int:
