@@ -64,6 +64,10 @@ class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     mutes: tuple[Mute, ...] = ()
 
 
+class _Mutes(msgspec.Struct, frozen=True):
+    mutes: tuple[Mute, ...] = ()
+
+
 class BundleUnreadable(Exception):  # noqa: N818 - a state of the topic, read by people
     """The bytes are no bundle this version can read; the text says why and shows no content."""
 
@@ -122,6 +126,15 @@ def unbundle(raw: bytes) -> Published:
         inner.restores,
         inner.mutes,
     )
+
+
+def mutes_of(raw: bytes) -> tuple[Mute, ...]:
+    """The mutes in what another Andon published, whose other content this one cannot read; none where they cannot be
+    read either."""
+    try:
+        return msgspec.json.decode(raw, type=_Mutes).mutes
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ()
 
 
 def content_digest(loaded: Loaded) -> str:

@@ -10,8 +10,9 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from andon.config.published import BundleUnreadable, Published, unbundle
+from andon.config.published import BundleUnreadable, Published, mutes_of, unbundle
 from andon.core.event import Home
+from andon.core.mute import Mute
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure, PartitionsChanged, Repartitioning
 from andon.kafka.reader import BEGINNING, TopicReader
@@ -57,6 +58,17 @@ class NoSuchVersion(LookupError):  # noqa: N818 - told to the person who asked
     exit_code = 1
 
 
+class VersionUnreadable(KafkaFailure):
+    """The version in force cannot be read here; `number` is which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"version {number} of the configuration is in force, which this Andon cannot read: it was published by "
+            "another one, as a rule a later one; use that, or publish other content past it with `andon apply`"
+        )
+        self.number = number
+
+
 class Board:
     """What `andon.config` says so far. What cannot be read is passed over: an old service keeps running.
 
@@ -68,6 +80,8 @@ class Board:
         self.versions: dict[int, bytes] = {}
         self._most = most
         self._newest: Published | None = None
+        self._read: int | None = None
+        self._last: int | None = None
         self._named: list[int] = []
 
     def take(self, key: bytes | None, value: bytes) -> None:
@@ -76,7 +90,8 @@ class Board:
             if key == TOPICS_KEY:
                 self.recorded = msgspec.json.decode(value, type=Recorded)
             elif key == CURRENT_KEY:
-                self._named.append(msgspec.json.decode(value, type=Current).version)
+                self._last = msgspec.json.decode(value, type=Current).version
+                self._named.append(self._last)
             elif key and key.startswith(CURRENT_KEY + b"@"):
                 self._keep(int(key.rpartition(b"@")[2]), value)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -97,8 +112,27 @@ class Board:
             except (NoSuchVersion, BundleUnreadable) as error:
                 log.error("configuration not readable", extra={"version": number, "problem": str(error)})
             else:
+                self._read = number
                 self._named.clear()
         return self._newest
+
+    @property
+    def in_force(self) -> Published | None:
+        """The version named last, of which another one may be made; None when nothing is published. Raises
+        VersionUnreadable: services go on with the one before, but it must not be put back for all."""
+        newest = self.newest
+        if self._last is not None and self._read != self._last:
+            raise VersionUnreadable(self._last)
+        return newest
+
+    @property
+    def mutes(self) -> tuple[Mute, ...]:
+        """What the version in force mutes; as far as that can be read where the version cannot."""
+        try:
+            newest = self.in_force
+        except VersionUnreadable as unread:
+            return mutes_of(self.versions.get(unread.number, b""))
+        return newest.mutes if newest else ()
 
     def version(self, number: int) -> Published:
         """A version, whatever is in force: with it an event is explained or replayed as it was decided. Raises
@@ -138,17 +172,20 @@ class Follower:
         self._moving: Callable[[], None] | None = None
         self._missed: Published | None = None
         self._sent: Published | None = None
+        self._unread: VersionUnreadable | None = None
         self._caught_up = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="config", daemon=True)
         self._thread.start()
 
     async def first(self, within_s: float = _START_S) -> Published:
-        """The version in force. Raises KafkaFailure when none is published within `within_s` seconds."""
+        """The version in force. Raises KafkaFailure when there is none that can be read within `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
                 return await asyncio.shield(self._first)
         except TimeoutError:
+            if self._unread:
+                raise self._unread from None
             raise KafkaFailure("no configuration is published; run `andon apply`, then start again") from None
 
     def then(self, told: Callable[[Published], None], moving: Callable[[], None] = lambda: None) -> None:
@@ -201,6 +238,10 @@ class Follower:
         if self._moving and self._board.recorded and self._board.recorded.becoming:
             self._loop.call_soon_threadsafe(self._moving)
         newest = self._board.newest
+        try:
+            _ = self._board.in_force
+        except VersionUnreadable as unread:
+            self._unread = unread
         if newest is not None and newest is not self._sent:
             self._sent = newest
             self._loop.call_soon_threadsafe(self._tell, newest)

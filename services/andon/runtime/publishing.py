@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -27,11 +28,23 @@ from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
 from andon.runtime.feeds import new_feeds
-from andon.runtime.follower import CURRENT_KEY, KEPT, TOPICS_KEY, Board, Current, Recorded, read_board, version_key
+from andon.runtime.follower import (
+    CURRENT_KEY,
+    KEPT,
+    TOPICS_KEY,
+    Board,
+    Current,
+    Recorded,
+    VersionUnreadable,
+    read_board,
+    version_key,
+)
 from andon.runtime.registry import Registry
 
 if TYPE_CHECKING:  # the door publishes mutes, and reads no files
     from andon.config.load import Loaded
+
+log = logging.getLogger(__name__)
 
 _TRIES = 5
 _MARKED_S = 15.0
@@ -78,15 +91,15 @@ class NoSuchMute(LookupError):  # noqa: N818 - told to the person who asked
 
 def applied(loaded: Loaded, said: Said, *, anew: bool = True) -> Change:
     """The content of files, unless it is in force; the mutes go on. Without `anew` it is not published again after a
-    rollback has put it aside. Raises Invalid."""
+    rollback has put it aside, nor past a version that cannot be read. Raises Invalid."""
     digest = content_digest(loaded)
 
     def change(board: Board, version: int, now: datetime) -> Published | None:
-        newest = board.newest
+        newest = _if_readable(board) if anew else board.in_force
         if newest is not None and (newest.digest == digest or (not anew and _put_aside(board, digest))):
             return None
         next_one = published(loaded, version, said.author or getpass.getuser(), now, said.reason)
-        return replace(next_one, mutes=_going_on(newest, now))
+        return replace(next_one, mutes=_going_on(board.mutes, now))
 
     return Change(PUBLISH, change, looks_back=True)
 
@@ -104,7 +117,7 @@ def restored(number: int, said: Said) -> Change:
     """The content of an earlier version, as a new one; the mutes of now go on. Raises NoSuchVersion."""
 
     def change(board: Board, version: int, now: datetime) -> Published | None:
-        old, newest = board.version(number), board.newest
+        old, newest = board.version(number), _if_readable(board)
         if newest is not None and newest.digest == old.digest:
             return None
         return replace(
@@ -114,7 +127,7 @@ def restored(number: int, said: Said) -> Change:
             author=said.author or getpass.getuser(),
             reason=said.reason,
             restores=number,
-            mutes=_going_on(newest, now),
+            mutes=_going_on(board.mutes, now),
         )
 
     return Change(ROLLBACK, change, f"version {number}", looks_back=True)
@@ -125,7 +138,9 @@ def muted(mute: Mute) -> Change:
 
     def change(board: Board, version: int, now: datetime) -> Published:
         newest = _in_force(board)
-        return _with(newest, _going_on(newest, now), msgspec.structs.replace(mute, id=f"m{version}"), version, now)
+        return _with(
+            newest, _going_on(newest.mutes, now), msgspec.structs.replace(mute, id=f"m{version}"), version, now
+        )
 
     return Change(MUTE, change)
 
@@ -165,7 +180,7 @@ def _with(newest: Published, others: tuple[Mute, ...], mute: Mute, version: int,
 
 def _apart(newest: Published, which: str, now: datetime) -> tuple[Mute, tuple[Mute, ...]]:
     """A mute that is not over, and the others. Raises NoSuchMute."""
-    mutes = _going_on(newest, now)
+    mutes = _going_on(newest.mutes, now)
     mute = next((one for one in mutes if one.id == which), None)
     if mute is None:
         raise NoSuchMute(f"there is no mute {which} that is not over")
@@ -173,14 +188,24 @@ def _apart(newest: Published, which: str, now: datetime) -> tuple[Mute, tuple[Mu
 
 
 def _in_force(board: Board) -> Published:
-    if board.newest is None:
+    newest = board.in_force
+    if newest is None:
         raise KafkaFailure("no configuration is published yet; run `andon apply` first")
-    return board.newest
+    return newest
 
 
-def _going_on(newest: Published | None, now: datetime) -> tuple[Mute, ...]:
+def _if_readable(board: Board) -> Published | None:
+    """What is in force, for who replaces its content and so need not read it."""
+    try:
+        return board.in_force
+    except VersionUnreadable as unread:
+        log.warning("published past a version that cannot be read", extra={"version": unread.number})
+        return None
+
+
+def _going_on(mutes: Iterable[Mute], now: datetime) -> tuple[Mute, ...]:
     """What is over drops out of later versions."""
-    return tuple(one for one in newest.mutes if one.ends > now) if newest else ()
+    return tuple(one for one in mutes if one.ends > now)
 
 
 async def publish(link: Connection, change: Change, board: Board | None = None) -> Published:

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from andon.config.published import Published, unbundle
-from andon.core.mute import MOST_BYTES, MuteWrong
+from andon.core.mute import MOST_BYTES, Mute, MuteWrong
 from andon.kafka.errors import KafkaFailure
 from andon.runtime import follower
 from andon.runtime.follower import CURRENT_KEY, KEPT, Board, Current, NoSuchVersion, version_key
-from andon.runtime.publishing import NoSuchMute, Said, applied, muted, restored, unmuted
+from andon.runtime.publishing import NoSuchMute, Said, applied, muted, remuted, restored, unmuted
 from tests.unit.versions.boards import NOW, files, mute, put, stand
 
 ME = Said("wang", "新产线")
@@ -67,6 +67,40 @@ def test_a_version_that_cannot_be_read_leaves_the_one_before_in_force(board: Boa
     assert board.newest.version == 2
     stand(board, replace(board.newest, version=5))
     assert board.newest.version == 5
+
+
+def later(board: Board, number: int, *mutes: Mute) -> None:
+    """A version in force that a later Andon has published."""
+    told = {"version": number, "of": "the future", "mutes": mutes}
+    board.take(version_key(number), msgspec.json.encode(told))
+    board.take(CURRENT_KEY, msgspec.json.encode(Current(number)))
+
+
+def test_nothing_is_made_of_a_version_that_is_not_in_force_any_more(board: Board, tmp_path: Path) -> None:
+    """A mute by an older Andon would put the rules of the version before back, for everybody."""
+    later(board, 3)
+    from_files = applied(files(tmp_path, "two"), ME, anew=False)
+    for change in (muted(mute()), remuted("m1", lambda one, _now: one), unmuted("m1", ME), from_files):
+        with pytest.raises(KafkaFailure, match=r"version 3 of the configuration is in force.*a later one; use that"):
+            put(board, change)
+
+
+def test_nor_is_it_said_that_nothing_is_published_when_all_there_is_cannot_be_read(tmp_path: Path) -> None:
+    board = Board()
+    later(board, 3)
+    with pytest.raises(KafkaFailure, match="version 3 of the configuration is in force"):
+        put(board, muted(mute()))
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_who_publishes_other_content_past_such_a_version_leaves_its_mutes(
+    back: bool, board: Board, tmp_path: Path
+) -> None:
+    """Even the content that was in force before it: otherwise nobody could go back to an earlier Andon."""
+    later(board, 3, mute(id="m3"))
+    new = put(board, restored(2, ME) if back else applied(files(tmp_path, "two"), ME))
+    assert new is not None
+    assert (new.version, new.settings.site.name, ids(board)) == (4, "two", ["m3"])
 
 
 def test_only_who_looks_back_is_given_every_version(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from andon.config.plugs import SourcePlug
 from andon.config.settings import Settings
 from andon.runtime.feeds import feeds_in_force, new_feeds
 from andon.runtime.registry import Registry
@@ -16,8 +15,17 @@ REGISTRY = Registry()
 
 
 def settings(**sources: dict[str, Any]) -> Settings:
-    """With these sources and nothing else."""
-    return Settings.model_construct(sources={name: SourcePlug.model_validate(one) for name, one in sources.items()})
+    """With these sources, as an Andon that takes them has published them."""
+    return Settings.model_validate(
+        {
+            "version": 1,
+            "site": {"name": "plant"},
+            "sources": sources,
+            "channels": {"robot": {"kind": "wecom_robot", "keys": ["env:ROBOT"]}},
+            "receivers": {"it": {"channel": "robot"}},
+            "route": {"receiver": "it"},
+        }
+    )
 
 
 def kafka(topic: str, **more: Any) -> dict[str, Any]:

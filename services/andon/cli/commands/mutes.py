@@ -31,17 +31,18 @@ def _mutes(args: argparse.Namespace) -> int:
     from andon.runtime.follower import read_board
 
     board, now = read_board(where.cluster(args).link), datetime.now(UTC)
-    if board.newest is None:
+    newest = board.in_force
+    if newest is None:
         raise SystemExit("no configuration is published; run `andon apply`")
-    running = {one.id for one in board.newest.mutes if one.ends > now}
-    found = _ever(board) if args.all else [one for one in board.newest.mutes if one.id in running]
+    running = {one.id for one in newest.mutes if one.ends > now}
+    found = _ever(board) if args.all else [one for one in newest.mutes if one.id in running]
     states = [_state(one, running, now) for one in found]
     if args.json:
         shown = [msgspec.to_builtins(one) | {"state": state} for one, state in zip(found, states, strict=True)]
         print(msgspec.json.encode(shown).decode())
         return DONE
     rows = [_row(one, state) for one, state in zip(found, states, strict=True)]
-    rows += list(_maintenance(board.newest))
+    rows += list(_maintenance(newest))
     if rows:
         table = [("ID", "STATE", "FROM", "UNTIL", "THEN", "BY", "WHY", "MATCHERS"), *rows]
         print("\n".join(line.rstrip() for line in columns([[safe(cell) for cell in row] for row in table], 0)))
