@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from andon.cli.commands import up
 from andon.cli.running import live, plan, runfile, upkeep
 from andon.cli.running.watch import Watch
 from andon.config.load import Loaded, load
+from andon.config.secrets import SecretMissing
 from andon.runtime.clock import SystemClock
 from andon.runtime.command import Command
 from andon.runtime.supervisor import Program, Refused
@@ -196,6 +198,74 @@ def test_valid_changes_are_published_and_mistakes_are_told(stage: Callable[..., 
 
     asyncio.run(scenario())
     assert it.published[0].settings.channels["robot"].options["keys"] == ["env:ROBOT_1", "env:ROBOT_3"]
+
+
+def changed(it: Stage, robot: int) -> None:
+    file = it.plan.loaded.file
+    file.write_text(re.sub(r"env:ROBOT_\d", f"env:ROBOT_{robot}", file.read_text()))
+
+
+def robots(it: Stage) -> list[object]:
+    return [one.settings.channels["robot"].options["keys"][0] for one in it.published]
+
+
+async def ended(running: asyncio.Task[int]) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return await running
+
+
+def test_a_change_that_cannot_be_published_is_told_and_stops_nothing(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong with it: a password that is not there, a folder that goes while it is walked through."""
+    it = stage()
+    problems: list[Exception] = [SecretMissing("the environment variable KAFKA is not set"), OSError("gone")]
+
+    async def publish(planned: plan.Plan, loaded: Loaded) -> str:
+        if problems:
+            raise problems.pop(0)
+        return await it.publish(planned, loaded)
+
+    monkeypatch.setattr(upkeep, "publish", publish)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: it.watched)
+        for robot, told in ((3, "KAFKA is not set); save it again"), (4, "gone); save it again")):
+            changed(it, robot)
+            await until(lambda told=told: told in it.out.getvalue())  # type: ignore[misc]
+        changed(it, 5)
+        await until(lambda: it.published)
+        assert await ended(running) == 0
+
+    asyncio.run(scenario())
+    assert robots(it) == ["env:ROBOT_5"]
+
+
+def test_what_is_saved_during_the_start_or_a_publication_is_published_too(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = stage()
+
+    async def prepare(_plan: plan.Plan) -> None:
+        changed(it, 3)
+
+    async def publish(planned: plan.Plan, loaded: Loaded) -> str:
+        if not it.published:
+            changed(it, 4)
+        return await it.publish(planned, loaded)
+
+    monkeypatch.setattr(upkeep, "prepare", prepare)
+    monkeypatch.setattr(upkeep, "publish", publish)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: len(it.published) == 2)
+        await asyncio.sleep(1.5)
+        assert await ended(running) == 0
+
+    asyncio.run(scenario())
+    assert robots(it) == ["env:ROBOT_3", "env:ROBOT_4"]
 
 
 def test_what_can_not_go_together_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

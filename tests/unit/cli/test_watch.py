@@ -1,7 +1,10 @@
 """Which changes of the configuration's files are seen."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from andon.cli.running.watch import Watch
 
@@ -33,3 +36,18 @@ def test_a_file_that_is_replaced_or_gone_is_a_change(tmp_path: Path) -> None:
     assert watch.changed()
     file.unlink()
     assert watch.changed()
+
+
+def test_a_folder_that_goes_while_it_is_looked_through_is_a_change_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fault.j2").write_text("x")
+    watch = Watch([tmp_path])
+
+    def gone(_folder: Path, _pattern: str) -> Iterator[Path]:
+        raise FileNotFoundError("below")
+        yield
+
+    monkeypatch.setattr(Path, "rglob", gone)
+    assert watch.changed()
+    assert not watch.changed()

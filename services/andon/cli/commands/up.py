@@ -208,21 +208,39 @@ class Up:
     async def _follow_files(self) -> int:
         """Publishes each valid change of the configuration's files; an invalid one is told and changes nothing."""
         await self._prepared.wait()
-        watch = Watch(self._watched(self._plan.loaded))
+        taken = self._plan.loaded
         while True:
-            await self._clock.sleep(1.0)
-            if not watch.changed():
-                continue
-            while watch.changed():
-                await self._clock.sleep(0.2)
+            watch = Watch(self._watched(taken))
+            # Read once more: what was saved after they were read, and before this watch looked, it does not see.
+            other = await self._publish_files(unlike=taken)
+            while other is None:
+                await self._clock.sleep(1.0)
+                if watch.changed():
+                    while watch.changed():
+                        await self._clock.sleep(0.2)
+                    other = await self._publish_files()
+            taken = other
+
+    async def _publish_files(self, unlike: Loaded | None = None) -> Loaded | None:
+        """Publishes what the files say, if that is not what `unlike` says. None when they are the same, or wrong; and
+        when it fails, for whatever reason: what runs goes on, and only a change that people make can mend it."""
+        from andon.config.published import content_digest
+
+        try:
             loaded = await asyncio.to_thread(self._reload)
-            if loaded.mistakes:
-                for mistake in loaded.mistakes:
-                    self._note(str(mistake))
-                self._note(f"{loaded.file} was not published: mend it, the old configuration stays")
-            else:
+            if not loaded.mistakes:
+                if unlike and content_digest(loaded) == content_digest(unlike):
+                    return None
                 self._note(await upkeep.publish(self._plan, loaded))
-                watch = Watch(self._watched(loaded))
+                return loaded
+        except Exception as error:  # noqa: BLE001 - a file must not stop the plant
+            self._note(f"{self._plan.loaded.file} could not be published ({error}); save it again")
+            _log.exception("not published")
+            return None
+        for mistake in loaded.mistakes:
+            self._note(str(mistake))
+        self._note(f"{loaded.file} was not published: mend it, the old configuration stays")
+        return None
 
     def _watched(self, loaded: Loaded) -> Sequence[Path]:
         if self._plan.demo:

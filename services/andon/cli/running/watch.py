@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -25,11 +26,10 @@ class Watch:
     def _look(self) -> dict[Path, tuple[int, int]]:
         seen = {}
         for path in self._paths:
-            for file in path.rglob("*") if path.is_dir() else (path,):
-                try:
-                    stat = file.stat()
-                except OSError:
-                    continue
-                if not file.is_dir():
-                    seen[file] = (stat.st_mtime_ns, stat.st_size)
+            with suppress(OSError):  # a folder below it has just gone
+                for file in path.rglob("*") if path.is_dir() else (path,):
+                    with suppress(OSError):
+                        stat = file.stat()
+                        if not file.is_dir():
+                            seen[file] = (stat.st_mtime_ns, stat.st_size)
         return seen
