@@ -52,6 +52,12 @@ def version_key(version: int) -> bytes:
     return f"{NAME}@{version}".encode()
 
 
+def number_of(key: bytes | None) -> int | None:
+    """The version that stands under a key; None for another key. Raises ValueError."""
+    head, at, number = (key or b"").rpartition(b"@")
+    return int(number) if at and head == CURRENT_KEY else None
+
+
 class NoSuchVersion(LookupError):  # noqa: N818 - told to the person who asked
     """There is no version of this number; the text says which there are."""
 
@@ -92,8 +98,8 @@ class Board:
             elif key == CURRENT_KEY:
                 self._last = msgspec.json.decode(value, type=Current).version
                 self._named.append(self._last)
-            elif key and key.startswith(CURRENT_KEY + b"@"):
-                self._keep(int(key.rpartition(b"@")[2]), value)
+            elif (number := number_of(key)) is not None:
+                self._keep(number, value)
         except (msgspec.MsgspecError, ValueError) as error:
             log.error("configuration not readable", extra={"key": repr(key), "problem": str(error)})
 

@@ -36,6 +36,7 @@ from andon.runtime.follower import (
     Current,
     Recorded,
     VersionUnreadable,
+    number_of,
     read_board,
     version_key,
 )
@@ -211,18 +212,24 @@ def _going_on(mutes: Iterable[Mute], now: datetime) -> tuple[Mute, ...]:
 async def publish(link: Connection, change: Change, board: Board | None = None) -> Published:
     """Publishes what a change makes; the version in force. `board` is what the topic said a moment ago, if that is
     known. Raises KafkaFailure, and what the change raises."""
+    tries, last = _Tries(change, link), ""
     for _ in range(_TRIES):
         if board is None:
             board = await asyncio.to_thread(read_board, link, change.most)
+        if made := tries.made(board):
+            return made
         wanted = change.make(board, _next(board), datetime.now(UTC))
         if wanted is None:
             return _in_force(board)
         await asyncio.to_thread(begin_feeds, wanted.settings, link, board)
         try:
-            return await asyncio.to_thread(_publish, change, link)
-        except Aborted:  # another process published at the same time: look again
-            board = None
-    raise KafkaFailure("other processes keep publishing configurations; try again when they have ended")
+            return await asyncio.to_thread(tries.publish)
+        except Aborted as aborted:  # another process published at the same time, or nobody knows: look again
+            board, last = None, str(aborted)
+    raise KafkaFailure(
+        f"not published in {_TRIES} tries: {last}; where other processes publish configurations, try again when they "
+        "have ended"
+    )
 
 
 def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
@@ -246,23 +253,48 @@ def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
             ) from None
 
 
-def _publish(change: Change, link: Connection) -> Published:
-    """Two processes that publish at one time must not both make the same version: the transactional.id lets one of
-    them through, and only with what it read while it held it. Blocking; raises Aborted."""
-    producer = TransactionalProducer(link, "andon-config")
-    producer.start()
-    try:
-        board = read_board(link, change.most)
-        records = list(_records(change, board, link))
-        if records:
-            producer.commit(records)
-            _until_readable(link)
-        for record in records:
-            if record.topic == CONFIG:
-                board.take(record.key, record.value or b"")
-    finally:
-        producer.close()
-    return _in_force(board)
+class _Tries:
+    """The transactions of one change. Of one that was not answered it is known later whether it was made: the change
+    must not be made a second time then."""
+
+    def __init__(self, change: Change, link: Connection) -> None:
+        self._change = change
+        self._link = link
+        self._last: tuple[int, bytes] | None = None
+
+    def made(self, board: Board) -> Published | None:
+        """What the last try has published after all. Every version says when it was made, so equal bytes are ours."""
+        if self._last is None:
+            return None
+        number, raw = self._last
+        return board.version(number) if board.versions.get(number) == raw else None
+
+    def publish(self) -> Published:
+        """Two processes that publish at one time must not both make the same version: the transactional.id lets one of
+        them through, and only with what it read while it held it. Blocking; raises Aborted."""
+        producer = TransactionalProducer(self._link, "andon-config")
+        producer.start()
+        try:
+            board = read_board(self._link, self._change.most)
+            if made := self.made(board):  # only now it is decided
+                return made
+            records = list(_records(self._change, board, self._link))
+            if records:
+                self._last = _version_in(records)
+                producer.commit(records)
+                _until_readable(self._link)
+            for record in records:
+                if record.topic == CONFIG:
+                    board.take(record.key, record.value or b"")
+        finally:
+            producer.close()
+        return _in_force(board)
+
+
+def _version_in(records: Iterable[Outgoing]) -> tuple[int, bytes] | None:
+    """The version among what is written: its number and its bytes."""
+    numbers = ((number_of(record.key), record.value) for record in records if record.topic == CONFIG)
+    return next(((number, value) for number, value in numbers if number is not None and value), None)
 
 
 def _until_readable(link: Connection) -> None:

@@ -1,0 +1,123 @@
+"""What `publish` does when a transaction does not end as it should; the topic is a list of records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from andon.kafka.connection import Connection
+from andon.kafka.errors import Aborted, KafkaFailure
+from andon.kafka.records import Outgoing
+from andon.kafka.topics import ACTIONS, CONFIG
+from andon.runtime import publishing
+from andon.runtime.follower import TOPICS_KEY, Board, Recorded
+from andon.runtime.publishing import Change, Said, applied, muted, publish, unmuted
+from tests.unit.versions.boards import files, mute
+
+ME = Said("wang")
+
+
+class Topic:
+    """The records of `andon.config`, and what becomes of the next transactions: whether it is made, and answered."""
+
+    def __init__(self) -> None:
+        self.records = [Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(Recorded({})))]
+        self.actions = 0
+        self.next: list[tuple[bool, bool]] = []
+
+    def board(self, _link: Connection | None = None, most: int | None = None) -> Board:
+        board = Board(most)
+        for record in self.records:
+            board.take(record.key, record.value or b"")
+        return board
+
+    def commit(self, outputs: Sequence[Outgoing]) -> None:
+        made, answered = self.next.pop(0) if self.next else (True, True)
+        if made:
+            self.records += [one for one in outputs if one.topic == CONFIG]
+            self.actions += sum(one.topic == ACTIONS for one in outputs)
+        if not answered:
+            raise Aborted("Local: Inconsistent state")
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Topic:
+    """With version 1."""
+    topic = Topic()
+    monkeypatch.setattr(publishing, "read_board", topic.board)
+    monkeypatch.setattr(publishing, "TransactionalProducer", lambda *_: topic)
+    monkeypatch.setattr(publishing, "_until_readable", lambda _link: None)
+    done(applied(files(tmp_path, "one"), ME))
+    return topic
+
+
+def done(change: Change) -> Any:
+    return asyncio.run(publish(cast("Connection", None), change))
+
+
+def an_hour(why: str) -> Change:
+    now = datetime.now(UTC)
+    return muted(mute(begins=now, ends=now + timedelta(hours=1), why=why))
+
+
+def test_a_mute_whose_commit_was_not_answered_is_one_mute(topic: Topic) -> None:
+    topic.next = [(True, False)]
+    made = done(an_hour("x"))
+    assert (made.version, [one.id for one in made.mutes]) == (2, ["m2"])
+    newest = topic.board().newest
+    assert newest is not None
+    assert [one.id for one in newest.mutes] == ["m2"]
+    assert topic.actions == 2
+
+
+def test_an_unmute_whose_commit_was_not_answered_has_worked(topic: Topic) -> None:
+    done(an_hour("x"))
+    topic.next = [(True, False)]
+    assert done(unmuted("m2", ME)).mutes == ()
+    newest = topic.board().newest
+    assert newest is not None
+    assert newest.version == 3
+
+
+def test_one_that_was_not_made_is_made_anew(topic: Topic) -> None:
+    topic.next = [(False, False)]
+    assert done(an_hour("x")).version == 2
+    assert topic.actions == 2
+
+
+def test_one_that_others_followed_is_not_made_twice(topic: Topic) -> None:
+    topic.next = [(True, False)]
+    before = topic.commit
+
+    def commit(outputs: Sequence[Outgoing]) -> None:
+        try:
+            before(outputs)
+        except Aborted:
+            topic.commit = before  # type: ignore[method-assign]
+            done(an_hour("other"))
+            raise
+
+    topic.commit = commit  # type: ignore[method-assign]
+    made = done(an_hour("x"))
+    assert (made.version, made.mutes[-1].why) == (2, "x")
+    newest = topic.board().newest
+    assert newest is not None
+    assert [one.why for one in newest.mutes] == ["x", "other"]
+
+
+def test_one_that_never_works_says_what_the_last_problem_was(topic: Topic) -> None:
+    topic.next = [(False, False)] * 9
+    with pytest.raises(KafkaFailure, match="not published in 5 tries: Local: Inconsistent state"):
+        done(an_hour("x"))
