@@ -71,6 +71,8 @@ class _Mutes(msgspec.Struct, frozen=True):
 class BundleUnreadable(Exception):  # noqa: N818 - a state of the topic, read by people
     """The bytes are no bundle this version can read; the text says why and shows no content."""
 
+    exit_code = 1
+
 
 def published(loaded: Loaded, version: int, author: str, at: datetime, reason: str = "") -> Published:
     """The content of files as a version. Raises Invalid when they have a mistake."""

@@ -23,9 +23,11 @@ from andon.runtime.registry import Registry
 _NO_NAMES = (*RECIPIENTS, *COMPUTED)
 
 
-def check(settings: Settings, files: Mapping[str, str], registry: Registry, folder: Path) -> list[tuple[Way, str]]:
-    """Pairs of a place in andon.yaml and a sentence. `folder` is where files that cards name are looked for. What is
-    wrong with a channel itself is said elsewhere (config.load)."""
+def check(
+    settings: Settings, files: Mapping[str, str], registry: Registry, folder: Path | None
+) -> list[tuple[Way, str]]:
+    """Pairs of a place in andon.yaml and a sentence. `folder` is where files that cards name are looked for, if
+    they are here. What is wrong with a channel itself is said elsewhere (config.load)."""
     kinds = structures(settings, files, registry)
     found = render.check(settings, files, kinds, taken(settings, registry), folder)
     return [*found, *names.mistakes(settings, files, registry.kinds(GROUP)), *_receivers(settings, files, registry)]

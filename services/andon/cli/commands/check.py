@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
+
 from andon.cli.main import DONE, FAILED
 from andon.config.load import Loaded, load
 from andon.config.mistakes import Mistake
 from andon.config.mistakes import Path as Way
+from andon.config.plugs import GROUPS, Plug, PlugUnusable
+from andon.config.published import Published
 from andon.config.references import unused
 from andon.config.routing import Route
 from andon.config.settings import Settings
@@ -91,14 +95,44 @@ def checked(path: Path, registry: Registry | None = None) -> Loaded:
     loaded = load(path, registry)
     if loaded.draft is None:
         return loaded
-    found = _of_services(loaded, loaded.draft, registry)
+    found = _of_services(loaded.draft, loaded.files, loaded.directory, registry)
     if not (found or loaded.mistakes):
         found = routing.check_whole(loaded.draft, loaded.tables)
     more = [loaded.mistake(path, text) for path, text in found]
     return replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *more})))
 
 
-def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list[tuple[Way, str]]:
+def unusable(one: Published) -> list[str]:
+    """Why a version that was published once cannot be in force again: its plug-ins and rules are judged by the Andon of
+    today, as those of files are. A router is made of it too."""
+    from andon.routing import mistakes as routing
+
+    registry = Registry()
+    found = [*_of_plugs(one.settings, registry)]
+    if not found:
+        folder = Path(one.directory)  # of the machine that published it
+        found = _of_services(one.settings, one.files, folder if folder.is_dir() else None, registry)
+    found = found or routing.check_whole(one.settings, one.tables)
+    return [": ".join(filter(None, (".".join(map(str, way)), text))) for way, text in found]
+
+
+def _of_plugs(settings: Settings, registry: Registry) -> Iterator[tuple[Way, str]]:
+    """Of files this is said when they are loaded."""
+    for section, group in GROUPS.items():
+        plugs: Mapping[str, Plug] = getattr(settings, section)
+        for name, plug in plugs.items():
+            try:
+                registry.config(group, plug)
+            except PlugUnusable as error:
+                yield (section, name), str(error)
+            except ValidationError as error:
+                for one in error.errors(include_url=False, include_input=False):
+                    yield (section, name, *one["loc"]), one["msg"]
+
+
+def _of_services(
+    settings: Settings, files: Mapping[str, str], folder: Path | None, registry: Registry
+) -> list[tuple[Way, str]]:
     """What each service says of its own part: matchers, times and keys; recipients, templates. Only `cli` may import
     them all."""
     from andon.egress import mistakes as egress
@@ -110,7 +144,7 @@ def _of_services(loaded: Loaded, settings: Settings, registry: Registry) -> list
         *ingress.check(settings, registry),
         *enrichment.check(settings),
         *routing.check(settings),
-        *egress.check(settings, loaded.files, registry, loaded.directory),
+        *egress.check(settings, files, registry, folder),
     ]
 
 

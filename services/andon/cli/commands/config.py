@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -156,10 +157,17 @@ def _files(args: argparse.Namespace) -> Loaded | None:
 
 
 def _rollback(args: argparse.Namespace) -> int:
+    """Exit code 2 for a version that no service could take now; nothing is published then."""
+    from andon.cli.commands.check import unusable
     from andon.config.difference import difference
     from andon.runtime.publishing import Said, publish, restored
 
-    place, before = where.cluster(args), _board(args).newest
+    place, board = where.cluster(args), _board(args)
+    before = board.newest
+    if wrong := unusable(board.version(args.number)):
+        print(f"version {args.number} of the configuration cannot be put back:", file=sys.stderr)
+        print("\n".join(map(safe, wrong)), file=sys.stderr)
+        return USAGE
     now = asyncio.run(publish(place.link, restored(args.number, Said(args.author, args.why))))
     changes = list(difference(before, now))
     published = before is None or now.version != before.version
