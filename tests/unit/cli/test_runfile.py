@@ -1,7 +1,9 @@
 """run.json, the lock beside it, and `andon status`."""
 
+import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,27 @@ def test_the_run_file_is_replaced_whole(tmp_path: Path) -> None:
     assert found["pid"] == os.getpid()
     assert found["programs"][0]["state"] == "ready"
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"pid": 7', b"\xff\xfe", b"[]", b'{"config": "/c", "programs": []}'])
+def test_a_damaged_run_file_counts_as_none(damaged: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a power cut it may be empty; `andon up` must start then, and write a whole one."""
+    (tmp_path / "run.json").write_bytes(damaged)
+    assert runfile.read(tmp_path, "state") is None
+    assert frame.main(["status", "--data", str(tmp_path)]) == 1
+    assert "nothing was ever started" in capsys.readouterr().out
+
+
+def test_who_looks_in_the_instant_of_a_start_does_not_keep_it_back(tmp_path: Path) -> None:
+    written(tmp_path, State.READY)
+    with (tmp_path / "up.lock").open("ab") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        found = runfile.read(tmp_path)
+        assert found is not None
+        assert not found["alive"], "another one that looks is no `andon up`"
+        threading.Timer(0.1, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with runfile.held(tmp_path):
+            pass
 
 
 @pytest.mark.parametrize(

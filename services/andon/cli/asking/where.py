@@ -59,7 +59,7 @@ def file(args: argparse.Namespace) -> Path | None:
     named: Path = args.config
     if named.exists() or args.config_given or "ANDON_CONFIG" in os.environ:
         return named
-    last = runfile.read(args.data)
+    last = runfile.read(args.data, "config")
     return Path(last["config"]) if last is not None and Path(last["config"]).exists() else None
 
 

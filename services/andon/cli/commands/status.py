@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from andon import broker
 
 
+_SHOWN = ("pid", "started", "data", "kafka_data", "addresses", "state", "programs")
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("status", help="what runs, and where it listens", description=__doc__)
     parser.set_defaults(func=_status)
@@ -22,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _status(args: argparse.Namespace) -> int:
     """Exit code 0 when `andon up` runs on the data directory and every program of it is ready, else 1."""
-    found = runfile.read(args.data)
+    found = runfile.read(args.data, *_SHOWN)
     if found is None:
         print(json.dumps({"alive": False}) if args.json else f"nothing was ever started in {args.data.absolute()}")
         return FAILED

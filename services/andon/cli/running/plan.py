@@ -106,7 +106,7 @@ def make(
         programs.append(demo.plant(settings, doors["door"], run_for, data / "logs", SystemClock()))
     addresses = {**doors, "kafka": bootstrap, **(demo.addresses() if demo else {})}
     ours = tuple(program.name for program in services)
-    last = runfile.read(data)
+    last = runfile.read(data, "programs")
     gone = left((program["name"] for program in last["programs"]) if last else (), ours)
     return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None)
 

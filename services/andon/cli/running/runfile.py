@@ -5,14 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from andon.runtime.supervisor import Status
+
+
+_LOOKED_S = 0.5
+"""How long who only looks may hold the lock, at the very most."""
+_AGAIN_S = 0.02
 
 
 class AlreadyRuns(Exception):  # noqa: N818 - a state of the machine, read by people
@@ -32,7 +38,10 @@ class RunFile:
         """Publishes the state of all programs. Raises OSError."""
         whole = {**self._facts, "state": state, "programs": [asdict(program) for program in programs]}
         aside = self._path.with_name(f".run.json.{os.getpid()}")
-        aside.write_text(json.dumps(whole, default=str, indent=1), encoding="utf-8")
+        with aside.open("w", encoding="utf-8") as file:
+            json.dump(whole, file, default=str, indent=1)
+            file.flush()
+            os.fsync(file.fileno())  # else an empty one may stand there after a power cut
         aside.replace(self._path)
 
 
@@ -41,21 +50,38 @@ def held(data: Path) -> Iterator[None]:
     """Holds the data directory, which it makes, against every other `andon up`. Raises AlreadyRuns."""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "up.lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRuns(f"another `andon up` runs on {data}; `andon status` shows it") from None
+        until = time.monotonic() + _LOOKED_S
+        while not _locked(lock, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                raise AlreadyRuns(f"another `andon up` runs on {data}; `andon status` shows it")
+            time.sleep(_AGAIN_S)
         yield
 
 
-def read(data: Path) -> dict[str, Any] | None:
-    """The last published state, and as `alive` whether its `andon up` still runs; None when there never was one."""
+def read(data: Path, *needed: str) -> dict[str, Any] | None:
+    """The last published state, and as `alive` whether its `andon up` still runs; None when there never was one, or it
+    is damaged, or lacks something `needed`."""
     try:
-        whole: dict[str, Any] = json.loads((data / "run.json").read_bytes())
-    except FileNotFoundError:
+        whole = json.loads((data / "run.json").read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
+    if not (isinstance(whole, dict) and whole.keys() >= set(needed)):
+        return None
+    return {**whole, "alive": _is_held(data)}
+
+
+def _is_held(data: Path) -> bool:
+    """Looks without being taken for an `andon up` by another who looks."""
     try:
-        with held(data):
-            return {**whole, "alive": False}
-    except AlreadyRuns:
-        return {**whole, "alive": True}
+        with (data / "up.lock").open("rb") as lock:
+            return not _locked(lock, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _locked(lock: IO[bytes], how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
