@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from andon.config.kafka import Kafka
@@ -11,6 +10,7 @@ from andon.config.published import Published
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection, connection
 from andon.kafka.topics import READERS
+from andon.runtime.daemon import unawaited
 from andon.runtime.follower import Board, read_board
 from andon.runtime.publishing import OF_NOBODY, Said, applied, publish
 
@@ -29,7 +29,7 @@ async def prepare(
     Returns what is in force. Raises KafkaFailure.
     """
     link = connection(loaded.settings.kafka, bootstrap)
-    board = await asyncio.to_thread(create, loaded.settings.kafka, link)
+    board = await unawaited("prepare", lambda: create(loaded.settings.kafka, link))
     return await publish(link, applied(loaded, said, anew=anew), board)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
@@ -26,3 +27,8 @@ def in_daemon(name: str, work: Callable[[], T]) -> Future[T]:
 
     Thread(target=run, name=name, daemon=True).start()
     return future
+
+
+async def unawaited(name: str, work: Callable[[], T]) -> T:
+    """What `work` returns or raises, of a call that is left to itself when this is cancelled."""
+    return await asyncio.wrap_future(in_daemon(name, work))

@@ -6,13 +6,13 @@ something first, so of two that publish at one time neither loses what the other
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -27,6 +27,7 @@ from andon.kafka.errors import Aborted, GroupInUse, KafkaFailure
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
+from andon.runtime.daemon import unawaited
 from andon.runtime.feeds import new_feeds
 from andon.runtime.follower import (
     CURRENT_KEY,
@@ -215,15 +216,15 @@ async def publish(link: Connection, change: Change, board: Board | None = None) 
     tries, last = _Tries(change, link), ""
     for _ in range(_TRIES):
         if board is None:
-            board = await asyncio.to_thread(read_board, link, change.most)
+            board = await unawaited("publish", lambda: read_board(link, change.most))
         if made := tries.made(board):
             return made
         wanted = change.make(board, _next(board), datetime.now(UTC))
         if wanted is None:
             return _in_force(board)
-        await asyncio.to_thread(begin_feeds, wanted.settings, link, board)
+        await unawaited("publish", partial(begin_feeds, wanted.settings, link, board))
         try:
-            return await asyncio.to_thread(tries.publish)
+            return await unawaited("publish", tries.publish)
         except Aborted as aborted:  # another process published at the same time, or nobody knows: look again
             board, last = None, str(aborted)
     raise KafkaFailure(

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from andon.cli.running.live import REFRESH, Screen, View, screen
 from andon.cli.running.watch import Watch
 from andon.runtime import logs
 from andon.runtime.clock import SystemClock
+from andon.runtime.daemon import unawaited
 from andon.runtime.supervisor import Refused, Status, Supervisor
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ class Up:
             self._note(differs)
         self._prepared.set()
         for service, slots in plan.left.items():
-            self._note(await asyncio.to_thread(upkeep.take_out, plan, service, slots))
+            self._note(await unawaited("take-out", partial(upkeep.take_out, plan, service, slots)))
         self._tally = upkeep.tally(plan)
         await self._services_ready()
         self._move("running")
@@ -227,7 +229,7 @@ class Up:
         from andon.config.published import content_digest
 
         try:
-            loaded = await asyncio.to_thread(self._reload)
+            loaded = await unawaited("reload", self._reload)
             if not loaded.mistakes:
                 if unlike and content_digest(loaded) == content_digest(unlike):
                     return None
