@@ -12,7 +12,7 @@ import pytest
 from andon.cli.asking import reading
 from andon.cli.asking.persons import names_of
 from andon.cli.asking.reading import Reading
-from andon.cli.asking.times import moment
+from andon.cli.asking.times import coming, moment
 from andon.config.published import Published
 from andon.config.settings import Settings
 from andon.core.event import Home
@@ -37,6 +37,25 @@ NOW = datetime(2026, 11, 26, 2, 30, tzinfo=SHANGHAI)
 )
 def test_points_in_time_are_those_of_the_site(text: str, then: datetime) -> None:
     assert moment(text, NOW) == then
+
+
+@pytest.mark.parametrize(
+    ("text", "then"),
+    [
+        ("2h", NOW + timedelta(hours=2)),
+        ("02:00", NOW.replace(hour=2, minute=0) + timedelta(days=1)),
+        ("14:00", NOW.replace(hour=14, minute=0)),
+        ("2026-11-25T08:00", datetime(2026, 11, 25, 8, tzinfo=SHANGHAI)),
+    ],
+)
+def test_what_is_to_come_is_counted_from_now_on(text: str, then: datetime) -> None:
+    assert coming(text, NOW) == then
+
+
+@pytest.mark.parametrize("text", ["soon", "99999999999d"])
+def test_what_is_no_point_in_time_to_come_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="no point in time; write for example 20:00"):
+        coming(text, NOW)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "25:00", "-2h", "2026-13-01", "9" * 400 + "d"])

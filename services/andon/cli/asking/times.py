@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 
 from andon.config.units import seconds
 
-COMING = "20:00, or 2026-11-26T20:00"
+COMING = "20:00, 2026-11-26T20:00, or 2h for in so long"
 FORMS = "14:00, 2026-11-26, 2026-11-26T14:00, or 2h for so long ago"
 
 
@@ -36,7 +37,9 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 def coming(text: str, now: datetime) -> datetime:
-    """The same for what is to come: a time of day is the next one there is. Raises ValueError."""
+    """The same for what is to come: a time of day is the next one there is, and 2h is in so long. Raises ValueError."""
+    with suppress(ValueError, OverflowError):
+        return now + timedelta(seconds=seconds(text))
     try:
         found = moment(text, now)
     except ValueError:

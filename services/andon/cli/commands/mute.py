@@ -31,7 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("matchers", nargs="+", metavar="MATCHER", help="as in a route: 'line=\"L3\"'; all must hold")
     parser.add_argument("--for", dest="lasts", type=_duration, metavar="2h", help="how long, from its beginning on")
     parser.add_argument("--until", metavar="TIME", help="when it ends: 20:00, or 2026-11-26T20:00 (the site's zone)")
-    parser.add_argument("--from", dest="begins", metavar="TIME", help="when it begins (default: now)")
+    parser.add_argument(
+        "--from", dest="begins", metavar="TIME", help="when it begins: the same, or 2h for in so long (default: now)"
+    )
     parser.add_argument("--why", required=True, metavar="REASON", help="kept with it")
     parser.add_argument("--author", default="", metavar="NAME", help="whose it is (default: the user signed in here)")
     parser.add_argument(
