@@ -3,12 +3,12 @@
 Nothing is searched from end to end. The door's index and the desks' stores say where a record stands; without them
 the time in a UUIDv7 and the order of the topics do: an enriched record lies in the partition of its event and in the
 order of its events, and a subject's outcomes lie in that partition too. What is left to reading is bounded, and
-`Tracer.said` tells when a bound was met.
+`Tracer.said` tells when a bound was met; how far the event itself was looked for, `Tracer.looked`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid5
 
@@ -24,7 +24,7 @@ from andon.kafka.codecs import Json, Undecodable
 from andon.kafka.partitioner import partition_of
 from andon.kafka.records import Record
 from andon.kafka.scan import Scan
-from andon.kafka.topics import DELIVERIES, ENRICHED, EVENTS, OUTCOMES, TICKETS
+from andon.kafka.topics import DELIVERIES, DLQ, ENRICHED, EVENTS, OUTCOMES, TICKETS
 from andon.runtime import parked
 
 if TYPE_CHECKING:  # a trace from the topics alone does without the database library
@@ -140,7 +140,10 @@ class Tracer:
     def _search(
         self, starts: Mapping[Home, int], ends: Mapping[Home, int], text: str, fits: Callable[[Event], bool], most: int
     ) -> Event | None:
-        for record in self._scan.stretch(starts, ends, having=needle(text), most=most):
+        return self._fitting(self._scan.stretch(starts, ends, having=needle(text), most=most), fits)
+
+    def _fitting(self, records: Iterable[Record], fits: Callable[[Event], bool]) -> Event | None:
+        for record in records:
             event = self._read(record, self._events)
             if event is not None and fits(event):
                 return at_position(event, record.position)
@@ -158,7 +161,7 @@ class Tracer:
             return at_position(event, found.position)
         # Out of order, as after a repair of offsets.
         fits = self._fits(accepted.event.id, accepted.event.source)
-        return self._search({home: start}, {home: end}, accepted.event.id, fits, MOST)
+        return self._fitting(self._stretch(ENRICHED, {home: start}, {home: end}, needle(accepted.event.id)), fits)
 
     def _event_offset(self, record: Record) -> int:
         ways = self._read(record, self._ways)
@@ -216,8 +219,7 @@ class Tracer:
         since = accepted_at(event) if early else min(k.closed or 0.0 for k in closed)
         homes = self._homes(OUTCOMES, event.origin[0].partition)
         starts, ends = self._scan.at_time(homes, since - _SKEW_S), self._scan.ends(homes)
-        before = self._scan.read
-        for record in self._scan.stretch(starts, ends, having=needle(event.id), most=MOST):
+        for record in self._stretch(OUTCOMES, starts, ends, needle(event.id)):
             one = self._read(record, self._outcomes)
             if one is None or (one.event, one.source) != (event.id, event.source):
                 continue
@@ -225,15 +227,13 @@ class Tracer:
             wanted.discard(one.id)
             if not wanted or one.id == ended_id(event):
                 break
-        if self._scan.read - before >= MOST:
-            self.said.append(f"{MOST:,} records of {OUTCOMES} were read for it, and there are more")
         return list(found.values())
 
     def _waiting(self, event: Event, number: UUID, domain: str) -> Delivery | None:
         """A delivery without an outcome, found without the store."""
         homes = self._homes(DELIVERIES, partition_of(domain.encode(), self._counts[DELIVERIES]))
         starts = self._scan.at_time(homes, event.origin[-1].at / 1000 - _SKEW_S)
-        for record in self._scan.stretch(starts, self._scan.ends(homes), having=str(number).encode(), most=MOST):
+        for record in self._stretch(DELIVERIES, starts, self._scan.ends(homes), str(number).encode()):
             one = self._read(record, self._deliveries)
             if one is not None and one.id == number:
                 return one
@@ -262,7 +262,7 @@ class Tracer:
         return ours
 
     def _episode(self, starts: Mapping[Home, int], ends: Mapping[Home, int], episode: str) -> list[EpisodeRecord]:
-        found = self._scan.stretch(starts, ends, having=needle(episode), most=MOST)
+        found = self._stretch(TICKETS, starts, ends, needle(episode))
         # A key goes to a partition of a higher number, if to another at all.
         inorder = sorted(found, key=lambda record: (record.partition, record.offset))
         read = (self._read(record, self._tickets) for record in inorder)
@@ -270,10 +270,24 @@ class Tracer:
 
     def parked(self, event: Event) -> list[parked.Entry]:
         """What of it lies in the dead-letter topic."""
-        found = parked.entries(self._scan, accepted_at(event) - _SKEW_S, needle(event.id), MOST)
+        before = self._scan.read
+        found = list(parked.entries(self._scan, accepted_at(event) - _SKEW_S, needle(event.id), MOST))
+        self._say_if_cut(DLQ, before)
         return [one for one in found if (one.event, one.source) == (event.id, event.source)]
 
     # ---- reading
+
+    def _stretch(
+        self, topic: str, starts: Mapping[Home, int], ends: Mapping[Home, int], having: bytes
+    ) -> Iterator[Record]:
+        before = self._scan.read
+        yield from self._scan.stretch(starts, ends, having=having, most=MOST)
+        self._say_if_cut(topic, before)
+
+    def _say_if_cut(self, topic: str, before: int) -> None:
+        text = f"{MOST:,} records of {topic} were read for it, and there are more"
+        if self._scan.read - before >= MOST and text not in self.said:
+            self.said.append(text)
 
     def _homes(self, topic: str, partition: int) -> list[Home]:
         """Where the records of a key may stand that lie in this partition now, or lay there once: after a repartition

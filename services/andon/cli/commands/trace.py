@@ -51,6 +51,15 @@ def _trace(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _is_text(*given: str) -> bool:
+    """Whether the shell gave UTF-8; Python keeps other bytes as signs that no record can have."""
+    try:
+        "".join(given).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Decided(NamedTuple):
     """An event as far as routing came with it. `router` is that of the version that decided, None where it is of no use
     any more; `ended` the event's own outcome, if it led to no delivery."""
@@ -90,6 +99,8 @@ class EventPath:
 
     def decided(self, event_id: str, source: str | None) -> Decided:
         """The event, and what decided about it. SystemExit when there is no such event."""
+        if not _is_text(event_id, source or ""):
+            raise SystemExit("there is no such event: what was asked for is not UTF-8")
         tracer = self._tracer
         accepted = tracer.event(event_id, source, _clients(self._past.newest))
         if accepted is None:
