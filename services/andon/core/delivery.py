@@ -65,7 +65,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     digest that is told when the hold is over. `storm` says what too many at once are of.
 
     A receiver that is given up hands it on to the next of `fallback`, as a record with the same id: its `hop` counts
-    from 0, and `tried` says what there was before. `remarks` say in what routing had to help itself.
+    from 0, and `tried` says what there was before. `remarks` say in what routing had to help itself. One that was
+    parked has in `carried` what was merged into it, which a redrive tells as well.
     """
 
     id: UUID
@@ -87,6 +88,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     remarks: tuple[Remark, ...] = ()
     held: Hold | None = None
     storm: Storm | None = None
+    carried: Digest | None = None
 
 
 def delivery_id(event: Event, receiver: str) -> UUID:

@@ -91,7 +91,7 @@ class EgressWork:
             urgent=delivery.urgent,
             group=group,
             hop=delivery.hop,
-            carried=tried.carried if tried else None,
+            carried=delivery.carried or (tried.carried if tried else None),
             marked=bool(tried and tried.marked),
             batch=self._batch(delivery, served) if group is not None else None,
             expires=expires(delivery, born),
@@ -233,17 +233,19 @@ class EgressWork:
         )
         notes = [Note(OUTCOMES, delivery.event.subject.encode(), encode(record))]
         if isinstance(outcome, Parked):
-            body = self._for_everyone(item, delivery)
+            body = self._for_redrive(item, delivery)
             notes.append(dlq_copy(DELIVERIES, *item.record, item.domain.encode(), body, outcome, item.redrive))
         return Told(tuple(notes), memos)
 
     def _coalesced(self, item: Item) -> bool:
         return bool(item.parts and self._sendings.decode(item.parts).everyone)
 
-    def _for_everyone(self, item: Item, delivery: Delivery) -> bytes:
-        """The delivery as a redrive is to find it."""
+    def _for_redrive(self, item: Item, delivery: Delivery) -> bytes:
+        """The delivery as a redrive is to find it: for everyone whom its call was to tell, with all that was merged
+        into it, which ends with it."""
         whole = everyone(delivery, self._sendings.decode(item.parts)) if item.parts else delivery.recipients
-        return opened(item.body) if whole == delivery.recipients else encode(replace(delivery, recipients=whole))
+        again = replace(delivery, recipients=whole, carried=item.carried)
+        return opened(item.body) if again == delivery else encode(again)
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
         receiver = self.receivers.get(item.queue)

@@ -58,6 +58,7 @@ def handed_on(
         hop=delivery.hop + 1,
         tried=Tried(datetime.fromtimestamp(now, UTC), ours, item.carried, perhaps or bool(tried and tried.marked)),
         origin=(*delivery.origin, Position(item.home.topic, *item.record)),
+        carried=None,
     )
 
 

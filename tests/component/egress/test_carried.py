@@ -143,3 +143,42 @@ def test_a_fault_that_came_and_went_under_its_cause_ends_so_though_its_account_i
     at.run(3_600)
     assert not [text for text in texts(at.vendor.seen) if "M-07" in text]
     assert (at.told()[one.id], at.told()[two.id]) == ("skipped/inhibited", "skipped/inhibited")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "after a restart"])
+def test_a_redrive_tells_all_of_a_digest_that_was_parked(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    at = line(monkeypatch)
+    new = [at.feed(f"M-{number}").id for number in range(14)]
+    assert len(at.run(1)) == 10
+    at.vendor.answers["robot"] = lambda: GONE
+    at.run(3_600)
+    assert [ends(at)[one] for one in new[10:]] == ["parked/credentials"] * 4
+    if again:
+        at.restart()
+    at.redrive()
+    at.run(60)
+    at.vendor.answers.clear()
+    at.redrive()
+    (seen,) = at.run(60)
+    assert seen.text == "\n".join([*(f"M-{number} mes.fault.raised raise" for number in range(10, 14)), "4"])
+    assert [ends(at)[one] for one in new[10:]] == ["delivered/delivered"] * 4
+
+
+def test_a_redriven_digest_that_is_handed_on_says_no_more_than_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = Line(
+        monkeypatch,
+        channels={name: {"kind": "wecom_robot", "keys": [f"env:{name}"]} for name in ("ROBOT", "OTHER")},
+        receivers={
+            "group": {"channel": "ROBOT", "template": "fault", "fallback": [{"receiver": "second"}]},
+            "second": {"channel": "OTHER", "template": "fault"},
+        },
+        route={"receiver": "group", "group_by": ["line"], "group_wait": "5s"},
+    )
+    at.vendor.answers |= {"robot": lambda: GONE, "other": lambda: GONE}
+    for number in range(3):
+        at.feed(f"M-{number}", line="L3")
+    at.run(60)
+    del at.vendor.answers["other"]
+    at.redrive()
+    (seen,) = at.run(60)
+    assert (seen.to, seen.text[-1]) == ("other", "3")
