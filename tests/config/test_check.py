@@ -83,6 +83,36 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("files", "warned"),
+    [
+        ({"board.j2": "{}"}, True),
+        ({"board.j2": "{}", "digest.j2": "合并"}, True),
+        ({"board.j2": "{}", "digest.webhook.j2": "{}"}, False),
+        ({"board.j2": '{"count": {{ digest.count if digest else 1 }}}'}, False),
+        ({"board.j2": "{{ digest }}", "mes.fault.raised/board.j2": "{}"}, True),
+    ],
+)
+def test_a_program_that_has_no_form_for_what_was_merged_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: dict[str, str], warned: bool
+) -> None:
+    file = tmp_path / "andon.yaml"
+    file.write_text(
+        "version: 1\n"
+        "channels: {board: {kind: webhook, url: env:U, body: template, content_type: application/json}}\n"
+        "receivers: {board: {channel: board, template: board}}\n"
+        "route: {receiver: board}\n"
+    )
+    for name, text in files.items():
+        (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "templates" / name).write_text(text)
+    assert main(["check", str(file)]) == 0
+    text = "template board has no form for what was merged, so every notice is sent alone"
+    assert capsys.readouterr().out.splitlines()[:-1] == (
+        [f"{file}:3:37: warning: {text}; use `digest` in it, or write digest.webhook.j2"] if warned else []
+    )
+
+
 def test_what_is_hardly_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "andon.yaml"
     file.write_text(DOUBTFUL)

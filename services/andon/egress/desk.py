@@ -74,9 +74,9 @@ class EgressWork:
     def read(self, record: Record) -> Taken:
         delivery = self._codec.decode(record.value)
         event, tried = delivery.event, delivery.tried
-        # A receiver that refuses merging by rate still merges what its queue cannot hold; one of events never does.
+        # A receiver that refuses merging by rate still merges what its queue cannot hold; a single one never does.
         served = self.receivers.get(delivery.receiver)
-        group, born = None if served and served.events else _group(delivery), accepted_at(event)
+        group, born = None if served and served.single else _group(delivery), accepted_at(event)
         item = Item(
             id=delivery.id,
             home=record.home,

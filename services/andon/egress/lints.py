@@ -8,15 +8,36 @@ from collections.abc import Iterator, Mapping
 from andon.config.mistakes import Path
 from andon.config.settings import Settings
 from andon.config.templates import is_of
+from andon.core.ports import ForPrograms
+from andon.egress.receivers import GROUP, told_of_digests
+from andon.egress.render import Renderer
+from andon.runtime.registry import Registry
 
 _DIGEST = "digest"
 # A template that another one names by an expression: which one it is, only an event says.
 _BY_EXPRESSION = re.compile(r"\{%[-+]?\s*(?:include|extends|import|from)\s+[^\s\"']")
 
 
-def check(settings: Settings, files: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    """Templates that no receiver is sent by: neither its own, nor its digests', nor a part of another file. `files`
-    are the texts of the templates by name."""
+def check(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Path, str]]:
+    """`files` are the texts of the templates by name."""
+    yield from _unused(settings, files)
+    yield from _never_merged(settings, files, registry)
+
+
+def _never_merged(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Path, str]]:
+    """Receivers whose programs have no form for what was merged."""
+    renderer = Renderer(files)
+    for name, receiver in settings.receivers.items():
+        plug = settings.channels[receiver.channel]
+        config = registry.config(GROUP, plug)
+        programs = isinstance(config, ForPrograms) and config.for_programs()
+        if programs and not told_of_digests(renderer, receiver, plug.kind, settings):
+            text = f"template {receiver.template} has no form for what was merged, so every notice is sent alone"
+            yield ("receivers", name, "template"), f"{text}; use `digest` in it, or write digest.{plug.kind}.j2"
+
+
+def _unused(settings: Settings, files: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    """Templates that no receiver is sent by: neither its own, nor its digests', nor a part of another file."""
     kinds = {plug.kind for plug in settings.channels.values()}
     looks = {(receiver.template, settings.channels[receiver.channel].kind) for receiver in settings.receivers.values()}
     if any(map(_BY_EXPRESSION.search, files.values())):

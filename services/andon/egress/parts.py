@@ -20,10 +20,10 @@ _LONGEST_REST = 1_024
 
 
 def parts(receiver: Served, content: Content, ends: Ends, *, marked: bool) -> tuple[Content, ...]:
-    """The content as the channel wants it, with the mark of a possible repeat if wanted; a card is one part. Raises
-    Rejected as the channel does."""
+    """The content as the channel wants it, with the mark of a possible repeat if wanted and if people read it; a card
+    is one part. Raises Rejected as the channel does."""
     mark = receiver.look.words.repeat
-    wholes = repeated(content, receiver.structures, mark) if marked else (content,)
+    wholes = repeated(content, receiver.structures, mark) if marked and not receiver.programs else (content,)
     return tuple(part for whole in wholes for part in _fitted(receiver, whole, ends))
 
 

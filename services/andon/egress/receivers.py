@@ -27,6 +27,7 @@ from andon.core.ports import (
     CountsPeople,
     CountsRecipients,
     EventChannel,
+    ForPrograms,
     HasWays,
     KeyedChannel,
     Link,
@@ -48,7 +49,9 @@ _IN_FLIGHT = 32
 
 class Served(msgspec.Struct, frozen=True):
     """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
-    `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person."""
+    `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person. What
+    is for `programs` bears no mark for people; what is `single` becomes part of no digest, for there is no form of it
+    that the other side would take."""
 
     channel: Channel
     kind: str
@@ -57,6 +60,8 @@ class Served(msgspec.Struct, frozen=True):
     events: EventChannel | None = None
     structures: Mapping[str, Structure] = {}
     counts: CountsPeople | None = None
+    programs: bool = False
+    single: bool = False
 
 
 class Receivers(Mapping[str, Served]):
@@ -92,14 +97,20 @@ class Receivers(Mapping[str, Served]):
             events = channel if isinstance(channel, EventChannel) else None
             if isinstance(channel, KeyedChannel):
                 policy = _keyed(policy)
+            programs = isinstance(config, ForPrograms) and config.for_programs()
+            single = programs and not told_of_digests(self.renderer, receiver, plug.kind, settings)
+            if events or single:
+                policy = _one_by_one(policy)
             self._served[name] = Served(
                 channel,
                 plug.kind,
                 look_of(receiver, settings),
-                _of_events(policy) if events else policy,
+                policy,
                 events,
                 structures_of(type(channel)),
                 config if isinstance(config, CountsPeople) else None,
+                programs,
+                single or events is not None,
             )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
@@ -143,6 +154,11 @@ def _used(settings: Settings, files: Iterable[str], registry: Registry) -> Itera
     for kind in sorted({plug.kind for plug in settings.channels.values()} | named):
         with suppress(PlugUnusable):
             yield kind, registry.plug_in(GROUP, kind)
+
+
+def told_of_digests(renderer: Renderer, receiver: Receiver, kind: str, settings: Settings) -> bool:
+    """Whether a program behind a channel of that kind can be told of what was merged."""
+    return renderer.tells_digests(receiver.template, kind, receiver.language or settings.site.language)
 
 
 def structures_of(channel: type) -> Mapping[str, Structure]:
@@ -202,8 +218,8 @@ def _keyed(policy: QueuePolicy) -> QueuePolicy:
     return msgspec.structs.replace(policy, on_ambiguous=OnAmbiguous.RESEND_KEYED) if again else policy
 
 
-def _of_events(policy: QueuePolicy) -> QueuePolicy:
-    """The same for a channel that wants events: none becomes part of another."""
+def _one_by_one(policy: QueuePolicy) -> QueuePolicy:
+    """The same for a channel to a program that wants each: none becomes part of another."""
     return msgspec.structs.replace(policy, merge=None, in_flight=_IN_FLIGHT)
 
 

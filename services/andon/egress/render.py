@@ -120,6 +120,16 @@ class Renderer:
             raise Rejected(Reason.TEMPLATE_BROKEN, detail) from None
         return Rendered(content, found.name, self._run.missing, ends)
 
+    def tells_digests(self, template: str, kind: str, language: str) -> bool:
+        """Whether a digest has the form of that template whatever the event: the template itself handles `digest`, or
+        a template `digest` is just for that kind of channel."""
+        return all(self._tells_digests(template, kind, language, of) for of in ("", *self._types))
+
+    def _tells_digests(self, template: str, kind: str, language: str, event_type: str) -> bool:
+        found = self._find(template, kind, language, event_type)
+        own = self.file("digest", kind, language, event_type).rpartition("/")[2].startswith(f"digest.{kind}.")
+        return own or (not isinstance(found, Broken) and found.knows_digest)
+
     def broken(self) -> dict[str, tuple[str, ...]]:
         """Files that cannot be used: "line 3: unexpected '}'" by name."""
         return {name: found.details for name, found in self._compiled.items() if isinstance(found, Broken)}

@@ -48,6 +48,8 @@ TOKEN = Reply(200, b'{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":
 FILES = {
     "fault.j2": "{{ event.subject }} {{ labels.state }}",
     "same.j2": "{{ labels.state }}",
+    "board.j2": '{"msgtype":"text","text":{"content":{{ event.subject | tojson }}}}',
+    "every.j2": '{"msgtype":"text","text":{"content":"{{ digest.count if digest else event.subject }}"}}',
     "digest.j2": "{% for line in digest.lines %}{{ line.subject }} {{ line.text }}\n{% endfor %}{{ digest.count }}",
 }
 

@@ -153,7 +153,7 @@ def sent(text: str, look: Look, kind: str = "j2", digest: Digest | None = None, 
         WecomRobot.Config(keys=("env:K",)),
         SimpleNamespace(wire=None, directory=Path(), clock=None),  # type: ignore[arg-type]
     )
-    served = SimpleNamespace(channel=robot, structures=robot.structures, look=look)
+    served = SimpleNamespace(channel=robot, structures=robot.structures, look=look, programs=False)
     made = parts(served, found.content, found.ends, marked=marked)  # type: ignore[arg-type]
     assert all(len(one.text.encode()) <= {"text": 2048, "markdown": 4096}[one.kind] for one in made)
     return [one.text for one in made]

@@ -78,7 +78,7 @@ def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, st
     return [
         *((one.path, one.text) for one in unused(data)),
         *routing.check(settings, loaded.tables.workdays, year, lambda path: loaded.where(path)[0]),
-        *egress.check(settings, loaded.files),
+        *egress.check(settings, loaded.files, Registry()),
         *ingress.doubts(settings, Registry()),
     ]
 

@@ -146,6 +146,15 @@ class CountsPeople(CountsRecipients, Protocol):
 
 
 @runtime_checkable
+class ForPrograms(Protocol):
+    """The `Config` of a channel whose texts a program may read: nothing of ours is put before or after them, and what
+    was merged goes to it only in a form that its own templates give it."""
+
+    def for_programs(self) -> bool:
+        """Whether a program reads them."""
+
+
+@runtime_checkable
 class NamesPeople(Protocol):
     """The `Config` of a channel whose receivers say in `to` whom they mean."""
 

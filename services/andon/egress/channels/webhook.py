@@ -111,6 +111,10 @@ class Webhook:
         def lines(self) -> int:
             return 1
 
+        def for_programs(self) -> bool:
+            """One that people read needs no other type than that of text."""
+            return self.content_type is not None
+
     specimen: ClassVar = ChannelSpecimen(
         options={"url": f"{BASE}/hook", "secrets": [REFERENCE], "allow": ["127.0.0.1"], "body": "template"},
         kinds=dict.fromkeys(TYPES, BYTES),
@@ -142,7 +146,7 @@ class Webhook:
         """The whole, without the tail where a `content_type` says that it is for programs. Raises Rejected for another
         kind, and for what is longer than any template renders."""
         self._require(content)
-        for_people = tail and content.kind != events.KIND and self._config.content_type is None
+        for_people = tail and content.kind != events.KIND and not self._config.for_programs()
         whole = Content(content.kind, content.text + tail) if for_people else content
         if len(whole.text.encode()) > BYTES:
             raise Rejected(Reason.TOO_LONG, f"a webhook's body has at most {BYTES:,} bytes")
