@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any, get_args
 
 import pytest
@@ -29,6 +30,28 @@ HIDDEN = {
     "身份证：11010519491231002x": "身份证：110***********002x",
     "6222021234567890128": "***************0128",
     "4111 1111 1111 1111": "**** **** **** 1111",
+    "8613812345678": "86138****5678",
+    "86 138 1234 5678": "86 138 **** 5678",
+    "138.1234.5678": "138.****.5678",
+    "138\u00a01234\u00a05678": "138\u00a0****\u00a05678",
+    "138\u30001234\u30005678": "138\u3000****\u30005678",
+    "１３８１２３４５６７８": "１３８****５６７８",
+    "１１０１０５１９４９１２３１００２Ｘ": "１１０***********００２Ｘ",
+    "110105 19491231 002X": "110*** ******** 002X",
+    "110105-19491231-002X": "110***-********-002X",
+}
+BESIDE = {
+    "张三 13812345678 2026-11-27 14:03": "张三 138****5678 2026-11-27 14:03",
+    "2026-11-27 13812345678": "2026-11-27 138****5678",
+    "工号 12345 13812345678": "工号 12345 138****5678",
+    "13812345678 10086": "138****5678 10086",
+    "13812345678-80011": "138****5678-80011",
+    "13812345678 13912345678": "138****5678 139****5678",
+    "138-1234-5678 139-1234-5678": "138-****-5678 139-****-5678",
+    "13812345678 4111 1111 1111 1111": "138****5678 **** **** **** 1111",
+    "7 4111111111111111": "7 ************1111",
+    "2026 110105 19491231 002X 7": "2026 110*** ******** 002X 7",
+    "11010519491231002X 13812345678": "110***********002X 138****5678",
 }
 LEFT = [
     "12812345678",  # no mobile number begins so
@@ -40,6 +63,9 @@ LEFT = [
     "1764115200000",  # milliseconds since 1970
     "2026-11-26 08:00:00",
     "line-3/M-07 E-217",
+    "20 21 22 23 24 25 26 27 28 29 30 31 32 33",
+    "15000000.125",
+    "138.12.34.5678",
     "",
 ]
 
@@ -48,6 +74,28 @@ LEFT = [
 def test_a_number_of_a_person_keeps_its_ends(text: str, shown: str) -> None:
     assert mask(text) == shown
     assert mask(f"甲 {text} 乙") == f"甲 {shown} 乙"
+
+
+@pytest.mark.parametrize(("text", "shown"), BESIDE.items())
+def test_a_number_of_a_person_is_hidden_whatever_number_stands_beside_it(text: str, shown: str) -> None:
+    assert mask(text) == shown
+
+
+def test_what_is_a_phone_is_hidden_though_only_part_of_it_could_be_a_card() -> None:
+    """123456789 138-1232 is right by Luhn's rule."""
+    shown = mask("123456789 138-1232-5678")
+    assert "1232" not in shown
+
+
+def test_a_long_row_of_digits_takes_no_longer_than_its_length_asks() -> None:
+    short, long = "1 3812345678-9.0 " * 500, "1 3812345678-9.0 " * 5_000
+
+    def took(text: str) -> float:
+        began = process_time()
+        mask(text)
+        return process_time() - began
+
+    assert min(took(long) for _ in range(3)) < 30 * min(took(short) for _ in range(3))
 
 
 @pytest.mark.parametrize("text", LEFT)
