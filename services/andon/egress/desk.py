@@ -258,7 +258,16 @@ class EgressWork:
         to = wanted if reach is None else reach.recipients
         content = sending.parts[item.part]
         call = Call(
-            item.id, item.queue, to, content, line, deadline, item.part, redrive=item.redrive, refused=_refused(item)
+            item.id,
+            item.queue,
+            to,
+            content,
+            line,
+            deadline,
+            item.part,
+            redrive=item.redrive,
+            refused=_refused(item),
+            perhaps=any(one.ambiguous for one in item.entries if one.part == item.part),
         )
         receipts = await receiver.channel.send(call)
         later = later_of(receipts)

@@ -40,11 +40,13 @@ def _fitted(receiver: Served, content: Content, ends: Ends) -> Sequence[Content]
 
 def repeated(content: Content, structures: Mapping[str, Structure], mark: str) -> tuple[Content, ...]:
     """The content with the mark of a possible repeat where people see it: before a text, in a card's first words, or
-    as a text of its own before what has no words."""
+    as a text of its own before what has no words. To change twice what was sent is to change it once."""
     structure = structures.get(content.kind)
     if structure is None:
         before = f"{mark}\n" if content.kind.startswith(_MARKDOWN) else mark
         return (Content(content.kind, before + content.text),)
+    if not structure.notice:
+        return (content,)
     value = msgspec.json.decode(content.text)
     if marked(structure, value, mark) and fits(structure, value):
         return (Content(content.kind, msgspec.json.encode(value).decode()),)

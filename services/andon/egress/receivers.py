@@ -50,8 +50,8 @@ _IN_FLIGHT = 32
 class Served(msgspec.Struct, frozen=True):
     """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
     `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person. What
-    is for `programs` bears no mark for people; what is `single` becomes part of no digest, for there is no form of it
-    that the other side would take."""
+    is for `programs` bears no mark for people; what is `single` becomes part of no digest: the other side would take
+    it in no form, or it is the change of one card."""
 
     channel: Channel
     kind: str
@@ -99,8 +99,11 @@ class Receivers(Mapping[str, Served]):
                 policy = _keyed(policy)
             programs = isinstance(config, ForPrograms) and config.for_programs()
             single = programs and not told_of_digests(self.renderer, receiver, plug.kind, settings)
-            if events or single:
+            changes = self.renderer.changes(receiver.template, plug.kind, receiver.language or settings.site.language)
+            if events or single or True in changes:
                 policy = _one_by_one(policy)
+            if False not in changes:
+                policy = msgspec.structs.replace(policy, people=(), routine=())
             self._served[name] = Served(
                 channel,
                 plug.kind,
@@ -110,7 +113,7 @@ class Receivers(Mapping[str, Served]):
                 structures_of(type(channel)),
                 config if isinstance(config, CountsPeople) else None,
                 programs,
-                single or events is not None,
+                single or events is not None or True in changes,
             )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
@@ -219,7 +222,7 @@ def _keyed(policy: QueuePolicy) -> QueuePolicy:
 
 
 def _one_by_one(policy: QueuePolicy) -> QueuePolicy:
-    """The same for a channel to a program that wants each: none becomes part of another."""
+    """The same where each is wanted by itself: none becomes part of another."""
     return msgspec.structs.replace(policy, merge=None, in_flight=_IN_FLIGHT)
 
 

@@ -130,6 +130,12 @@ class Renderer:
         own = self.file("digest", kind, language, event_type).rpartition("/")[2].startswith(f"digest.{kind}.")
         return own or (not isinstance(found, Broken) and found.knows_digest)
 
+    def changes(self, template: str, kind: str, language: str) -> frozenset[bool]:
+        """Whether that template changes what was sent before, instead of telling something: both, where that depends
+        on the event."""
+        found = [self._find(template, kind, language, of) for of in ("", *self._types)]
+        return frozenset(isinstance(one, Card) and not one.structure.notice for one in found)
+
     def broken(self) -> dict[str, tuple[str, ...]]:
         """Files that cannot be used: "line 3: unexpected '}'" by name."""
         return {name: found.details for name, found in self._compiled.items() if isinstance(found, Broken)}

@@ -104,12 +104,13 @@ class Structure(msgspec.Struct, frozen=True):
     """One structured kind: its shape, the bytes its JSON may have, and the ways to the texts people see first.
 
     Before the first of `marks` that is there goes the mark of a possible repeat; where none is, a text of its own
-    goes before the whole.
+    goes before the whole. What is no `notice` tells nobody anything new, but changes what was sent before.
     """
 
     shape: Shape
     most: int
     marks: tuple[Way, ...] = ()
+    notice: bool = True
 
 
 def needs_file(shape: Shape) -> bool:

@@ -50,6 +50,7 @@ FILES = {
     "same.j2": "{{ labels.state }}",
     "board.j2": '{"msgtype":"text","text":{"content":{{ event.subject | tojson }}}}',
     "every.j2": '{"msgtype":"text","text":{"content":"{{ digest.count if digest else event.subject }}"}}',
+    "taken.wecom_app.update_template_card.yaml": "response_code: c1\nbutton: '{{ event.subject }}'\n",
     "digest.j2": "{% for line in digest.lines %}{{ line.subject }} {{ line.text }}\n{% endfor %}{{ digest.count }}",
 }
 
@@ -83,10 +84,11 @@ class Vendor(NoWire):
         if "/gettoken" in url:
             return TOKEN
         said = json.loads(body)
-        to = said.get("touser") or url.partition("key=")[2]
+        changed = said.get("button", {}).get("replace_name")
+        to = said.get("touser") or "|".join(said.get("userids", ())) or url.partition("key=")[2]
         reply = self.answers[to]() if to in self.answers else OK
         if b'"errcode":0' in reply.body:
-            self.seen.append(Seen(round(self._line.now - START, 3), to, said[said["msgtype"]]["content"]))
+            self.seen.append(Seen(round(self._line.now - START, 3), to, changed or said[said["msgtype"]]["content"]))
         return reply
 
 

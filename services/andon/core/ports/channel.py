@@ -24,7 +24,7 @@ class Call(msgspec.Struct, frozen=True):
     """One call to a vendor: one part of one delivery. `line` picks the account of a pool, `deadline` is in seconds.
 
     `part` counts from 0; `redrive` says how often the delivery was taken up again, `refused` how many attempts at this
-    part certainly had no effect before the first of which that is not known.
+    part certainly had no effect before the first of which that is not known, `perhaps` whether there is such a one.
     """
 
     delivery: UUID
@@ -36,6 +36,7 @@ class Call(msgspec.Struct, frozen=True):
     part: int = 0
     redrive: int = 0
     refused: int = 0
+    perhaps: bool = False
 
     @property
     def key(self) -> UUID:

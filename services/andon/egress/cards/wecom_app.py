@@ -227,7 +227,7 @@ APP: Mapping[str, Structure] = {
     UPDATE: Structure(
         Fields({"response_code": Text(512)}, {"button": Text(), "card": REPLACED.shape}, _one_of_both),
         0,
-        (("button",), *(("card", *way) for way in _MARKS)),
+        notice=False,
     ),
 }
 """The structured kinds of an app's messages, and the change of a card that was sent."""

@@ -32,7 +32,7 @@ from andon.egress.channels.wecom_app_account import TOKEN_PATH, Account
 from andon.egress.channels.wecom_app_codes import Answer
 from andon.egress.media import Media, upload_of
 from andon.egress.robots import Kinds
-from andon.egress.vendors import BaseUrl
+from andon.egress.vendors import BaseUrl, Meaning
 
 BYTES = {"text": 2048, "markdown": 2048}
 _KINDS = Kinds("a WeCom app", BYTES, APP)
@@ -206,9 +206,8 @@ class WecomApp:
         words = msgspec.json.decode(call.content.text)
         card = msgspec.json.encode(words["card"]).decode() if "card" in words else ""
         to = [name for name in call.recipients if name not in failed]
-        missed = await self.update_card(
-            words["response_code"], to=to, button=words.get("button", ""), card=card, deadline=call.deadline
-        )
+        body = bodies.update(self._config.agent_id, words["response_code"], to, words.get("button", ""), card)
+        missed = await self._update(body, call.deadline, codes.PERHAPS_USED if call.perhaps else codes.USED)
         gone = dict.fromkeys((name.lower() for name in missed), Parked(Reason.GONE, "this card was not sent to them"))
         return [Receipt(name, failed=failed.get(name) or gone.get(name.lower())) for name in call.recipients]
 
@@ -259,7 +258,10 @@ class WecomApp:
         Raises Retryable, or Rejected, with GONE for a code that is good no more.
         """
         body = bodies.update(self._config.agent_id, response_code, to, button, card)
-        said = await self._account.call(_UPDATE, body, codes.Updated, deadline, other=codes.USED)
+        return await self._update(body, deadline, codes.USED)
+
+    async def _update(self, body: bytes, deadline: float, used: Mapping[int, Meaning]) -> Sequence[str]:
+        said = await self._account.call(_UPDATE, body, codes.Updated, deadline, other=used)
         return tuple(said.invaliduser or ())
 
     async def close(self) -> None:

@@ -51,6 +51,12 @@ TOO_OLD = {40058: Meaning(False, Reason.GONE, advice="it is older than 24 hours,
 """What it says to a recall."""
 USED = {40058: Meaning(False, Reason.GONE, advice="the response code is older than 72 hours or was used already")}
 """What it says to the update of a card, whose fields were judged before."""
+PERHAPS_USED = {
+    40058: Meaning(
+        False, Reason.UNKNOWN, advice="the card may have changed: an earlier attempt may have used the response code"
+    )
+}
+"""The same after an attempt of which that is not known."""
 
 
 class Said(msgspec.Struct):
