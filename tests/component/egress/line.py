@@ -85,11 +85,16 @@ class Vendor(NoWire):
             return TOKEN
         said = json.loads(body)
         changed = said.get("button", {}).get("replace_name")
-        to = said.get("touser") or "|".join(said.get("userids", ())) or url.partition("key=")[2]
+        to = said.get("touser") or "|".join(said.get("userids", ())) or _account(url)
         reply = self.answers[to]() if to in self.answers else OK
         if b'"errcode":0' in reply.body:
             self.seen.append(Seen(round(self._line.now - START, 3), to, changed or said[said["msgtype"]]["content"]))
         return reply
+
+
+def _account(url: str) -> str:
+    """The key or the token in a robot's address."""
+    return url.partition("key=")[2] or url.partition("access_token=")[2].partition("&")[0]
 
 
 class Line:

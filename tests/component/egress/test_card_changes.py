@@ -1,4 +1,4 @@
-"""The change of a card that was sent tells nobody anything new: no limit of people is about it, and it is never merged."""
+"""A change of a card that was sent tells nobody anything new: no limit of people is about it, it is never merged."""
 
 from __future__ import annotations
 

@@ -129,6 +129,8 @@ class Desk(OpenWork):
         if not free:
             return False
         write = self._write(home, decision)
+        if policy.lines > 1 and policy.on_ambiguous is OnAmbiguous.RESEND_KEYED:
+            line = self._knowing(domain, found, line, now, write)
         if item.group is not None and not item.urgent and whole(item):
             stormed = bool(item.batch and item.storm) and not item.entries and self._work.stormed(item)
             for reason, joined in companions(domain, found, free, now, stormed=stormed):
@@ -140,6 +142,20 @@ class Desk(OpenWork):
         queue.left(policy.merge, now)
         self._begin(domain, found, line, now, write, decision)
         return True
+
+    def _knowing(self, domain: Domain, chosen: Choice, line: int, now: float, write: Write) -> int:
+        """The account that has seen the key of what may have arrived, if it has a place, else `line`: there the repeat
+        is shown once more, and so bears its mark."""
+        item, policy = chosen.item, chosen.policy
+        know = [one.line for one in item.entries if one.ambiguous and one.part == item.part]
+        if not know or line in know:
+            return line
+        for one in know:
+            if one < policy.lines and domain.line(one).free(policy.limits, now):
+                return one
+        item.marked = True
+        write.changed.append(copy(item))
+        return line
 
     def _join(self, queue: Queue, into: Item, joined: Sequence[Item], reason: Reason, now: float, write: Write) -> None:
         """Merges those that are to be told; the others end here as at their own turn. One that is held back keeps what
