@@ -17,7 +17,7 @@ from andon.config.receivers import MaskKind
 
 Mask = Callable[[str], str]
 
-_HIDDEN = "*"
+HIDDEN = "*"
 _LONGEST = 8
 # A character for a character, so that a place in the one text is the same place in the other.
 _FOLDED = str.maketrans("０１２３４５６７８９Ｘｘ＋．－‐‑–\u3000\u00a0\u2007\u202f", "0123456789Xx+.----    ")
@@ -55,7 +55,7 @@ def masker(kinds: Collection[MaskKind]) -> Mask:
             for first, last in spans(plain):
                 for place in range(first, last):
                     if plain[place].isalnum():
-                        shown[place] = _HIDDEN
+                        shown[place] = HIDDEN
         return "".join(shown)
 
     return masked
@@ -94,7 +94,7 @@ _SPANS: dict[MaskKind, Callable[[str], Iterator[tuple[int, int]]]] = {
 
 def named(text: str) -> str:
     """A name of which the first character is left: 张三 becomes 张*."""
-    return text[:1] + _HIDDEN * min(len(text) - 1, _LONGEST)
+    return text[:1] + HIDDEN * min(len(text) - 1, _LONGEST)
 
 
 def _bare(text: str) -> str:

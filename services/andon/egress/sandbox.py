@@ -13,9 +13,10 @@ from jinja2 import ChainableUndefined, DictLoader, Undefined, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import htmlsafe_json_dumps
 
 from andon.egress import escape
-from andon.egress.masks import Mask, named
+from andon.egress.masks import HIDDEN, Mask, named
 
 MAX_STEPS = 10_000
 MAX_REPEAT = 1_000
@@ -76,7 +77,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=-1,
         )
         self.filters |= {"at": self._at, "date": self._date, "time": self._clock, "link": self._link}
-        self.filters |= {"md": self._md, "raw": _raw, "mask": _masked}
+        self.filters |= {"md": self._md, "raw": _raw, "mask": _masked, "tojson": self._tojson}
         del self.filters["random"]
         for name in _NO_GLOBALS:
             del self.globals[name]
@@ -132,6 +133,32 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _md(self, value: Any) -> escape.Escaped:
         """Escapes for markdown, also where the template itself is plain text."""
         return escape.Escaped(escape.markdown(self._mask(str(value))))
+
+    def _tojson(self, value: Any, indent: int | None = None) -> escape.Escaped:
+        """Jinja's own, with what is hidden hidden within the values: in the JSON itself it would be no number any more,
+        and a letter that JSON escapes would stand before one as if it were part of it."""
+        text = htmlsafe_json_dumps(self._hidden(value), indent=indent, sort_keys=True)
+        return escape.Escaped(self._escaped(str(text)))
+
+    def _hidden(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._mask(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            text = str(value)
+            shown = self._mask(text)
+            return value if shown == text else shown
+        if isinstance(value, list | tuple):
+            return [self._hidden(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        found: dict[Any, Any] = {}
+        for key, one in value.items():
+            name = self._mask(key) if isinstance(key, str) else key
+            # Two that show alike stay two.
+            while name in found:
+                name += HIDDEN
+            found[name] = self._hidden(one)
+        return found
 
     @pass_context
     def _at(self, _context: Context, value: Any, zone: str | None = None, format: str = _TIME) -> Any:  # noqa: A002 - template word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from time import process_time
 from typing import Any, get_args
 
@@ -134,6 +135,31 @@ def test_a_template_shows_them_hidden_wherever_they_stand() -> None:
 
 def test_what_the_template_says_itself_and_what_is_raw_is_shown() -> None:
     assert shown_by("值班 13812345678 {{ data.n | raw }}", data={"n": "13912345678"}) == "值班 13812345678 13912345678"
+
+
+def test_json_stays_json_and_shows_them_hidden_as_well() -> None:
+    data = {
+        "order": 13812345678,
+        "text": '电话13812345678 "x"',
+        "list": [{"13812345678": "13812345678", "13899995678": 2}, 1.5, None, True, 7],
+        "at": "@all <b> 'x'",
+    }
+    assert json.loads(shown_by("{{ data.order | tojson }}", data=data)) == "138****5678"
+    assert json.loads(shown_by("{{ data | tojson }}", data=data)) == {
+        "order": "138****5678",
+        "text": '电话138****5678 "x"',
+        "list": [{"138****5678": "138****5678", "138****5678*": 2}, 1.5, None, True, 7],
+        "at": "＠all <b> 'x'",
+    }
+    assert shown_by("{{ data.list | tojson(2) }}", data={"list": [1]}) == "[\n  1\n]"
+
+
+def test_json_without_masks_is_what_it_was() -> None:
+    data = {"order": 13812345678, "text": "<b> & @all", "list": [1]}
+    found = Renderer({"fault.j2": "{{ data | tojson }}"}, MARK).render(
+        delivery(event(data=data)), "webhook", Look("fault")
+    )
+    assert found.content.text == '{"list": [1], "order": 13812345678, "text": "\\u003cb\\u003e \\u0026 ＠all"}'
 
 
 def test_a_name() -> None:
