@@ -175,6 +175,21 @@ def test_throttle_of_the_gateway_waits_as_long_as_it_says() -> None:
     assert (error.reason, error.after, error.ambiguous) == (Reason.THROTTLED, 5.0, False)
 
 
+@pytest.mark.parametrize(
+    ("wait", "after"), [("9" * 400, 3_600.0), (f'"{"9" * 5_000}"', 60.0), ("-5", 0.0), ("1.5", 60.0)]
+)
+def test_throttle_of_the_gateway_that_names_no_time_that_can_be_waited_for(wait: str, after: float) -> None:
+    error = failure(f'{{"status":1111,"wait":{wait}}}'.encode())
+    assert isinstance(error, Retryable)
+    assert error.after == after
+
+
+def test_a_code_of_thousands_of_digits_is_none() -> None:
+    error = failure(f'{{"errcode":"{"9" * 5_000}"}}'.encode())
+    assert isinstance(error, Retryable)
+    assert (error.reason, error.ambiguous) == (Reason.BAD_REPLY, True)
+
+
 @pytest.mark.parametrize(("sub_code", "reason"), [("40014", Reason.CREDENTIALS), ("90018", Reason.THROTTLED)])
 def test_errcode_of_the_old_interface_is_told_by_its_sub_code(sub_code: str, reason: Reason) -> None:
     error = failure({"errcode": 88, "sub_code": sub_code, "sub_msg": "x"})

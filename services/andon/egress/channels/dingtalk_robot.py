@@ -21,7 +21,7 @@ from pydantic import field_validator
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
 from andon.config.units import Rate
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import LONGEST_S, Failure, Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
@@ -38,6 +38,7 @@ BYTES = {"text": 17_000, "markdown": 17_000}
 PEOPLE = 50
 THROTTLED_SECONDS = 600.0
 _BUSY_SECONDS = 60.0
+_DIGITS = 18
 _TITLE = 60
 _LOOKED_AT = 1_024  # characters: markup takes quadratic time to find, and a title is short
 _IP_THROTTLED = 1111
@@ -270,11 +271,16 @@ def _of_gateway(answer: _Answer) -> Retryable | None:
     if answer.status != _IP_THROTTLED:
         return None
     wait = _number(answer.wait)
-    return Retryable(Reason.THROTTLED, "the gateway limits this address", after=float(wait or _BUSY_SECONDS))
+    return Retryable(Reason.THROTTLED, "the gateway limits this address", after=_within_bounds(wait or _BUSY_SECONDS))
+
+
+def _within_bounds(seconds: float) -> float:
+    """A whole number may be larger than any float."""
+    return float(min(max(seconds, 0), LONGEST_S))
 
 
 def _number(code: Any) -> int | None:
     """A code as a number; the vendor's pages also show it as text."""
-    if isinstance(code, str) and code.removeprefix("-").isdecimal():
+    if isinstance(code, str) and len(code) <= _DIGITS and code.removeprefix("-").isdecimal():
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else None

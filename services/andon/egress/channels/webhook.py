@@ -250,10 +250,10 @@ class Webhook:
             return min(float(text[:9]), WAIT_MOST)
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+            then = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
             return None
-        then = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return min(max(then.timestamp() - self._clock.now(), 0.0), WAIT_MOST)
+        return min(max(then - self._clock.now(), 0.0), WAIT_MOST)
 
 
 def _said(reply: Reply, url: str, secrets: Sequence[str]) -> str:
