@@ -235,6 +235,28 @@ def test_the_block_is_configuration() -> None:
         assert (caught.value.reason, caught.value.after) == (Reason.THROTTLED, 1.0)
 
 
+def test_a_success_may_leave_its_errcode_out_where_it_has_what_was_asked() -> None:
+    vendor = Vendor({"msgid": "m1"})
+    vendor.refusal = {"access_token": "t1/+", "expires_in": 7200}
+    assert sent(vendor) == [Receipt("wang", Evidence.VENDOR_ACCEPTED, reference="m1")]
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"errmsg": "ok"}, {"msgid": ""}, {"msgid": None}, {"errcode": None, "msgid": "m1"}]
+)
+def test_an_answer_without_both_is_not_the_vendors(answer: dict[str, Any]) -> None:
+    failure = failed(Vendor(answer))
+    assert isinstance(failure, Retryable)
+    assert (failure.reason, failure.ambiguous) == (Reason.BAD_REPLY, True)
+
+
+def test_an_answer_to_the_question_for_a_token_without_either_is_none() -> None:
+    vendor = Vendor()
+    vendor.refusal = {"expires_in": 7200}
+    assert failed(vendor).reason is Reason.NOT_SENT
+    assert not vendor.sent
+
+
 class Throttling(Vendor):
     """Shuts the app out, in the vendor's words or in those of what stands before it."""
 

@@ -26,6 +26,7 @@ NOBODY = 81013
 NO_CHAT = frozenset({86001, 86003})
 """The chat is none, or none of this app's."""
 _NO_FILE = 40007
+_UNSAID = -(1 << 40)
 _FILE = Meaning(False, Reason.TOO_LARGE, advice="the vendor takes no file of this size")
 
 MEANING = {
@@ -60,10 +61,14 @@ PERHAPS_USED = {
 
 
 class Said(msgspec.Struct):
-    """What the vendor says to every call. Its texts are sometimes numbers, or absent."""
+    """What the vendor says to every call. Its texts are sometimes numbers, or absent; a success may leave its errcode
+    out, and is one by what it `brings`."""
 
-    errcode: int
+    errcode: int = _UNSAID
     errmsg: Any = ""
+
+    def brings(self) -> object:
+        """What was asked for, if this call asks for anything."""
 
 
 class Token(Said):
@@ -72,11 +77,17 @@ class Token(Said):
     access_token: str = ""
     expires_in: int = 0
 
+    def brings(self) -> object:
+        return self.access_token
+
 
 class Uploaded(Said):
     """To `media/upload`."""
 
     media_id: Any = None
+
+    def brings(self) -> object:
+        return self.media_id
 
 
 class Updated(Said):
@@ -95,6 +106,9 @@ class Answer(Said):
     msgid: Any = ""
     response_code: Any = ""
 
+    def brings(self) -> object:
+        return self.msgid
+
 
 A = TypeVar("A", bound=Said)
 _NO_OTHER: Mapping[int, Meaning] = {}
@@ -107,6 +121,10 @@ def read(reply: Reply, kind: type[A], block: float) -> A:
         answer = msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise foreign(reply, block) from None
+    if answer.errcode == _UNSAID:
+        if not answer.brings():
+            raise foreign(reply, block)
+        answer.errcode = 0
     if answer.errcode == 0 and reply.status != 200:
         raise foreign(reply, block)
     return answer
