@@ -267,6 +267,7 @@ class EgressWork:
             item.part,
             redrive=item.redrive,
             refused=_refused(item),
+            named=receiver.named,
             perhaps=any(one.ambiguous for one in item.entries if one.part == item.part),
         )
         receipts = await receiver.channel.send(call)

@@ -51,7 +51,7 @@ class Served(msgspec.Struct, frozen=True):
     """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
     `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person. What
     is for `programs` bears no mark for people; what is `single` becomes part of no digest: the other side would take
-    it in no form, or it is the change of one card."""
+    it in no form, or it is the change of one card. It is `named` if it says whom it is for."""
 
     channel: Channel
     kind: str
@@ -62,6 +62,7 @@ class Served(msgspec.Struct, frozen=True):
     counts: CountsPeople | None = None
     programs: bool = False
     single: bool = False
+    named: bool = False
 
 
 class Receivers(Mapping[str, Served]):
@@ -114,6 +115,7 @@ class Receivers(Mapping[str, Served]):
                 config if isinstance(config, CountsPeople) else None,
                 programs,
                 single or events is not None or True in changes,
+                bool(receiver.to),
             )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:

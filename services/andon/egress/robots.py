@@ -65,7 +65,7 @@ def called(call: Call) -> Called:
     A receiver without `to` stands for itself and calls nobody. `all` is everybody, a Chinese mobile number a mobile,
     anything else a user id; an @ before it may be there. What cannot be an id calls nobody: it would be markup.
     """
-    if call.part or call.recipients == (call.receiver,):
+    if call.part or (call.recipients == (call.receiver,) and not call.named):
         return Called()
     names = dict.fromkeys(name.removeprefix("@") for name in call.recipients)
     mobiles = tuple(name for name in names if _MOBILE.fullmatch(name))

@@ -87,6 +87,19 @@ def test_people_are_called_by_name_in_list_and_text() -> None:
     assert said["text"]["content"] == "停机 @zhang\n\n@13800001111 @li"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("停机 @lisi", "停机 @lisi\n\n@li"),
+        ("停机 @li-2 @li.x", "停机 @li-2 @li.x\n\n@li"),
+        ("停机 @li.", "停机 @li."),
+        ("@li请看", "@li请看"),
+    ],
+)
+def test_a_longer_name_is_another_one(text: str, said: str) -> None:
+    assert asked(text, recipients=("li",)).said["text"]["content"] == said
+
+
 def test_more_people_than_a_call_may_name_are_parked_and_never_left_out() -> None:
     wire = Recorder(body=OK)
     with pytest.raises(Rejected, match="calls 51 people"):
@@ -97,6 +110,7 @@ def test_more_people_than_a_call_may_name_are_parked_and_never_left_out() -> Non
 def test_only_the_first_part_calls_people() -> None:
     assert "at" not in asked(recipients=("zhang",), part=1).said
     assert "at" not in asked(recipients=("l3-group",)).said
+    assert asked(recipients=("l3-group",), named=True).said["at"]["atUserIds"] == ["l3-group"]
 
 
 def test_key_is_of_the_part_and_not_of_the_attempt() -> None:

@@ -25,6 +25,7 @@ class Call(msgspec.Struct, frozen=True):
 
     `part` counts from 0; `redrive` says how often the delivery was taken up again, `refused` how many attempts at this
     part certainly had no effect before the first of which that is not known, `perhaps` whether there is such a one.
+    `named` says that the receiver names its recipients: one called as the receiver itself is somebody then.
     """
 
     delivery: UUID
@@ -37,6 +38,7 @@ class Call(msgspec.Struct, frozen=True):
     redrive: int = 0
     refused: int = 0
     perhaps: bool = False
+    named: bool = False
 
     @property
     def key(self) -> UUID:

@@ -230,10 +230,16 @@ def _said(call: Call, key: str) -> dict[str, Any]:
         raise Rejected(Reason.REJECTED, f"calls {len(names.people)} people by name; a DingTalk robot {PEOPLE} at most")
     if names != Called():
         body["at"] = {"atMobiles": names.mobiles, "atUserIds": names.users, "isAtAll": names.everybody}
-        missing = [f"@{name}" for name in names.people if f"@{name}" not in text]
+        missing = [f"@{name}" for name in names.people if not _calls(text, name)]
         text = "\n\n".join([text, " ".join(missing)]) if missing else text
     body[kind] = {"content": text} if kind == "text" else {"title": _title(text), "text": text}
     return body
+
+
+def _calls(text: str, name: str) -> bool:
+    """Whether the text calls just that name, which a longer one may begin with."""
+    more = "[A-Za-z0-9_]" if name.isascii() else r"\w"
+    return re.search(rf"@{re.escape(name)}(?![.@-]*{more})", text) is not None
 
 
 def _title(text: str) -> str:
