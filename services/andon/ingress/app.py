@@ -139,16 +139,18 @@ class Ingress:
         await self._feed(published, await self._take(published))
 
     async def _take(self, published: Published) -> Mapping[str, Source]:
-        """Brings a version into force at the door; its sources."""
+        """Brings a version into force at the door; its sources. What may refuse it comes first, and leaves all as it
+        was."""
         settings, clock = published.settings, self._host.clock
         sources = sources_of(published, self._registry, clock)
-        self._configuration.take(published)
         providers = self._providers.of(settings, Path(published.directory))
         clients = clients_of(sources, clock, settings.access, providers)
+        callbacks, connections = callbacks_of(sources), connections_of(published, self._registry)
+        self._expectations.follow(published, connections)
+        self._configuration.take(published)
         await self._providers.keep()
-        self._door.clients, self._door.callbacks = clients, callbacks_of(sources)
-        self._gate.take(settings.listen, settings.sources, self._door.callbacks)
-        self._expectations.follow(published, connections_of(published, self._registry))
+        self._door.clients, self._door.callbacks = clients, callbacks
+        self._gate.take(settings.listen, settings.sources, callbacks)
         await self._pulse.follow(settings)
         return sources
 

@@ -6,8 +6,10 @@ Within one cluster exactly once (laws L1, L6); from another one at least once, u
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from andon.config.secrets import SecretMissing
 from andon.core.event import Event
 from andon.core.failure import Invalid
 from andon.core.ports import Clock, Inbound, Result, Source
@@ -22,7 +24,10 @@ from andon.runtime.metrics import Metrics
 from andon.runtime.stage import StageRunner, StageSettings
 from andon.runtime.tracing import Spans, traced_stage
 
+log = logging.getLogger(__name__)
+
 _AGAIN_S = 0.5
+_MISSING_S = 5.0
 
 
 class Reading:
@@ -65,7 +70,8 @@ class Reading:
 
 
 class Feeds:
-    """The feeds of one door process. `fatal` is told once when the log fails one of them (law L4)."""
+    """The feeds of one door process. `fatal` is told once when the log fails one of them (law L4). One whose secret is
+    missing waits for it, and no other does."""
 
     def __init__(
         self,
@@ -86,63 +92,59 @@ class Feeds:
 
     @property
     def assigned(self) -> bool:
-        """Whether every feed has joined its group."""
-        return all(running.runner.assigned for running in self._running.values())
+        """Whether every feed has joined its group, but for those that miss a secret: the door has others to serve."""
+        return all(running.barred or running.joined for running in self._running.values())
 
     def links(self) -> dict[str, Callable[[], Awaitable[bool]]]:
         """Source → whether its cluster answers this process now, and has its topic."""
-        return {running.feed.source: running.runner.connected for running in self._running.values()}
+        return {running.feed.source: running.connected for running in self._running.values()}
 
     async def take(self, wanted: dict[str, tuple[Feed, Reading]], window: int, version: int) -> None:
-        """Brings the feeds of a configuration into force: what is the same goes on, what is gone is finished first.
-
-        Raises SecretMissing, and all that ran then goes on."""
+        """Brings the feeds of a configuration into force: what is the same goes on, what is gone is finished first."""
         same = {
             name for name, (feed, _) in wanted.items() if name in self._running and self._running[name].feed == feed
         }
-        # All that may fail comes before the first end: a version that is refused must stop nothing.
-        new = {
-            service: self._made(service, feed, reading, window, version)
-            for service, (feed, reading) in wanted.items()
-            if service not in same
-        }
         await self._end(self._running.keys() - same)
-        for service in same:
-            self._running[service].reading = wanted[service][1]
-        for service, running in new.items():
-            running.task = asyncio.create_task(running.runner.run(running.stop))
-            running.task.add_done_callback(self._ended)
-            self._running[service] = running
+        for service, (feed, reading) in wanted.items():
+            if service in same:
+                self._running[service].reading = reading
+            else:
+                self._running[service] = self._begun(service, feed, reading, window, version)
 
     async def close(self) -> None:
         """Finishes what is in work, and commits it."""
         await self._end(set(self._running))
 
-    def _made(self, service: str, feed: Feed, reading: Reading, window: int, version: int) -> _Running:
+    def _begun(self, service: str, feed: Feed, reading: Reading, window: int, version: int) -> _Running:
         running = _Running(feed, reading)
 
         async def passing(batch: Sequence[Event], /) -> Sequence[Result[Event]]:
             return await running.reading.passing(batch, running.stop)
 
         told = traced_stage(passing, self._spans, self._clock, "accept")
-        running.runner = StageRunner(
-            StageSettings(
-                service,
-                feed.config.topic,
-                EVENTS,
-                _subject,
-                self._slot,
-                window,
-                read=lambda record: running.reading.event(record),
-                feed=feed.source,
-                elsewhere=feed.config.elsewhere(),
-            ),
-            lambda: told,
-            self._connection,
-            self._clock,
-            self._metrics,
-            lambda: version,
-        )
+
+        def runner(elsewhere: Connection | None) -> StageRunner[Event]:
+            return StageRunner(
+                StageSettings(
+                    service,
+                    feed.config.topic,
+                    EVENTS,
+                    _subject,
+                    self._slot,
+                    window,
+                    read=lambda record: running.reading.event(record),
+                    feed=feed.source,
+                    elsewhere=elsewhere,
+                ),
+                lambda: told,
+                self._connection,
+                self._clock,
+                self._metrics,
+                lambda: version,
+            )
+
+        running.task = asyncio.create_task(running.run(runner, self._clock))
+        running.task.add_done_callback(self._ended)
         return running
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -158,13 +160,47 @@ class Feeds:
 
 
 class _Running:
-    runner: StageRunner[Event]
     task: asyncio.Task[None]
 
     def __init__(self, feed: Feed, reading: Reading) -> None:
         self.feed = feed
         self.reading = reading
         self.stop = asyncio.Event()
+        self.barred = False
+        self._runner: StageRunner[Event] | None = None
+
+    @property
+    def joined(self) -> bool:
+        return self._runner is not None and self._runner.assigned
+
+    async def connected(self) -> bool:
+        return self._runner is not None and await self._runner.connected()
+
+    async def run(self, runner: Callable[[Connection | None], StageRunner[Event]], clock: Clock) -> None:
+        """Runs once there is a way to the cluster. Raises KafkaFailure."""
+        while not self.stop.is_set():
+            try:
+                elsewhere = self.feed.config.elsewhere()
+            except SecretMissing as missing:
+                if not self.barred:
+                    self.barred = True
+                    said = "the source %s: its topic is not read until its secret is there: %s"
+                    log.error(said, self.feed.source, missing)
+                await self._waited(clock)
+            else:
+                self.barred = False
+                self._runner = runner(elsewhere)
+                await self._runner.run(self.stop)
+                return
+
+    async def _waited(self, clock: Clock) -> None:
+        """Some seconds, or less when it is told to stop."""
+        waiting = [asyncio.ensure_future(one) for one in (clock.sleep(_MISSING_S), self.stop.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
 
 
 def _subject(event: Event) -> str:

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Refused(Exception):  # noqa: N818 - a decision of the program, told to the person at the terminal
-    """A program said that it can't run as it is set up; starting it again would change nothing.
+    """A program said at its first start that it can't run as it is set up; trying again would change nothing.
 
     `exit_code` is what whoever supervises should leave with: 2 when the program named wrong usage or configuration.
     """
@@ -163,7 +163,9 @@ class Supervisor:
         while True:
             began = self._clock.now()
             code = await self._once(kept)
-            if code == USAGE or (code is None and not kept.was_ready):
+            # What ran here can run: what it misses now may come back, and is no reason to end all the others.
+            ran = kept.was_ready and program.ready is not None
+            if (code == USAGE and not ran) or (code is None and not kept.was_ready):
                 self._move(kept, State.FAILED)
                 raise Refused(f"{program.name}: {kept.status.note}", code or 1)
             if program.once and code == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.config.secrets import SecretMissing, SecretRef
+from andon.config.secrets import SecretRef
 from andon.core.event import Position
 from andon.core.ports import Context
 from andon.core.work import StoreFailure
@@ -136,9 +136,29 @@ def test_a_file_that_is_gone_for_a_moment_locks_nobody_out_and_for_good_it_does(
     assert name_for(door, "Bearer alpha") == "mes"
 
 
-def test_a_missing_or_a_shared_token_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SecretMissing):
-        clients(ManualClock(), mes=tmp_path / "absent")
+def test_a_token_that_is_not_there_costs_its_own_client_alone_until_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    door = clients(clock, mes=tmp_path / "absent", erp=written(tmp_path / "b", "beta"))
+    (said,) = caplog.messages
+    assert said.startswith("the source mes: nobody comes in by it until its secret is there: the secret file ")
+    assert (name_for(door, "Bearer beta"), name_for(door, "Bearer alpha")) == ("erp", None)
+    clock.advance(70)
+    assert name_for(door, "Bearer ") is None
+    written(tmp_path / "absent", "alpha")
+    clock.advance(6)
+    assert name_for(door, "Bearer alpha") == "mes"
+    (tmp_path / "b").unlink()
+    clock.advance(70)
+    assert (name_for(door, "Bearer alpha"), name_for(door, "Bearer beta")) == ("mes", None)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert caplog.messages[1].startswith("the source erp: nobody comes in")
+    assert "alpha" not in caplog.text
+    assert "beta" not in caplog.text
+
+
+def test_a_shared_token_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'mes' and 'erp'|'erp' and 'mes'") as caught:
         clients(ManualClock(), mes=written(tmp_path / "a", "same"), erp=written(tmp_path / "b", "other\nsame"))
     assert "same token" in str(caught.value)

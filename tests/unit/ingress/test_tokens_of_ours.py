@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from andon.config.access import SignedTokens
-from andon.config.secrets import SecretMissing, SecretRef
+from andon.config.secrets import SecretRef
 from andon.ingress.tokens.compact import Untrusted
 from andon.ingress.tokens.own import Own, WeakKey, made, new_key
 from andon.testing.clock import ManualClock
@@ -158,5 +158,14 @@ def test_a_key_that_can_be_guessed_signs_nothing_and_counts_for_nothing(
     assert "www" not in said
     assert len(new_key()) == 43
     assert new_key() != new_key()
-    with pytest.raises(SecretMissing):
-        Own(SignedTokens(key=SecretRef(f"file:{tmp_path / 'absent'}")), NOW)
+
+
+def test_a_key_that_is_not_there_at_the_start_proves_nothing_until_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = Own(SignedTokens(key=SecretRef(f"file:{tmp_path / 'absent'}")), NOW)
+    assert list(own.keys) == []
+    assert caplog.messages[0].startswith("access.tokens: nobody comes in by it until its secret is there: ")
+    (tmp_path / "absent").write_text(KEY, encoding="utf-8")
+    own.refresh(NOW + 5)
+    assert ([key.alg for key in own.keys], own.version) == (["HS256"], 1)

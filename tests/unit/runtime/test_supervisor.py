@@ -66,6 +66,10 @@ class Stable:
         return self.lives[name][-1]
 
 
+async def always() -> bool:
+    return True
+
+
 async def settle() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
@@ -163,6 +167,28 @@ def test_exit_two_stops_everything_with_the_last_words(tmp_path: Path) -> None:
             assert refused.value.exit_code == 2
         assert stable.diary == ["bad died 2", "end later 10", "later died -15", "end good 10", "good died -15"]
         assert [status.state for status in supervisor.statuses] == [State.STOPPED, State.FAILED, State.STOPPED]
+
+    asyncio.run(scenario())
+
+
+def test_exit_two_of_a_program_that_was_ready_stops_nobody_and_it_is_tried_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        stable, clock = Stable(), ManualClock()
+        log = tmp_path / "door.log"
+        async with Supervisor(clock) as supervisor:
+            supervisor.start(stable.program("good"))
+            supervisor.start(stable.program("door", ready=always, log=log))
+            await settle()
+            log.write_text("the environment variable X is not set\n")
+            for pause in (0, 0.5, 1, 2):
+                stable.of("door").dies(2)
+                await settle()
+                clock.advance(pause)
+                await settle()
+            good, door = supervisor.statuses
+            assert (good.state, good.restarts) == (State.READY, 0)
+            assert (door.state, door.restarts, door.exit) == (State.READY, 4, 2)
+            assert door.note == "the environment variable X is not set"
 
     asyncio.run(scenario())
 

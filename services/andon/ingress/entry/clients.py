@@ -51,7 +51,7 @@ class _Tokens:
 
     def __init__(self, client: Client, token: SecretRef, now: float) -> None:
         self.client = client
-        self._secret = Rotating(token, now)
+        self._secret = Rotating(token, now, f"the source {client.name}")
         self.digests = self._digests()
 
     def refresh(self, now: float) -> None:
@@ -66,7 +66,7 @@ class Clients:
     """All clients of the door. A changed token file holds within 5 s, a removed one ends access within 65 s.
 
     `providers` are the identity providers, by the name that sources call them by; `own` knows the tokens of ours, which
-    any of the clients may show. Raises SecretMissing when a token is missing at the start, ValueError when two clients
+    any of the clients may show. A token that is missing costs its own client alone. Raises ValueError when two clients
     show the same.
     """
 

@@ -71,7 +71,8 @@ class Expectations:
         self._published: Published | None = None
 
     def follow(self, published: Published, connections: Mapping[str, str]) -> None:
-        """Brings a configuration into force; `connections` says what sources are connected to. Raises IntervalError."""
+        """Brings a configuration into force; `connections` says what sources are connected to. Raises IntervalError,
+        and nothing has changed."""
         expected = {Key(one.sign, one.source): one for one in expected_of(published, connections)}
         self._zone = ZoneInfo(published.settings.site.zone)
         self._expected = expected

@@ -69,12 +69,12 @@ def _key(secret: str) -> Key:
 
 
 class Own:
-    """Our tokens, as the door knows them. Raises SecretMissing when the key is missing at the start."""
+    """Our tokens, as the door knows them. While its key is missing none of them is good."""
 
     name = iss = ISSUER
 
     def __init__(self, settings: SignedTokens, now: float) -> None:
-        self._secret = Rotating(settings.key, now)
+        self._secret = Rotating(settings.key, now, "access.tokens")
         self.version = 0
         self.keys = self._keys()
         self.rules = Rules(
