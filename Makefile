@@ -17,9 +17,16 @@ unexport PYTHONDONTWRITEBYTECODE
 setup: $(VENV)/.complete
 	@$(BIN)/python -m compileall -q services
 
+# It says where it was made: its scripts and its link to the sources hold whole paths, and run nowhere else.
+MADE_AT := $(shell cat $(VENV)/.complete 2>/dev/null)
+ifneq "$(MADE_AT)" ""
+ifneq "$(MADE_AT)" "$(CURDIR)"
+.PHONY: $(VENV)/.complete
+endif
+endif
+
 $(VENV)/.complete: requirements.lock requirements-java.lock requirements-uv.lock pyproject.toml deploy/setup.sh
 	@PYTHON=$(PYTHON) sh deploy/setup.sh $(VENV)
-	@touch $@
 
 # Tests are compiled while the linters run, and not by each worker again. The tests themselves come after that: some
 # compare times of one half of a minute with those of the next.

