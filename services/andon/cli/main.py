@@ -83,16 +83,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    name = "andon"
+    name, absent = "andon", ""
     # To load a command makes a hundred thousand objects and no garbage; to look for some took a sixth of the time.
     gc.set_threshold(_GC_OBJECTS)
     try:
         args = parse(arguments)
-        name = f"andon {args.command}"
+        name, absent = f"andon {args.command}", _absent(args)
         if not (args.json or args.command in _FOR_PROGRAMS):
             _forgive(sys.stdout)
         code: int = args.func(args)
         sys.stdout.flush()
+        if code and absent:
+            _say(name, absent)
     except SystemExit as stop:
         return _stopped(name, stop)
     except KeyboardInterrupt:
@@ -100,7 +102,10 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         return FAILED  # the reader has left, as in `andon trace … | head`
     except Exception as error:  # noqa: BLE001 - the border of the program: every failure becomes a sentence and a code
-        return _failed(name, error)
+        failed = _failed(name, error)
+        if absent:
+            _say(name, absent)
+        return failed
     return code
 
 
@@ -143,6 +148,12 @@ def _common() -> argparse.ArgumentParser:
 
 def _file(config: Path) -> Path:
     return config / "andon.yaml" if config.is_dir() else config
+
+
+def _absent(args: argparse.Namespace) -> str:
+    """That the environment names a configuration which is not there: who set it long ago does not think of it."""
+    named = None if args.config_given else os.environ.get("ANDON_CONFIG")
+    return "" if not named or args.config.exists() else f"$ANDON_CONFIG names {named}, which is not there"
 
 
 class _Command(argparse.ArgumentParser):

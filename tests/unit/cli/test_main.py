@@ -125,6 +125,29 @@ def test_the_configuration_comes_from_the_environment_or_from_here(monkeypatch: 
     assert frame.parse(["topics"]).config == Path("elsewhere.yaml")
 
 
+@pytest.mark.parametrize(("code", "named"), [(1, True), (2, True), (0, False)])
+def test_a_failure_without_the_file_that_the_environment_names_says_which_variable_did(
+    code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, named: bool
+) -> None:
+    command(monkeypatch, lambda _args: code)
+    monkeypatch.setenv("ANDON_CONFIG", "/nope")
+    assert frame.main(["topics"]) == code
+    assert ("andon topics: $ANDON_CONFIG names /nope, which is not there\n" in capsys.readouterr().err) is named
+
+
+def test_a_file_that_is_named_on_the_command_line_is_not_the_variables_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    command(monkeypatch, raising(LawError("the store does not answer")))
+    monkeypatch.setenv("ANDON_CONFIG", "/nope")
+    frame.main(["topics", "--config", str(tmp_path / "no.yaml")])
+    assert "ANDON_CONFIG" not in capsys.readouterr().err
+    monkeypatch.setenv("ANDON_CONFIG", str(tmp_path))
+    (tmp_path / "andon.yaml").touch()
+    frame.main(["topics"])
+    assert "ANDON_CONFIG" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
