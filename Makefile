@@ -1,4 +1,4 @@
-# Two commands: `make run` runs the demo plant on a real Kafka, `make test` passes every test.
+# Two commands: `make run` runs the demo plant on a real Kafka, `make test` passes the tests.
 PYTHON ?= python3
 VENV   := .venv
 # One more than two cores have room for: real programs wait for their time-outs, and so do their tests.
