@@ -51,6 +51,7 @@ class Host:
         self.published = published
         self.clock = clock
         self.metrics = Metrics()
+        self.metrics.refresh(lambda: self.metrics.config_version.labels(options.service).set(self.published.version))
         self.spans: Spans | None = None
         self.stop = asyncio.Event()
         self._ready: Callable[[], bool] = lambda: False

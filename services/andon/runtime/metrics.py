@@ -28,6 +28,9 @@ class Metrics:
         attempts = Counter("andon_attempts", "Calls to the outside.", ["channel", "reason"], registry=r)
         self.window_in_flight = Gauge("andon_window_in_flight", "Records in work.", ["service"], registry=r)
         self.window_cap = Gauge("andon_window_cap", "Most records in work.", ["service"], registry=r)
+        self.config_version = Gauge(
+            "andon_config_version", "Version of the configuration in force.", ["service"], registry=r
+        )
         self.queue_depth = Gauge("andon_queue_depth", "Open items of the fullest queue.", ["channel"], registry=r)
         self.oldest_open = Gauge("andon_oldest_open_seconds", "Age of the oldest open item.", ["channel"], registry=r)
         self.consumer_lag = Gauge(

@@ -72,6 +72,7 @@ def test_a_source_without_its_secret_keeps_no_version_from_coming_into_force(tmp
         await host.take(version(2, tmp_path, {**MES, "other": other}))
         await host.take(version(3, tmp_path, {**MES, "other": other, "erp": {"kind": "http", "token": "env:ERP"}}))
         assert host.published.version == 3
+        assert b'\nandon_config_version{service="ingress"} 3.0\n' in host.metrics.text()
         assert (name_for(door, "alpha"), name_for(door, "beta")) == ("mes", "erp")
 
     at_the_door(tmp_path, steps)
@@ -101,6 +102,9 @@ def test_of_a_version_that_is_refused_nothing_is_in_force(
             monkeypatch.setenv("ERP", "alpha")
         await host.take(version(2, tmp_path, changed))
         assert host.published.version == 1
+        assert b'\nandon_config_version{service="ingress"} 1.0\n' in host.metrics.text(), (
+            "whoever looks sees that the newest is not in force"
+        )
         assert before == (
             door._configuration.newest(),
             door._door.clients,
