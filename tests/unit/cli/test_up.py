@@ -160,6 +160,7 @@ def test_the_first_signal_stops_everything_cleanly(stage: Callable[..., Stage]) 
 
 def test_a_service_that_refuses_its_configuration_ends_the_run(stage: Callable[..., Stage]) -> None:
     it = stage(a=SLEEP, b="import sys; print('the port 8700 is taken'); sys.exit(2)")
+    it.ready = False  # who ends at once has never answered
     with pytest.raises(Refused, match=r"^b: the port 8700 is taken$"):
         asyncio.run(it.up.run())
     assert it.state()["state"] == "stopped"
