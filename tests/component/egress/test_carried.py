@@ -38,6 +38,20 @@ def ends(at: Line) -> dict[str, str]:
     return found
 
 
+def with_fallback(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Line:
+    """A group of one robot, and another robot's for what it cannot be told."""
+    return Line(
+        monkeypatch,
+        channels={name: {"kind": "wecom_robot", "keys": [f"env:{name}"]} for name in ("ROBOT", "OTHER")},
+        receivers={
+            "group": {"channel": "ROBOT", "template": "fault", "fallback": [{"receiver": "second"}]},
+            "second": {"channel": "OTHER", "template": "fault"},
+        },
+        route={"receiver": "group", "group_by": ["line"], "group_wait": "5s"},
+        **more,
+    )
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["", "after a restart"])
 def test_a_full_queue_is_not_lost_with_a_repeat_that_it_was_merged_into(
     monkeypatch: pytest.MonkeyPatch, again: bool
@@ -69,14 +83,8 @@ def test_a_full_queue_is_not_lost_with_what_its_cause_made_needless(monkeypatch:
 
 
 def test_a_digest_that_is_handed_on_waits_for_no_cause_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Line(
+    at = with_fallback(
         monkeypatch,
-        channels={name: {"kind": "wecom_robot", "keys": [f"env:{name}"]} for name in ("ROBOT", "OTHER")},
-        receivers={
-            "group": {"channel": "ROBOT", "template": "fault", "fallback": [{"receiver": "second"}]},
-            "second": {"channel": "OTHER", "template": "fault"},
-        },
-        route={"receiver": "group", "group_by": ["line"], "group_wait": "5s"},
         ticket_systems={"tracker": {"kind": "roundup"}},
         episodes={"fault": {"ticket_system": "tracker"}},
         inhibit_rules=RULES,
@@ -165,15 +173,7 @@ def test_a_redrive_tells_all_of_a_digest_that_was_parked(monkeypatch: pytest.Mon
 
 
 def test_a_redriven_digest_that_is_handed_on_says_no_more_than_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Line(
-        monkeypatch,
-        channels={name: {"kind": "wecom_robot", "keys": [f"env:{name}"]} for name in ("ROBOT", "OTHER")},
-        receivers={
-            "group": {"channel": "ROBOT", "template": "fault", "fallback": [{"receiver": "second"}]},
-            "second": {"channel": "OTHER", "template": "fault"},
-        },
-        route={"receiver": "group", "group_by": ["line"], "group_wait": "5s"},
-    )
+    at = with_fallback(monkeypatch)
     at.vendor.answers |= {"robot": lambda: GONE, "other": lambda: GONE}
     for number in range(3):
         at.feed(f"M-{number}", line="L3")

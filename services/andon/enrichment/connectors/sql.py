@@ -186,7 +186,8 @@ class SqlView:
         if taken := RESERVED.intersection(self._config.columns or row):
             text = f"a column of the view is called {', '.join(sorted(taken))}; name the columns you need in `columns`"
             raise Rejected(Reason.INVALID, text)
-        return Facts({name: plain(row[name]) for name in self._config.columns or row})
+        names = self._config.columns or row
+        return Facts({name: plain(row[name]) if name == self._config.key else row[name] for name in names})
 
 
 def _filled_up(rows: Mapping[str, Row | None]) -> dict[str, Row | None]:

@@ -16,7 +16,7 @@ from andon.kafka.errors import KafkaFailure
 from andon.kafka.reader import TopicReader
 from andon.kafka.topics import SOURCES
 from andon.runtime.compacted import Compacted, beginnings
-from andon.runtime.daemon import in_daemon
+from andon.runtime.daemon import unawaited
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ async def _told_before(link: Connection) -> None:
     while True:
         try:
             # A door that ends meanwhile does not wait for it.
-            if await asyncio.wrap_future(in_daemon("sources", look)):
+            if await unawaited("sources", look):
                 return
             await asyncio.get_running_loop().create_future()
         except KafkaFailure as error:
