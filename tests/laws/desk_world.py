@@ -142,6 +142,10 @@ class Vendor:
         assert all(people <= A_DAY.count for people in days.values()), f"more people than a day may have: {days}"
 
 
+def _account(call: Call) -> tuple[Home, str, int]:
+    return call.entry.home, call.entry.domain, call.entry.line
+
+
 class Owner:
     """One process: the pure desk, and around it what the runner keeps in memory."""
 
@@ -154,6 +158,7 @@ class Owner:
         self.pending: deque[tuple[Write, list[Call]]] = deque()
         self.ready: list[Call] = []
         self.outbox: deque[tuple[Home, int, int, Note]] = deque()
+        self.alone: dict[tuple[Home, str, int], float] = {}
         self.alive = True
 
     def acquire(self, home: Home) -> None:
@@ -257,13 +262,20 @@ class Owner:
 
     def begin(self, reach: Reach) -> None:
         call = self.ready.pop(0)
-        if self.desk.begins(call):
-            self.world.begun(self, call, reach)
+        if not self.desk.begins(call):
+            return
+        if taken_back := self.desk.taken_back(call, self.world.now):
+            self.pending.append((taken_back, []))
+            return
+        assert self.world.now >= self.alone.get(_account(call), 0.0), "a call to an account that wants to be left alone"
+        self.world.begun(self, call, reach)
 
     def end(self, flight: Flight, result: Success | Failed) -> None:
         write = self.desk.ended(flight.call, result, self.world.now)
         if write is not None:
             self.pending.append((write, []))
+            if isinstance(result, Failed) and result.reason is Reason.THROTTLED:
+                self.alone[_account(flight.call)] = self.world.now + (result.after or 0.0)
 
     def publish(self, count: int) -> None:
         for _ in range(min(count, len(self.outbox))):

@@ -61,6 +61,11 @@ class Rig:
         assert write is not None
         self.store.commit([write])
 
+    def take_back(self, call: Call) -> None:
+        write = self.desk.taken_back(call, self.now)
+        assert write is not None
+        self.store.commit([write])
+
     def run(self, seconds: float, answer: Callable[[Call], Success | Failed]) -> list[tuple[float, int]]:
         """Answers every call at once for so long; the (seconds since the start, offset) of the calls."""
         until, seen = self.now + seconds, []

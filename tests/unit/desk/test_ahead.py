@@ -128,6 +128,32 @@ def test_what_waits_for_a_place_is_not_called_when_its_home_leaves(run: Run) -> 
     run(scene)
 
 
+def test_no_call_begins_once_its_account_asks_to_be_left_alone(run: Run) -> None:
+    """Neither of those that wait for a place, nor of those whose intent is being stored."""
+    made = 0
+
+    async def scene(plant: Plant) -> None:
+        nonlocal made
+        plant.work = work = Counted()
+        plant.fill(400)
+        async with plant.running(plant.runner(room=ROOM)):
+            await plant.until(lambda: intents(plant) > ROOM)
+            work.fails = Retryable(Reason.THROTTLED, "429", after=1.0)
+            await plant.until(lambda: any(one.reason is Reason.THROTTLED for one in plant.store.entries.values()))
+            work.fails = None
+            # What was under way at that moment may have been throttled too, or not.
+            await plant.until(lambda: not intents(plant))
+            made = work.made[HOME]
+            await asyncio.sleep(0.3)
+            assert work.made[HOME] == made
+            await plant.until(lambda: len(plant.outcomes()) == 400)
+
+    plant = run(scene)
+    throttled = [one for one in plant.store.entries.values() if one.reason is Reason.THROTTLED]
+    assert len(throttled) <= ROOM, "called again before its time"
+    assert any(one.reason is Reason.NOT_SENT for one in plant.store.entries.values())
+
+
 def test_who_just_failed_is_called_though_every_place_is_taken(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.work = work = Counted()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -263,6 +264,58 @@ def test_a_throttled_robot_of_a_pool_does_not_hold_the_others() -> None:
     assert at.now < START + 2
     (again,) = at.call()
     assert again.entry.line != call.entry.line
+
+
+def throttled_meanwhile(policy: QueuePolicy, **of_second: Any) -> tuple[Rig, Call]:
+    """Two intents of one account were stored, and it asked to be left alone before the second call began."""
+    at = rig(policy)
+    at.admit(item(1, lane="a"), item(2, lane="b", **of_second))
+    first, second = at.call()
+    assert at.desk.taken_back(second, at.now) is None
+    at.end(first, Failed(Reason.THROTTLED, "429", True, after=600.0))
+    return at, second
+
+
+def test_an_intent_whose_account_asks_to_be_left_alone_is_taken_back_and_made_again_when_it_may() -> None:
+    at, second = throttled_meanwhile(limited(2))
+    at.take_back(second)
+    (entry,) = at.entries(second.item)
+    assert (entry.reason, entry.ambiguous, entry.ended) == (Reason.NOT_SENT, False, at.now)
+    assert at.run(599.0, lambda _: Success()) == []
+    # One at a time, for half of the limit is used after a throttle: what was not sent takes no place of it.
+    assert {offset for _, offset in at.run(70.0, lambda _: Success())} == {1, 2}
+    assert not at.entries(second.item)[-1].marked
+
+
+def test_what_was_taken_back_goes_by_another_account_of_its_pool_at_once() -> None:
+    at = rig(QueuePolicy(channel="c", lines=2))
+    at.admit(*(item(n, lane=f"m{n}") for n in range(3)))
+    first, by_the_other, third = at.call()
+    at.end(first, Failed(Reason.THROTTLED, "429", True, after=600.0))
+    assert third.entry.line == first.entry.line != by_the_other.entry.line
+    assert at.desk.taken_back(by_the_other, at.now) is None, "that one was not throttled"
+    at.take_back(third)
+    (again,) = at.call()
+    assert (again.item.id, again.entry.line) == (third.item.id, by_the_other.entry.line)
+
+
+def test_what_was_taken_back_says_nothing_about_the_health_of_the_other_side() -> None:
+    at = rig(QueuePolicy(channel="c", in_flight=8))
+    at.admit(*(item(n, lane=f"m{n}") for n in range(5)))
+    first, *others = at.call()
+    at.end(first, Failed(Reason.THROTTLED, "429", True, after=10.0))
+    for call in others:
+        at.take_back(call)
+    assert not any(at.desk.suspect(call) for call in others)
+    at.now += 10.0
+    assert len(at.call()) == 5
+
+
+def test_what_was_taken_back_too_late_to_be_told_is_overdue() -> None:
+    at, second = throttled_meanwhile(limited(2), expires=START + 30.0)
+    at.now = START + 30.0
+    at.take_back(second)
+    assert at.outcomes() == {2: "parked/overdue"}
 
 
 def test_a_slow_channel_of_an_account_does_not_hold_back_a_fast_one_nor_keep_the_desk_awake() -> None:

@@ -119,8 +119,14 @@ class Calls:
             self._begin(self._waiting.popleft(), place=True)
 
     def _begin(self, call: Call, *, place: bool) -> None:
-        """Begins a call, unless its home has left meanwhile."""
+        """Begins a call, unless its home has left meanwhile or its account wants to be left alone."""
         if not self._desk.begins(call):
+            return
+        taken_back = self._desk.taken_back(call, self._clock.now())
+        if taken_back is not None:
+            self._submit(taken_back)
+            self.wake()
+            self._ended.set()
             return
         self._taken += place
         task = asyncio.create_task(self._call(call, place))

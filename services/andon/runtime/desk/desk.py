@@ -281,11 +281,32 @@ class Desk(OpenWork):
         """The result of a call; None when its home has left meanwhile and a new owner decides."""
         if not self.begins(call):
             return None
-        del self.calls[call.item.id]
-        self._domain((call.item.home, call.item.domain)).in_flight -= 1
-        write = Write(call.item.home, self.epochs[call.item.home])
+        write = self._over(call)
         self._result(call.item, call.entry, result, now, write)
         return write
+
+    def taken_back(self, call: Call, now: float) -> Write | None:
+        """The end of an intent whose account asked to be left alone before its call began: nothing was sent, and it
+        says nothing about the other side. None when the call may begin."""
+        item, entry = call.item, call.entry
+        domain = self._domain((item.home, item.domain))
+        line = domain.line(entry.line)
+        if now >= line.blocked_until:
+            return None
+        write = self._over(call)
+        domain.reached(entry.reach, now, counts=False)
+        line.end(now, counts=False)
+        item.entries[-1] = done = msgspec.structs.replace(entry, ended=now, reason=Reason.NOT_SENT)
+        write.ended.append(done)
+        # Another account of the pool may take it at once.
+        self._again(self._queue(item), item, now, now, write)
+        self._touch((item.home, item.domain))
+        return write
+
+    def _over(self, call: Call) -> Write:
+        del self.calls[call.item.id]
+        self._domain((call.item.home, call.item.domain)).in_flight -= 1
+        return Write(call.item.home, self.epochs[call.item.home])
 
     def _result(self, item: Item, entry: Entry, result: Success | Failed, now: float, write: Write) -> None:
         domain = self._domain((item.home, item.domain))
@@ -334,15 +355,18 @@ class Desk(OpenWork):
 
     def _failed(self, queue: Queue, item: Item, failed: Failed, wait: float, now: float, write: Write) -> None:
         policy = self._work.policy(item.queue)
-        parked = given_up(item, failed, policy, now)
-        if parked is None and item.expires <= now:
-            parked = overdue(item, now)
-        if parked is not None:
+        if parked := given_up(item, failed, policy, now):
             self._close(queue, item, parked, (), now, write)
             return
-        item.due = now + wait
         if failed.ambiguous and policy.on_ambiguous is OnAmbiguous.RESEND_MARKED:
             item.marked = True
+        self._again(queue, item, now + wait, now, write)
+
+    def _again(self, queue: Queue, item: Item, due: float, now: float, write: Write) -> None:
+        if item.expires <= now:
+            self._close(queue, item, overdue(item, now), (), now, write)
+            return
+        item.due = due
         write.changed.append(copy(item))
         queue.again(item)
 
