@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -80,11 +80,13 @@ def hold_each(engine: Engine, name: str, refused: StoreFailure) -> None:
 
     @event.listens_for(engine, "connect")
     def _use(connection: Any, _record: Any) -> None:
-        held = connection.execute(
-            "SELECT pg_try_advisory_lock_shared(%s::int, %s::int)", (_IN_USE, _number(name))
-        ).fetchone()
-        connection.commit()
-        if not held[0]:
+        def asked() -> bool:
+            statement = "SELECT pg_try_advisory_lock_shared(%s::int, %s::int)"
+            (held,) = connection.execute(statement, (_IN_USE, _number(name))).fetchone()
+            connection.commit()
+            return bool(held)
+
+        if not _granted(asked):
             raise refused
 
 
@@ -98,18 +100,24 @@ def without_hurry(engine: Engine) -> None:
 
 
 def held_alone(connection: Connection, name: str) -> bool:
-    """Has the store for this connection alone, until it is closed; False while anyone uses it.
-
-    Asks for a second: a server may end the session of a connection some time after that was closed.
-    """
+    """Has the store for this connection alone, until it is closed; False while anyone uses it."""
     statement = text("SELECT pg_try_advisory_lock(CAST(:kind AS int), CAST(:name AS int))")
-    until = time.monotonic() + _ENDING_S
-    while True:
+
+    def asked() -> bool:
         held = bool(connection.execute(statement, {"kind": _IN_USE, "name": _number(name)}).scalar())
         connection.commit()
-        if held or time.monotonic() > until:
-            return held
+        return held
+
+    return _granted(asked)
+
+
+def _granted(asked: Callable[[], bool]) -> bool:
+    """Whether a lock was had within a second: a server may end the session of a connection, and with it what that
+    held, some time after the connection was closed."""
+    until = time.monotonic() + _ENDING_S
+    while not (held := asked()) and time.monotonic() < until:
         time.sleep(_AGAIN_S)
+    return held
 
 
 def prepare(connection: Connection, name: str) -> None:

@@ -158,6 +158,17 @@ def test_who_has_a_store_alone_may_take_its_time(postgres: Postgres, database: s
             SqlDeskStore(postgres.url(database), "desk")
 
 
+def test_a_store_is_used_as_soon_as_the_server_has_ended_the_session_that_had_it_alone(
+    postgres: Postgres, database: str
+) -> None:
+    alone = Database(postgres.url(database), "desk", alone=True)
+    ending = threading.Timer(0.3, alone.close)  # as a server does that is slow to notice
+    ending.start()
+    with closing(SqlDeskStore(postgres.url(database), "desk")) as store:
+        assert store.acquire(HOME, "x", 0.0).epoch == 1
+    ending.join()
+
+
 def test_a_database_that_became_read_only_is_a_store_failure(postgres: Postgres, database: str) -> None:
     url = postgres.url(database)
     store = SqlDeskStore(url, "desk")
