@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.rig.kafka import Kafka, docker_kafka, embedded_kafka, unavailable
 from tests.rig.postgres import Postgres, running_postgres
@@ -18,7 +18,7 @@ LONGEST_NAME = 200
 # A shell starts what runs in its background with Ctrl-C ignored, and every program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no defect of what a property is about; what has a bar of time has a test of its own.
-settings.register_profile("andon", deadline=None)
+settings.register_profile("andon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("andon")
 
 
