@@ -132,8 +132,11 @@ class SqliteRows:
         deque(self._ran(lambda marks: f"{head}{marks}{tail}", len(keys) + len(columns), rows), maxlen=0)
 
     def delete(self, table: Table, keys: Sequence[str], values: Iterable[Row]) -> None:
-        head = f'DELETE FROM "{table.name}" WHERE ({names_of(keys)}) IN (VALUES '  # noqa: S608 - names are our own
-        deque(self._ran(lambda marks: f"{head}{marks})", len(keys), values), maxlen=0)
+        # Of several columns IN (VALUES …) is looked up in no index, and CROSS JOIN keeps the order that is.
+        same = " AND ".join(f't."{name}"=v.column{n}' for n, name in enumerate(keys, start=1))
+        head = f'DELETE FROM "{table.name}" WHERE rowid IN (SELECT t.rowid FROM (VALUES '  # noqa: S608 - names are our own
+        tail = f') AS v CROSS JOIN "{table.name}" AS t ON {same})'
+        deque(self._ran(lambda marks: f"{head}{marks}{tail}", len(keys), values), maxlen=0)
 
     def run(self, statement: str, values: Row) -> None:
         self._cursor.execute(statement, tuple(values))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from andon.core.digest import Digest, Line
-from andon.core.work import Closed, Reach, StoreFailure, Write
+from andon.core.work import Closed, Note, Reach, StoreFailure, Write
 from andon.store import sqlite, upkeep
 from andon.store.desk import SqlDeskStore
 from tests.contract.desk_stores.conftest import entry
@@ -32,6 +34,37 @@ def test_a_full_disk_is_a_store_failure_and_applies_nothing(tmp_path: Path) -> N
     found = after.acquire(HOME, "x", 0.0)
     assert (found.offset, found.items) == (None, [])
     after.close()
+
+
+def test_a_commit_reads_through_no_table_that_grows(tmp_path: Path) -> None:
+    """Each of its rows is found by an index: forgetting 320 of 100,000 memos once took 1.7 s, with the store locked."""
+    seen: list[str] = []
+    ones = [item(n) for n in range(3)]
+    with closing(SqlDeskStore(f"sqlite:///{tmp_path}", "desk")) as store:
+        store.acquire(HOME, "x", 0.0)
+        tried = [entry(one, ended=None) for one in ones]
+        memos = {"a": b"1", "b": b"2"}
+        store.commit(
+            [Write(HOME, 1, offset=3, taken=ones, began=tried, memos=memos, notes=[(1, Note("t", b"k", b"v"))])]
+        )
+
+        @event.listens_for(store._database._engine, "checkout")
+        def _trace(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
+            connection.set_trace_callback(seen.append)
+
+        ended = [entry(one, ended=START) for one in ones]
+        closed = [Closed(ones[0].id, b"{}", START)]
+        store.commit(
+            [Write(HOME, 1, ended=ended, changed=ones[1:], closed=closed, memos={"a": b"", "b": b""}, published=1)]
+        )
+        assert not store.acquire(HOME, "x", 0.0).memos
+    with closing(sqlite3.connect(sqlite.file_of(f"sqlite:///{tmp_path}", "desk"))) as connection:
+        work = [one for one in seen if one.split()[0] in ("UPDATE", "DELETE", "INSERT")]
+        steps = [row[3] for one in work for row in connection.execute(f"EXPLAIN QUERY PLAN {one}")]
+    assert sum("DELETE" in one for one in work) >= 2
+    kept = {"item", "attempt", "memo", "outbox", "t"}
+    assert not kept & {one.split()[1] for one in steps if one.startswith("SCAN")}
+    assert any("SEARCH t USING" in one for one in steps)
 
 
 def test_what_a_version_before_merged_of_times_without_zone_comes_back_at_utc(tmp_path: Path) -> None:
