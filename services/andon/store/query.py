@@ -51,7 +51,7 @@ def is_view_name(text: str) -> bool:
 class ViewReader:
     """Rows of one view by the values of one column, in a read-only transaction; blocking, safe to call from threads.
 
-    At most `connections` are open. A statement is given up after `deadline` seconds where the database can do that
+    At most `connections` are open, beside those that did not answer and end when they do. A statement is given up after `deadline` seconds where the database can do that
     (SQLite waits that long for a lock, PostgreSQL and MySQL stop the statement). Raises Rejected for what only a
     person can mend (address, driver, names), Retryable for what may pass. No failure's text holds address or values.
     """
@@ -71,7 +71,7 @@ class ViewReader:
         """All rows whose key is one of `keys`, with values JSON can hold; the key with blanks at its end, if any."""
         try:
             with self._engine.connect() as connection:
-                table = self._table = self._described(connection) if self._table is None else self._table
+                table = self._known(connection)
                 return [
                     {
                         name: self._key_as_it_is(value) if name == self._key else plain(value)
@@ -91,7 +91,7 @@ class ViewReader:
         """All rows of the view, at most 100,000. Raises as `rows` does, and Rejected(TOO_LARGE)."""
         try:
             with self._engine.connect() as connection:
-                table = self._table = self._described(connection) if self._table is None else self._table
+                table = self._known(connection)
                 found = connection.execute(select(*table.columns).limit(_MOST_ROWS + 1)).mappings()
                 rows = [{name: plain(value) for name, value in row.items()} for row in found]
                 rows.sort(key=by_values)
@@ -110,6 +110,12 @@ class ViewReader:
         self._table = None
         self._engine.dispose()
         return _failure(error)
+
+    def _known(self, connection: Connection) -> Table:
+        table = self._table  # looked at once: another thread may forget it meanwhile
+        if table is None:
+            table = self._table = self._described(connection)
+        return table
 
     def _described(self, connection: Connection) -> Table:
         """The view with the columns asked for. A name that is not there must be known before it is used.
