@@ -74,6 +74,11 @@ class Entry(msgspec.Struct, frozen=True):
     def key(self) -> tuple[UUID, int, int, int]:
         return (self.item, self.redrive, self.hop, self.number)
 
+    @property
+    def taken_back(self) -> bool:
+        """Whether no call was made of it, because the account asked meanwhile to be left alone."""
+        return self.reason is Reason.NOT_SENT and self.until > 0
+
 
 class Item(msgspec.Struct):
     """One piece of open work. `lane` is the subject: items of one lane and queue keep their order.

@@ -51,9 +51,10 @@ def is_view_name(text: str) -> bool:
 class ViewReader:
     """Rows of one view by the values of one column, in a read-only transaction; blocking, safe to call from threads.
 
-    At most `connections` are open, beside those that did not answer and end when they do. A statement is given up after `deadline` seconds where the database can do that
-    (SQLite waits that long for a lock, PostgreSQL and MySQL stop the statement). Raises Rejected for what only a
-    person can mend (address, driver, names), Retryable for what may pass. No failure's text holds address or values.
+    At most `connections` are open, beside those that did not answer and end when they do. A statement is given up after
+    `deadline` seconds where the database can do that (SQLite waits that long for a lock, PostgreSQL and MySQL stop the
+    statement). Raises Rejected for what only a person can mend (address, driver, names), Retryable for what may pass.
+    No failure's text holds address or values.
     """
 
     def __init__(

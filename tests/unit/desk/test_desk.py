@@ -311,6 +311,24 @@ def test_what_was_taken_back_says_nothing_about_the_health_of_the_other_side() -
     assert len(at.call()) == 5
 
 
+def test_what_was_taken_back_counts_as_no_attempt_of_its_item() -> None:
+    retry = Retry(first=1.0, most=300.0, age=1_000.0)
+    at = rig(QueuePolicy(channel="c", in_flight=8, retry=retry))
+    late = item(100)
+    at.admit(late)
+    for n in range(8):
+        at.admit(item(n, lane=f"m{n}"))
+        calls = {call.item.offset: call for call in at.call()}
+        at.end(calls[n], Failed(Reason.THROTTLED, "429", True, after=300.0))
+        at.take_back(calls[100])
+        at.restart()
+        at.now += 300.0
+    calls = {call.item.offset: call for call in at.call()}
+    at.end(calls[100], Failed(Reason.CONNECTION, "reset", True))
+    assert 100 not in at.outcomes(), "the time in which it is tried begins with its first attempt"
+    assert at.store.items[late.id].due - at.now <= 1.2
+
+
 def test_what_was_taken_back_too_late_to_be_told_is_overdue() -> None:
     at, second = throttled_meanwhile(limited(2), expires=START + 30.0)
     at.now = START + 30.0
@@ -345,6 +363,26 @@ def test_a_fast_channel_does_not_keep_a_slow_one_of_its_account_waiting_for_ever
     assert times[2] <= longest
     assert len(times) == 42
     assert len(asked) < 200
+
+
+@pytest.mark.parametrize("order", [("hourly", "slow"), ("slow", "hourly")])
+def test_of_two_slow_channels_of_an_account_none_waits_for_the_limits_of_the_other(order: tuple[str, str]) -> None:
+    """Whichever of them came first: once it has waited for as long as its own limits look back, it is the next."""
+
+    def channel(count: int, period: float) -> QueuePolicy:
+        return QueuePolicy(channel="c", limits=(Limit(count, period),), in_flight=64)
+
+    policies = {"hourly": channel(100, 3_600.0), "slow": channel(10, 60.0), "fast": channel(1_000, 60.0)}
+    offsets = {"hourly": 1, "slow": 2}
+    at = Rig(ScriptedWork(policies=policies))
+    seen = []
+    for n in range(400):
+        at.admit(item(1_000 + n, queue="fast", lane=f"f{n}", born=at.now))
+        if n in (0, 200):
+            at.admit(*(item(n + offsets[queue], queue=queue, lane=queue, born=at.now) for queue in order))
+        seen += at.run(1.0, lambda call: Success())
+    times = {offset: when for when, offset in seen}
+    assert times[200 + offsets["slow"]] <= 200 + 2 * 60
 
 
 def decisions(at: Rig) -> list[float]:

@@ -170,3 +170,30 @@ def test_full_at_the_cap_and_room_again_well_below_it() -> None:
     assert not full(of, policy)
     assert has_room(of, policy)
     assert not has_room(of, QueuePolicy(channel="c", cap=9))
+
+
+def test_lanes_that_are_held_and_released_all_day_are_remembered_once_each() -> None:
+    """A day's quota is used up, and urgent calls that do not leave give their places back again and again."""
+    count, midnight = 100, START + 86_400.0
+    of = queue(*(item(n, lane=f"m{n}") for n in range(count)))
+    for _ in range(50):
+        while (head := of.head(START)) is not None:
+            of.hold(head, midnight, limited=True)
+        of.release(every=True)
+    while (head := of.head(START)) is not None:
+        of.hold(head, midnight, limited=True)
+    assert len(of._waiting) <= 4 * count
+    assert of.next_due() == midnight
+    assert drained(of, midnight - 1) == []
+    assert drained(of, midnight) == list(range(count))
+
+
+def test_what_waits_for_its_own_time_is_not_forgotten_with_what_is_stale() -> None:
+    of = queue(item(1, lane="a", due=START + 10), item(2, lane="b"), item(3, lane="c"))
+    for _ in range(200):
+        head = of.head(START)
+        assert head is not None
+        of.hold(head, START + 20, limited=True)
+        of.release(every=True)
+    assert of.next_due() == START + 10
+    assert drained(of, START + 10) == [1, 2, 3]

@@ -287,7 +287,7 @@ class Desk(OpenWork):
 
     def taken_back(self, call: Call, now: float) -> Write | None:
         """The end of an intent whose account asked to be left alone before its call began: nothing was sent, and it
-        says nothing about the other side. None when the call may begin."""
+        counts as no attempt, neither against the other side nor against its item. None when the call may begin."""
         item, entry = call.item, call.entry
         domain = self._domain((item.home, item.domain))
         line = domain.line(entry.line)
@@ -296,7 +296,9 @@ class Desk(OpenWork):
         write = self._over(call)
         domain.reached(entry.reach, now, counts=False)
         line.end(now, counts=False)
-        item.entries[-1] = done = msgspec.structs.replace(entry, ended=now, reason=Reason.NOT_SENT)
+        item.entries[-1] = done = msgspec.structs.replace(
+            entry, ended=now, reason=Reason.NOT_SENT, until=line.blocked_until
+        )
         write.ended.append(done)
         # Another account of the pool may take it at once.
         self._again(self._queue(item), item, now, now, write)

@@ -127,7 +127,9 @@ class Domain:
                 place = (policy.limits, policy.lines)
                 # Mostly all have the same limits, and there may be a thousand of them.
                 full = place == taken or not self.freest(policy, now)[1]
-                if full and rank > passed:
+                longest = max((limit.period for limit in policy.limits), default=0.0)
+                passes = full and rank[0] and now < item.born + longest
+                if passes and rank > passed:
                     break
                 taken = place if full else taken
                 if item.batch is not None and not item.entries:
@@ -144,7 +146,7 @@ class Domain:
                     continue
                 if not full:
                     best, best_rank = Choice(queue, item, policy, reach), rank
-                elif rank[0] and now < item.born + max((limit.period for limit in policy.limits), default=0.0):
+                elif passes:
                     passed = rank
                 else:
                     best, best_rank, passed = None, rank, rank

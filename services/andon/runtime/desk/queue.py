@@ -14,6 +14,7 @@ Rank = tuple[bool, int]
 """A lane's place among the others: False when something urgent waits in it, then the offset of its first item."""
 
 _ROOM_AGAIN = 0.9
+_SLACK = 64
 
 
 class Queue:
@@ -97,6 +98,15 @@ class Queue:
             self._limited.add(item.lane)
         if until < inf:
             heapq.heappush(self._waiting, (until, item.lane))
+            self._clear()
+
+    def _clear(self) -> None:
+        """Forgets what is stale in the heap of those that wait: a lane may be held and released many times a minute, to
+        wait for one moment of the next day."""
+        if len(self._waiting) > 2 * len(self.lanes) + _SLACK:
+            due = {lane: self._held.get(lane, 0.0) or items[0].due for lane, items in self.lanes.items()}
+            self._waiting = [(when, lane) for lane, when in due.items() if 0 < when < inf]
+            heapq.heapify(self._waiting)
 
     def release(self, *, every: bool) -> None:
         """Those that were to step aside until a result came are asked again; with `every` all that a limit let step

@@ -17,7 +17,8 @@ _BLOCKING = (Reason.THROTTLED, Reason.BUSY)
 def backoff(item: Item, policy: QueuePolicy) -> float:
     """Seconds until the next attempt: doubled each time, ± 20 % by the item's own id, so that it can be repeated."""
     retry = policy.retry
-    failures = sum(1 for e in item.entries if e.part == item.part and e.reason is not Reason.DELIVERED)
+    tried = [entry for entry in item.entries if entry.part == item.part and not entry.taken_back]
+    failures = sum(1 for entry in tried if entry.reason is not Reason.DELIVERED)
     wait = min(retry.most, retry.first * 2.0 ** min(max(failures - 1, 0), 30))
     return wait * (0.8 + 0.4 * (crc32(item.id.bytes + bytes([failures & 0xFF])) / 0xFFFFFFFF))
 
@@ -39,7 +40,8 @@ def given_up(item: Item, failed: Failed, policy: QueuePolicy, now: float) -> Par
     unexpected = sum(1 for entry in item.entries if entry.reason is Reason.UNEXPECTED)
     if failed.unexpected and unexpected >= policy.retry.unexpected:
         return Parked(Reason.UNEXPECTED, failed.detail)
-    if now - item.entries[0].started > policy.retry.age:
+    began = next(entry.started for entry in item.entries if not entry.taken_back)
+    if now - began > policy.retry.age:
         return Parked(Reason.RETRIES_EXHAUSTED, f"last: {failed.reason} {failed.detail}".strip())
     return None
 
