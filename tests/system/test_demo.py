@@ -38,6 +38,8 @@ CHILDREN = ("kafka", "wecom", "tracker", "ticketing", "egress", "routing", "enri
 DRAIN_S = 30.0
 Starter = Callable[..., Up]
 SECONDS = int(os.environ.get("ANDON_DEMO_SECONDS", "15"))
+# Nine processes are killed and awaited one by one, and all of them belong to the run.
+KILLING_S = 75
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_an_unattended_run_and_the_next_one_with_its_data(up: Starter, tmp_path:
 
 def test_kill_9_of_each_process_loses_nothing_and_touches_no_other(up: Starter, tmp_path: Path) -> None:
     file = tmp_path / "summary.json"
-    one = up(tmp_path / "data", "--demo", "--for", "45s", "--summary", str(file))
+    one = up(tmp_path / "data", "--demo", "--for", f"{KILLING_S}s", "--summary", str(file))
     one.until_running()
     assert set(one.programs()) == set(CHILDREN)
     for name in CHILDREN:
@@ -108,7 +110,7 @@ def test_kill_9_of_each_process_loses_nothing_and_touches_no_other(up: Starter, 
         changed = [other for other in CHILDREN if other != name and after[other] != before[other]]
         assert not changed, f"kill -9 of {name} also ended {changed}: {[one.programs()[c] for c in changed]}"
     # After an outage a robot may have more to say than the 20 a minute of the 30 s in which the run drains.
-    whole(summary_of(one, file, 45), waiting=10)
+    whole(summary_of(one, file, KILLING_S), waiting=10)
     one.nothing_left()
 
 
