@@ -24,12 +24,15 @@ _OF = ":"
 _UNPACED = Pace()
 # Longer than anybody would keep a state untold.
 _LONGEST_S = 366 * 86_400.0
+# Of one group, which is read and written whole: subjects may be order numbers, and each is another one.
+_MOST_TOLD = 1_000
 
 
 class Group(msgspec.Struct, omit_defaults=True):
-    """One group of one receiver. `told` has the last state told of each subject, and when; those in `joined` were part
-    of a notice that told of several. `over` is when nothing of it matters any more. `domain` is where its deliveries
-    are found. Under the name of a receiver, or of an account, alone stands when its last notice of several `failed`."""
+    """One group of one receiver. `told` has the last state told of each subject, and when, the latest last, of a
+    thousand subjects at most; those in `joined` were part of a notice that told of several. `over` is when nothing of
+    it matters any more. `domain` is where its deliveries are found. Under the name of a receiver, or of an account,
+    alone stands when its last notice of several `failed`."""
 
     domain: str
     spoke: float = 0.0
@@ -117,7 +120,10 @@ class Groups:
             # An end may come with other labels than its beginning had. What began there is news when it comes again.
             ended = name.partition(_OF)[0] + _OF
             group.told = {other: told for other, told in group.told.items() if not other.startswith(ended)}
+        group.told.pop(name, None)
         group.told[name] = (state, now)
+        while len(group.told) > _MOST_TOLD:
+            del group.told[next(iter(group.told))]
         group.joined = group.joined | {name} if joined else group.joined - {name}
 
     def _group(self, item: Item) -> Group:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from andon.core.ports import Reply
+from andon.egress import groups
 from tests.component.egress.line import Line, Seen, texts
 
 GONE = Reply(200, b'{"errcode":93000,"errmsg":"invalid webhook url"}', {})
@@ -101,6 +102,19 @@ def test_a_state_is_told_again_after_repeat_interval_and_a_change_at_once(monkey
     at.feed("a", line="L3")
     assert texts(at.run(5)) == ["a raise"]
     assert {one.outcome.by for one in at.outcomes if one.outcome.reason == "repeated"} == {"0 repeat_interval"}  # type: ignore[union-attr]
+
+
+def test_a_group_remembers_so_many_subjects_and_forgets_first_what_it_told_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(groups, "_MOST_TOLD", 3)
+    at = line(monkeypatch, repeat_interval="2h")
+    for subject, state in (("a", "raise"), ("b", "raise"), ("a", "clear"), ("c", "raise"), ("d", "raise")):
+        at.feed(subject, state, line="L3")
+    at.run(60)
+    for subject in ("d", "c", "b"):
+        at.feed(subject, line="L3")
+    assert texts(at.run(60)) == ["b raise"], "rather told again than kept for ever"
 
 
 def test_an_end_of_another_type_and_other_labels_makes_the_next_beginning_news(monkeypatch: pytest.MonkeyPatch) -> None:
