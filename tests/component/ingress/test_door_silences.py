@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any, cast
 from uuid import NAMESPACE_URL, uuid5
 
 import httpx2
+import pytest
 
+from andon.core.matchers import Matcher, OnLabel, compile_matchers
 from andon.core.mute import Mute
 from andon.core.ticket import EpisodeRecord
-from andon.ingress.muting.active import fingerprint
+from andon.ingress.muting import active
+from andon.ingress.muting.active import Active, Wanted, fingerprint
 from andon.ingress.muting.mutes import PublishedConfiguration
 from andon.ingress.muting.silences import Known
 from andon.kafka.connection import Connection
@@ -297,6 +301,38 @@ def test_alerts_are_the_open_episodes_and_nothing_is_said_where_there_is_no_rule
         assert (await found("receiver=it"))[:9] == "receiver:"
 
     at_door(tmp_path, test)
+
+
+def test_the_loop_goes_on_while_alerts_are_held_against_mutes_and_a_mute_is_compiled_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[Sequence[str]] = []
+    threads: set[int] = set()
+
+    def counted(texts: Sequence[str]) -> tuple[Matcher, ...]:
+        compiled.append(texts)
+        threads.add(threading.get_ident())
+        return compile_matchers(texts)
+
+    def fits(_: str) -> bool:
+        threads.add(threading.get_ident())
+        return True
+
+    monkeypatch.setattr(active, "compile_matchers", counted)
+    now = datetime.now(UTC)
+    mutes = [
+        Mute(f"m{number}", (f'instance=~"m{number}.*"',), now, now + timedelta(hours=hours), "wang", "x")
+        for number, hours in ((2, 1), (3, 1), (4, 0))
+    ]
+    configuration = FakeConfiguration()
+    configuration.configure(EPISODES, tuple(mutes))
+    asked = Active(lambda: [opened("Hot", instance=f"m{number}") for number in range(20)])
+    wanted = Wanted((OnLabel("instance", "=", ("",), fits),))
+    alerts = asyncio.run(asked.alerts(configuration.newest(), now, wanted))
+    by = {one.labels["instance"]: one.status.silencedBy for one in alerts}
+    assert (len(by), by["m2"], by["m3"], by["m4"]) == (20, ("m2",), ("m3",), ())
+    assert compiled == [mute.matchers for mute in mutes[:2]], "each that holds now, whatever is open"
+    assert threading.get_ident() not in threads
 
 
 def test_status_and_receivers_say_what_there_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ model.LabelSet.Fingerprint.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ import msgspec
 
 from andon.config.published import Published
 from andon.core.event import STATE, Event, Home
-from andon.core.matchers import OnLabel, all_hold, compile_matchers
+from andon.core.matchers import OnLabel, Test, all_hold, compile_matchers
 from andon.core.mute import Mute
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
@@ -90,13 +90,17 @@ class Active:
         if not published.settings.episodes:
             detail = "what is active is known of faults that `episodes` has a rule for, and there is no rule"
             raise Refused(Reason.INVALID, detail, status=404)
+        mutes = [one for one in published.mutes if one.begins <= now < one.ends]
         try:
             async with self._turn:
-                records = await asyncio.to_thread(self._read)
+                return await asyncio.to_thread(self._found, mutes, wanted)
         except KafkaFailure as failure:
             raise Refused(Reason.UNAVAILABLE, str(failure), after=_AGAIN_S) from None
-        mutes = [one for one in published.mutes if one.begins <= now < one.ends]
-        found = (_alert(record, mutes) for record in records)
+
+    def _found(self, mutes: Sequence[Mute], wanted: Wanted) -> list[ActiveAlert]:
+        """Blocking: Kafka is read, and each episode held against every mute. Touches nothing of the loop's."""
+        takes = [(mute.id, [one.holds for one in compile_matchers(mute.matchers)]) for mute in mutes]
+        found = (_alert(record, takes) for record in self._read())
         return sorted((one for one in found if _fits(one, wanted)), key=lambda one: one.startsAt, reverse=True)
 
 
@@ -122,10 +126,11 @@ def fingerprint(labels: dict[str, str]) -> str:
     return f"{total:016x}"
 
 
-def _alert(record: EpisodeRecord, mutes: Sequence[Mute]) -> ActiveAlert:
+def _alert(record: EpisodeRecord, takes: Sequence[tuple[str, Sequence[Test]]]) -> ActiveAlert:
+    """`takes`: of each mute its id, and what an event must hold to be taken by it."""
     event = Event(record.event, record.source, record.type, record.subject, record.at, {}, record.labels)
     labels = {name: value for name, value in record.labels.items() if name != STATE}
-    by = tuple(_taking(event, mutes))
+    by = tuple(mute for mute, tests in takes if all_hold(tests, event))
     return ActiveAlert(
         labels=labels,
         startsAt=record.at,
@@ -133,12 +138,6 @@ def _alert(record: EpisodeRecord, mutes: Sequence[Mute]) -> ActiveAlert:
         fingerprint=fingerprint(labels),
         status=AlertStatus("suppressed" if by else "active", by),
     )
-
-
-def _taking(event: Event, mutes: Sequence[Mute]) -> Iterator[str]:
-    for mute in mutes:
-        if all_hold([matcher.holds for matcher in compile_matchers(mute.matchers)], event):
-            yield mute.id
 
 
 def _fits(alert: ActiveAlert, wanted: Wanted) -> bool:
