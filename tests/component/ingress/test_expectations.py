@@ -245,6 +245,52 @@ async def test_what_is_not_expected_any_more_is_forgotten() -> None:
     assert told(await doors.until(7 * HOUR)) == [("silent", 6 * HOUR + 10)], "it is waited for anew"
 
 
+@pytest.mark.parametrize("saw", [True, False], ids=["both saw it", "one slept through it"])
+@run
+async def test_what_is_expected_once_more_is_waited_for_anew_whichever_door_heard_the_source(saw: bool) -> None:
+    doors = Doors({**TWO_HOURS, "connected": True})
+    door, other = doors.start(), doors.start()
+    door.heard("mes")
+    other.heard("mes")
+    (first,) = await doors.until(3 * HOUR)
+    assert told([first]) == [("silent", 2 * HOUR)]
+    if not saw:
+        doors.topic.doors.remove(other)
+    doors.configure(None)
+    ended = await doors.until(4 * HOUR)
+    assert {event.type for event in ended} == {"andon.source.unwatched"}
+    if not saw:
+        doors.topic.doors.append(other)
+    doors.configure(TWO_HOURS)
+    (again,) = await doors.until(7 * HOUR)
+    assert told([again]) == [("silent", 6 * HOUR + 10)]
+    assert (again.id != first.id, "waiting_since" in again.data) == (True, True)
+
+
+@run
+async def test_what_was_heard_before_it_was_expected_is_no_sign_of_it() -> None:
+    doors = Doors(TWO_HOURS)
+    door = doors.start()
+    await doors.until(HOUR)
+    door.heard("mes")
+    doors.configure(None)
+    await doors.until(2 * HOUR)
+    door.heard("mes")
+    await doors.until(5 * HOUR)
+    doors.configure(TWO_HOURS)
+    assert told(await doors.until(8 * HOUR)) == [("silent", 7 * HOUR + 10)]
+
+
+@run
+async def test_what_a_source_has_said_counts_whatever_else_is_expected_of_it_from_now_on() -> None:
+    doors = Doors(TWO_HOURS)
+    door = doors.start()
+    await doors.until(HOUR)
+    door.heard("mes")
+    doors.configure({**TWO_HOURS, "connected": True})
+    assert told(await doors.until(4 * HOUR)) == [("silent", 3 * HOUR)]
+
+
 @run
 async def test_what_was_told_ends_when_it_is_not_expected_any_more() -> None:
     doors = Doors(TWO_HOURS)

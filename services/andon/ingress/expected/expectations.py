@@ -60,7 +60,7 @@ class Expectations:
         self._door = uuid4().hex
         self._signs = Signs()
         self._own = Beat(0.0, "")
-        self._heard: dict[str, float] = {}
+        self._heard: dict[Key, float] = {}  # of what is expected, and only what the topic does not say yet
         self._not_before: dict[Key, tuple[float, float]] = {}
         self._refused = False
         self._known = asyncio.Event()
@@ -76,18 +76,23 @@ class Expectations:
         expected = {Key(one.sign, one.source): one for one in expected_of(published, connections)}
         self._zone = ZoneInfo(published.settings.site.zone)
         self._expected = expected
+        self._heard = {key: at for key, at in self._heard.items() if key in expected}
         self._published = published
         self._not_before.clear()
         if expected:
             self._wanted.set()
 
     def heard(self, source: str) -> None:
-        """The log has taken an event of a source."""
-        self._heard[source] = self._clock.now()
+        """The log has taken an event of a source. One that nobody expects is forgotten."""
+        key = Key("event", source)
+        if key in self._expected:
+            self._heard[key] = self._clock.now()
 
     def take(self, key: bytes | None, value: bytes) -> None:
         """A record of the topic."""
         self._signs.take(key, value)
+        # What any door takes out of the topic again, this one must not put back: it would be told under its old id.
+        self._heard = {sign: at for sign, at in self._heard.items() if not self._signs.says(sign, at)}
         if self._signs.beat == self._own:
             self._back.set()
 
@@ -155,11 +160,10 @@ class Expectations:
     def _news(self, now: float, standing: set[str]) -> Iterator[Outgoing]:
         """What this door has seen later than the topic says."""
         for key in self._expected:
-            at = self._heard.get(key.source) if key.sign == "event" else now if key.source in standing else None
-            known = self._signs.seen.get(key)
-            if at is not None and (known is None or known.first or at > known.at):
+            at = self._heard.get(key) if key.sign == "event" else now if key.source in standing else None
+            if at is not None and not self._signs.says(key, at):
                 yield seen_record(key, Seen(at))
-            elif known is None:
+            elif key not in self._signs.seen:
                 yield seen_record(key, Seen(now, first=True))
 
     # ---- what all of them know

@@ -95,6 +95,11 @@ class Signs:
         elif known is None or (known.first and not new.first) or (known.first == new.first and new.at > known.at):
             self.seen[key] = new
 
+    def says(self, key: Key, at: float) -> bool:
+        """Whether a sign was seen at that time or later."""
+        seen = self.seen.get(key)
+        return seen is not None and not seen.first and seen.at >= at
+
     @property
     def keys(self) -> set[Key]:
         """Every sign of which something is known."""
