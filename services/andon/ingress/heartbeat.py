@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from andon.config.proxies import proxy_of
+from andon.config.addresses import ProxyUrl
+from andon.config.proxies import Proxy, proxy_of
 from andon.config.secrets import SecretMissing
 from andon.config.settings import Settings
 from andon.config.watching import Heartbeat
@@ -63,29 +64,47 @@ class Pulse:
         self._new_wire = wire
         self._wire: Wire | None = None
         self._heartbeat: Heartbeat | None = None
+        self._proxy: ProxyUrl | Proxy | None = None
         self._services: Sequence[str] = ()
-        self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()
         self._looking: Sight | None = None
         self._said: str | None = None
 
     async def follow(self, settings: Settings) -> None:
-        """Brings a configuration into force."""
-        await self.close()
+        """Brings a configuration into force. What is new of the heartbeat holds at once, with a beat of its own; a
+        version without anything new of it, as each mute makes one, changes nothing."""
         self._services = needed(settings)
-        self._heartbeat = settings.watch.heartbeat
-        self._wanted.clear()
-        if self._heartbeat is not None:
-            proxy = self._heartbeat.proxy
-            way = Way(proxy=None if proxy == "none" else proxy_of(proxy or settings.site.proxy))
-            self._wire = self._new_wire(way)
-            self._wanted.set()
+        heartbeat = settings.watch.heartbeat
+        proxy = (heartbeat.proxy or settings.site.proxy) if heartbeat else None
+        if (heartbeat, proxy) == (self._heartbeat, self._proxy):
+            return
+        before = self._wire
+        self._heartbeat, self._proxy = heartbeat, proxy
+        way = Way(proxy=None if proxy == "none" else proxy_of(proxy))
+        self._wire = self._new_wire(way) if heartbeat else None
+        self._changed.set()
+        if before is not None:
+            await before.close()
 
     async def run(self) -> None:
         """Works until it is cancelled."""
         while True:
-            await self._wanted.wait()
-            await self.beat()
-            await self._clock.sleep(self._heartbeat.every if self._heartbeat else 0.0)
+            self._changed.clear()
+            if self._heartbeat is None:
+                await self._changed.wait()
+            else:
+                every = self._heartbeat.every
+                await self.beat()
+                await self._waited(every)
+
+    async def _waited(self, seconds: float) -> None:
+        """So long, or less when something of the heartbeat changes."""
+        waiting = [asyncio.ensure_future(one) for one in (self._clock.sleep(seconds), self._changed.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
 
     async def beat(self) -> None:
         """One sign of life, if there is reason for it."""

@@ -23,8 +23,10 @@ from andon.web.wire import HttpWire
 SECRET = "ping/5f1c-secret"
 
 
-def settings(every: str | None = "1m", proxy: str | None = None, **more: Any) -> Settings:
-    beat = {"url": "env:HEARTBEAT_URL", "every": every, **({"proxy": proxy} if proxy else {})}
+def settings(
+    every: str | None = "1m", proxy: str | None = None, url: str = "env:HEARTBEAT_URL", **more: Any
+) -> Settings:
+    beat = {"url": url, "every": every, **({"proxy": proxy} if proxy else {})}
     watch = {"heartbeat": beat} if every else {}
     return Settings.model_validate({"version": 1, "route": {"receiver": "it"}, "watch": watch, **more})
 
@@ -164,5 +166,40 @@ def test_it_is_sent_as_often_as_it_is_wanted_and_not_at_all_otherwise(monkeypatc
             assert world.asked[-1] == ["enrichment", "routing", "egress", "ticketing"]
             work.cancel()
             await world.pulse.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_new_of_it_holds_at_once_and_a_version_without_anything_new_makes_it_no_more_frequent() -> None:
+    async def main() -> None:
+        world = World()
+        world.ready = False
+        work = asyncio.create_task(world.pulse.run())
+
+        async def beats(later: float, *versions: Settings) -> int:
+            """How many come of these versions, and of some time after them."""
+            before = len(world.counted)
+            for version in versions:
+                await world.pulse.follow(version)
+                await turns()
+            world.clock.advance(later)
+            await turns()
+            return len(world.counted) - before
+
+        async def turns() -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        assert await beats(0, settings("6h")) == 1
+        assert await beats(3_600, settings("6h"), settings("6h", episodes={"fault": {"key": ["subject"]}})) == 0
+        assert await beats(0, settings("1m")) == 1
+        assert [await beats(59), await beats(1)] == [0, 1]
+        assert await beats(0, settings("1m", url="env:MENDED_URL")) == 1
+        assert await beats(0, settings("1m", url="env:MENDED_URL", site={"proxy": "http://10.0.8.3:3128"})) == 1
+        assert await beats(3_600, settings(None)) == 0
+        assert await beats(0, settings("6h")) == 1
+        assert await beats(6 * 3_600) == 1
+        work.cancel()
+        await world.pulse.close()
 
     asyncio.run(main())
