@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
+from andon.config.addresses import ProxyUrl
+from andon.config.plugs import Plug
+from andon.config.proxies import Proxy
 from andon.config.published import Published
 from andon.core.event import Event
-from andon.core.ports import Context, Wire
+from andon.core.ports import Clock, Context
 from andon.enrichment.cache import CachedConnector
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.stage import EnrichmentStage
@@ -27,41 +33,66 @@ GROUP = "andon.connectors"
 _FETCH = {"fetch.min.bytes": 65_536, "fetch.wait.max.ms": 25}
 
 
-class Enrichment:
-    """The stage of the configuration in force, with the connectors it asks."""
+class Served(msgspec.Struct, frozen=True):
+    """A connector at work and the wire it asks over, with all that both were made of."""
 
-    def __init__(self, published: Published, registry: Registry, wire: Wire, host: Host) -> None:
-        self._connectors: dict[str, CachedConnector] = {}
-        for name, plug in published.settings.connectors.items():
-            config = cast("ConnectorConfig", registry.config(GROUP, plug))
-            connector = registry.build(GROUP, plug, Context(name, Path(published.directory), host.clock, wire))
-            self._connectors[name] = CachedConnector(name, connector, host.clock, config.policy())
-        self.stage = EnrichmentStage(published.settings.enrich, self._connectors)
+    made_of: tuple[Plug, str, ProxyUrl | Proxy | None]
+    connector: CachedConnector
+    wire: HttpWire
+
+    async def close(self) -> None:
+        await self.connector.close()
+        await self.wire.close()
+
+
+class Enrichment:
+    """The stage of the configuration in force, with the connectors it asks.
+
+    A connector that would be made of the same as in the version `before` goes on as it is: with its answers, its
+    breaker and the calls under way.
+    """
+
+    def __init__(self, published: Published, registry: Registry, clock: Clock, before: Mapping[str, Served]) -> None:
+        settings = published.settings
+        self.served: dict[str, Served] = {}
+        for name, plug in settings.connectors.items():
+            made_of = plug, published.directory, settings.site.proxy
+            served = before.get(name)
+            if served is None or served.made_of != made_of:
+                wire = site_wire(settings)
+                config = cast("ConnectorConfig", registry.config(GROUP, plug))
+                connector = registry.build(GROUP, plug, Context(name, Path(published.directory), clock, wire))
+                served = Served(made_of, CachedConnector(name, connector, clock, config.policy()), wire)
+            self.served[name] = served
+        self.stage = EnrichmentStage(settings.enrich, self._connectors())
+
+    def _connectors(self) -> dict[str, CachedConnector]:
+        return {name: served.connector for name, served in self.served.items()}
+
+    def gone(self, after: Enrichment) -> list[Served]:
+        """What a later version does not go on with."""
+        return [served for name, served in self.served.items() if after.served.get(name) is not served]
 
     def gauge(self, metrics: Metrics) -> None:
         """Shows the breakers' states."""
-        for name, connector in self._connectors.items():
+        for name, connector in self._connectors().items():
             metrics.breaker_state.labels(name).set(connector.breaker.state)
 
     async def close(self) -> None:
-        for connector in self._connectors.values():
-            await connector.close()
+        for served in self.served.values():
+            await served.close()
 
 
 async def run(host: Host) -> None:
     """Runs enrichment until the host stops."""
     registry, settings = Registry(), host.published.settings
-    wire = site_wire(host.published.settings)
-    current = Enrichment(host.published, registry, wire, host)
+    current = Enrichment(host.published, registry, host.clock, {})
 
     async def changed(published: Published) -> None:
-        nonlocal current, wire
-        fresh = site_wire(published.settings)
-        new = Enrichment(published, registry, fresh, host)
-        old, before = current, wire
-        current, wire = new, fresh
+        nonlocal current
+        old, current = current, Enrichment(published, registry, host.clock, current.served)
         # A batch of the old stage may still be asking.
-        retired.add(asyncio.create_task(_retire(old, before, host)))
+        retired.update(asyncio.create_task(_retire(served, host.clock)) for served in old.gone(current))
 
     runner: StageRunner[Event] = StageRunner(
         StageSettings("enrichment", EVENTS, ENRICHED, _subject, host.slot, settings.limits.window, consumer=_FETCH),
@@ -81,13 +112,11 @@ async def run(host: Host) -> None:
         for task in retired:
             task.cancel()
         await current.close()
-        await wire.close()
 
 
-async def _retire(old: Enrichment, wire: HttpWire, host: Host) -> None:
-    await host.clock.sleep(30.0)
-    await old.close()
-    await wire.close()
+async def _retire(served: Served, clock: Clock) -> None:
+    await clock.sleep(30.0)
+    await served.close()
 
 
 def _subject(event: Event) -> str:
