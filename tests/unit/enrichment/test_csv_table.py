@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,81 @@ def test_a_file_that_goes_and_comes(desk: Desk) -> None:
     desk.save(GOOD)
     assert desk.ask() is not None
     assert desk.table.problem is None
+
+
+class Share:
+    """A file server that `hangs` until it is set free; `looks` are those of the threads that asked it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.looks: list[threading.Thread] = []
+        stat = Path.stat
+
+        def slow(path: Path, **more: Any) -> os.stat_result:
+            if path.name == "t.csv":
+                self.looks.append(threading.current_thread())
+                self.free.wait(20)
+            return stat(path, **more)
+
+        monkeypatch.setattr(Path, "stat", slow)
+
+
+@pytest.fixture
+def share(monkeypatch: pytest.MonkeyPatch) -> Iterator[Share]:
+    share = Share(monkeypatch)
+    yield share
+    share.free.set()
+
+
+async def settle() -> None:
+    for _ in range(12):
+        await asyncio.sleep(0)
+
+
+async def given_up(desk: Desk) -> None:
+    """A lookup whose answer nobody waits for any more."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await desk.table.lookup(["M-1"])
+
+
+def test_a_file_that_hangs_is_looked_at_once_and_its_last_table_stays_in_use(
+    desk: Desk, share: Share, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        await desk.table.lookup(["M-1"])
+        share.free.clear()
+        await given_up(desk)
+        for _ in range(3):
+            (answer,) = await desk.table.lookup(["M-1"])
+            assert answer.values == {"no": "M-1", "leader": "张伟"}
+        assert [look.daemon for look in share.looks] == [True, True]
+        assert desk.table.problem == "t.csv does not answer"
+        assert [record.levelno for record in caplog.records] == [logging.ERROR]
+        share.free.set()
+        share.looks[-1].join(10)
+        await settle()
+        await desk.table.lookup(["M-1"])
+        assert desk.table.problem is None
+
+    desk.save(GOOD)
+    asyncio.run(scenario())
+
+
+def test_a_file_that_hangs_from_the_start_is_waited_for_and_not_looked_at_again(desk: Desk, share: Share) -> None:
+    async def scenario() -> None:
+        share.free.clear()
+        for _ in range(3):
+            await given_up(desk)
+        assert [look.daemon for look in share.looks] == [True]
+        asked = asyncio.ensure_future(desk.table.lookup(["M-1"]))
+        await asyncio.sleep(0)
+        share.free.set()
+        assert (await asked)[0].found
+
+    desk.save(GOOD)
+    asyncio.run(scenario())
 
 
 def test_a_key_with_many_rows(tmp_path: Path) -> None:
