@@ -16,13 +16,17 @@ from andon.enrichment.mapping import RESERVED, Answer, Missing, answer_of
 from andon.runtime.breaker import Breaker
 
 _LOG = logging.getLogger("andon.enrichment")
+_NOT_FOUND = Answer(missing=Missing.NOT_FOUND)
+# A key is whatever an event has in its place, which may be a text of a megabyte.
+_LONGEST_KEY = 256
 
 
 class CachePolicy(msgspec.Struct, frozen=True):
     """How long answers serve and what one connector may cost. Times in seconds.
 
     An answer serves for `fresh`, a "not found" for at most `negative`. When the source fails, an older answer serves
-    until it is `stale` old. At most `size` keys are kept; those asked least recently leave first. A call is given up
+    until it is `stale` old. At most `size` answers are kept, those asked for least recently leave first, and as many
+    keys that were not found, none longer than that serves; of a key of over 256 letters nothing is. A call is given up
     after `deadline`, and at most `in_flight` run at one time.
     """
 
@@ -35,7 +39,7 @@ class CachePolicy(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    facts: Facts
+    values: Mapping[str, Any]
     learnt: float
 
 
@@ -71,7 +75,9 @@ class CachedConnector:
         self._connector = connector
         self._clock = clock
         self._policy = policy or CachePolicy()
+        self._negative = min(self._policy.fresh, self._policy.negative)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()  # when it was not found, the oldest first
         self._flights: dict[str, _Flight] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._lookups: set[asyncio.Future[list[Facts]]] = set()
@@ -96,16 +102,16 @@ class CachedConnector:
         await self._connector.close()
 
     def _fresh(self, key: str) -> Answer | None:
+        if key in self._unknown and self._age(self._unknown[key]) < self._negative:
+            return _NOT_FOUND
         entry = self._entries.get(key)
         if entry is None:
             return None
         self._entries.move_to_end(key)
-        found, fresh = entry.facts.found, self._policy.fresh
-        in_time = self._age(entry) < (fresh if found else min(fresh, self._policy.negative))
-        return answer_of(entry.facts) if in_time else None
+        return Answer(entry.values) if self._age(entry.learnt) < self._policy.fresh else None
 
-    def _age(self, entry: _Entry) -> float:
-        return self._clock.now() - entry.learnt
+    def _age(self, learnt: float) -> float:
+        return self._clock.now() - learnt
 
     def _ask(self, keys: Sequence[str], wait: float) -> str:
         """Begins one call for these keys, or says why not; "" when it was begun or there is nothing to ask."""
@@ -162,10 +168,21 @@ class CachedConnector:
     def _remember(self, answers: Mapping[str, Facts]) -> None:
         now = self._clock.now()
         for key, facts in answers.items():
-            self._entries[key] = _Entry(facts, now)
-            self._entries.move_to_end(key)
+            self._entries.pop(key, None)
+            self._unknown.pop(key, None)
+            if len(key) > _LONGEST_KEY:
+                continue
+            if facts.found:
+                self._entries[key] = _Entry(facts.values, now)
+            else:
+                self._unknown[key] = now
         while len(self._entries) > self._policy.size:
             self._entries.popitem(last=False)
+        while self._unknown and self._is_too_much(next(iter(self._unknown.values()))):
+            self._unknown.popitem(last=False)
+
+    def _is_too_much(self, oldest: float) -> bool:
+        return len(self._unknown) > self._policy.size or self._age(oldest) >= self._negative
 
     async def _until_landed(self, flights: Iterable[_Flight], wait: float) -> None:
         alarm = asyncio.ensure_future(self._clock.sleep(wait))
@@ -184,8 +201,8 @@ class CachedConnector:
         if flight and key in flight.answers:
             return answer_of(flight.answers[key])
         entry = self._entries.get(key)
-        if entry and entry.facts.found and self._age(entry) < self._policy.stale:
-            return Answer(entry.facts.values, age=self._age(entry))
+        if entry and self._age(entry.learnt) < self._policy.stale:
+            return Answer(entry.values, age=self._age(entry.learnt))
         return Answer(missing=flight.failed if flight else refused)
 
 

@@ -28,13 +28,15 @@ class Source:
         self.closed = 0
         self.behaviour: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.version = 1
+        self.renamed: dict[str, str] = {}
 
     async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
         self.calls.append(list(keys))
         if self.behaviour:
             await self.behaviour()
         known = {f"M-{number}": {"line": f"L{number}", "version": self.version} for number in range(10)}
-        return [Facts(known[key]) if key in known else Facts({}, found=False) for key in keys]
+        names = [self.renamed.get(key, key) for key in keys]
+        return [Facts(known[name]) if name in known else Facts({}, found=False) for name in names]
 
     async def close(self) -> None:
         self.closed += 1
@@ -186,6 +188,49 @@ def test_the_cache_is_bounded_and_a_batch_may_be_larger() -> None:
         await plant.facts("M-4")
         await plant.facts("M-2", "M-3")
         assert plant.source.calls == [["M-1", "M-2", "M-3"], ["M-4"], ["M-3"]]
+
+    asyncio.run(scenario())
+
+
+def test_keys_that_are_not_there_push_out_none_that_are_and_are_forgotten_themselves() -> None:
+    async def scenario() -> None:
+        plant = Plant(CachePolicy(size=2, negative=5))
+        await plant.facts("M-1", "M-2")
+        await plant.facts(*(f"X-{number}" for number in range(9)))
+        plant.clock.advance(5)
+        await plant.facts("X-9")
+        assert list(plant.cached._unknown) == ["X-9"]
+        plant.source.behaviour = fails_with(Retryable(Reason.CONNECTION))
+        plant.clock.advance(60)
+        assert await plant.facts("M-2") == [{"line": "L2", "version": 1, "age_s": 65}]
+
+    asyncio.run(scenario())
+
+
+def test_a_machine_that_is_gone_is_not_remembered_as_it_was() -> None:
+    async def scenario() -> None:
+        plant = Plant(CachePolicy(fresh=60, negative=5))
+        await plant.facts("M-1", "M-x")
+        plant.clock.advance(60)
+        plant.source.renamed = {"M-1": "M-x", "M-x": "M-1"}
+        assert await plant.facts("M-1", "M-x") == [{"missing": "not_found"}, {"line": "L1", "version": 1}]
+        plant.source.behaviour = fails_with(Retryable(Reason.CONNECTION))
+        plant.clock.advance(60)
+        facts = await plant.facts("M-1", "M-x")
+        assert facts == [{"missing": "connection"}, {"line": "L1", "version": 1, "age_s": 60}]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("length", "asked"), [(256, 1), (257, 2)])
+def test_a_key_as_long_as_a_text_is_answered_and_not_kept(length: int, asked: int) -> None:
+    async def scenario() -> None:
+        plant = Plant()
+        key, unknown = "M-1".ljust(length), "X".ljust(length)
+        plant.source.renamed = {key: "M-1"}
+        for _ in range(2):
+            assert await plant.facts(key, unknown) == [{"line": "L1", "version": 1}, {"missing": "not_found"}]
+        assert plant.source.calls == [[key, unknown]] * asked
 
     asyncio.run(scenario())
 
