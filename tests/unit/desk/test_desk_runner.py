@@ -10,6 +10,7 @@ import pytest
 
 from andon.core.failure import Rejected, Retryable
 from andon.core.fence import fenced
+from andon.core.policy import Retry
 from andon.core.reason import Reason
 from andon.core.work import Closed, Entry, Item, StoreFailure, Write
 from andon.runtime.clock import SystemClock
@@ -284,3 +285,21 @@ def test_another_configuration_is_acted_on_at_once(run: Run) -> None:
             await plant.until(lambda: len(plant.outcomes()) == 3)
 
     assert len(run(scene).work.called) == 3
+
+
+def test_why_calls_fail_is_said_once_a_minute_for_each_account(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(plant: Plant) -> None:
+        plant.work.standard = msgspec.structs.replace(plant.work.standard, retry=Retry(first=0.02))
+        plant.work.fails = Retryable(Reason.NOT_SENT, "no connection to qyapi.weixin.qq.com (refused)")
+        plant.fill(3)
+        plant.fill(1, first=10, domain="other")
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: len(plant.work.called) > 8)
+            plant.work.fails = Retryable(Reason.THROTTLED, "429")
+            await plant.until(lambda: any(one.reason is Reason.THROTTLED for one in [*plant.store.entries.values()]))
+
+    run(scene)
+    said = [one for one in caplog.records if one.getMessage() == "a call failed"]
+    assert [(vars(one)["reason"], vars(one)["detail"]) for one in said] == [
+        (Reason.NOT_SENT, "no connection to qyapi.weixin.qq.com (refused)")
+    ] * 2

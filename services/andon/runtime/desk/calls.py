@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,10 +18,13 @@ from andon.runtime.desk.work import Success, Work
 from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
 
+log = logging.getLogger(__name__)
+
 _WAIT_S = 1.0
 _HELD_S = 0.1
 # Storing an intent takes about as long under load, and as many calls will have ended by then.
 _MOMENT_S = 0.05
+_SAID_AGAIN_S = 60.0
 
 
 class Calls:
@@ -60,6 +64,8 @@ class Calls:
         self._taken = 0
         self._waiting: deque[Call] = deque()
         self._ended_at: deque[float] = deque(maxlen=desk.room)
+        # When it was said last of a domain that its calls fail.
+        self._said: dict[str, float] = {}
 
     def wake(self) -> None:
         """Something the desk may act on has changed."""
@@ -145,13 +151,25 @@ class Calls:
         self._taken -= place
         self._ended_at.append(now)
         reason = result.reason if isinstance(result, Failed) else Reason.DELIVERED
-        self._metrics.attempt(self._work.policy(call.item.queue).channel, reason)
+        channel = self._work.policy(call.item.queue).channel
+        self._metrics.attempt(channel, reason)
         write = self._desk.ended(call, result, now)
         if write is not None:
             self._submit(write)
+        if isinstance(result, Failed) and self._desk.suspect(call):
+            self._say(call, channel, result, now)
         self._fill()
         self._news.set()
         self._ended.set()
+
+    def _say(self, call: Call, channel: str, failed: Failed, now: float) -> None:
+        """Why calls fail while they are tried again, once a minute for each account: an outcome says it at the end."""
+        self._said = {domain: at for domain, at in self._said.items() if now < at + _SAID_AGAIN_S}
+        domain = call.entry.domain
+        if domain not in self._said:
+            self._said[domain] = now
+            fields = {"channel": channel, "receiver": call.item.queue, "reason": failed.reason, "detail": failed.detail}
+            log.warning("a call failed", extra=fields)
 
     async def _attempt(self, call: Call) -> Success | Failed:
         # From the intent on: a process that was frozen must not send once a new owner may have taken the call for
