@@ -112,12 +112,28 @@ class TicketWork:
     def _take(
         self, record: Record, event: Event, left: Unfinished | None, found: tuple[EpisodeRule, str] | None
     ) -> Taken:
-        if left and self._stands_alone(record, left.command):
-            return Taken(self._item(record, event, left.command.key, left.system, (left.command,)))
+        before = self._episodes.get(record.home, {}).get(memo_name(left.command.key)) if left else None
+        if left and before:
+            # A version before did not keep it: its episode has none, and so a command of it while its rule named none.
+            system = left.system or (found and found[0].ticket_system) or ""
+            return self._make_up(record, event, left.command, before, system)
         if found is None:
             self._metrics.record("ticketing", "skipped", Reason.NO_EPISODE)
             return Taken()
         return self._advance(record, event, *found)
+
+    def _make_up(self, record: Record, event: Event, command: Close | Comment, before: Episode, system: str) -> Taken:
+        """What is done for a command that is redriven. No rule is asked: its event was counted when it first came, and
+        by now the rules may know nothing of its episode."""
+        key = command.key
+        if _stands_alone(command, before):
+            return Taken(self._item(record, event, key, system, (command,)))
+        after, commands = redriven(before, event)
+        if not commands:
+            return Taken()
+        name = memo_name(key)
+        self._episodes[record.home][name] = after
+        return Taken(self._item(record, event, key, system, commands), (name,))
 
     def _advance(self, record: Record, event: Event, rule: EpisodeRule, key: str) -> Taken:
         episodes = self._episodes.setdefault(record.home, {})
@@ -146,14 +162,6 @@ class TicketWork:
         ]
         item = self._item(record, event, key, system, commands) if commands else None
         return Taken(item, (name,), tuple(notes))
-
-    def _stands_alone(self, record: Record, command: Close | Comment) -> bool:
-        """Whether a command that is redriven is to be done as it was: to the ticket of an earlier episode; and a
-        comment unless its ticket failed. What a failed ticket needs depends on what became of its episode."""
-        episode = self._episodes.get(record.home, {}).get(memo_name(command.key))
-        if episode is None or episode.number != command.number:
-            return episode is not None
-        return isinstance(command, Comment) and episode.ticket_state is not TicketState.FAILED
 
     def memo(self, home: Home, name: str) -> bytes:
         return encode(self._episodes[home][name])
@@ -267,6 +275,14 @@ class TicketWork:
 def _item_id(event: Event, key: str) -> UUID:
     """The same for every repeat of the event, whatever it asks for."""
     return _ids.id(f"{event.source}\n{event.id}\n{key}")
+
+
+def _stands_alone(command: Close | Comment, newest: Episode) -> bool:
+    """Whether a command that is redriven is to be done as it was: to the ticket of an earlier episode; and a comment
+    unless its ticket failed. What a failed ticket needs depends on what became of its episode."""
+    if newest.number != command.number:
+        return True
+    return isinstance(command, Comment) and newest.ticket_state is not TicketState.FAILED
 
 
 def _has_none(before: Episode | None, after: Episode) -> bool:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from andon.config.routing import EpisodeRule
 from andon.core.failure import Failure, Rejected
 from andon.core.reason import Reason
 from andon.core.work import Note
 from andon.kafka.topics import DLQ
 from andon.runtime.dlq import REASON
+from andon.testing.builders import EVENT
+from andon.ticketing.desk import compiled
 from andon.ticketing.episode import RECENT, TicketState
 from andon.ticketing.unfinished import HEADER
-from tests.unit.ticketing.test_desk_work import KEY, Service
+from tests.unit.ticketing.test_desk_work import HOME, KEY, RULES, Service
 
 
 def say(desk: Service, state: str, number: str, minute: int = 0, failure: Failure | None = None) -> None:
@@ -170,6 +179,42 @@ def test_a_comment_on_a_ticket_that_failed_since_puts_that_right_instead() -> No
     say(desk, "clear", "e3", 2, failure=refused())
     redrive(desk, parked)
     assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+
+
+FAULTS = RULES["faults"].matchers
+CHANGED: dict[str, dict[str, Any]] = {
+    "the rule is gone": {"rules": ()},
+    "it has another key": {
+        "rules": compiled({"f": EpisodeRule(matchers=FAULTS, key=("code",), ticket_system="tracker")})
+    },
+    "it has no ticket system": {"rules": compiled({"f": EpisodeRule(matchers=FAULTS)})},
+    "the source is beside another path": {"parallel": frozenset({EVENT.source})},
+}
+other_rules = pytest.mark.parametrize("rules", CHANGED.values(), ids=CHANGED)
+
+
+@other_rules
+def test_a_close_is_made_up_for_whatever_the_rules_say_by_now(rules: Mapping[str, Any]) -> None:
+    desk = Service()
+    say(desk, "raise", "e1")
+    say(desk, "clear", "e2", 1, failure=refused())
+    (parked,) = desk.notes(DLQ)
+    desk.work.systems = msgspec.structs.replace(desk.work.systems, **rules)
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.episode().ticket_state is TicketState.CLOSED
+    assert desk.store.memos[HOME].keys() == {KEY}
+    assert desk.told()[-1] == "ticket_closed"
+
+
+@other_rules
+def test_so_is_a_comment_on_a_ticket_that_failed_since(rules: Mapping[str, Any]) -> None:
+    desk, parked = commented()
+    say(desk, "clear", "e3", 2, failure=refused())
+    desk.work.systems = msgspec.structs.replace(desk.work.systems, **rules)
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"]
+    assert desk.store.memos[HOME].keys() == {KEY}
 
 
 def test_an_old_close_that_has_no_ticket_is_parked_again_and_opens_nothing() -> None:
