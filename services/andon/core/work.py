@@ -231,6 +231,11 @@ class Known(msgspec.Struct, frozen=True):
     closed: bool
     hop: int = 0
 
+    def repeated_by(self, content: bytes, redrive: int, hop: int = 0) -> bool:
+        """Whether this is a mere repeat of it: no other content, and not redriven or handed on after its end."""
+        again = self.closed and (redrive, hop) > (self.redrive, self.hop)
+        return content == self.content and not again
+
 
 class StoreFailure(Exception):  # noqa: N818 - law L4: the service stops and tells this to people
     """The store cannot be read or written; the text says what to do."""

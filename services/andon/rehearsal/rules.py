@@ -127,6 +127,6 @@ class Episodes:
             return
         place = event.origin[0]
         record = Record(ENRICHED, 0, place.offset, place.at, event.subject.encode(), encode(event))
-        for note in self._tickets.read(record).take().notes:
+        for note in self._tickets.read(record).take({}).notes:
             if note.topic == ACTIVE:
                 self.causes.take(note.key, note.value or b"")

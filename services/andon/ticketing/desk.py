@@ -20,7 +20,7 @@ from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
 from andon.core.stored import Stored
-from andon.core.work import Item, Note, Reach, memo_name
+from andon.core.work import Item, Known, Note, Reach, memo_name
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, ENRICHED, TICKETS
@@ -110,32 +110,39 @@ class TicketWork:
         return Advance(ids, partial(self._take, record, event, left, found))
 
     def _take(
-        self, record: Record, event: Event, left: Unfinished | None, found: tuple[EpisodeRule, str] | None
+        self,
+        record: Record,
+        event: Event,
+        left: Unfinished | None,
+        found: tuple[EpisodeRule, str] | None,
+        known: Mapping[UUID, Known],
     ) -> Taken:
         before = self._episodes.get(record.home, {}).get(memo_name(left.command.key)) if left else None
         if left and before:
             # A version before did not keep it: its episode has none, and so a command of it while its rule named none.
             system = left.system or (found and found[0].ticket_system) or ""
-            return self._make_up(record, event, left.command, before, system)
+            return self._make_up(record, event, Unfinished(system, left.command), before, known)
         if found is None:
             self._metrics.record("ticketing", "skipped", Reason.NO_EPISODE)
             return Taken()
-        return self._advance(record, event, *found)
+        return self._advance(record, event, *found, known)
 
-    def _make_up(self, record: Record, event: Event, command: Close | Comment, before: Episode, system: str) -> Taken:
+    def _make_up(
+        self, record: Record, event: Event, left: Unfinished, before: Episode, known: Mapping[UUID, Known]
+    ) -> Taken:
         """What is done for a command that is redriven. No rule is asked: its event was counted when it first came, and
         by now the rules may know nothing of its episode."""
-        key = command.key
-        if _stands_alone(command, before):
-            return Taken(self._item(record, event, key, system, (command,)))
+        key = left.command.key
+        if _stands_alone(left.command, before):
+            return Taken(self._item(record, event, key, left.system, (left.command,)))
         after, commands = redriven(before, event)
-        if not commands:
+        if not commands or _repeats(record, event, key, known):
             return Taken()
         name = memo_name(key)
         self._episodes[record.home][name] = after
-        return Taken(self._item(record, event, key, system, commands), (name,))
+        return Taken(self._item(record, event, key, left.system, commands), (name,))
 
-    def _advance(self, record: Record, event: Event, rule: EpisodeRule, key: str) -> Taken:
+    def _advance(self, record: Record, event: Event, rule: EpisodeRule, key: str, known: Mapping[UUID, Known]) -> Taken:
         episodes = self._episodes.setdefault(record.home, {})
         name = memo_name(key)
         before = episodes.get(name)
@@ -145,7 +152,9 @@ class TicketWork:
         after, commands = advance(before, event, key, system=rule.ticket_system or "")
         if before and redrive_of(record) and after.ticket_state is TicketState.FAILED:
             # It was counted when it first came, which may be longer ago than the episode remembers.
-            after, commands = redriven(msgspec.structs.replace(after, raises=before.raises), event)
+            after = msgspec.structs.replace(after, raises=before.raises)
+            if not _repeats(record, event, key, known):
+                after, commands = redriven(after, event)
         if after == before:
             return Taken()
         system = after.system or rule.ticket_system or ""
@@ -275,6 +284,12 @@ class TicketWork:
 def _item_id(event: Event, key: str) -> UUID:
     """The same for every repeat of the event, whatever it asks for."""
     return _ids.id(f"{event.source}\n{event.id}\n{key}")
+
+
+def _repeats(record: Record, event: Event, key: str, known: Mapping[UUID, Known]) -> bool:
+    """Whether an item of this record is not taken in, as for one of a parked copy that was redriven before."""
+    before = known.get(_item_id(event, key))
+    return before is not None and before.repeated_by(fingerprint(event), redrive_of(record))
 
 
 def _stands_alone(command: Close | Comment, newest: Episode) -> bool:

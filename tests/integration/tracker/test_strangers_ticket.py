@@ -42,7 +42,7 @@ def work_on(real: RoundupRig) -> TicketWork:
 
 
 def taken(work: TicketWork, one: Event, offset: int) -> Item:
-    item = work.read(Record(ENRICHED, 0, offset, 0, one.subject.encode(), encode(one))).take().item
+    item = work.read(Record(ENRICHED, 0, offset, 0, one.subject.encode(), encode(one))).take({}).item
     assert item is not None
     return item
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Mapping
+from uuid import UUID
 
 import msgspec
 
@@ -106,9 +108,9 @@ class Counting(ScriptedWork):
     """A memo counts the records; the order of the first ones is in it."""
 
     def read(self, record: Record) -> Taken | Advance:
-        taken = super().read(record).take()
+        taken = super().read(record).take({})
 
-        def take() -> Taken:
+        def take(known: Mapping[UUID, Known]) -> Taken:
             memos = self.memos.setdefault(record.home, {})
             memos["n"] = memos.get("n", b"") + b"%d " % record.offset
             return msgspec.structs.replace(taken, memos=("n",))

@@ -217,6 +217,40 @@ def test_so_is_a_comment_on_a_ticket_that_failed_since(rules: Mapping[str, Any])
     assert desk.store.memos[HOME].keys() == {KEY}
 
 
+@pytest.mark.parametrize("state", ["raise", "clear"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_copy_that_is_redriven_twice_keeps_no_later_redrive_from_the_ticket(state: str, *, seen: bool) -> None:
+    """Its first redrive failed too, so the ticket has still failed when the second one comes, which does nothing."""
+    desk = Service()
+    say(desk, "raise", "e1", failure=refused())
+    if state == "clear":
+        say(desk, "clear", "e2", 1)
+    for minute in range(2, 2 if seen else RECENT + 9):
+        say(desk, state, f"m{minute}", minute)
+    parked = desk.notes(DLQ)[-1]
+    raises = desk.episode().raises
+    for _ in range(2):
+        desk.tracker.failure = refused()
+        redrive(desk, parked)
+    assert desk.episode().ticket_state is TicketState.FAILED
+    desk.start()
+    desk.tracker.failure = None
+    redrive(desk, desk.notes(DLQ)[-1])
+    assert desk.tracker.done == [f"open {KEY}#1", "closed 1"][: 1 + (state == "clear")]
+    assert desk.episode().raises == raises
+
+
+def test_other_content_under_the_id_of_a_copy_that_was_redriven_before_is_no_repeat_of_it() -> None:
+    desk = Service()
+    say(desk, "raise", "e1", failure=refused())
+    desk.tracker.failure = refused()
+    redrive(desk, desk.notes(DLQ)[-1])
+    desk.say("raise", number="e1", redrive=1, data={**EVENT.data, "value": 2})
+    desk.take()
+    assert dict(desk.notes(DLQ)[-1].headers)[REASON].decode() == Reason.CONFLICT
+    assert desk.episode().ticket_state is TicketState.FAILED
+
+
 def test_an_old_close_that_has_no_ticket_is_parked_again_and_opens_nothing() -> None:
     desk = Service()
     say(desk, "raise", "e1", failure=refused())

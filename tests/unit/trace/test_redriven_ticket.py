@@ -59,7 +59,7 @@ def work(tracker: Tracker) -> TicketWork:
 
 def taken(work: TicketWork, one: Any, offset: int, redrive: int = 0) -> Item | None:
     headers = ((REDRIVE, str(redrive).encode()),) if redrive else ()
-    return work.read(Record(ENRICHED, 0, offset, 0, one.subject.encode(), encode(one), headers)).take().item
+    return work.read(Record(ENRICHED, 0, offset, 0, one.subject.encode(), encode(one), headers)).take({}).item
 
 
 def failed(work: TicketWork, item: Item | None) -> Note:

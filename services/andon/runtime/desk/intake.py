@@ -72,7 +72,7 @@ class Intake:
             if isinstance(said, Undecodable):
                 self._park(record, Parked(Reason.UNDECODABLE, str(said)), write)
             else:
-                taken = said.take()
+                taken = said.take(so_far)
                 if taken.item and not self._enter(record, taken.item, so_far, write, now):
                     refused[home] = Refused(record.offset, taken.item)
                     continue
@@ -84,10 +84,10 @@ class Intake:
     def _enter(self, record: Record, item: Item, known: dict[UUID, Known], write: Write, now: float) -> bool:
         item.redrive = redrive_of(record)
         before = known.get(item.id)
+        if before and before.repeated_by(item.content, item.redrive, item.hop):
+            return True
         if before and before.content != item.content:
             self._conflict(item, write, now)
-            return True
-        if before and not (before.closed and (item.redrive, item.hop) > (before.redrive, before.hop)):
             return True
         if not self._desk.admit(item, now, write):
             return False

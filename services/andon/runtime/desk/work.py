@@ -13,7 +13,7 @@ from andon.core.digest import Digest
 from andon.core.event import TOLD_AGAIN, Event, Home
 from andon.core.outcome import Outcome, RecipientState, Skipped
 from andon.core.policy import QueuePolicy
-from andon.core.work import Item, Note, Reach
+from andon.core.work import Item, Known, Note, Reach
 from andon.kafka.records import Record
 
 _canonical = msgspec.json.Encoder(order="deterministic")
@@ -32,17 +32,18 @@ class Taken(msgspec.Struct, frozen=True):
         """The id of its item, if it has one."""
         return (self.item.id,) if self.item else ()
 
-    def take(self) -> Taken:
-        """It is what it means."""
+    def take(self, known: Mapping[UUID, Known]) -> Taken:
+        """It is what it means, whatever is known."""
         return self
 
 
 class Advance(msgspec.Struct, frozen=True):
     """A record whose meaning depends on memos, and may change them: `take` advances them and says what it means. `ids`
-    has that of every item it may become."""
+    has that of every item it may become; `take` is told which of these are known by then, for an item that repeats one
+    is not taken in, and no memo may say that it is under way."""
 
     ids: tuple[UUID, ...]
-    take: Callable[[], Taken]
+    take: Callable[[Mapping[UUID, Known]], Taken]
 
 
 class Success(msgspec.Struct, frozen=True):
