@@ -95,12 +95,33 @@ def error(status: int, text: str) -> bytes:
         (200, b'{"data": {}}', Retryable, Reason.BAD_REPLY),
         (200, b'{"data": {"collection": "\xff"}}', Retryable, Reason.BAD_REPLY),
         (302, b"", Rejected, Reason.REJECTED),
+        (200, b'{"error": "bad"}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"error": {"code": 17}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"error": {"status": "abc"}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"error": {"status": null}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"error": {"status": 0}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"error": "bad", "data": {"collection": []}}', Retryable, Reason.BAD_REPLY),
+        (404, b'{"error": {"status": "abc"}}', Rejected, Reason.GONE),
+        (502, b'{"error": {"status": null}}', Retryable, Reason.SERVER_ERROR),
+        (503, b'{"error": {"status": 0}}', Retryable, Reason.THROTTLED),
+        (200, b'{"data": {"collection": null}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"data": {"collection": {"1": {"id": "1"}}}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"data": {"collection": ["1"]}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"data": {"collection": [{"title": "[k#1]"}]}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"data": {"collection": [{"title": "[k#1]", "id": "x"}]}}', Retryable, Reason.BAD_REPLY),
     ],
 )
 def test_the_answer_decides(status: int, body: bytes, kind: type[Failure], reason: Reason) -> None:
     failed = failure(status, body)
     assert isinstance(failed, kind)
     assert failed.reason is reason
+
+
+@pytest.mark.parametrize("data", [{"attributes": None, "@etag": "e"}, {"attributes": {}, "@etag": None}])
+def test_a_ticket_without_what_it_is_made_of_is_read_again(data: dict[str, object]) -> None:
+    with pytest.raises(Retryable) as failed:
+        asyncio.run(system(200, msgspec.json.encode({"data": data}))[0].move("1", "closed", "over"))
+    assert failed.value.reason is Reason.BAD_REPLY
 
 
 def test_a_throttled_answer_says_how_long_to_wait() -> None:

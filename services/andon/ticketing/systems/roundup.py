@@ -182,7 +182,7 @@ class Roundup:
         token = self._tokens[key] if used else await rest.token("issue")
         self._tokens[key] = token
         try:
-            created = await rest.request("POST", f"issue/@poe/{token}", body=issue, needs=("id",))
+            created = await rest.request("POST", f"issue/@poe/{token}", body=issue, needs={"id": str})
         except Rejected as refusal:
             del self._tokens[key]
             if used and refusal.reason is Reason.REJECTED:
@@ -196,7 +196,7 @@ class Roundup:
         if not (ticket.isascii() and ticket.isdecimal()):
             raise Rejected(Reason.GONE, "a Roundup ticket has a number")
         query = {"@fields": "status,messages", "@verbose": "2"}
-        return await rest.request("GET", f"issue/{ticket}", query=query, needs=("attributes", "@etag"))
+        return await rest.request("GET", f"issue/{ticket}", query=query, needs={"attributes": dict, "@etag": str})
 
     async def _change(self, rest: Rest, ticket: str, issue: dict[str, Any], state: str | None, text: str) -> Ticket:
         attributes = issue["attributes"]
@@ -219,7 +219,7 @@ class Roundup:
         if found:
             return str(found[0]["id"])
         note = {"content": text, "author": self._config.user, "date": ".", "messageid": name}
-        return str((await rest.request("POST", "msg", body=note, needs=("id",)))["id"])
+        return str((await rest.request("POST", "msg", body=note, needs={"id": str}))["id"])
 
     def _first(self, issues: Sequence[dict[str, Any]]) -> Ticket | None:
         return self._ticket(issues[0]["id"], _status(issues[0])) if issues else None

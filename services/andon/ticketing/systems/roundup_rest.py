@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -56,9 +57,10 @@ class Rest:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         etag: str | None = None,
-        needs: Collection[str] = (),
+        needs: Mapping[str, type] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """The `data` of the answer, which holds at least the fields `needs`. Raises Retryable or Rejected."""
+        """The `data` of the answer, which has at least the fields of `needs`, of these types. Raises Retryable or
+        Rejected."""
         left = self._ends - self._clock.now()
         if left <= 0:
             raise Retryable(Reason.TIMEOUT, "the tracker took too long over several requests")
@@ -75,20 +77,21 @@ class Rest:
             deadline=left,
         )
         data = _data(reply)
-        if lacking := [name for name in needs if name not in data]:
+        if lacking := [name for name, kind in needs.items() if not isinstance(data.get(name), kind)]:
             raise Retryable(Reason.BAD_REPLY, f"the answer to {method} {path.partition('/')[0]} has no {lacking[0]}")
         return data
 
     async def items(self, kind: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """Those of a kind that a search finds."""
-        found: list[dict[str, Any]] = (await self.request("GET", kind, query=query, needs=("collection",)))[
-            "collection"
-        ]
+        answer = await self.request("GET", kind, query=query, needs={"collection": list})
+        found: list[dict[str, Any]] = answer["collection"]
+        if not all(map(_numbered, found)):
+            raise Retryable(Reason.BAD_REPLY, f"the answer to GET {kind} has something without a number")
         return found
 
     async def token(self, kind: str) -> str:
         """A new one-time token for creating one item of this kind; valid for 30 minutes."""
-        answer = await self.request("POST", f"{kind}/@poe", body={}, needs=("link",))
+        answer = await self.request("POST", f"{kind}/@poe", body={}, needs={"link": str})
         return str(answer["link"]).rpartition("/")[2]
 
 
@@ -98,15 +101,25 @@ def _data(reply: Reply) -> dict[str, Any]:
         answer = msgspec.json.decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         answer = None
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if error is None and reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
-            data: dict[str, Any] = answer["data"]
-            return data
-        raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status} without data; is this address a Roundup tracker?")
-    said = str(error.get("msg", ""))[:_DETAIL] if isinstance(error, dict) else ""
-    status = int(error.get("status", reply.status)) if isinstance(error, dict) else reply.status
-    raise _failure(status, said, reply.headers)
+    whole = answer if isinstance(answer, dict) else {}
+    error = whole.get("error")
+    said = error if isinstance(error, dict) else {}
+    status = said.get("status")
+    if not isinstance(status, int) or status < HTTPStatus.BAD_REQUEST:
+        # Not what Roundup writes: gateways have an `error` of their own, also under 200.
+        status = reply.status
+    if status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise _failure(status, str(said.get("msg", ""))[:_DETAIL], reply.headers)
+    data = whole.get("data")
+    if error is None and isinstance(data, dict):
+        return data
+    raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status} without data; is this address a Roundup tracker?")
+
+
+def _numbered(row: object) -> bool:
+    """Whether it is an item with its number."""
+    number = row.get("id") if isinstance(row, dict) else None
+    return isinstance(number, str) and number.isdecimal()
 
 
 def _failure(status: int, said: str, headers: Mapping[str, str]) -> Failure:
