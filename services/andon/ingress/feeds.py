@@ -17,6 +17,7 @@ from andon.core.reason import Reason
 from andon.ingress.bodies.cloud import kafka_headers
 from andon.kafka.codecs import Undecodable
 from andon.kafka.connection import Connection
+from andon.kafka.errors import NoEntry
 from andon.kafka.records import Record
 from andon.kafka.topics import EVENTS
 from andon.runtime.feeds import Feed
@@ -27,7 +28,9 @@ from andon.runtime.tracing import Spans, traced_stage
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 0.5
-_MISSING_S = 5.0
+_BARRED_S = 5.0
+# Who was kept out before and read for so long since then, or waited for a broker, had been let in.
+_LASTED_S = 60.0
 
 
 class Reading:
@@ -70,8 +73,8 @@ class Reading:
 
 
 class Feeds:
-    """The feeds of one door process. `fatal` is told once when the log fails one of them (law L4). One whose secret is
-    missing waits for it, and no other does."""
+    """The feeds of one door process. `fatal` is told once when the log fails one of them (law L4). One that is
+    kept from another cluster, by a secret or a file that is missing, waits for it, and no other does."""
 
     def __init__(
         self,
@@ -92,7 +95,7 @@ class Feeds:
 
     @property
     def assigned(self) -> bool:
-        """Whether every feed has joined its group, but for those that miss a secret: the door has others to serve."""
+        """Whether every feed has joined its group, but for those that were kept out: the door has others to serve."""
         return all(running.barred or running.joined for running in self._running.values())
 
     def links(self) -> dict[str, Callable[[], Awaitable[bool]]]:
@@ -166,7 +169,7 @@ class _Running:
         self.feed = feed
         self.reading = reading
         self.stop = asyncio.Event()
-        self.barred = False
+        self.barred = ""  # why it was, the last time
         self._runner: StageRunner[Event] | None = None
 
     @property
@@ -177,25 +180,27 @@ class _Running:
         return self._runner is not None and await self._runner.connected()
 
     async def run(self, runner: Callable[[Connection | None], StageRunner[Event]], clock: Clock) -> None:
-        """Runs once there is a way to the cluster. Raises KafkaFailure."""
+        """Reads while there is a way to the cluster, and looks for one while there is none. Raises KafkaFailure."""
         while not self.stop.is_set():
+            began = clock.now()
             try:
-                elsewhere = self.feed.config.elsewhere()
-            except SecretMissing as missing:
-                if not self.barred:
-                    self.barred = True
-                    said = "the source %s: its topic is not read until its secret is there: %s"
-                    log.error(said, self.feed.source, missing)
-                await self._waited(clock)
-            else:
-                self.barred = False
-                self._runner = runner(elsewhere)
+                self._runner = runner(self.feed.config.elsewhere())
                 await self._runner.run(self.stop)
-                return
+            except (SecretMissing, NoEntry) as problem:
+                self._say(problem, clock.now() - began)
+                await self._waited(clock)
+
+    def _say(self, problem: SecretMissing | NoEntry, lasted: float) -> None:
+        """Once for each reason, not at each try."""
+        why, before = str(problem), self.barred
+        self.barred = why
+        if why != before or lasted > _LASTED_S:
+            missed = "its secret is there" if isinstance(problem, SecretMissing) else "its cluster can be entered"
+            log.error("the source %s: its topic is not read until %s: %s", self.feed.source, missed, why)
 
     async def _waited(self, clock: Clock) -> None:
         """Some seconds, or less when it is told to stop."""
-        waiting = [asyncio.ensure_future(one) for one in (clock.sleep(_MISSING_S), self.stop.wait())]
+        waiting = [asyncio.ensure_future(one) for one in (clock.sleep(_BARRED_S), self.stop.wait())]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:

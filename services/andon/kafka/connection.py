@@ -30,12 +30,13 @@ LARGEST_PARKED = 2 * LARGEST
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """A cluster, the right to use it, and what its topics are written in. Holds secrets: `repr` shows the addresses
-    only."""
+    """A cluster, the right to use it, and what its topics are written in; `foreign` is one of others, not Andon's own.
+    Holds secrets: `repr` shows the addresses only."""
 
     bootstrap: str
     security: dict[str, str] = {}
     formats: Formats = msgspec.field(default_factory=Formats)
+    foreign: bool = False
 
     def __repr__(self) -> str:
         return f"Connection({self.bootstrap!r})"
@@ -104,7 +105,7 @@ def connection(kafka: Kafka, bootstrap: str | None = None) -> Connection:
     return msgspec.structs.replace(found, formats=_formats(kafka))
 
 
-def connected(bootstrap: str, sasl: Sasl | None, tls: Tls | None) -> Connection:
+def connected(bootstrap: str, sasl: Sasl | None, tls: Tls | None, *, foreign: bool = False) -> Connection:
     """The connection to a cluster with that account and that TLS. Raises SecretMissing when a password is not there."""
     security: dict[str, str] = {}
     if sasl or tls:
@@ -118,7 +119,7 @@ def connected(bootstrap: str, sasl: Sasl | None, tls: Tls | None) -> Connection:
     if tls:
         named = {"ssl.ca.location": tls.ca, "ssl.certificate.location": tls.cert, "ssl.key.location": tls.key}
         security.update({key: value.removeprefix("file:") for key, value in named.items() if value})
-    return Connection(bootstrap, security)
+    return Connection(bootstrap, security, foreign=foreign)
 
 
 def _formats(kafka: Kafka) -> Formats:

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from andon.core.event import Home
 from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
 from andon.kafka.connection import Connection, made
-from andon.kafka.errors import Aborted, KafkaFailure, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
+from andon.kafka.errors import Aborted, KafkaFailure, NoEntry, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.members import Members
 from andon.kafka.records import Record, from_message
 from andon.kafka.topics import group_of
@@ -41,6 +41,8 @@ class GroupConsumer:
     partitions that leave in good order and for lost ones alike: nothing of theirs that was read before may be
     committed afterwards. Both run inside `poll`, so never between the two ends of a transaction, and must not raise.
     A member whose session ended, as it does when no broker answers for that long, joins again by itself.
+
+    Raises KafkaFailure for a connection that no client can be made of: NoEntry where the cluster is one of others.
     """
 
     def __init__(
@@ -101,7 +103,12 @@ class GroupConsumer:
     def _joined(self) -> Consumer:
         self._id: str | None = None
         self._renewed = -math.inf
-        consumer = made(Consumer, self._settings)
+        try:
+            consumer = made(Consumer, self._settings)
+        except KafkaFailure as failure:
+            if self._connection.foreign:
+                raise NoEntry(str(failure)) from None
+            raise
         consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         return consumer
 

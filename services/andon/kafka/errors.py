@@ -15,6 +15,10 @@ class SlotTaken(KafkaFailure):
     """Another process runs with this service's slot, and the broker now follows that one."""
 
 
+class NoEntry(KafkaFailure):
+    """A cluster of others lets us not in as things are here; the text says what to mend. Andon's own goes on."""
+
+
 class GroupInUse(KafkaFailure):
     """A group has members that run, or that ended some seconds ago, and the broker takes its offsets from them only."""
 

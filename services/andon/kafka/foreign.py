@@ -36,7 +36,7 @@ class ForeignTopic(Section):
 
     def elsewhere(self) -> Connection | None:
         """The other cluster, None for Andon's own. Raises SecretMissing when a password is not there."""
-        return connected(self.bootstrap, self.sasl, self.tls) if self.bootstrap else None
+        return connected(self.bootstrap, self.sasl, self.tls, foreign=True) if self.bootstrap else None
 
 
 class ReadTopic(ForeignTopic):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -12,11 +12,13 @@ from andon.core.ports import Source
 from andon.ingress import feeds
 from andon.ingress.feeds import Feeds, Reading
 from andon.kafka.connection import Connection
+from andon.kafka.errors import KafkaFailure, NoEntry
 from andon.kafka.foreign import ReadTopic
 from andon.runtime.clock import SystemClock
 from andon.runtime.feeds import Feed
 from andon.runtime.metrics import Metrics
 from andon.runtime.stage import StageSettings
+from andon.testing.clock import ManualClock
 
 Wanted = dict[str, tuple[Feed, Reading]]
 
@@ -62,7 +64,7 @@ def test_a_password_that_is_missing_costs_its_own_topic_until_it_is_there(monkey
     monkeypatch.setenv("ANDON_TEST_USER", "andon")
     monkeypatch.setenv("ANDON_TEST_OLD", "old")
     monkeypatch.delenv("ANDON_TEST_NEW", raising=False)
-    monkeypatch.setattr(feeds, "_MISSING_S", 0.01)
+    monkeypatch.setattr(feeds, "_BARRED_S", 0.01)
     first: Wanted = {
         "source-mes": _feed("mes", "mes", "env:ANDON_TEST_OLD"),
         "source-scada": _feed("scada", "alarms", "env:ANDON_TEST_OLD"),
@@ -107,3 +109,106 @@ def test_a_version_ends_what_it_does_not_name_and_begins_what_is_new(monkeypatch
         assert elsewhere.security["sasl.password"] == "new"
 
     _follow(monkeypatch, body)
+
+
+class Kept(Runner):
+    """One that is kept out as long as `reasons` has one for it."""
+
+    reasons: ClassVar[list[KafkaFailure]] = []
+    tries = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        Kept.tries += 1
+        if Kept.reasons:
+            self.assigned = False
+            raise Kept.reasons.pop(0)
+        await super().run(stop)
+
+    async def connected(self) -> bool:
+        return self.assigned
+
+
+async def _turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def _keep_out(monkeypatch: pytest.MonkeyPatch, *reasons: KafkaFailure) -> None:
+    monkeypatch.setenv("ANDON_TEST_USER", "andon")
+    monkeypatch.setenv("ANDON_TEST_OLD", "old")
+    monkeypatch.setattr(feeds, "StageRunner", Kept)
+    monkeypatch.setattr(Kept, "reasons", list(reasons))
+    monkeypatch.setattr(Kept, "tries", 0)
+    Runner.reads = {}
+
+
+def test_a_cluster_that_cannot_be_entered_costs_its_own_topic_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, other = NoEntry("the TLS file k.pem cannot be used"), NoEntry("the TLS file ca.pem cannot be used")
+    _keep_out(monkeypatch, file, file, other)
+
+    async def main() -> None:
+        clock, failed = ManualClock(), list[BaseException]()
+        under = Feeds(Connection("b"), clock, Metrics(), None, 0, failed.append)
+        await under.take({"source-mes": _feed("mes", "mes", "env:ANDON_TEST_OLD")}, 10, 1)
+        for tried in (1, 2, 3):
+            await _turns()
+            assert (Kept.tries, failed) == (tried, [])
+            assert under.assigned, "the door is ready for all others"
+            assert not await under.links()["mes"]()
+            clock.advance(5)
+        await _turns()
+        assert Runner.reads.keys() == {"source-mes"}
+        assert caplog.messages == [
+            f"the source mes: its topic is not read until its cluster can be entered: {said}" for said in (file, other)
+        ]
+        await under.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_wrong_again_after_it_was_right_is_said_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _keep_out(monkeypatch)
+    refused = NoEntry("refused")
+
+    class Later(Kept):
+        async def run(self, stop: asyncio.Event) -> None:
+            await self._others[1].sleep(3_600)
+            raise refused
+
+        def __init__(self, settings: StageSettings[Any], *others: Any) -> None:
+            super().__init__(settings)
+            self._others = others[1:]
+
+    monkeypatch.setattr(feeds, "StageRunner", Later)
+
+    async def main() -> None:
+        clock = ManualClock()
+        under = Feeds(Connection("b"), clock, Metrics(), None, 0, lambda _error: None)
+        await under.take({"source-mes": _feed("mes", "mes", "env:ANDON_TEST_OLD")}, 10, 1)
+        for _ in range(2):
+            await _turns()
+            clock.advance(3_600)
+            await _turns()
+            clock.advance(5)
+        assert len(caplog.messages) == 2
+        await under.close()
+
+    asyncio.run(main())
+
+
+def test_what_fails_the_log_of_our_own_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = KafkaFailure("the TLS file ca.pem cannot be used")
+    _keep_out(monkeypatch, failure)
+
+    async def main() -> None:
+        failed = list[BaseException]()
+        under = Feeds(Connection("b"), ManualClock(), Metrics(), None, 0, failed.append)
+        await under.take({"source-mes": _feed("mes", "mes", "env:ANDON_TEST_OLD")}, 10, 1)
+        await _turns()
+        assert failed == [failure]
+
+    asyncio.run(main())

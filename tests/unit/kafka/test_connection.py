@@ -12,7 +12,8 @@ from andon.config.secrets import SecretMissing
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection, connection
 from andon.kafka.consumer import GroupConsumer
-from andon.kafka.errors import KafkaFailure
+from andon.kafka.errors import KafkaFailure, NoEntry
+from andon.kafka.foreign import ForeignTopic
 from andon.kafka.inspect import topic_settings
 from andon.kafka.producer import Publisher
 from andon.kafka.reader import TopicReader
@@ -88,6 +89,18 @@ def test_a_certificate_that_is_not_there_is_named(client: str, tmp_path: Path) -
     link = connection(Kafka.model_validate({"bootstrap": "127.0.0.1:1", "tls": {"ca": f"file:{missing}"}}))
     with pytest.raises(KafkaFailure, match=f"the TLS file {missing} cannot be used: No such file or directory"):
         CLIENTS[client](link)
+
+
+def test_of_a_cluster_of_others_it_is_no_entry_there(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    other = ForeignTopic.model_validate({"topic": "t", "bootstrap": "127.0.0.1:1", "tls": {"key": f"file:{key}"}})
+    link = other.elsewhere()
+    assert link is not None
+    with pytest.raises(NoEntry, match=f"the TLS file {key} cannot be used: No such file or directory"):
+        GroupConsumer(link, "source-t", "t", 0)
+    with pytest.raises(KafkaFailure) as own:
+        GroupConsumer(Connection(link.bootstrap, link.security), "source-t", "t", 0)
+    assert not isinstance(own.value, NoEntry)
 
 
 @pytest.mark.parametrize("which", ["ca", "cert", "key"])
