@@ -31,8 +31,9 @@ same for editors.
 - A map holds named things, a list holds an order. Unknown keys are refused.
 - A **duration** is written `10s`, `5m`, `2h` or `190d` (also `ms`); a bare number means seconds. A **rate** is `10/m`,
   `5/10m` or `50/s`. A **size** is `512KiB` or `1MiB`; a bare number means bytes.
-- A **secret** is written as `env:NAME` or `file:/path`, never as its value. A `file:` is read again at every use;
-  during a rotation it may hold two lines, the new value first. An address with a password or a key in it is refused.
+- A **secret** is written as `env:NAME` or `file:/path`, never as its value. A `file:` is read again at every use, one
+  for Kafka when a connection is set up: to Andon's own cluster, when a process starts (docs/kafka.md). During a
+  rotation it may hold two lines, the new value first. An address with a password or a key in it is refused.
 - Plug-ins (`sources`, `connectors`, `channels`, `ticket_systems`) have a `kind` and keys of their own, checked by the
   plug-in.
 - Templates are the `*.j2` files in `templates.dir`: a receiver's `template: fault` on a channel of kind `wecom_robot`

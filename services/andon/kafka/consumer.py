@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
-from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING
+from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING, refusal
 from andon.kafka.connection import Connection, made
 from andon.kafka.errors import Aborted, KafkaFailure, NoEntry, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.members import Members
@@ -28,6 +28,10 @@ _LEAVE_S = 2.0
 _SETTLED_S = 10.0
 # A broker that has just started may not know its topics yet.
 _UNKNOWN_S = 10.0
+_REFUSED = {
+    "sasl": "the account (sasl); mend its user or password",
+    "tls": "the connection (tls); mend the certificate that is not good, or not any more, here or there",
+}
 
 
 def homes(partitions: Iterable[TopicPartition]) -> list[Home]:
@@ -40,7 +44,8 @@ class GroupConsumer:
     `on_assign(homes)` may return start offsets (a desk seeks to its store's); `on_revoke(homes)` is called for
     partitions that leave in good order and for lost ones alike: nothing of theirs that was read before may be
     committed afterwards. Both run inside `poll`, so never between the two ends of a transaction, and must not raise.
-    A member whose session ended, as it does when no broker answers for that long, joins again by itself.
+    A member whose session ended, as it does when no broker answers for that long, joins again by itself. Our own
+    cluster is waited for whatever it says; one of others is left, by NoEntry, once a broker refuses account or TLS.
 
     Raises KafkaFailure for a connection that no client can be made of: NoEntry where the cluster is one of others.
     """
@@ -72,6 +77,7 @@ class GroupConsumer:
         self._unknown_since: float | None = None
         self._uncounted = False
         self._offered: Callable[[bool], None] | None = None
+        self._refused: str | None = None
         settings: dict[str, object] = {
             "group.id": self.group,
             "client.id": f"{self.group}-{slot}",
@@ -97,6 +103,9 @@ class GroupConsumer:
             "fetch.message.max.bytes": 1 << 20,
             "fetch.max.bytes": 4 << 20,
         }
+        if connection.foreign:
+            # The library does not wait longer each time after a login that is refused: with ours it tried 70 a second.
+            settings |= {"error_cb": self._told_of, "reconnect.backoff.ms": 1_000}
         self._settings = connection.client() | settings | dict(more or {})
         self._consumer = self._joined()
 
@@ -176,8 +185,10 @@ class GroupConsumer:
     def poll(self, most: int, wait_s: float) -> list[Record]:
         """At most `most` records; waits up to `wait_s` for the first and not at all for the others.
 
-        Raises SlotTaken, OffsetsMissing, PartitionsChanged or KafkaFailure; passing trouble is waited out.
+        Raises SlotTaken, OffsetsMissing, PartitionsChanged, NoEntry or KafkaFailure; passing trouble is waited out.
         """
+        if self._refused:
+            raise NoEntry(f"the Kafka at {self._connection.bootstrap} refuses {_REFUSED[self._refused]}")
         first = self._consume(1, wait_s)
         self._note_id()
         self._require_count()
@@ -204,6 +215,9 @@ class GroupConsumer:
                 if consumer is not self._consumer:
                     return []  # every partition has left with it
         return records
+
+    def _told_of(self, error: KafkaError) -> None:
+        self._refused = self._refused or refusal(error)
 
     def _raise(self, error: KafkaError) -> None:
         code = error.code()

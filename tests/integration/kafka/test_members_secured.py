@@ -15,7 +15,7 @@ from andon import broker
 from andon.broker import properties
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
-from andon.kafka.errors import KafkaFailure, Unreachable
+from andon.kafka.errors import KafkaFailure, NoEntry, Unreachable
 from andon.kafka.members import Members
 from tests.rig.client import wait_for
 from tests.rig.kafka import Kafka
@@ -109,6 +109,28 @@ def test_a_wrong_password_is_one_sentence_without_it(secured: tuple[Kafka, Conne
         Members(wrong).of("egress")
     chain = [failure.value, failure.value.__cause__, failure.value.__context__]
     assert not any("wrong-password" in repr(one) for one in chain)
+
+
+def test_a_topic_of_others_is_left_when_they_refuse_the_account_and_read_when_they_take_it(
+    secured: tuple[Kafka, Connection],
+) -> None:
+    kafka, link = secured
+    topic = kafka.topic("in", 1)
+    service = kafka.service(topic)
+    right, wrong = (account(link, "SCRAM-SHA-512", word) for word in (PASSWORD, "wrong-password"))
+
+    def entered(own: Connection) -> bool:
+        consumer = GroupConsumer(msgspec.structs.replace(own, foreign=True), service, topic, 0)
+        try:
+            return wait_for(lambda: bool(consumer.poll(1, 0.2) or consumer.assigned), 30)
+        finally:
+            consumer.close()
+
+    for _ in range(2):
+        with pytest.raises(NoEntry, match="refuses the account") as refused:
+            entered(wrong)
+        assert "wrong-password" not in str(refused.value)
+        assert entered(right)
 
 
 def test_a_certificate_of_nobody_we_know_is_refused(secured: tuple[Kafka, Connection]) -> None:

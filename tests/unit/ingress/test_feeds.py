@@ -157,9 +157,12 @@ def test_a_cluster_that_cannot_be_entered_costs_its_own_topic_and_is_tried_again
             assert (Kept.tries, failed) == (tried, [])
             assert under.assigned, "the door is ready for all others"
             assert not await under.links()["mes"]()
+            monkeypatch.setenv("ANDON_TEST_OLD", "rotated")
             clock.advance(5)
         await _turns()
-        assert Runner.reads.keys() == {"source-mes"}
+        elsewhere = Runner.reads["source-mes"].elsewhere
+        assert elsewhere is not None
+        assert elsewhere.security["sasl.password"] == "rotated"
         assert caplog.messages == [
             f"the source mes: its topic is not read until its cluster can be entered: {said}" for said in (file, other)
         ]

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from andon.kafka import consumer
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
-from andon.kafka.errors import PartitionsChanged
+from andon.kafka.errors import NoEntry, PartitionsChanged
 from andon.kafka.topics import EVENTS
 
 
@@ -21,7 +21,8 @@ class Client:
 
     answers: ClassVar[list[int | None]] = []
 
-    def __init__(self, _settings: object) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
         self._assigned = False
 
     def subscribe(self, _topics: list[str], on_assign: Any, **_: object) -> None:
@@ -64,3 +65,40 @@ def test_a_broker_that_does_not_know_the_topic_yet_is_asked_again(monkeypatch: p
     with pytest.raises(PartitionsChanged, match="has 3 partitions; 2 were recorded"):
         member.poll(10, 0)
     assert Client.answers == []
+
+
+ALERT = "ssl://k:9093/1: Receive failed: error:0A000415:SSL routines::certificate expired: SSL alert number 45"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "refused"),
+    [
+        (KafkaError._AUTHENTICATION, "sasl_ssl://k:9093/1: SASL authentication error: Authentication failed", True),
+        (KafkaError._SSL, "ssl://k:9093/1: SSL handshake failed: certificate verify failed", True),
+        (KafkaError._TRANSPORT, ALERT, True),
+        (KafkaError._TRANSPORT, "ssl://k:9093/1: Disconnected", False),
+        (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", False),
+    ],
+)
+def test_a_cluster_of_others_that_refuses_us_is_left(
+    monkeypatch: pytest.MonkeyPatch, code: int, text: str, *, refused: bool
+) -> None:
+    monkeypatch.setattr(consumer, "Consumer", Client)
+    monkeypatch.setattr(Client, "answers", [2])
+    member = GroupConsumer(Connection("k:9093", foreign=True), "source-mes", "mes", 0)
+    member.poll(10, 0)
+    client: Any = member._consumer
+    client.settings["error_cb"](KafkaError(code, text))
+    if refused:
+        with pytest.raises(NoEntry, match="the Kafka at k:9093 refuses "):
+            member.poll(10, 0)
+    else:
+        member.poll(10, 0)
+
+
+def test_our_own_cluster_is_waited_for_whatever_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "Consumer", Client)
+    member = GroupConsumer(Connection("b"), "enrichment", EVENTS, 0)
+    client: Any = member._consumer
+    assert "error_cb" not in client.settings
+    assert client.settings["reconnect.backoff.ms"] == 20
