@@ -2,15 +2,16 @@
 
 Nothing runs meanwhile: services leave when they see it announced, and do not start before it is done. What was accepted
 has passed all stages before, so no two records of one subject are under way in two places; what the desks still have
-open moves with its keys (`store.moved`). Whatever interrupts it, the same command goes on where it was: topics
-only ever grow to the announced count, a desk's store is changed in one transaction, and the record of the new count,
-which lets services start, is written last.
+open moves with its keys (`store.moved`). Whatever interrupts it, the same command goes on where it was, or,
+while no topic has grown, takes the announcement back when it cannot: topics only ever grow to the announced count, a
+desk's store is changed in one transaction, and the record of the new count, which lets services start, is written last.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -18,7 +19,7 @@ import msgspec
 from andon.core.event import Home
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
-from andon.kafka.errors import KafkaFailure
+from andon.kafka.errors import Aborted, KafkaFailure
 from andon.kafka.members import Members
 from andon.kafka.partitioner import partition_of
 from andon.kafka.records import Outgoing
@@ -66,7 +67,16 @@ class Repartition:
         return self._recorded.becoming == self._count
 
     def require(self) -> None:
-        """Raises Refused unless the system stands still and everything in the topics was taken in."""
+        """Raises Refused unless the system stands still and everything in the topics was taken in. What was only
+        announced before is taken back then: services have to start again for what stands in the way to end."""
+        try:
+            self._require()
+        except Refused:
+            if self.under_way and not self._grown():
+                self._withdraw()
+            raise
+
+    def _require(self) -> None:
         recorded = self._recorded
         if recorded.becoming and not self.under_way:
             raise Refused(f"one to {recorded.becoming} partitions was begun: say it with that number first")
@@ -138,15 +148,18 @@ class Repartition:
     def _announce(self, say: Callable[[str], None]) -> None:
         """Tells every process to leave, and looks again: a door is in no group, and what it took in meanwhile is to
         pass the stages first."""
-        before = self._recorded
-        self._record(msgspec.structs.replace(before, becoming=self._count))
-        say(f"announced; {_LEAVE_S:g} s for doors that still run to leave")
-        time.sleep(_LEAVE_S)
         try:
-            self.require()
-        except Refused:
-            self._record(msgspec.structs.replace(before, becoming=None))
+            self._record(msgspec.structs.replace(self._recorded, becoming=self._count))
+            say(f"announced; {_LEAVE_S:g} s for doors that still run to leave")
+            time.sleep(_LEAVE_S)
+            self._require()
+        except BaseException:  # also Ctrl-C: nobody can work while it stands there
+            with suppress(KafkaFailure):  # the cluster is away; who says it again takes it back
+                self._withdraw()
             raise
+
+    def _withdraw(self) -> None:
+        self._record(msgspec.structs.replace(self._recorded, becoming=None))
 
     def _place(self, key: bytes) -> int:
         return partition_of(key, self._count)
@@ -154,8 +167,12 @@ class Repartition:
     def _record(self, recorded: Recorded) -> None:
         producer = TransactionalProducer(self._link, "andon-config")
         producer.start()
-        producer.commit([Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(recorded))])
-        producer.close()
+        try:
+            producer.commit([Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(recorded))])
+        except Aborted as aborted:
+            raise KafkaFailure(f"it is not known whether {CONFIG} has it: {aborted}; say it again") from None
+        finally:
+            producer.close()
         self._recorded = recorded
 
     def close(self) -> None:
