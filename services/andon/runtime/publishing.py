@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -212,8 +212,22 @@ def _going_on(mutes: Iterable[Mute], now: datetime) -> tuple[Mute, ...]:
 
 async def publish(link: Connection, change: Change, board: Board | None = None) -> Published:
     """Publishes what a change makes; the version in force. `board` is what the topic said a moment ago, if that is
-    known. Raises KafkaFailure, and what the change raises."""
-    tries, last = _Tries(change, link), ""
+    known. Raises KafkaFailure, whose text says so when it is not known whether it was published, and what the change
+    raises."""
+    tries = _Tries(change, link)
+    try:
+        return await _published(tries, change, link, board)
+    except KafkaFailure as failure:
+        if not tries.unknown:
+            raise
+        raise KafkaFailure(
+            f"it is not known whether this was made: {failure}. Look at `andon mutes` or `andon config log` before you "
+            "say it again"
+        ) from None
+
+
+async def _published(tries: _Tries, change: Change, link: Connection, board: Board | None) -> Published:
+    last = ""
     for _ in range(_TRIES):
         if board is None:
             board = await unawaited("publish", lambda: read_board(link, change.most))
@@ -227,6 +241,8 @@ async def publish(link: Connection, change: Change, board: Board | None = None) 
             return await unawaited("publish", tries.publish)
         except Aborted as aborted:  # another process published at the same time, or nobody knows: look again
             board, last = None, str(aborted)
+    if made := await unawaited("publish", tries.settled):
+        return made
     raise KafkaFailure(
         f"not published in {_TRIES} tries: {last}; where other processes publish configurations, try again when they "
         "have ended"
@@ -263,6 +279,11 @@ class _Tries:
         self._link = link
         self._last: tuple[int, bytes] | None = None
 
+    @property
+    def unknown(self) -> bool:
+        """Whether there is one of which it is not known yet."""
+        return self._last is not None
+
     def made(self, board: Board) -> Published | None:
         """What the last try has published after all. Every version says when it was made, so equal bytes are ours."""
         if self._last is None:
@@ -277,12 +298,11 @@ class _Tries:
         producer.start()
         try:
             board = read_board(self._link, self._change.most)
-            if made := self.made(board):  # only now it is decided
+            if made := self._decided(board):
                 return made
             records = list(_records(self._change, board, self._link))
             if records:
-                self._last = _version_in(records)
-                producer.commit(records)
+                self._commit(producer, records)
                 _until_readable(self._link)
             for record in records:
                 if record.topic == CONFIG:
@@ -290,6 +310,26 @@ class _Tries:
         finally:
             producer.close()
         return _in_force(board)
+
+    def settled(self) -> Published | None:
+        """What the last try has published after all, when there is no other. Blocking."""
+        producer = TransactionalProducer(self._link, "andon-config")
+        producer.start()
+        producer.close()
+        return self._decided(read_board(self._link, self._change.most))
+
+    def _decided(self, board: Board) -> Published | None:
+        """The same of what was read after a producer was started: only then the last try cannot be made any more."""
+        made = self.made(board)
+        self._last = None
+        return made
+
+    def _commit(self, producer: TransactionalProducer, records: Sequence[Outgoing]) -> None:
+        try:
+            producer.commit(records)
+        except Aborted:
+            self._last = _version_in(records)
+            raise
 
 
 def _version_in(records: Iterable[Outgoing]) -> tuple[int, bytes] | None:
@@ -300,14 +340,17 @@ def _version_in(records: Iterable[Outgoing]) -> tuple[int, bytes] | None:
 
 def _until_readable(link: Connection) -> None:
     """Kafka answers a commit before it has marked it, and until then nobody reads it: who publishes and reads at once
-    would not find it."""
-    cluster, deadline = Cluster(link), time.monotonic() + _MARKED_S
-    ends = cluster.ends([CONFIG])
-    while time.monotonic() < deadline:
-        decided = cluster.ends([CONFIG], decided=True)
-        if all(decided[home] >= end for home, end in ends.items()):
-            return
-        time.sleep(_AGAIN_S)
+    would not find it. It is in force all the same, so a cluster that goes away now is no failure."""
+    try:
+        cluster, deadline = Cluster(link), time.monotonic() + _MARKED_S
+        ends = cluster.ends([CONFIG])
+        while time.monotonic() < deadline:
+            decided = cluster.ends([CONFIG], decided=True)
+            if all(decided.get(home, 0) >= end for home, end in ends.items()):
+                return
+            time.sleep(_AGAIN_S)
+    except KafkaFailure as failure:
+        log.warning("published, and not seen to be readable yet", extra={"problem": str(failure)})
 
 
 def _records(change: Change, board: Board, link: Connection) -> Iterable[Outgoing]:

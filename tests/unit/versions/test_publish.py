@@ -21,6 +21,7 @@ from andon.runtime.publishing import Change, Said, applied, muted, publish, unmu
 from tests.unit.versions.boards import files, mute
 
 ME = Said("wang")
+UNTIL_READABLE = publishing._until_readable
 
 
 class Topic:
@@ -30,8 +31,11 @@ class Topic:
         self.records = [Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(Recorded({})))]
         self.actions = 0
         self.next: list[tuple[bool, bool]] = []
+        self.away = False
 
     def board(self, _link: Connection | None = None, most: int | None = None) -> Board:
+        if self.away:
+            raise KafkaFailure("no Kafka broker answers")
         board = Board(most)
         for record in self.records:
             board.take(record.key, record.value or b"")
@@ -120,4 +124,57 @@ def test_one_that_others_followed_is_not_made_twice(topic: Topic) -> None:
 def test_one_that_never_works_says_what_the_last_problem_was(topic: Topic) -> None:
     topic.next = [(False, False)] * 9
     with pytest.raises(KafkaFailure, match="not published in 5 tries: Local: Inconsistent state"):
+        done(an_hour("x"))
+
+
+def test_one_that_the_last_try_has_made_has_worked(topic: Topic) -> None:
+    topic.next = [*[(False, False)] * 4, (True, False)]
+    assert done(an_hour("x")).version == 2
+
+
+class Gone:
+    """A cluster that went away after it has answered the commit."""
+
+    def __init__(self, _link: Connection) -> None:
+        pass
+
+    def ends(self, *_: object, **__: object) -> Any:
+        raise KafkaFailure("the cluster does not answer")
+
+
+def test_what_is_in_force_has_worked_though_nobody_can_read_it_yet(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_until_readable", UNTIL_READABLE)
+    monkeypatch.setattr(publishing, "Cluster", Gone)
+    assert [one.id for one in done(an_hour("x")).mutes] == ["m2"]
+    assert topic.actions == 2
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_of_what_was_not_answered_it_says_that_nobody_knows(topic: Topic, *, made: bool) -> None:
+    topic.next = [(made, False)]
+    before = topic.commit
+
+    def commit(outputs: Sequence[Outgoing]) -> None:
+        topic.away = True
+        before(outputs)
+
+    topic.commit = commit  # type: ignore[method-assign]
+    with pytest.raises(KafkaFailure, match=r"not known.*no Kafka broker answers.*`andon mutes` or `andon config log`"):
+        done(an_hour("x"))
+
+
+def test_what_was_not_even_tried_is_known(topic: Topic) -> None:
+    topic.away = True
+    with pytest.raises(KafkaFailure, match=r"^no Kafka broker answers$"):
+        done(an_hour("x"))
+
+
+def test_what_was_refused_is_known(topic: Topic) -> None:
+    def commit(outputs: Sequence[Outgoing]) -> None:
+        raise KafkaFailure("andon.config cannot be written")
+
+    topic.commit = commit  # type: ignore[method-assign]
+    with pytest.raises(KafkaFailure, match=r"^andon\.config cannot be written$"):
         done(an_hour("x"))
