@@ -180,18 +180,22 @@ class Follower:
         self._sent: Published | None = None
         self._unread: VersionUnreadable | None = None
         self._caught_up = False
+        self._problem = f"{CONFIG} at {connection.bootstrap} could not be read to its end in time"
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="config", daemon=True)
         self._thread.start()
 
     async def first(self, within_s: float = _START_S) -> Published:
-        """The version in force. Raises KafkaFailure when there is none that can be read within `within_s` seconds."""
+        """The version in force. Raises KafkaFailure when there is none that can be read within `within_s` seconds; that
+        none is published it says only when the topic was read."""
         try:
             async with asyncio.timeout(within_s):
                 return await asyncio.shield(self._first)
         except TimeoutError:
             if self._unread:
                 raise self._unread from None
+            if not self._caught_up:
+                raise KafkaFailure(self._problem) from None
             raise KafkaFailure("no configuration is published; run `andon apply`, then start again") from None
 
     def then(self, told: Callable[[Published], None], moving: Callable[[], None] = lambda: None) -> None:
@@ -221,6 +225,7 @@ class Follower:
             try:
                 self._read_on()
             except KafkaFailure as error:
+                self._problem = str(error)
                 log.warning("the configuration is not followed now", extra={"problem": str(error)})
                 self._closing.wait(_AGAIN_S)
 

@@ -307,8 +307,8 @@ def test_a_service_without_a_configuration_says_what_to_do(kafka: Kafka) -> None
     async def main() -> None:
         follower = Follower(kafka.connection)
         try:
-            with pytest.raises(KafkaFailure, match="run `andon apply`"):
-                await follower.first(0.5)
+            with pytest.raises(KafkaFailure, match="no configuration is published; run `andon apply`"):
+                await follower.first(5)  # the topic is read first
         finally:
             await asyncio.to_thread(follower.close)
 
