@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -63,6 +64,15 @@ class Said(msgspec.Struct, frozen=True):
 OF_NOBODY = Said("")
 """The author is then the account of this process."""
 
+
+def account() -> str:
+    """The account of this process: its name, or its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # which one depends on the version of Python
+        return f"uid {os.getuid()}"
+
+
 Make = Callable[[Board, int, datetime], Published | None]
 """The next version, which has this number and this time, given what the topic says; None: nothing has to change."""
 
@@ -100,7 +110,7 @@ def applied(loaded: Loaded, said: Said, *, anew: bool = True) -> Change:
         newest = _if_readable(board) if anew else board.in_force
         if newest is not None and (newest.digest == digest or (not anew and _put_aside(board, digest))):
             return None
-        next_one = published(loaded, version, said.author or getpass.getuser(), now, said.reason)
+        next_one = published(loaded, version, said.author or account(), now, said.reason)
         return replace(next_one, mutes=_going_on(board.mutes, now))
 
     return Change(PUBLISH, change, looks_back=True)
@@ -126,7 +136,7 @@ def restored(number: int, said: Said) -> Change:
             old,
             version=version,
             at=now,
-            author=said.author or getpass.getuser(),
+            author=said.author or account(),
             reason=said.reason,
             restores=number,
             mutes=_going_on(board.mutes, now),
@@ -166,7 +176,7 @@ def unmuted(which: str, said: Said) -> Change:
     def change(board: Board, version: int, now: datetime) -> Published:
         newest = _in_force(board)
         _, rest = _apart(newest, which, now)
-        author = said.author or getpass.getuser()
+        author = said.author or account()
         return replace(newest, version=version, at=now, author=author, reason=said.reason, mutes=rest)
 
     return Change(UNMUTE, change, which)

@@ -17,7 +17,7 @@ from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.runtime import publishing
 from andon.runtime.follower import TOPICS_KEY, Board, Recorded
-from andon.runtime.publishing import Change, Said, applied, muted, publish, unmuted
+from andon.runtime.publishing import OF_NOBODY, Change, Said, account, applied, muted, publish, restored, unmuted
 from tests.unit.versions.boards import files, mute
 
 ME = Said("wang")
@@ -178,3 +178,24 @@ def test_what_was_refused_is_known(topic: Topic) -> None:
     topic.commit = commit  # type: ignore[method-assign]
     with pytest.raises(KafkaFailure, match=r"^andon\.config cannot be written$"):
         done(an_hour("x"))
+
+
+def test_an_account_without_a_name_publishes_too(topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with a number for its user."""
+
+    def nameless(_number: int) -> None:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 10001)
+    for change in (applied(files(tmp_path, "two"), OF_NOBODY), restored(1, OF_NOBODY)):
+        assert done(change).author == "uid 10001"
+    done(an_hour("x"))
+    assert done(unmuted("m4", OF_NOBODY)).author == "uid 10001"
+
+
+def test_an_account_has_the_name_it_signed_in_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "wang")
+    assert account() == "wang"

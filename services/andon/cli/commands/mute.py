@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -92,11 +91,12 @@ def _mute(args: argparse.Namespace) -> int:
 
 def _wanted(args: argparse.Namespace, zone: ZoneInfo, now: datetime) -> Mute:
     from andon.core.mute import Mute
+    from andon.runtime.publishing import account
 
     begins = coming(args.begins, now.astimezone(zone)) if args.begins else now
     ends = begins + args.lasts if args.lasts else coming(args.until, begins.astimezone(zone))
     then: Literal["drop", "digest"] = args.then
-    creator = args.author or getpass.getuser()
+    creator = args.author or account()
     return Mute("", tuple(args.matchers), begins.astimezone(UTC), ends.astimezone(UTC), creator, args.why, then)
 
 

@@ -1,0 +1,56 @@
+"""`andon mute` without a cluster: what it makes of its arguments."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from andon.cli.asking import where
+from andon.cli.main import main
+from andon.config.published import Published
+from andon.core.mute import Mute
+from andon.runtime import follower, publishing
+from andon.runtime.follower import Board
+from andon.runtime.publishing import Change, Said, applied
+from tests.unit.versions.boards import files, put
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """With version 1."""
+    board = Board()
+    put(board, applied(files(tmp_path, "one"), Said("wang")))
+
+    async def publish(_link: Any, change: Change) -> Published | None:
+        put(board, change, datetime.now(UTC))
+        return board.newest
+
+    monkeypatch.setattr(where, "cluster", lambda _args: where.Where(None, None, tmp_path))  # type: ignore[arg-type]
+    monkeypatch.setattr(follower, "read_board", lambda _link: board)
+    monkeypatch.setattr(publishing, "publish", publish)
+    return board
+
+
+def made(board: Board) -> Mute:
+    (mute,) = board.mutes
+    return mute
+
+
+def test_the_account_that_mutes_is_its_author(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "account", lambda: "uid 10001")
+    assert main(["mute", "line=L3", "--why", "x", "--for", "2h"]) == 0
+    assert made(board).creator == "uid 10001"
+    assert made(board).ends - made(board).begins == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("account", [KeyError("uid not found"), OSError("no username set"), ImportError("no pwd")])
+def test_an_account_without_a_name_has_its_number(account: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise account
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 10001)
+    assert publishing.account() == "uid 10001"
