@@ -54,3 +54,20 @@ def test_an_account_without_a_name_has_its_number(account: Exception, monkeypatc
     monkeypatch.setattr("getpass.getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 10001)
     assert publishing.account() == "uid 10001"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        ("--for", "9000000d"),
+        ("--until", "9999-12-31T23:59-08:00"),
+        ("--from", "0001-01-01T00:00+08:00", "--for", "2h"),
+        ("--from", "9999-12-31T23:59-08:00", "--until", "20:00"),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_a_mistake(
+    when: tuple[str, ...], board: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mute", "line=L3", "--why", "x", *when]) == 2
+    assert "outside the years 1 to 9999" in capsys.readouterr().out
+    assert board.mutes == ()

@@ -90,14 +90,18 @@ def _mute(args: argparse.Namespace) -> int:
 
 
 def _wanted(args: argparse.Namespace, zone: ZoneInfo, now: datetime) -> Mute:
-    from andon.core.mute import Mute
+    """Raises MuteWrong and ValueError."""
+    from andon.core.mute import Mute, MuteWrong
     from andon.runtime.publishing import account
 
-    begins = coming(args.begins, now.astimezone(zone)) if args.begins else now
-    ends = begins + args.lasts if args.lasts else coming(args.until, begins.astimezone(zone))
+    try:
+        begins = coming(args.begins, now.astimezone(zone)) if args.begins else now
+        ends = begins + args.lasts if args.lasts else coming(args.until, begins.astimezone(zone))
+        begins, ends = begins.astimezone(UTC), ends.astimezone(UTC)
+    except OverflowError:
+        raise MuteWrong("until", "the time lies outside the years 1 to 9999") from None
     then: Literal["drop", "digest"] = args.then
-    creator = args.author or account()
-    return Mute("", tuple(args.matchers), begins.astimezone(UTC), ends.astimezone(UTC), creator, args.why, then)
+    return Mute("", tuple(args.matchers), begins, ends, args.author or account(), args.why, then)
 
 
 def _say(made: Mute, version: int) -> None:
