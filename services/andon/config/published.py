@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -65,7 +66,7 @@ class _Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class _Mutes(msgspec.Struct, frozen=True):
-    mutes: tuple[Mute, ...] = ()
+    mutes: tuple[msgspec.Raw, ...] = ()
 
 
 class BundleUnreadable(Exception):  # noqa: N818 - a state of the topic, read by people
@@ -130,13 +131,18 @@ def unbundle(raw: bytes) -> Published:
     )
 
 
-def mutes_of(raw: bytes) -> tuple[Mute, ...]:
-    """The mutes in what another Andon published, whose other content this one cannot read; none where they cannot be
-    read either."""
+def mutes_of(raw: bytes) -> tuple[tuple[Mute, ...], int]:
+    """The mutes in what another Andon published, whose other content this one cannot read, and how many more there are
+    that cannot be read either; none where it cannot be read at all."""
     try:
-        return msgspec.json.decode(raw, type=_Mutes).mutes
+        every = msgspec.json.decode(raw, type=_Mutes).mutes
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ()
+        return (), 0
+    found: list[Mute] = []
+    for one in every:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            found.append(msgspec.json.decode(one, type=Mute))
+    return tuple(found), len(every) - len(found)
 
 
 def content_digest(loaded: Loaded) -> str:

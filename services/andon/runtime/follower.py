@@ -134,11 +134,19 @@ class Board:
     @property
     def mutes(self) -> tuple[Mute, ...]:
         """What the version in force mutes; as far as that can be read where the version cannot."""
+        return self._mutes()[0]
+
+    @property
+    def lost_mutes(self) -> int:
+        """How many mutes of the version in force cannot be read here: another version goes on without them."""
+        return self._mutes()[1]
+
+    def _mutes(self) -> tuple[tuple[Mute, ...], int]:
         try:
             newest = self.in_force
         except VersionUnreadable as unread:
             return mutes_of(self.versions.get(unread.number, b""))
-        return newest.mutes if newest else ()
+        return (newest.mutes if newest else ()), 0
 
     def version(self, number: int) -> Published:
         """A version, whatever is in force: with it an event is explained or replayed as it was decided. Raises

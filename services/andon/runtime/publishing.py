@@ -211,7 +211,10 @@ def _if_readable(board: Board) -> Published | None:
     try:
         return board.in_force
     except VersionUnreadable as unread:
-        log.warning("published past a version that cannot be read", extra={"version": unread.number})
+        log.warning(
+            "published past a version that cannot be read",
+            extra={"version": unread.number, "lost_mutes": board.lost_mutes},
+        )
         return None
 
 

@@ -69,11 +69,19 @@ def test_a_version_that_cannot_be_read_leaves_the_one_before_in_force(board: Boa
     assert board.newest.version == 5
 
 
-def later(board: Board, number: int, *mutes: Mute) -> None:
+def later(board: Board, number: int, *mutes: Mute | dict[str, Any]) -> None:
     """A version in force that a later Andon has published."""
     told = {"version": number, "of": "the future", "mutes": mutes}
     board.take(version_key(number), msgspec.json.encode(told))
     board.take(CURRENT_KEY, msgspec.json.encode(Current(number)))
+
+
+def test_of_its_mutes_those_that_cannot_be_read_either_are_counted(board: Board, tmp_path: Path) -> None:
+    ours, strange = mute(id="m2"), {**msgspec.to_builtins(mute(id="m3")), "then": "later"}
+    later(board, 3, ours, strange)
+    assert (board.mutes, board.lost_mutes) == ((ours,), 1)
+    put(board, applied(files(tmp_path, "three"), ME))
+    assert (board.mutes, board.lost_mutes) == ((ours,), 0)
 
 
 def test_nothing_is_made_of_a_version_that_is_not_in_force_any_more(board: Board, tmp_path: Path) -> None:

@@ -87,6 +87,13 @@ def test_what_another_andon_wrote_is_no_surprise(topic: Topic, capsys: pytest.Ca
     assert "unexpected" not in capsys.readouterr().err
 
 
+def test_mutes_that_cannot_be_kept_are_told(topic: Topic, capsys: pytest.CaptureFixture[str]) -> None:
+    topic.board.take(version_key(3), b'{"of": "the future", "mutes": [{"then": "later"}, {"then": "never"}]}')
+    topic.board.take(CURRENT_KEY, msgspec.json.encode(Current(3)))
+    assert frame.main(AGAIN) == 0
+    assert "2 mutes of the version in force cannot be read by this Andon" in capsys.readouterr().err
+
+
 def test_what_files_may_say_a_version_may_say() -> None:
     demo = Path(__file__).parents[3] / "deploy" / "config" / "demo"
     assert unusable(unpublished(checked(demo))) == []

@@ -16,6 +16,7 @@ from andon.runtime.logs import safe
 
 if TYPE_CHECKING:
     from andon.config.load import Loaded
+    from andon.runtime.follower import Board
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -69,6 +70,7 @@ def _apply(args: argparse.Namespace) -> int:
     changes = list(difference(before, loaded))
     if changes and not args.json:
         print("\n".join(map(safe, changes)))
+    say_lost(board)
     version = before.version if before else 0
     if not args.dry_run:
         version = asyncio.run(prepare(loaded, place.link.bootstrap, Said(args.author, args.why))).version
@@ -79,6 +81,13 @@ def _apply(args: argparse.Namespace) -> int:
     else:
         print(_said(version, published=published, dry=args.dry_run, changed=bool(changes)))
     return DONE
+
+
+def say_lost(board: Board | None) -> None:
+    """Says which mutes do not go on in a version that is published past what is on the board."""
+    if board is not None and board.lost_mutes:
+        which = f"{board.lost_mutes} {'mute' if board.lost_mutes == 1 else 'mutes'} of the version in force"
+        print(f"{which} cannot be read by this Andon: one published past it goes on without", file=sys.stderr)
 
 
 def _tested(loaded: Loaded, *, as_json: bool) -> int:

@@ -168,6 +168,7 @@ def _rollback(args: argparse.Namespace) -> int:
         print(f"version {args.number} of the configuration cannot be put back:", file=sys.stderr)
         print("\n".join(map(safe, wrong)), file=sys.stderr)
         return USAGE
+    apply.say_lost(board)
     now = asyncio.run(publish(place.link, restored(args.number, Said(args.author, args.why))))
     changes = list(difference(before, now))
     published = before is None or now.version != before.version
