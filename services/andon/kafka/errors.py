@@ -33,13 +33,21 @@ class OffsetsMissing(KafkaFailure):
 
 
 class PartitionsChanged(KafkaFailure):
-    """A topic has another number of partitions than was recorded when it was created."""
+    """A topic has another number of partitions than was recorded when it was created, or, for another program's topic,
+    than it had when this process began to read it."""
 
     def __init__(self, topic: str, actual: int, recorded: int) -> None:
-        super().__init__(
-            f"{topic} has {actual} partitions; {recorded} were recorded at its creation. Subjects would change places "
-            "and lose their order. Restore the count; to have more, see `andon topics repartition`"
-        )
+        if topic.startswith("andon."):
+            what = (
+                "at its creation. Subjects would change places and lose their order. Restore the count; to have more, "
+                "see `andon topics repartition`"
+            )
+        else:
+            what = (
+                "when this process began to read it. `andon topics offsets andon-source-NAME --restore`, with the "
+                "source's name, begins what is new"
+            )
+        super().__init__(f"{topic} has {actual} partitions; {recorded} were recorded {what}")
 
 
 class Repartitioning(KafkaFailure):

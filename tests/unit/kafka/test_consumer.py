@@ -102,3 +102,11 @@ def test_our_own_cluster_is_waited_for_whatever_it_says(monkeypatch: pytest.Monk
     client: Any = member._consumer
     assert "error_cb" not in client.settings
     assert client.settings["reconnect.backoff.ms"] == 20
+
+
+def test_of_more_partitions_it_says_what_is_true_of_whose_topic_it_is() -> None:
+    ours, partners = str(PartitionsChanged(EVENTS, 24, 12)), str(PartitionsChanged("mes.alarms", 3, 2))
+    assert "Restore the count; to have more, see `andon topics repartition`" in ours
+    assert "`andon topics offsets andon-source-NAME --restore`" in partners
+    assert "repartition" not in partners
+    assert "Restore the count" not in partners
