@@ -10,7 +10,7 @@ import getpass
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,12 +22,14 @@ from andon.config.published import Published, bundle, content_digest, published
 from andon.config.settings import Settings
 from andon.core.action import MUTE, PUBLISH, REMUTE, ROLLBACK, UNMUTE, Action, version_action_id
 from andon.core.mute import MOST_BYTES, Mute, MuteWrong, require_sound
+from andon.core.ports import Clock
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection
 from andon.kafka.errors import Aborted, GroupInUse, KafkaFailure
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.kafka.transactions import TransactionalProducer
+from andon.runtime.clock import SystemClock
 from andon.runtime.daemon import unawaited
 from andon.runtime.feeds import new_feeds
 from andon.runtime.follower import (
@@ -50,6 +52,7 @@ if TYPE_CHECKING:  # the door publishes mutes, and reads no files
 log = logging.getLogger(__name__)
 
 _TRIES = 5
+_PAUSE_S = (0.05, 0.3)
 _MARKED_S = 15.0
 _AGAIN_S = 0.02
 
@@ -223,13 +226,20 @@ def _going_on(mutes: Iterable[Mute], now: datetime) -> tuple[Mute, ...]:
     return tuple(one for one in mutes if one.ends > now)
 
 
-async def publish(link: Connection, change: Change, board: Board | None = None) -> Published:
+async def publish(
+    link: Connection,
+    change: Change,
+    board: Board | None = None,
+    *,
+    clock: Clock | None = None,
+    random: Callable[[int], bytes] = os.urandom,
+) -> Published:
     """Publishes what a change makes; the version in force. `board` is what the topic said a moment ago, if that is
     known. Raises KafkaFailure, whose text says so when it is not known whether it was published, and what the change
     raises."""
-    tries = _Tries(change, link)
+    tries, clock = _Tries(change, link), clock or SystemClock()
     try:
-        return await _published(tries, change, link, board)
+        return await _published(tries, change, link, board, lambda: clock.sleep(_pause(random)))
     except KafkaFailure as failure:
         if not tries.unknown:
             raise
@@ -239,9 +249,13 @@ async def publish(link: Connection, change: Change, board: Board | None = None) 
         ) from None
 
 
-async def _published(tries: _Tries, change: Change, link: Connection, board: Board | None) -> Published:
+async def _published(
+    tries: _Tries, change: Change, link: Connection, board: Board | None, pause: Callable[[], Awaitable[None]]
+) -> Published:
     last = ""
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
+        if number:
+            await pause()
         if board is None:
             board = await unawaited("publish", lambda: read_board(link, change.most))
         if made := tries.made(board):
@@ -260,6 +274,12 @@ async def _published(tries: _Tries, change: Change, link: Connection, board: Boa
         f"not published in {_TRIES} tries: {last}; where other processes publish configurations, try again when they "
         "have ended"
     )
+
+
+def _pause(random: Callable[[int], bytes]) -> float:
+    """Seconds before a new try: not the same for all that publish at one time, of whom one is let through."""
+    shortest, longest = _PAUSE_S
+    return shortest + random(1)[0] / 255 * (longest - shortest)
 
 
 def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:

@@ -67,8 +67,26 @@ def topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Topic:
     return topic
 
 
-def done(change: Change) -> Any:
-    return asyncio.run(publish(cast("Connection", None), change))
+class Clock:
+    """How long was slept; nobody waits."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return sum(self.slept)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def done(change: Change, clock: Clock | None = None, dice: Sequence[int] = ()) -> Any:
+    thrown = iter(dice)
+
+    def random(size: int) -> bytes:
+        return bytes(next(thrown, 0) for _ in range(size))
+
+    return asyncio.run(publish(cast("Connection", None), change, clock=clock or Clock(), random=random))
 
 
 def an_hour(why: str) -> Change:
@@ -199,3 +217,18 @@ def test_an_account_without_a_name_publishes_too(topic: Topic, tmp_path: Path, m
 def test_an_account_has_the_name_it_signed_in_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "wang")
     assert account() == "wang"
+
+
+def test_those_that_publish_at_one_time_do_not_try_again_at_one_time(topic: Topic) -> None:
+    topic.next = [(False, False)] * 3
+    clock = Clock()
+    assert done(an_hour("x"), clock, dice=(0, 255, 102)).version == 2
+    assert clock.slept == pytest.approx([0.05, 0.3, 0.15])
+
+
+def test_after_the_last_try_nobody_waits(topic: Topic) -> None:
+    topic.next = [(False, False)] * 5
+    clock = Clock()
+    with pytest.raises(KafkaFailure, match="not published in 5 tries"):
+        done(an_hour("x"), clock)
+    assert len(clock.slept) == 4
