@@ -114,6 +114,14 @@ def test_a_kafka_that_does_not_answer_is_one_sentence(config: Path, capsys: pyte
     assert capsys.readouterr().err == "andon trace: no Kafka broker answers at 127.0.0.1:1; is it running?\n"
 
 
+@pytest.mark.parametrize(
+    "words", [["\udcff"], ["张三", "--event", "\udcff"], ["张三", "--subject", "L3\udcff"], ["张三", "\udcff"]]
+)
+def test_what_is_no_text_was_never_told(words: list[str], config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["why", *words, "--config", str(config)]) == 1
+    assert "what was asked for is not UTF-8" in capsys.readouterr().err
+
+
 def test_a_configuration_that_was_named_and_is_not_there_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from andon.cli.asking import where
 from andon.cli.asking.past import past
 from andon.cli.asking.stores import address, stores
+from andon.cli.asking.words import is_text
 from andon.cli.main import DONE
 from andon.cli.shown.decision import decision
 
@@ -49,15 +50,6 @@ def _trace(args: argparse.Namespace) -> int:
         whole["search"] |= {"read": scan.read, "seconds": round(time.monotonic() - began, 3)}
     print(msgspec.json.encode(whole).decode() if args.json else tracetext.text(whole))
     return DONE
-
-
-def _is_text(*given: str) -> bool:
-    """Whether the shell gave UTF-8; Python keeps other bytes as signs that no record can have."""
-    try:
-        "".join(given).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Decided(NamedTuple):
@@ -99,7 +91,7 @@ class EventPath:
 
     def decided(self, event_id: str, source: str | None) -> Decided:
         """The event, and what decided about it. SystemExit when there is no such event."""
-        if not _is_text(event_id, source or ""):
+        if not is_text(event_id, source or ""):
             raise SystemExit("there is no such event: what was asked for is not UTF-8")
         tracer = self._tracer
         accepted = tracer.event(event_id, source, _clients(self._past.newest))

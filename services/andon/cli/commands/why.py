@@ -16,6 +16,7 @@ from andon.cli.asking import times, where
 from andon.cli.asking.past import Past, past
 from andon.cli.asking.reading import Reading
 from andon.cli.asking.stores import address, desk
+from andon.cli.asking.words import is_text
 from andon.cli.main import DONE, FAILED, USAGE
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def _why(args: argparse.Namespace) -> int:
     from andon.routing.causes import Cause
     from andon.routing.inquiry import Asked, Inquiry
 
+    if not is_text(*args.person, args.subject or "", args.event or ""):
+        raise SystemExit("nothing is known of it: what was asked for is not UTF-8")
     place = where.cluster(args)
     with ExitStack() as stack:
         scan = stack.enter_context(closing(Scan(place.link)))
