@@ -1,5 +1,7 @@
 """What `andon up` decides before it starts anything."""
 
+import os
+import re
 import socket
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -154,3 +156,35 @@ def test_what_the_last_run_had_and_this_one_has_not_is_to_be_taken_out(configure
     RunFile(tmp_path, {}).write("stopped", statuses)
     assert planned(routing=2, egress=3).left == {"ticketing": [0]}
     assert planned(egress=2).left == {"egress": [2], "routing": [1], "ticketing": [0]}
+
+
+def test_the_data_of_another_configuration_is_not_published_over(configure: Configure, tmp_path: Path) -> None:
+    data, other = tmp_path / "data", tmp_path / "other.yaml"
+    data.mkdir()
+
+    def planned(file: Path, *, over_another: bool = False) -> plan.Plan:
+        with ExitStack() as stack:
+            return plan.make(file, data, run_for=None, stack=stack, over_another=over_another)
+
+    file = configure()
+    RunFile(data, {"config": str(file)}).write("stopped", [])
+    planned(file)
+    other.write_text(file.read_text())
+    sentence = f"{data} is the data of {file}; give --data another directory for {other}, or --yes"
+    with pytest.raises(plan.OfAnother, match=re.escape(sentence)):
+        planned(other)
+    with ExitStack() as stack, pytest.raises(plan.OfAnother):
+        plan.make(None, data, run_for=None, stack=stack)
+    assert not list(data.rglob("andon.yaml")), "a demo that was refused has left files"
+    planned(other, over_another=True)
+    file.unlink()
+    planned(other)  # as after a new name
+
+
+def test_the_demo_goes_on_with_its_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    for _ in range(2):
+        with ExitStack() as stack:
+            planned = plan.make(None, tmp_path / "data", run_for=None, stack=stack)
+        RunFile(tmp_path / "data", {"config": str(planned.loaded.file)}).write("stopped", [])

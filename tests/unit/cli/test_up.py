@@ -132,6 +132,7 @@ def test_an_unattended_run_ends_with_its_summary(
     assert it.tally.closed
     assert it.prepared == 1
     assert it.state()["state"] == "stopped"
+    assert it.state()["config"] == str(it.plan.loaded.file.absolute())
     turns = [line.split(" · ")[0] for line in it.out.getvalue().splitlines() if " · " in line]
     assert turns == ["starting", "running", "draining", "stopping", "stopped"]
 

@@ -44,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     processes.add_option(parser)
     parser.add_argument("--for", dest="run_for", type=_seconds, metavar="60s", help="run so long, drain and leave")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="with --for: write what it came to, as JSON")
+    parser.add_argument("--yes", action="store_true", help="also over what another configuration left in --data")
     parser.set_defaults(func=_up)
 
 
@@ -69,7 +70,9 @@ def _up(args: argparse.Namespace) -> int:
         (data / "logs").mkdir(exist_ok=True)
         logs.configure("up", stream=stack.enter_context((data / "logs" / "up.log").open("a", encoding="utf-8")))
         config = None if args.demo else args.config
-        planned = plan.make(config, data, run_for=args.run_for, stack=stack, processes=args.processes)
+        planned = plan.make(
+            config, data, run_for=args.run_for, stack=stack, processes=args.processes, over_another=args.yes
+        )
         shown = stack.enter_context(screen(as_json=args.json))
         up = Up(planned, shown, SystemClock(), began, args.run_for, args.summary)
         return asyncio.run(up.run())
@@ -105,7 +108,7 @@ class Up:
             {
                 "started": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
                 "data": str(plan.data),
-                "config": str(plan.loaded.file),
+                "config": str(plan.loaded.file.absolute()),
                 "kafka_data": str(plan.kafka.data) if plan.kafka else None,
                 "addresses": dict(plan.addresses),
             },

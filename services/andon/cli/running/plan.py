@@ -38,6 +38,12 @@ class Unfit(Exception):  # noqa: N818 - a decision about what was asked for, tol
     exit_code = 2
 
 
+class OfAnother(Exception):  # noqa: N818 - a decision about what was asked for, told to a person
+    """The data directory is that of another configuration, over whose rules and open work this one would come."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything `andon up` needs to know. `programs` stand in starting order and are stopped in reverse; `services`
@@ -64,18 +70,24 @@ def make(
     run_for: float | None,
     stack: ExitStack,
     processes: Mapping[str, int] = {},
+    over_another: bool = False,
 ) -> Plan:
     """Decides everything; without a `config` it is the demo. Free ports stay reserved until `stack` is closed.
-    `processes` says how many of a service there are to be, one unless it says otherwise.
+    `processes` says how many of a service there are to be, one unless it says otherwise. `over_another`: also where
+    the last run on `data` was of another file.
 
-    Raises config.mistakes.Invalid, Unfit and BrokerError.
+    Raises config.mistakes.Invalid, Unfit, OfAnother and BrokerError.
     """
     demo = None
     if config is None:
         from andon.dev.demo import Demo
 
         demo = Demo(data / "demo", lambda preferred: stack.enter_context(reserved(preferred)))
-        config = demo.derive()
+        config = demo.config
+    if not over_another:
+        _require_own(data, config)
+    if demo:
+        demo.derive()
         os.environ.update(demo.secrets())
     loaded = checked(config)
     settings = loaded.settings
@@ -109,6 +121,19 @@ def make(
     last = runfile.read(data, "programs")
     gone = left((program["name"] for program in last["programs"]) if last else (), ours)
     return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None)
+
+
+def _require_own(data: Path, config: Path) -> None:
+    """Raises OfAnother. A file that is gone was renamed or moved."""
+    last = runfile.read(data, "config")
+    if last is None:
+        return
+    before = Path(last["config"])
+    if before.exists() and before.resolve() != config.resolve():
+        raise OfAnother(
+            f"{data} is the data of {before}; give --data another directory for {config}, or --yes to publish it over "
+            "that one's rules and open work"
+        )
 
 
 def _require_fit(processes: Mapping[str, int], names: Sequence[str], settings: Settings) -> None:
