@@ -48,10 +48,14 @@ def cluster(args: argparse.Namespace, kafka: Kafka | None = None) -> Where:
 
     logging.root.addHandler(logging.NullHandler())  # what the client library says is said by our own sentences
     kafka = kafka or _configured(args)
-    bootstrap = args.bootstrap or kafka.bootstrap
-    if bootstrap == "embedded":
-        bootstrap = _node(args.data / (kafka.data or "kafka"))
-    return Where(connection(kafka, bootstrap), kafka, args.data)
+    return Where(connection(kafka, address(args, kafka)), kafka, args.data)
+
+
+def address(args: argparse.Namespace, kafka: Kafka) -> str:
+    """Kafka's address: `--bootstrap`, else what the configuration says, `embedded` being what runs on `--data`. Raises
+    NotRunning."""
+    found: str = args.bootstrap or kafka.bootstrap
+    return _node(args.data / (kafka.data or "kafka")) if found == "embedded" else found
 
 
 def file(args: argparse.Namespace) -> Path | None:

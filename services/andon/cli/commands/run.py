@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+from typing import TYPE_CHECKING
 
+from andon.cli.asking import where
 from andon.cli.running.processes import SERVICES
+
+if TYPE_CHECKING:
+    from andon.config.kafka import Kafka
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("run", help="run one service", description=__doc__)
     parser.add_argument("service", choices=SERVICES)
     parser.add_argument("--slot", type=_slot, default=0, help="which of several processes of the service, from 0")
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="Kafka's address (default: the configuration's)")
+    where.option(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", help="the door's address (ingress only)")
     parser.add_argument("--metrics-port", type=int, default=8701, help="health and metrics (default 8701)")
     parser.add_argument("--metrics-address", default="127.0.0.1", help="where that listens (default loopback)")
@@ -26,16 +31,26 @@ def _slot(text: str) -> int:
     return int(text)
 
 
+def _address(args: argparse.Namespace, kafka: Kafka) -> str:
+    """Raises NotRunning."""
+    try:
+        return where.address(args, kafka)
+    except where.NotRunning as problem:
+        text = f"{problem}, or name a Kafka of your own with kafka.bootstrap or --bootstrap HOST:PORT"
+        raise where.NotRunning(text) from None
+
+
 def _run(args: argparse.Namespace) -> int:
     from andon.config.reach import kafka_of
     from andon.runtime import logs
     from andon.runtime.host import Options, serve
 
     logs.configure(args.service)
+    kafka = kafka_of(args.config)
     options = Options(
         service=args.service,
-        kafka=kafka_of(args.config),
-        bootstrap=args.bootstrap,
+        kafka=kafka,
+        bootstrap=_address(args, kafka),
         data=args.data,
         slot=args.slot,
         metrics_address=args.metrics_address,

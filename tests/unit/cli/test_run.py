@@ -1,0 +1,47 @@
+"""`andon run`: which Kafka one service of ours is told to use."""
+
+from pathlib import Path
+
+import pytest
+
+from andon import broker
+from andon.cli import main as frame
+from andon.runtime import host
+from andon.runtime.host import Options
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    file = tmp_path / "andon.yaml"
+    file.write_text("version: 1\nkafka: {data: there}\n")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"), [((), "127.0.0.1:8793"), (("--bootstrap", "kafka-1:9092"), "kafka-1:9092")]
+)
+def test_the_embedded_kafka_of_the_data_directory_is_found(
+    given: tuple[str, ...], asked: str, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Options] = []
+
+    async def serve(options: Options, _load: object) -> None:
+        started.append(options)
+
+    monkeypatch.setattr(host, "serve", serve)
+    monkeypatch.setattr("andon.runtime.logs.configure", lambda _service: None)
+    running = {tmp_path / "data" / "there": "127.0.0.1:8793"}
+    monkeypatch.setattr(broker, "bootstrap", running.get)
+    assert frame.main(["run", "egress", "--config", config, "--data", str(tmp_path / "data"), *given]) == 0
+    assert [options.bootstrap for options in started] == [asked]
+
+
+def test_without_an_embedded_kafka_it_ends_at_once_and_says_what_to_do(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("andon.runtime.logs.configure", lambda _service: None)
+    assert frame.main(["run", "egress", "--config", config, "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"andon run: the embedded Kafka on {tmp_path / 'there'} does not run; start it with `andon up` or "
+        "`andon broker start`, or name a Kafka of your own with kafka.bootstrap or --bootstrap HOST:PORT\n"
+    )
