@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from errno import EACCES, EEXIST, ENOTDIR, EPERM, EROFS
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -63,6 +64,9 @@ _FORESEEN = {
 # Commands whose answer is a file: with a sign in it that the encoding lacks it must not look whole.
 _FOR_PROGRAMS = frozenset({"import", "config"})
 
+# What a directory that is somebody else's, a file, or on a disk for reading only is refused with, and how that is said.
+_UNUSABLE = {number: number for number in (EACCES, EPERM, EROFS, ENOTDIR)} | {EEXIST: ENOTDIR}
+
 _PURPOSE = "Carries signals to the people who must act on them, and proves that it did."
 _FORMAT = argparse.RawDescriptionHelpFormatter
 _COMMON = """common options, before or after the command:
@@ -83,12 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    name, absent = "andon", ""
+    name, absent, data = "andon", "", None
     # To load a command makes a hundred thousand objects and no garbage; to look for some took a sixth of the time.
     gc.set_threshold(_GC_OBJECTS)
     try:
         args = parse(arguments)
-        name, absent = f"andon {args.command}", _absent(args)
+        name, absent, data = f"andon {args.command}", _absent(args), args.data
         if not (args.json or args.command in _FOR_PROGRAMS):
             _forgive(sys.stdout)
         code: int = args.func(args)
@@ -102,7 +106,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         return FAILED  # the reader has left, as in `andon trace … | head`
     except Exception as error:  # noqa: BLE001 - the border of the program: every failure becomes a sentence and a code
-        failed = _failed(name, error)
+        failed = _failed(name, error, data)
         if absent:
             _say(name, absent)
         return failed
@@ -170,9 +174,12 @@ def _stopped(name: str, stop: SystemExit) -> int:
     return FAILED
 
 
-def _failed(name: str, error: Exception) -> int:
+def _failed(name: str, error: Exception, data: Path | None) -> int:
     if os.environ.get("ANDON_DEBUG") == "1":
         traceback.print_exception(error)
+    if data and (why := _unusable(data, error)):
+        _say(name, f"the data directory {data} cannot be used ({why}); give --data another one, or ask its owner")
+        return USAGE
     for kind in type(error).__mro__:
         code = getattr(error, "exit_code", _FORESEEN.get((kind.__module__, kind.__name__)))
         if isinstance(code, int):
@@ -181,6 +188,15 @@ def _failed(name: str, error: Exception) -> int:
     text = " ".join(str(error).split())
     _say(name, f"unexpected {type(error).__name__}: {text} (ANDON_DEBUG=1 shows where)")
     return FAILED
+
+
+def _unusable(data: Path, error: Exception) -> str | None:
+    """Why the system lets nobody work on the data directory, if that is what the error says."""
+    if not isinstance(error, OSError) or error.errno not in _UNUSABLE or not isinstance(error.filename, str):
+        return None
+    place, whole = Path(error.filename).absolute(), data.absolute()
+    concerned = place.is_relative_to(whole) or whole.is_relative_to(place)
+    return os.strerror(_UNUSABLE[error.errno]) if concerned else None
 
 
 def _say(name: str, sentence: str) -> None:

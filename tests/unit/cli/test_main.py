@@ -1,5 +1,6 @@
 """The frame of the command line: what it loads, what it says, which code it leaves with."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -200,3 +201,28 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("argv", [["up"], ["up", "--demo"], ["status"]])
+@pytest.mark.parametrize("below", ["", "further"])
+def test_a_data_directory_that_is_none_is_said_by_every_command(
+    argv: list[str], below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    data = tmp_path / "file" / below
+    assert frame.main([*argv, "--data", str(data)]) == 2
+    assert capsys.readouterr().err == (
+        f"andon {argv[0]}: the data directory {data} cannot be used (Not a directory); give --data another one, or ask "
+        "its owner\n"
+    )
+
+
+@pytest.mark.parametrize(("name", "code"), [("d", 2), ("d/up.lock", 2), (".", 2), ("e", 1), (None, 1)])
+def test_only_what_is_refused_about_the_data_directory_is_its_fault(
+    name: str | None, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = PermissionError(errno.EACCES, "refused", *([str(tmp_path / name)] if name else []))
+    command(monkeypatch, raising(error))
+    assert frame.main(["topics", "--data", str(tmp_path / "d")]) == code
+    said = f"the data directory {tmp_path / 'd'} cannot be used (Permission denied); give --data another"
+    assert (said in capsys.readouterr().err) == (code == 2)
