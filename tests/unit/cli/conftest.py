@@ -10,7 +10,7 @@ from andon.config.load import load
 
 CONFIG = """
 version: 1
-listen: {{address: "127.0.0.1:{door}"}}
+{listen}
 kafka: {{bootstrap: "{kafka}"}}
 channels: {{robot: {{kind: wecom_robot, keys: [env:ROBOT_1, env:ROBOT_2], base_url: "http://127.0.0.1:8720"}}}}
 sources: {{plant: {{kind: http, token: env:PLANT_TOKEN}}}}
@@ -31,10 +31,11 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     monkeypatch.setenv("ANDON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(plan, "checked", load)
 
-    def write(door: int = 8700, *, kafka: str = "kafka-1:9092", tickets: bool = False) -> Path:
+    def write(door: int | None = None, *, kafka: str = "kafka-1:9092", tickets: bool = False) -> Path:
         file = tmp_path / "config" / "andon.yaml"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(CONFIG.format(door=door, kafka=kafka) + (TRACKER if tickets else ""))
+        listen = f'listen: {{address: "127.0.0.1:{door}"}}' if door else ""
+        file.write_text(CONFIG.format(listen=listen, kafka=kafka) + (TRACKER if tickets else ""))
         return file
 
     return write

@@ -16,6 +16,7 @@ from andon.cli.running.processes import counts
 from andon.cli.running.runfile import RunFile
 from andon.config.mistakes import Invalid
 from andon.runtime.command import Command
+from andon.runtime.health import CannotListen
 from andon.runtime.supervisor import Program, Status
 from tests.rig.ports import free_port
 from tests.unit.cli.conftest import Configure
@@ -35,13 +36,25 @@ def argv(program: Program) -> list[str]:
 
 
 def test_a_taken_port_moves_up_and_everyone_is_told(configure: Configure, tmp_path: Path) -> None:
-    with taken() as door, ExitStack() as stack:
-        planned = plan.make(configure(door), tmp_path, run_for=None, stack=stack)
+    with ExitStack() as stack:
+        stack.enter_context(reserved(8700))
+        planned = plan.make(configure(), tmp_path, run_for=None, stack=stack)
         ingress = planned.programs[-1]
         moved = ingress.ports["door"]
-        assert moved > door
+        assert moved > 8700
         assert planned.addresses["door"] == f"http://127.0.0.1:{moved}"
         assert argv(ingress)[-2:] == ["--listen", f"127.0.0.1:{moved}"]
+        assert planned.notes == (f"8700 is taken; the door is at {moved}",)
+
+
+def test_the_door_that_the_configuration_names_does_not_move(configure: Configure, tmp_path: Path) -> None:
+    with taken() as door, ExitStack() as stack:
+        sentence = rf"^cannot listen on 127.0.0.1:{door} \(listen.address\): Port {door} is in use"
+        with pytest.raises(CannotListen, match=sentence):
+            plan.make(configure(door), tmp_path, run_for=None, stack=stack)
+    with ExitStack() as stack:
+        planned = plan.make(configure(door), tmp_path, run_for=None, stack=stack)
+        assert (planned.addresses["door"], planned.notes) == (f"http://127.0.0.1:{door}", ())
 
 
 def test_two_plans_never_share_a_port(configure: Configure, tmp_path: Path) -> None:
@@ -186,5 +199,6 @@ def test_the_demo_goes_on_with_its_own_data(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "environ", dict(os.environ))
     for _ in range(2):
         with ExitStack() as stack:
+            stack.enter_context(reserved(8700))  # its door moves, although it stands in the demo's file
             planned = plan.make(None, tmp_path / "data", run_for=None, stack=stack)
         RunFile(tmp_path / "data", {"config": str(planned.loaded.file)}).write("stopped", [])

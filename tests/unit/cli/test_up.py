@@ -70,7 +70,8 @@ class Stage:
         with ExitStack() as stack:
             planned = plan.make(configure(), home, run_for=None, stack=stack)
         programs = tuple(self.program(name, script) for name, script in scripts.items())
-        self.plan = replace(planned, programs=programs, services=tuple(scripts))
+        notes = ("8700 is taken; the door is at 8701",)
+        self.plan = replace(planned, programs=programs, services=tuple(scripts), notes=notes)
         monkeypatch.setattr(upkeep, "prepare", self.prepare)
         monkeypatch.setattr(upkeep, "publish", self.publish)
         monkeypatch.setattr(up, "Watch", self.watch)
@@ -133,6 +134,7 @@ def test_an_unattended_run_ends_with_its_summary(
     assert it.prepared == 1
     assert it.state()["state"] == "stopped"
     assert it.state()["config"] == str(it.plan.loaded.file.absolute())
+    assert "8700 is taken; the door is at 8701" in it.out.getvalue().splitlines()
     turns = [line.split(" · ")[0] for line in it.out.getvalue().splitlines() if " · " in line]
     assert turns == ["starting", "running", "draining", "stopping", "stopped"]
 

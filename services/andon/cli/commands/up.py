@@ -134,6 +134,8 @@ class Up:
 
     async def _work(self) -> int:
         plan = self._plan
+        for note in plan.notes:
+            self._note(note)
         if plan.kafka:
             await plan.kafka.fetched()  # first: services wait for Kafka to start, not for a download
         for program in plan.programs:

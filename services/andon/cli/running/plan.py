@@ -17,9 +17,10 @@ from andon.cli.commands.check import checked
 from andon.cli.running import runfile
 from andon.cli.running.kafka import EmbeddedKafka
 from andon.cli.running.processes import SERVICES, left, program_name
-from andon.config.settings import Settings
+from andon.config.settings import Listen, Settings
 from andon.runtime.clock import SystemClock
 from andon.runtime.command import Command
+from andon.runtime.health import CannotListen
 from andon.runtime.probe import answers
 from andon.runtime.supervisor import Program
 
@@ -48,7 +49,7 @@ class OfAnother(Exception):  # noqa: N818 - a decision about what was asked for,
 class Plan:
     """Everything `andon up` needs to know. `programs` stand in starting order and are stopped in reverse; `services`
     names those that are ours, `left` the slots of each service that the last `andon up` here ran and this one doesn't.
-    A run that `ends` by itself says then what it came to.
+    A run that `ends` by itself says then what it came to. `notes` are to be told at the start.
     """
 
     data: Path
@@ -61,6 +62,7 @@ class Plan:
     demo: Demo | None = None
     left: Mapping[str, Sequence[int]] = field(default_factory=dict)
     ends: bool = False
+    notes: Sequence[str] = ()
 
 
 def make(
@@ -76,7 +78,7 @@ def make(
     `processes` says how many of a service there are to be, one unless it says otherwise. `over_another`: also where
     the last run on `data` was of another file.
 
-    Raises config.mistakes.Invalid, Unfit, OfAnother and BrokerError.
+    Raises config.mistakes.Invalid, Unfit, OfAnother, CannotListen and BrokerError.
     """
     demo = None
     if config is None:
@@ -93,6 +95,7 @@ def make(
     settings = loaded.settings
     names = tuple(filter(settings.employs, STARTED))
     _require_fit(processes, names, settings)
+    first = free_address(settings.listen.address, stack) if demo else _address(settings.listen, stack)
     kafka, bootstrap = None, settings.kafka.bootstrap
     programs: list[Program] = []
     if bootstrap == "embedded":
@@ -102,7 +105,6 @@ def make(
     if demo:
         programs += demo.stand_ins(settings, data / "logs")
     slots = {name: range(processes.get(name, 1)) for name in names}
-    first = free_address(settings.listen.address, stack)
     metrics = _metrics_ports(slots, stack)
     # Each door has an address of its own, upwards from the first.
     listen = {slot: free_address(first, stack) if slot else first for slot in slots["ingress"]}
@@ -120,7 +122,10 @@ def make(
     ours = tuple(program.name for program in services)
     last = runfile.read(data, "programs")
     gone = left((program["name"] for program in last["programs"]) if last else (), ours)
-    return Plan(data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None)
+    notes = _moved(settings.listen.address, first)
+    return Plan(
+        data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None, notes
+    )
 
 
 def _require_own(data: Path, config: Path) -> None:
@@ -159,6 +164,22 @@ def service(
     log = log_dir / f"{called}.log"
     # The longest call of a desk takes 15 s; it may end.
     return Program(called, Command(argv, log), log, ready=answers(port), stop_timeout=20.0, ports=ports)
+
+
+def _address(listen: Listen, stack: ExitStack) -> str:
+    """Where the door is to be: a default moves to a free port, but one that somebody wrote down is where others look
+    for it. Raises CannotListen."""
+    if "address" not in listen.model_fields_set:
+        return free_address(listen.address, stack)
+    try:
+        stack.enter_context(reserved(_port(listen.address), strict=True))
+    except broker.PortError as problem:
+        raise CannotListen(f"cannot listen on {listen.address} (listen.address): {problem}") from None
+    return listen.address
+
+
+def _moved(wanted: str, found: str) -> tuple[str, ...]:
+    return () if wanted == found else (f"{_port(wanted)} is taken; the door is at {_port(found)}",)
 
 
 def free_address(address: str, stack: ExitStack) -> str:
