@@ -30,6 +30,8 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     """Writes a configuration; plug-ins are not looked at."""
     monkeypatch.setenv("ANDON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(plan, "checked", load)
+    for secret in ("ROBOT_1", "ROBOT_2", "PLANT_TOKEN", "TRACKER_PASSWORD"):
+        monkeypatch.setenv(secret, "there")
 
     def write(door: int | None = None, *, kafka: str = "kafka-1:9092", tickets: bool = False) -> Path:
         file = tmp_path / "config" / "andon.yaml"

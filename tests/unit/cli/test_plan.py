@@ -202,3 +202,19 @@ def test_the_demo_goes_on_with_its_own_data(tmp_path: Path, monkeypatch: pytest.
             stack.enter_context(reserved(8700))  # its door moves, although it stands in the demo's file
             planned = plan.make(None, tmp_path / "data", run_for=None, stack=stack)
         RunFile(tmp_path / "data", {"config": str(planned.loaded.file)}).write("stopped", [])
+
+
+def test_secrets_that_are_not_there_are_told_with_their_places(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, lost = configure(), tmp_path / "lost"
+    file.write_text(file.read_text().replace("env:ROBOT_2", f"file:{lost}"))
+    monkeypatch.delenv("PLANT_TOKEN")
+    with ExitStack() as stack:
+        stack.enter_context(reserved(8700))
+        _, *notes = plan.make(file, tmp_path, run_for=None, stack=stack).notes
+    then = "; what needs it does not work until it is there"
+    assert notes == [
+        f"sources.plant.token: the environment variable PLANT_TOKEN is not set{then}",
+        f"channels.robot.keys[1]: the secret file {lost} cannot be read (No such file or directory){then}",
+    ]

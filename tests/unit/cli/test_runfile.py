@@ -102,6 +102,7 @@ def test_the_text_shows_why_a_program_is_not_well() -> None:
     found["programs"] = [{**program, "exit": 3, "note": "the store does not answer"}]
     sizes = {"topics_bytes": 2_500_000, "logs_bytes": 100_000, "disk_used": 0.5}
     found["kafka"] = {"port": 8792, "version": "4.1.0", **sizes}
-    text = status.text(found)
+    text = status.text(found | {"notes": ["8700 is taken; the door is at 8701"]})
+    assert "\nat start 8700 is taken; the door is at 8701\n" in text
     assert "metrics 8704  exit 3: the store does not answer" in text
     assert "kafka    8792, 4.1.0, topics 2.5 MB, logs 0.1 MB, disk 50% full" in text

@@ -133,6 +133,7 @@ def test_an_unattended_run_ends_with_its_summary(
     assert it.tally.closed
     assert it.prepared == 1
     assert it.state()["state"] == "stopped"
+    assert it.state()["notes"] == ["8700 is taken; the door is at 8701"]
     assert it.state()["config"] == str(it.plan.loaded.file.absolute())
     assert "8700 is taken; the door is at 8701" in it.out.getvalue().splitlines()
     turns = [line.split(" · ")[0] for line in it.out.getvalue().splitlines() if " · " in line]
@@ -202,6 +203,7 @@ def test_valid_changes_are_published_and_mistakes_are_told(stage: Callable[..., 
 
     asyncio.run(scenario())
     assert it.published[0].settings.channels["robot"].options["keys"] == ["env:ROBOT_1", "env:ROBOT_3"]
+    assert "channels.robot.keys[1]: the environment variable ROBOT_3 is not set" in it.out.getvalue()
 
 
 def changed(it: Stage, robot: int) -> None:

@@ -42,6 +42,7 @@ def text(found: dict[str, Any]) -> str:
         return f"not running: the last `andon up` on {found['data']} (process {found['pid']}) {ending}"
     lines = [f"{found['state']}, process {found['pid']}, since {found['started']}", f"data     {found['data']}"]
     lines += [f"{name:<8} {address}" for name, address in found["addresses"].items()]
+    lines += [f"at start {note}" for note in found.get("notes", ())]
     lines += [f"{'PROGRAM':<12} {'STATE':<11} {'PID':>8} {'RESTARTS':>8}  PORTS"]
     for program in found["programs"]:
         ports = " ".join(f"{name} {port}" for name, port in program["ports"].items())

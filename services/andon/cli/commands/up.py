@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from andon.cli.main import DONE, FAILED, INTERRUPTED, USAGE
 from andon.cli.running import processes, runfile, summary, upkeep
+from andon.cli.running.absent import absent
 from andon.cli.running.live import REFRESH, Screen, View, screen
 from andon.cli.running.watch import Watch
 from andon.runtime import logs
@@ -111,6 +112,7 @@ class Up:
                 "config": str(plan.loaded.file.absolute()),
                 "kafka_data": str(plan.kafka.data) if plan.kafka else None,
                 "addresses": dict(plan.addresses),
+                "notes": list(plan.notes),
             },
         )
 
@@ -239,6 +241,8 @@ class Up:
                 if unlike and content_digest(loaded) == content_digest(unlike):
                     return None
                 self._note(await upkeep.publish(self._plan, loaded))
+                for sentence in absent(loaded.settings):
+                    self._note(sentence)
                 return loaded
         except Exception as error:  # noqa: BLE001 - a file must not stop the plant
             self._note(f"{self._plan.loaded.file} could not be published ({error}); save it again")

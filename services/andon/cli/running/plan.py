@@ -15,6 +15,7 @@ from andon.broker import seats
 from andon.broker.ports import reserved
 from andon.cli.commands.check import checked
 from andon.cli.running import runfile
+from andon.cli.running.absent import absent
 from andon.cli.running.kafka import EmbeddedKafka
 from andon.cli.running.processes import SERVICES, left, program_name
 from andon.config.settings import Listen, Settings
@@ -122,7 +123,7 @@ def make(
     ours = tuple(program.name for program in services)
     last = runfile.read(data, "programs")
     gone = left((program["name"] for program in last["programs"]) if last else (), ours)
-    notes = _moved(settings.listen.address, first)
+    notes = (*_moved(settings.listen.address, first), *absent(settings))
     return Plan(
         data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None, notes
     )
