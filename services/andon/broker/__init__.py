@@ -1,7 +1,7 @@
 """The embedded Kafka: one node of the real Apache Kafka, or three, supported for production on one box."""
 
 from andon.broker import cluster
-from andon.broker.box import bootstrap, is_cluster, is_running, pids, reset, stop
+from andon.broker.box import bootstrap, is_cluster, is_running, last_words, pids, reset, stop
 from andon.broker.disk import disk_full, used_share
 from andon.broker.download import Progress, fetch
 from andon.broker.errors import BrokerError, ChecksumError, DiskFullError, FetchError, JavaError, PortError
@@ -25,6 +25,7 @@ __all__ = [
     "is_cluster",
     "is_running",
     "kafka_version",
+    "last_words",
     "pids",
     "reset",
     "start",

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from andon.broker import cluster, node, seats
+from andon.broker import cluster, launch, node, seats
+from andon.broker.layout import Layout
 
 
 def is_cluster(data: Path) -> bool:
@@ -30,6 +31,15 @@ def pids(data: Path) -> tuple[int, ...]:
 def is_running(data: Path) -> bool:
     """Whether every node on `data` that was started here runs; cheaper than `status`, and without asking them."""
     return cluster.is_running(data) if is_cluster(data) else node.is_running(data)
+
+
+def last_words(data: Path, since: float) -> str:
+    """Why a node on `data` that was started `since` then may have ended: its last error, else where to look."""
+    plan = seats.read(data)
+    layouts = [plan.layout(seat.node) for seat in plan.seats] if plan else [Layout(data)]
+    errors = [error for layout in layouts if (error := launch.last_error(layout, since))]
+    logs = ", ".join(str(layout.logs / "kafka-0.log") for layout in layouts)
+    return errors[-1] if errors else f"ended (its log: {logs})"
 
 
 def stop(data: Path, *, timeout_s: float = 20) -> bool:

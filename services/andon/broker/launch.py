@@ -5,6 +5,8 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 from andon.broker import ports, process, properties, storage, wire
 from andon.broker.errors import BrokerError, PortError
@@ -131,13 +133,37 @@ def _failed(layout: Layout, record: Record) -> BrokerError:
     return BrokerError(f"Kafka ended while it started, its log in {layout.logs} says: {said}")
 
 
+def last_error(layout: Layout, since: float) -> str | None:
+    """The last error that a node has logged `since` then, or what its Java runtime ended with; None when there is
+    neither, as after a kill."""
+    found = None
+    for line in _tail(layout.logs / "kafka-0.log"):
+        when, _, rest = line.partition(" ")
+        if rest.startswith("SEVERE ") and (at := _time(when)) is not None and at >= since:
+            found = line
+    errors = [line for line in _tail(layout.console) if "Error" in line]
+    return found or (errors[-1] if errors else None)
+
+
+def _time(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    except ValueError:
+        return None
+
+
+def _tail(file: Path) -> list[str]:
+    """The last lines of a log; none when it is not there."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 65_536))
+            return log.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
 def last_complaint(layout: Layout) -> str:
     """The last error in the logs of a node that ended by itself, as one line."""
-    lines: list[str] = []
-    for file in (layout.logs / "kafka-0.log", layout.console):
-        if file.exists():
-            with file.open("rb") as log:
-                log.seek(max(0, os.fstat(log.fileno()).st_size - 65_536))
-                lines += log.read().decode(errors="replace").splitlines()
+    lines = [*_tail(layout.logs / "kafka-0.log"), *_tail(layout.console)]
     complaints = [line for line in lines if "Exception" in line or "Error" in line or " SEVERE " in line]
     return (complaints or lines or ["nothing"])[-1].strip()

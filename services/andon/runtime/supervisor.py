@@ -36,7 +36,7 @@ class Program:
     """What is to run. `after` names programs that must be ready first; `ready` says whether it is, and never raises.
 
     One that runs `once` is not started again after exit 0. `stop_timeout` (seconds) lies between asking it to end and
-    killing it.
+    killing it. `words` are its last ones, where these are not the last line of its log.
     `ports` is only told on.
     """
 
@@ -48,6 +48,7 @@ class Program:
     once: bool = False
     stop_timeout: float = 10.0
     ports: Mapping[str, int] = field(default_factory=dict)
+    words: Callable[[], str] | None = None
 
 
 class State(StrEnum):
@@ -198,7 +199,7 @@ class Supervisor:
             follow.cancel()
         child.kill()  # what it may have started itself
         kept.child = status.pid = None
-        status.note = _note(status.exit, program.log)
+        status.note = _note(status.exit, program)
         return status.exit
 
     async def _follow(self, kept: _Kept) -> None:
@@ -245,10 +246,12 @@ class Supervisor:
         self._changed(self.statuses)
 
 
-def _note(code: int, log: Path) -> str:
+def _note(code: int, program: Program) -> str:
     if code < 0:
         return f"ended by signal {-code}"
-    return last_words(log) if code else ""
+    if not code:
+        return ""
+    return program.words() if program.words else last_words(program.log)
 
 
 @dataclass

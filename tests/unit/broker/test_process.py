@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from andon.broker import process, stop
+from andon.broker import last_words, process, stop
 from andon.broker.launch import Record, alive
 from andon.broker.layout import Layout
 
@@ -115,3 +116,20 @@ def test_the_very_process_is_known_again(tmp_path: Path) -> None:
     assert found.pid == pid
     assert stop(tmp_path) is True
     assert process.started(pid) is None
+
+
+def test_the_last_words_of_a_node_are_errors_of_its_present_start(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    since = datetime(2026, 11, 27, 22, 0, tzinfo=UTC).timestamp()
+    where = f"ended (its log: {logs / 'kafka-0.log'})"
+    assert last_words(tmp_path, since) == where
+    old = "2026-11-27T21:59:59.999+0000 SEVERE k: old\n2026-11-27T22:00:01.000+0000 INFO k: Terminating SIGTERM\n"
+    (logs / "kafka-0.log").write_text(f"{old}a line of a trace\n")
+    (logs / "console.log").write_text("OpenJDK 64-Bit Server VM warning: old\n")
+    assert last_words(tmp_path, since) == where
+    (logs / "console.log").write_text("Terminating due to java.lang.OutOfMemoryError: Java heap space\n")
+    assert "OutOfMemoryError" in last_words(tmp_path, since)
+    new = "2026-11-27T22:00:00.500+0000 SEVERE k: no disk"
+    (logs / "kafka-0.log").write_text(f"{old}{new}\n\tat x\n2026-11-27T22:00:02.000+0000 INFO k: bye\n")
+    assert last_words(tmp_path, since) == new

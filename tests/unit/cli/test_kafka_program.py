@@ -47,6 +47,7 @@ def test_a_killed_kafka_comes_back_on_its_port_and_ends_with_the_supervisor(tmp_
             assert first
             os.kill(first, signal.SIGKILL)
             await until(lambda: supervisor.statuses[0].restarts)
+            assert supervisor.statuses[0].note == f"ended (its log: {tmp_path / 'logs' / 'kafka-0.log'})"
             await supervisor.ready(["kafka"])
             again = broker.status(tmp_path)
             assert again

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,20 @@ def test_a_program_that_runs_once_is_started_again_only_if_it_failed(tmp_path: P
             await settle()
             assert supervisor.statuses[0].state is State.DONE
             assert len(stable.lives["once"]) == 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("code", "note"), [(1, "no disk"), (-9, "ended by signal 9")])
+def test_a_program_whose_log_is_no_answer_has_words_of_its_own(code: int, note: str) -> None:
+    async def scenario() -> None:
+        stable = Stable()
+        async with Supervisor(ManualClock()) as supervisor:
+            supervisor.start(replace(stable.program("kafka"), words=lambda: "no disk"))
+            await settle()
+            stable.of("kafka").dies(code)
+            await settle()
+            assert supervisor.statuses[0].note == note
 
     asyncio.run(scenario())
 

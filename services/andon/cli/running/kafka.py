@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,7 @@ class EmbeddedKafka:
         self.downloads = Downloads()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._given_up = False
+        self._began = 0.0
 
     async def fetched(self) -> None:
         """Returns when everything the node needs is in the user's cache. Raises BrokerError."""
@@ -64,7 +66,10 @@ class EmbeddedKafka:
     def program(self) -> Program:
         """The node as a program; it is ready as soon as it is spawned."""
         log = self.data / "logs" / "kafka-0.log"
-        return Program("kafka", self, log, stop_timeout=20.0, ports={"kafka": self.port})
+        return Program("kafka", self, log, stop_timeout=20.0, ports={"kafka": self.port}, words=self._last_words)
+
+    def _last_words(self) -> str:
+        return broker.last_words(self.data, self._began)
 
     async def __call__(self) -> Child:
         starting = asyncio.get_running_loop().run_in_executor(self._thread, self._start)
@@ -78,6 +83,7 @@ class EmbeddedKafka:
 
     def _start(self) -> _Nodes:
         self._ours = self._ours or not broker.pids(self.data)
+        self._began = time.time()
         try:
             if broker.is_cluster(self.data):
                 broker.cluster.start(self.data, tie_to_parent=self._ours, progress=self._progress)
