@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from andon import broker
 from andon.cli.commands.broker import add_parser
+from andon.cli.running import runfile
 
 
 def run(*words: str) -> int:
@@ -82,6 +84,39 @@ def test_a_failure_is_one_sentence_and_exit_1(
     monkeypatch.setattr("andon.broker.java.find", no_java)
     assert run("broker", "start", "--data", str(tmp_path)) == 1
     assert capsys.readouterr().err == "andon broker: No Java: install one.\n"
+
+
+def test_what_andon_up_would_start_again_is_stopped_only_when_that_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped: list[Path] = []
+
+    def end(data: Path, **_: object) -> bool:
+        stopped.append(data)
+        return True
+
+    monkeypatch.setattr(broker, "stop", end)
+    stop = ("broker", "stop", "--data", str(tmp_path))
+
+    def kept(kafka: Path | None) -> None:
+        runfile.RunFile(tmp_path, {"kafka_data": str(kafka) if kafka else None}).write("running", [])
+
+    with runfile.held(tmp_path):
+        kept(tmp_path / "kafka")
+        assert run(*stop) == 1
+        said = (
+            f"`andon up` (process {os.getpid()}) runs on {tmp_path} and would start it again; end that, or say --force"
+        )
+        assert said in capsys.readouterr().err
+        assert run(*stop, "--node", "2") == 1
+        assert stopped == []
+        assert run(*stop, "--force") == 0
+        for other in (None, tmp_path / "elsewhere"):
+            kept(other)
+            assert run(*stop) == 0
+    kept(tmp_path / "kafka")
+    assert run(*stop) == 0, "that `andon up` has ended"
+    assert len(stopped) == 4
 
 
 def test_start_passes_on_what_was_asked(

@@ -50,6 +50,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     stop = commands.add_parser("stop", parents=[common, one], help="stop it; its data stays")
     stop.add_argument("--timeout", type=float, default=20.0, metavar="S", help="then kill it (default: %(default)s)")
+    stop.add_argument("--force", action="store_true", help="also under `andon up`, which starts it again")
     stop.set_defaults(func=_reported(_stop))
 
     shown = "process, port, sizes; exit 1 when it does not run, or not all of it"
@@ -93,8 +94,12 @@ def _reported(command: Callable[[argparse.Namespace], int]) -> Callable[[argpars
     return run
 
 
+def _home(args: argparse.Namespace) -> Path:
+    return Path(getattr(args, "data", None) or DEFAULT_DATA)
+
+
 def _data(args: argparse.Namespace) -> Path:
-    return Path(getattr(args, "data", None) or DEFAULT_DATA) / "kafka"
+    return _home(args) / "kafka"
 
 
 def _show(args: argparse.Namespace, values: Mapping[str, Any], sentence: str) -> None:
@@ -165,6 +170,13 @@ def _stop(args: argparse.Namespace) -> int:
 
     began = time.monotonic()
     data = _data(args)
+    if (keeper := _keeper(args, data)) and not args.force:
+        print(
+            f"andon broker: `andon up` (process {keeper}) runs on {_home(args)} and would start it again; end that, or "
+            "say --force to have it started again",
+            file=sys.stderr,
+        )
+        return FAILED
     if args.node:
         stopped = bool(broker.cluster.stop(data, only=args.node, timeout_s=args.timeout))
     else:
@@ -172,6 +184,15 @@ def _stop(args: argparse.Namespace) -> int:
     took = time.monotonic() - began
     _show(args, {"stopped": stopped}, f"stopped after {took:.1f} s" if stopped else "it was not running")
     return DONE
+
+
+def _keeper(args: argparse.Namespace, data: Path) -> int | None:
+    """The process of an `andon up` that keeps the Kafka on `data` running."""
+    from andon.cli.running import runfile
+
+    found = runfile.read(_home(args), "pid", "kafka_data")
+    keeps = found and found["alive"] and found["kafka_data"] and Path(found["kafka_data"]).resolve() == data.resolve()
+    return found["pid"] if found and keeps else None
 
 
 def _status(args: argparse.Namespace) -> int:
