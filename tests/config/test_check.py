@@ -174,6 +174,21 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{tmp_path}/andon.yaml:1:1: there is no such file\n"
 
 
+def test_no_file_where_nobody_named_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    assert main(["check"]) == 1
+    said = "there is no such file in this folder; name one by --config FILE|DIR or $ANDON_CONFIG"
+    assert capsys.readouterr().out == f"andon.yaml:1:1: {said}\n"
+    assert main(["apply"]) == 2
+    assert said in capsys.readouterr().out
+    (tmp_path / "andon.yml").touch()
+    main(["check"])
+    assert "rename andon.yml to andon.yaml" in capsys.readouterr().out
+
+
 def test_what_a_service_finds_has_its_place(tmp_path: Path) -> None:
     text = changed("matchers: ['line=\"line-3\"']", "matchers: ['line=\"line-3\"', 'line=~\"(\"']")
     (mistake,) = said(checked(write(tmp_path, text), registry()))

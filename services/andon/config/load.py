@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from andon.config.document import Document, Unreadable, file_of, parse, read
+from andon.config.document import FILE_NAME, Document, Unreadable, file_of, parse, read
 from andon.config.later import KINDS
 from andon.config.mapfiles import Beside, with_maps
 from andon.config.mistakes import Invalid, Mistake, Path, Place, hint, shortened
@@ -88,8 +88,15 @@ def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
     try:
         document = parse(read(file))
     except Unreadable as error:
-        return Loaded(file, None, (Mistake(str(file), *error.place, (), shortened(error.text)),), {}, None)
+        return Loaded(file, None, (Mistake(str(file), *error.place, (), shortened(_told(error, file))),), {}, None)
     return _checked(file, document, plugs)
+
+
+def _told(error: Unreadable, file: File) -> str:
+    """What to do where nobody named the file: it is looked for where one happens to be."""
+    if file == File(FILE_NAME) and not file.exists():
+        return f"{error.text} in this folder; name one by --config FILE|DIR or $ANDON_CONFIG"
+    return error.text
 
 
 def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loaded:
