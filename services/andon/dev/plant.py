@@ -39,6 +39,7 @@ _ids = Namespace(UUID("5b1f3a7e-91b0-5d0c-a6de-0f0a7c55e3b9"))
 _CLEARED_AFTER = (8.0, 16.0)
 _PAUSE = (0.2, 5.0)
 _LAST_CLEARS = 20.0
+_UNKNOWN_S = 30.0
 _FAULTS = {fault.code: fault for fault in FAULTS}
 _LATER = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
 
@@ -104,6 +105,7 @@ class Plant:
         self._sent = sent
         self._clock = clock
         self._chance = random.Random(seed)  # noqa: S311 - a plant for show
+        self._began = clock.now()
         self._run = f"{seed}/{clock.now():.3f}"
         self._count = 0
         self._open = _left_open(sent)
@@ -195,12 +197,17 @@ class Plant:
             else:
                 if answer.status_code == HTTPStatus.ACCEPTED:
                     return
-                if answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code not in _LATER:
+                if not self._may_be_taken_later(answer.status_code):
                     raise PlantFailed(f"the door refused event {number}: HTTP {answer.status_code} {answer.text[:300]}")
                 asked = answer.headers.get("Retry-After", "")
                 wanted = float(asked) if asked.isdecimal() else 0.0
             await self._clock.sleep(max(pause, wanted))
             pause = min(2 * pause, _PAUSE[1])
+
+    def _may_be_taken_later(self, status: int) -> bool:
+        if status == HTTPStatus.UNAUTHORIZED:  # a door that has just started has not the newest configuration yet
+            return self._clock.now() - self._began < _UNKNOWN_S
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER
 
 
 def _append(file: Path, line: Sent) -> None:

@@ -148,6 +148,14 @@ def test_an_event_that_is_refused_ends_the_plant(tmp_path: Path) -> None:
     assert lines(tmp_path / "sent.jsonl") == []
 
 
+def test_a_door_that_does_not_know_the_plant_yet_is_given_time(tmp_path: Path) -> None:
+    answers = iter([401, 401, 401])
+    run(tmp_path / "sent.jsonl", lambda _: httpx2.Response(next(answers, 202)))
+    assert not open_faults(tmp_path / "sent.jsonl")
+    with pytest.raises(PlantFailed, match="HTTP 401"):
+        run(tmp_path / "other.jsonl", lambda _: httpx2.Response(401))
+
+
 def test_told_to_stop_it_clears_what_is_open(tmp_path: Path) -> None:
     sent = tmp_path / "sent.jsonl"
     stop = asyncio.Event()
