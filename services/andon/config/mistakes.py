@@ -44,6 +44,14 @@ class Invalid(Exception):  # noqa: N818 - a state of the file, read by people
         self.mistakes = tuple(mistakes)
 
 
+class OfKey(ValueError):  # noqa: N818 - a ValueError, as pydantic wants it, with a place
+    """What a whole section's validator finds about the value of one of its keys."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like `word`, whatever its case and hyphens; None when none is alike."""
     plain = {name.lower().replace("-", "_"): name for name in known}

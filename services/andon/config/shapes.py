@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from andon.config.later import is_later
-from andon.config.mistakes import Path, hint, named
+from andon.config.mistakes import OfKey, Path, hint, named
 
 
 class Found(NamedTuple):
@@ -57,6 +57,8 @@ def shape_mistakes(model: type[BaseModel], data: Any, error: ValidationError, ab
     unions: dict[Path, dict[str, list[Found]]] = {}
     for detail in error.errors(include_url=False):
         path, arm = _in_data(detail, data)
+        if isinstance(about := detail.get("ctx", {}).get("error"), OfKey):
+            path = (*path, about.key)
         unknown = detail["type"] == "extra_forbidden"
         mistake = Found((*above, *path), _text(model, path, above, detail), at_key=unknown)
         if arm is None:
@@ -113,7 +115,7 @@ def _text(model: type[BaseModel], path: Path, above: Path, detail: ErrorDetails)
     if kind == "missing":
         return f"{named(path)} is missing"
     if kind == "value_error":
-        return f"{named(path)}: {context['error']}"
+        return f"{named((*above, *path))}: {context['error']}"
     if kind in ("literal_error", "enum"):
         words = _MEMBER.sub(r"\1", context["expected"])
         return f"{named(path)} must be {words.replace(chr(39), '`')}"

@@ -103,6 +103,19 @@ def test_sentence_is_said_and_stands_on_the_page(
     assert sentence in (DOCS / page).read_text(encoding="utf-8")
 
 
+def test_an_address_that_is_not_allowed_is_found_at_the_url(tmp_path: Path) -> None:
+    (tmp_path / "andon.yaml").write_text(WEBHOOK % 'url: "http://127.0.0.1:8721/x"')
+    (mistake,) = checked(tmp_path).mistakes
+    assert mistake.text == "`url`: 127.0.0.1 is a loopback address; name it or its network in `allow`"
+    assert (mistake.column, mistake.path) == (27, ("channels", "c", "url"))
+
+
+def test_what_is_wrong_about_a_whole_channel_is_not_said_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "andon.yaml").write_text(WEBHOOK % (URL + "content_type: text/plain"))
+    (mistake,) = checked(tmp_path).mistakes
+    assert mistake.text.startswith("`c`: `content_type` is for")
+
+
 def test_both_channels_without_a_mistake(tmp_path: Path) -> None:
     for plant, written in (
         (WEBHOOK, URL + "secrets: [env:A, file:/b], allow: [10.1.0.0/16], limit: 50/s, proxy: none"),

@@ -18,6 +18,7 @@ import msgspec
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from andon.config.addresses import is_loopback
+from andon.config.mistakes import OfKey
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.units import Rate
 from andon.core import cloudevents
@@ -97,7 +98,7 @@ class Webhook:
                 host = parse(self.url).origin.host
                 kind = None if not _is_number(host) else Guard(self.allow).refuses(host, host)
                 if kind:
-                    raise ValueError(f"{host} is {kind} address; name it or its network in `allow`")
+                    raise OfKey("url", f"{host} is {kind} address; name it or its network in `allow`")
             return self
 
         def limit_domain(self) -> str:
