@@ -23,7 +23,7 @@ from andon.kafka.records import Record
 from andon.kafka.topics import ENRICHED
 from andon.routing.causes import Answer, Cause, Open, of, of_delivery
 from andon.routing.router import Router
-from andon.routing.unheard import of_event
+from andon.routing.unheard import NONE_HAS, of_event
 
 T = TypeVar("T")
 MOST = 20_000
@@ -75,6 +75,7 @@ class Inquiry:
         self._reached: dict[int, int] = {}
         self._seen: set[tuple[str, str]] = set()
         self._unheard: list[Answer] = []
+        self._known = False
         self._codecs = (Json(Delivery), Json(OutcomeRecord), Json(Event))
 
     # ---- the records
@@ -165,6 +166,7 @@ class Inquiry:
 
     def _say(self, answer: Answer) -> None:
         self.counts[answer.cause] += 1
+        self._known = self._known or not (answer.cause is Cause.RECIPIENTS or answer.said.startswith(NONE_HAS))
         listed = self.asked.certain or answer.cause not in _FAR or self.counts[answer.cause] <= EXAMPLES
         if listed and self._room(self._unheard):
             self._unheard.append(answer)
@@ -174,6 +176,11 @@ class Inquiry:
         return len(kept) < MOST
 
     # ---- the answers
+
+    @property
+    def nobody(self) -> bool:
+        """Whether events were routed, and no receiver by which any of them might have gone has these names."""
+        return bool(self.counts) and not self._known and not self._deliveries
 
     def open(self) -> list[Delivery]:
         """The deliveries of which no outcome was found."""

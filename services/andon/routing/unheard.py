@@ -14,6 +14,8 @@ from andon.routing.explain import Visit, explain
 from andon.routing.router import Router
 from andon.routing.tree import Node
 
+NONE_HAS = "no receiver of version"
+
 
 def of_event(router: Router, event: Event, names: AbstractSet[str]) -> Answer:
     """Why an event led to no delivery to the person of these names, by what `router` decides about it."""
@@ -62,7 +64,7 @@ def _no_route(router: Router, event: Event, names: AbstractSet[str], taken: Sequ
     theirs = [node for node in router.root.all() if concerns(router, node, event, names)]
     where = ", ".join(f"{node.path} ({node.receiver})" for node in taken)
     if not theirs:
-        return f"no receiver of version {router.version} has them; it went by {where}"
+        return f"{NONE_HAS} {router.version} has them; it went by {where}"
     visits = {visit.path: visit for visit in explain(router, event).visits}
     seen = [visits[node.path] for node in theirs if node.path in visits and not visits[node.path].matched]
     if seen:

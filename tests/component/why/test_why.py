@@ -378,6 +378,19 @@ def test_a_person_whom_no_receiver_has_is_told_so() -> None:
     assert answer.said.startswith("no receiver of version 1 has them")
 
 
+def test_of_whom_nothing_knows_is_told_from_who_heard_nothing() -> None:
+    at = Story("duty", 1, 5)
+    at.labels["for"] = "nobody"
+    at.enriched()
+    assert not at.inquiry().nobody, "a receiver has them, and no route led there"
+    at.asked = {"nobody"}
+    assert at.inquiry().nobody
+    assert not Story("duty", 1, 5).inquiry().nobody, "nothing was accepted"
+    at.asked = {at.person}
+    at.told(2)
+    assert not at.inquiry().nobody
+
+
 def test_what_was_merged_into_something_unknown_is_open() -> None:
     at = Story("duty", 1, 5)
     at.ended(at.told(), Merged(another(), Reason.GROUPED), attempts=())

@@ -150,6 +150,14 @@ def test_a_subject_that_never_came_is_exit_one(andon: Any) -> None:
     assert andon("why", "zhangsan", "--until", "25h")[0] == 2
 
 
+def test_a_name_that_nobody_has_is_one_line(andon: Any) -> None:
+    said = "andon why: no receiver, person or address is called `nobody`; give the name that the channel has\n"
+    assert andon("why", "nobody", "--since", "1h") == (1, "", said)
+    assert andon("why", "nobody", "--since", "1h", "--subject", "L3/M-0") == (1, "", said)
+    for known in ("duty", "张三"):
+        assert andon("why", known, "--since", "1h")[0] == 0
+
+
 def test_what_was_decided_is_explained(andon: Any) -> None:
     code, out, err = andon("explain", "e-0", "--json")
     assert (code, err) == (0, "")

@@ -27,6 +27,12 @@ def names_of(person: Sequence[str], published: Published | None) -> frozenset[st
     return named.union(*_people(named, published))
 
 
+def listed(person: Sequence[str], published: Published | None) -> bool:
+    """Whether the directory or a csv table of the configuration has somebody of these names."""
+    names = frozenset(person)
+    return published is not None and (any(_rows(names, published)) or any(_people(names, published)))
+
+
 def _people(named: frozenset[str], published: Published) -> Iterator[frozenset[str]]:
     for person in published.tables.people:
         names = frozenset(filter(None, (person.id, *person.addresses.values())))

@@ -42,8 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _why(args: argparse.Namespace) -> int:
-    """Exit code 1 when nothing of what was asked about has reached us."""
-    from andon.cli.asking.persons import names_of
+    """Exit code 1 when nothing of what was asked about has reached us, or nobody is called so."""
+    from andon.cli.asking.persons import listed, names_of
     from andon.kafka.scan import Scan
     from andon.routing.causes import Cause
     from andon.routing.inquiry import Asked, Inquiry
@@ -66,6 +66,9 @@ def _why(args: argparse.Namespace) -> int:
         _take(reading, inquiry, asked)
         open_ = inquiry.open()
         answers = inquiry.answers(now.timestamp(), _known(open_, place, known, scan, stack) if open_ else {})
+    if inquiry.nobody and not names & known.receivers() and not listed(args.person, known.newest):
+        called = " or ".join(f"`{name}`" for name in args.person)
+        raise SystemExit(f"no receiver, person or address is called {called}; give the name that the channel has")
     notes = [*known.said, *_notes(inquiry, names, known)]
     whole = {
         "person": args.person,
