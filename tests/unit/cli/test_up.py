@@ -184,7 +184,9 @@ def test_an_unattended_run_does_not_wait_for_ever(stage: Callable[..., Stage], m
     assert not it.into.exists()
 
 
-def test_valid_changes_are_published_and_mistakes_are_told(stage: Callable[..., Stage], configure: Configure) -> None:
+def test_valid_changes_are_published_and_mistakes_are_told(
+    stage: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+) -> None:
     it = stage()
 
     async def scenario() -> None:
@@ -195,6 +197,8 @@ def test_valid_changes_are_published_and_mistakes_are_told(stage: Callable[..., 
         file.write_text(good.replace("receivers:", "recievers:"))
         await until(lambda: "was not published" in it.out.getvalue())
         assert "did you mean `receivers`?" in it.out.getvalue()
+        assert {record.levelname for record in caplog.records if "receivers" in record.message} == {"WARNING"}
+        assert {record.levelname for record in caplog.records if "not published" in record.message} == {"WARNING"}
         assert it.published == []
         file.write_text(good.replace("env:ROBOT_2", "env:ROBOT_3"))
         await until(lambda: it.published)

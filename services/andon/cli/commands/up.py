@@ -137,7 +137,7 @@ class Up:
     async def _work(self) -> int:
         plan = self._plan
         for note in plan.notes:
-            self._note(note)
+            self._note(note, logging.WARNING)
         if plan.kafka:
             await plan.kafka.fetched()  # first: services wait for Kafka to start, not for a download
         for program in plan.programs:
@@ -242,15 +242,15 @@ class Up:
                     return None
                 self._note(await upkeep.publish(self._plan, loaded))
                 for sentence in absent(loaded.settings):
-                    self._note(sentence)
+                    self._note(sentence, logging.WARNING)
                 return loaded
         except Exception as error:  # noqa: BLE001 - a file must not stop the plant
             self._note(f"{self._plan.loaded.file} could not be published ({error}); save it again")
             _log.exception("not published")
             return None
         for mistake in loaded.mistakes:
-            self._note(str(mistake))
-        self._note(f"{loaded.file} was not published: mend it, the old configuration stays")
+            self._note(str(mistake), logging.WARNING)
+        self._note(f"{loaded.file} was not published: mend it, the old configuration stays", logging.WARNING)
         return None
 
     def _watched(self, loaded: Loaded) -> Sequence[Path]:
@@ -286,9 +286,9 @@ class Up:
         except OSError as error:  # a full disk or a closed terminal must not keep us from stopping what runs
             _log.warning("the state can't be shown", extra={"error": str(error)})
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, level: int = logging.INFO) -> None:
         self._screen.say(text)
-        _log.info(text)
+        _log.log(level, text)
 
     def _view(self) -> View:
         found = self._tally.snapshot() if self._tally else None
