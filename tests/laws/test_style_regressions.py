@@ -71,7 +71,7 @@ def test_arroyo_a_dead_letter_topic_that_fails_stops_the_service_and_loses_nothi
         patch.setattr(dlq, "DLQ", broken)
         failure = stopped(line, passing, producer={"message.timeout.ms": 1_500})
     assert broken in str(failure)
-    assert _failed("andon run routing", failure) == EXIT_BY_LAW
+    assert _failed("andon run routing", failure, None) == EXIT_BY_LAW
     assert line.committed() == 0
     line.work()
     assert sorted(line.parked()) == list(range(10))
