@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import ChainableUndefined, DictLoader, Undefined, pass_context
 from jinja2.exceptions import SecurityError
@@ -171,7 +171,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return value
         if not isinstance(time, datetime) or time.tzinfo is None:
             return value
-        return _local(time, ZoneInfo(zone) if zone else self._render.zone, format)
+        return _local(time, _clock_of(zone) if zone else self._render.zone, format)
 
     @pass_context
     def _date(self, context: Context, value: Any, format: str = _DAY) -> Any:  # noqa: A002 - template word
@@ -191,6 +191,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
 def link_to(address: str, event: str, subject: str) -> str:
     """The address with an event's id and subject in it, as they may stand in one and in markup."""
     return address.replace("{id}", quote(event, safe="")).replace("{subject}", quote(subject, safe=""))
+
+
+def _clock_of(zone: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(zone)
+    except OSError:  # a folder of zones, or a name that no file can have
+        raise ZoneInfoNotFoundError(zone) from None
 
 
 def _local(time: datetime, zone: tzinfo, format: str) -> str:  # noqa: A002 - template word

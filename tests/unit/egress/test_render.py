@@ -170,6 +170,13 @@ def test_ordinary_values_are_left_as_they_are() -> None:
     assert text("{{ data.v }}", md=True, data={"v": value}) == value.replace("*", "＊")
 
 
+def test_what_a_macro_or_a_block_made_is_shown_raw_and_its_values_stay_harmless() -> None:
+    macro = "{% macro m() %}<@zhang> **{{ data.v }}**{% endmacro %}{{ m() | raw }}"
+    block = "{% set b %}<@zhang> **{{ data.v }}**{% endset %}{{ b | raw }}"
+    for source in (macro, block):
+        assert text(source, md=True, data={"v": "<@all> *x*"}) == "<@zhang> **＜@all> ＊x＊**".replace("@a", "＠a")
+
+
 def test_filters_md_and_raw() -> None:
     assert text("{{ data.v | md }}", data={"v": "*a* @all"}) == "＊a＊ ＠all"
     assert text("{{ data.v | md }}", md=True, data={"v": "*a*"}) == "＊a＊"
@@ -243,6 +250,8 @@ def test_repeat_is_marked_first() -> None:
         ("a\n{{ data.code.index('zz') }}", "fault.j2 line 2: ValueError"),
         ("\n{% include 'gone.j2' %}", "fault.j2 line 2: "),
         ("{{ event.time | at('Mars/Base') }}", "fault.j2 line 1: ZoneInfoNotFoundError"),
+        ("\n{{ event.time | at('Asia') }}", "fault.j2 line 2: ZoneInfoNotFoundError"),
+        ("{{ event.time | at('x' * 300) }}", "fault.j2 line 1: ZoneInfoNotFoundError"),
     ],
 )
 def test_broken_template_names_file_and_line(source: str, detail: str) -> None:
