@@ -10,11 +10,20 @@ import re
 
 # What a value begins and ends with may stand beside a sign of the template, or of another value.
 _MENTION = re.compile(r"<(?=@|/?at?\b|\Z)|\A@|@(?=all\b|所有人)", re.IGNORECASE)
+_END = r"(?=[ \t]*(?:[\r\n]|\Z))"
+_RULE = r"(?:-[ \t]*+){3,}"
+# Lines that are headings, quotes or rules, or make a heading of the line before; also within the items of a list.
+# A value that is but one `-` stays: it mostly says "nothing", and no line of its own is before it.
+_LINE = rf"#+|>+|{_RULE}|(?!\A[=-]\Z)[=-]+{_END}"
+_IN_ITEM = rf"(?:(?:[-+]|[0-9]{{1,9}}[.)])[ \t]++)+(?:#{{1,6}}(?=[ \t])|#{{1,6}}{_END}|>+|{_RULE})"
 _MARKUP = re.compile(
-    r"<(?=[@/!A-Za-z]|\Z)|\A@|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[:]|\Z)|(?:^|(?<=\r))[ \t]*(?:#+|>+|-{3,})",
+    r"<(?=[@/!A-Za-z]|\Z)|\A@|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[:]|\Z)|\\\Z"
+    # Within a word it is a character like any other.
+    r"|(?<!\w)_+|(?<=[^\W_])_++(?!\w)"
+    rf"|(?:^|(?<=\r))[ \t]*(?:{_LINE}|{_IN_ITEM})",
     re.MULTILINE | re.IGNORECASE,
 )
-_WIDE = str.maketrans({character: chr(ord(character) + 0xFEE0) for character in "<>@*`|~]#-"})
+_WIDE = str.maketrans({character: chr(ord(character) + 0xFEE0) for character in "<>@*`|~]#-=_\\"})
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 

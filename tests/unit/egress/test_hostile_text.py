@@ -26,6 +26,7 @@ from andon.testing.builders import call, context, delivery, event
 BOUND = 3.0
 BLANKS = (" ", "\t", "\n", "\n ", "\r", "\u3000")
 LEFT_IN_MARKDOWN = ("[", "![", "_a", "- ", "-\n", "\\", "&amp;", "=\n", "http://", "[a]\n", "x\n")
+UNDERLINES = ("_", "a_", "_ ", "_ _", "=", "= ", "-", "- - x", "-\t", "+ ", "1. ", "1", "+ -", "\n- ", "\\ ")
 MARKUP = ("[](", "[a](", "--|", "|", "-|", "a|\n", "|-:", "\n>", "#", "<at ", "<font ", "* ", "**a ", "~~", "`", "``a`")
 SIGNS = (".", "!", '."', "?)", "。”", ":", "@al", "1 ", "138-", "e\u0301", "🇨", "👩\u200d", "汉")
 REPEATED = (*BLANKS, *LEFT_IN_MARKDOWN, *MARKUP, *SIGNS)
@@ -76,7 +77,7 @@ def made_harmless(text: str) -> None:
 @pytest.mark.parametrize(
     ("step", "repeated", "around"),
     [
-        (made_harmless, REPEATED, ALONE),
+        (made_harmless, (*REPEATED, *UNDERLINES), ALONE),
         (in_parts, REPEATED, ALONE),
         (lambda text: split_markdown(text, 4_096), REPEATED, IN_LINES),
         (dingtalk_robot._title, REPEATED, ALONE),
@@ -167,6 +168,46 @@ def test_a_definition_of_the_template_leads_where_it_says() -> None:
 def test_a_line_that_ends_with_a_carriage_return_begins_no_markup() -> None:
     made = html(shown("{{ data.v }}", v="a\r# head\r> quote\r---"))
     assert not re.search("<h1|<h2|<blockquote|<hr", made)
+
+
+PLACES = ("{{ data.v }}", "> {{ data.v }}", "- {{ data.v }}\n", "x\n\n{{ data.v }}\n\ny", "x\n{{ data.v }}\n")
+EMPHASIS = (
+    "order __OK__ _x_\n\nRELEASED BY QA\n===\n\n___",
+    "RELEASED\n=",
+    "RELEASED\n  = \t\nx",
+    "RELEASED\n-",
+    "RELEASED\n-- \nx",
+    "x\r_ _ _\r- - -\r=\r",
+    "a\n\n- - -\n\n_\t_ _\n",
+    "- # RELEASED\n- > x\n\n+ 1. # x\n\n1) - - -\n\n- ___",
+    "a_b__ _c_d",
+    "汉_b_。_b_",
+)
+
+
+@pytest.mark.parametrize("value", EMPHASIS)
+def test_a_mail_shows_no_emphasis_heading_or_rule_of_a_value(value: str) -> None:
+    for template in (
+        "{{ data.v }}",
+        "> {{ data.v }}",
+        "- {{ data.v }}\n",
+        "x\n\n{{ data.v }}\n\ny",
+        "x\n{{ data.v }}\n",
+    ):
+        assert not re.search("<(?:em|strong|h[1-6]|hr)", html(shown(template, v=value)))
+        assert html(shown(template, v=value)).count("<blockquote") == template.startswith(">")
+
+
+def test_what_is_no_emphasis_is_left_as_it_is_in_markdown() -> None:
+    value = "M8_A-1 a__b snake_case_名字_1 x=1 == 2\n= 3 -1 - 2\n- one\n-2 °C\n--host a-b C:\\x"
+    assert escape.markdown(value) == value
+    assert [escape.markdown(one) for one in "-="] == ["-", "="]
+
+
+def test_a_value_that_ends_with_a_backslash_leaves_the_templates_next_sign_alone() -> None:
+    for value in ("C:\\", "C:\\\\", "\\"):
+        made = html(shown("**{{ data.v }}** `x` {{ data.v }}[MES](http://mes.corp)", v=value))
+        assert re.findall("<(strong|code|a) ?", made) == ["strong", "code", "a"]
 
 
 @pytest.mark.parametrize("kind", ["text", "markdown"])
