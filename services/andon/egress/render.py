@@ -19,6 +19,7 @@ from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress import escape
+from andon.egress.amount import MAX_CHARACTERS
 from andon.egress.escape import sendable
 from andon.egress.look import NO_ENDS, Ends, Look
 from andon.egress.masks import masker
@@ -26,7 +27,6 @@ from andon.egress.sandbox import Render, Sandbox, link_to
 from andon.egress.structured import Broken, Card, Kinds, compiled, file_problems
 from andon.egress.words import BUILT_IN, words_of
 
-MAX_CHARACTERS = 65_536
 _TEXT, _MARKDOWN, _MARKDOWN_2 = "text", "markdown", "markdown_v2"
 _SHORT = 8
 _KINDS = {".md.j2": _MARKDOWN, ".md2.j2": _MARKDOWN_2}

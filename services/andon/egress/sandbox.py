@@ -15,11 +15,10 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps
 
-from andon.egress import escape
+from andon.egress import amount, escape
 from andon.egress.masks import HIDDEN, Mask, named
 
 MAX_STEPS = 10_000
-MAX_REPEAT = 1_000
 _TIME, _DAY, _HOUR = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%H:%M"
 _UTC = ZoneInfo("UTC")
 _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
@@ -48,12 +47,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """Templates of one kind ("text", "markdown", "markdown_v2"); every value they show is made harmless for it.
 
     A field that is not there, or is null, shows as the mark of one and is counted; calculating with it gives a missing
-    field again, comparing with it is false. `range` is limited over the whole render, so nested loops end. It does
-    not bound what a template computes from large data: templates are written by the operator. `link` is where an event
-    can be looked up, with `{id}` or `{subject}` in it.
+    field again, comparing with it is false. `range` is limited over the whole render, so nested loops end, and what an
+    operator, a filter or a method makes of a value is limited too (`amount`). It does not bound what a template
+    computes in many steps: templates are written by the operator. `link` is where an event can be looked up, with
+    `{id}` or `{subject}` in it.
     """
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,
             cache_size=-1,
         )
+        self.filters |= amount.FILTERS
         self.filters |= {"at": self._at, "date": self._date, "time": self._clock, "link": self._link}
         self.filters |= {"md": self._md, "raw": _raw, "mask": _masked, "tojson": self._tojson}
         del self.filters["random"]
@@ -95,10 +96,29 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
             raise SecurityError("** is not allowed in templates")
-        for sequence, count in ((left, right), (right, left)):
-            if isinstance(sequence, str | list | tuple) and isinstance(count, int) and count > MAX_REPEAT:
-                raise SecurityError(f"repeats a text more than {MAX_REPEAT} times")
+        if operator == "%" and isinstance(left, bytes):
+            raise SecurityError("% of bytes is not allowed in templates")
+        if operator == "%" and isinstance(left, str):
+            return amount.formatted(left, right)
+        if operator == "*":
+            amount.repeated(left, right)
         return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, function: Any, /, *arguments: Any, **named: Any) -> Any:
+        arguments = amount.called(function, arguments, named)
+        return super().call(context, function, *arguments, **named)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        if super().wrap_str_format(value) is None:
+            return None
+        text, by_map = value.__self__, value.__name__ == "format_map"
+
+        def made(*arguments: Any, **named: Any) -> str:
+            if by_map:
+                arguments, named = (), *arguments
+            return amount.Formatter(self).vformat(text, arguments, named)
+
+        return made
 
     def _range(self, *arguments: int) -> range:
         steps = range(*arguments)
@@ -128,15 +148,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._harmless(str(value))
 
     def _harmless(self, text: str) -> str:
+        amount.within(len(text))
         return self._escaped(self._mask(text))
 
     def _md(self, value: Any) -> escape.Escaped:
         """Escapes for markdown, also where the template itself is plain text."""
-        return escape.Escaped(escape.markdown(self._mask(str(value))))
+        text = str(value)
+        amount.within(len(text))
+        return escape.Escaped(escape.markdown(self._mask(text)))
 
     def _tojson(self, value: Any, indent: int | None = None) -> escape.Escaped:
         """Jinja's own, with what is hidden hidden within the values: in the JSON itself it would be no number any more,
         and a letter that JSON escapes would stand before one as if it were part of it."""
+        amount.indented(indent)
+        amount.within(len(json.dumps(value)))
         text = htmlsafe_json_dumps(self._hidden(value), indent=indent, sort_keys=True)
         return escape.Escaped(self._escaped(str(text)))
 

@@ -15,11 +15,12 @@ import pytest
 from andon.core.markdown import split_markdown
 from andon.core.text import split_bytes, split_numbered
 from andon.egress import escape
+from andon.egress.amount import MAX_CHARACTERS
 from andon.egress.channels import dingtalk_robot
 from andon.egress.channels.smtp import Smtp
 from andon.egress.look import Look
 from andon.egress.masks import masker
-from andon.egress.render import MAX_CHARACTERS, Renderer
+from andon.egress.render import Renderer
 from andon.testing.builders import call, context, delivery, event
 
 # Seconds of this thread. Each of these takes less than one; a step that was quadratic took from six to forty.

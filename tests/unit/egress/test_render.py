@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,9 +14,10 @@ from andon.core.digest import Digest, merged
 from andon.core.failure import Rejected
 from andon.core.ports import Content
 from andon.core.reason import Reason
+from andon.egress.amount import MAX_CHARACTERS
 from andon.egress.look import Look
 from andon.egress.parts import repeated
-from andon.egress.render import MAX_CHARACTERS, Rendered, Renderer, check
+from andon.egress.render import Rendered, Renderer, check
 from andon.testing.builders import delivery, event
 
 MARK = "【缺】"
@@ -297,6 +299,84 @@ def test_hostile_template_reaches_nothing_and_ends(source: str) -> None:
     else:
         assert found.content.text in (f"{MARK}x", MARK)
     assert event().data == before
+
+
+# Each took gigabytes, or minutes, by what an event says; the machine may be slow, but not so slow.
+AMPLIFIED = [
+    "{% if data.wide % 2 %}a{% endif %}",
+    "{{ data.wide % 60 }}",
+    "{{ data.wide.encode() % 60 }}",
+    "{{ data.many % data }}",
+    "{{ data.wide | format(60) }}",
+    "{{ '%*d' % (data.n, 1) }}",
+    "{{ '%((a))900000000d' % {'(a)': 1} }}",
+    "{{ '{:>{w}}'.format(1, w=data.n) }}",
+    "{{ data.fields.format(data.bars) }}",
+    "{{ data.fields.format_map(data) }}",
+    "{{ data.bars * 60 }}",
+    "{{ data.list * data.n }}",
+    "{{ 1 | center(data.n) }}",
+    "{{ data.bars.ljust(data.n) }}",
+    "{{ 'x'.zfill(width=data.n) }}",
+    "{{ data.tabs.expandtabs(9000) }}",
+    "{{ data.bars.replace('|', data.bars) }}",
+    "{{ data.bars | replace('|', data.bars) }}",
+    "{{ data.bars.translate({124: data.bars}) }}",
+    "{{ data.bars.join(data.bars) }}",
+    "{{ data.bars | join(data.bars) }}",
+    "{{ data.lines | indent(data.bars) }}",
+    "{{ data.lines | indent(data.n) }}",
+    "{{ data.bars | wordwrap(1, wrapstring=data.bars) }}",
+    "{{ data.list | batch(data.n, 'x') | list }}",
+    "{% for one in data.list | slice(data.n) %}{% endfor %}",
+    "{{ 1 | round(data.n) }}{{ 1 | round(-data.n) }}",
+    "{{ data | tojson(data.n) }}",
+]
+
+
+@pytest.mark.parametrize("source", AMPLIFIED)
+def test_no_value_makes_more_text_than_a_notice_has(source: str) -> None:
+    data = {
+        "wide": "%900000000d",
+        "many": "%(bars)s" * 9_000,
+        "fields": "{0}" * 9_000,
+        "bars": "|" * 60_000,
+        "tabs": "\t" * 60_000,
+        "lines": "a\n" * 30_000,
+        "list": [1],
+        "n": 900_000_000,
+    }
+    began = time.process_time()
+    assert refusal(source, md=True, data=data).reason is Reason.TEMPLATE_BROKEN
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("source", ["{{ data.v }}", "{{ data.v | md }}", "{{ data.list }}", "{{ data.list | tojson }}"])
+def test_a_value_longer_than_any_notice_is_refused_before_it_is_looked_through(source: str) -> None:
+    value = "1 " * 4_000_000
+    renderer = Renderer({"fault.md.j2": source}, MARK, mask=("phone", "bank_card"))
+    began = time.process_time()
+    with pytest.raises(Rejected, match=str(MAX_CHARACTERS)):
+        renderer.render(delivery(event(data={"v": value, "list": [value]})), "k", Look("fault"))
+    assert time.process_time() - began < 3
+
+
+def test_what_templates_make_of_values_is_made() -> None:
+    data = {"x": 3.14159, "n": 7, "s": "a\nb", "list": [1, 2], "log": "x\n" * 100_000}
+    made = {
+        "{{ '%.1f' % data.x }} {{ '%5d|%-4s|' % (data.n, 'x') }}": "3.1     7|x   |",
+        "{{ '%(n)d of %(x).2f %%' % data }} {{ '%05.1f' | format(data.x) }}": "7 of 3.14 % 003.1",
+        "|{{ '{:>4}|{n!s}'.format(data.n, n=data.x) }} {{ '{n}'.format_map(data) }}": "|   7|3.14159 7",
+        "{{ '{:%H:%M}'.format(event.time) }} {{ 10 % data.n }} {{ '-' * 5 }}": "06:03 3 -----",
+        "{{ data.s | indent(2) }} {{ data.list | join(', ') }}": "a\n  b 1, 2",
+        "{{ ','.join(data.list | map('string')) }} {{ '%s' % data.log | truncate(4) }}": "1,2 x...",
+        "{{ data.list | sum(start=1) }} {{ [data] | join('-', 'n') }} {{ data.x | round(2) }}": "4 7 3.14",
+        "{{ data.s | replace('a', 'c') }} {{ data.s.replace('b', '') }} {{ data.n | center(3) }}|": "c\nb a\n  7 |",
+        "{{ data.log | replace('x', '') | truncate(9) | replace('\n', '') }} {{ 'a b' | wordwrap(1) }}": "... a\nb",
+        "{{ data.list | batch(2) | list }} {{ data.list | slice(2) | list }}": "[[1, 2]] [[1], [2]]",
+    }
+    for source, expected in made.items():
+        assert text(source, data=data) == expected
 
 
 def test_text_without_end_is_refused() -> None:
