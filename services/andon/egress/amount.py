@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, filters, pass_environment
-from jinja2.exceptions import SecurityError
+from jinja2 import Environment, Undefined, filters, pass_environment
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.sandbox import SandboxedFormatter
 
 MAX_CHARACTERS = 65_536
@@ -43,18 +43,26 @@ def repeated(left: Any, right: Any) -> None:
             within(len(sequence) * count)
 
 
-def formatted(text: str, values: Any) -> str:
-    """`text % values`."""
+def formatted(text: str, values: Any) -> Any:
+    """`text % values`; a missing field, when one is wanted as a number."""
     size = 0
+    shown = list(values) if isinstance(values, tuple) else [values]
     for name, width, precision, sign in _CONVERSION.findall(text):
         if sign in _UNBOUNDED:
             raise SecurityError("a width in a format is written as a number, and a name without parentheses")
         size += int(width or 0) + int(precision or 0)
         # What has no name is shown once.
         if name and isinstance(values, Mapping):
-            size += len(str(values.get(name))) + _LONGEST_NUMBER
+            shown.append(values.get(name))
+            size += _LONGEST_NUMBER if isinstance(shown[-1], Undefined) else len(str(shown[-1])) + _LONGEST_NUMBER
         within(size)
-    return str(text % values)
+    try:
+        return text % values
+    except (TypeError, UndefinedError):
+        missing = [one for one in shown if isinstance(one, Undefined)]
+        if not missing:
+            raise
+        return missing[0]
 
 
 class Formatter(SandboxedFormatter):
@@ -104,7 +112,7 @@ def _center(value: Any, width: int = 80) -> str:
     return filters.do_center(value, width)
 
 
-def _format(value: Any, *arguments: Any, **named: Any) -> str:
+def _format(value: Any, *arguments: Any, **named: Any) -> Any:
     return formatted(str(value), named or arguments)
 
 

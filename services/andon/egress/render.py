@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
+from msgspec.structs import replace
 
 from andon.config.receivers import MaskKind
 from andon.config.settings import Settings
@@ -109,7 +110,7 @@ class Renderer:
             template, found = "digest", self._find("digest", kind, look.language, of)
         if isinstance(found, Broken):
             raise Rejected(Reason.TEMPLATE_BROKEN, f"{self.file(template, kind, look.language, of)} {found.detail}")
-        variables = _variables(delivery, digest, repeat)
+        variables = self._variables(delivery, digest, repeat)
         self._run.begin(look.words.missing if self._mark is None else self._mark, look.zone)
         content = found.render(lambda template: self._text(template, variables))
         plain = not (look.watermark or look.cut)
@@ -119,6 +120,20 @@ class Renderer:
             detail = f"{found.name}: the watermark: the event's time is in no year of {look.zone}"
             raise Rejected(Reason.TEMPLATE_BROKEN, detail) from None
         return Rendered(content, found.name, self._run.missing, ends)
+
+    def _variables(self, delivery: Delivery, digest: Digest | None, repeat: bool) -> dict[str, Any]:
+        given = delivery.event
+        event = replace(given, data=self._run.fields(given.data), facts=self._run.fields(given.facts))
+        return {
+            "event": event,
+            "labels": event.labels,
+            "facts": event.facts,
+            "data": event.data,
+            "receiver": delivery.receiver,
+            "delivery": str(delivery.id),
+            "digest": digest,
+            "repeat": repeat,
+        }
 
     def tells_digests(self, template: str, kind: str, language: str) -> bool:
         """Whether a digest has the form of that template whatever the event: the template itself handles `digest`, or
@@ -237,20 +252,6 @@ def check(
         if twins[0] != file:
             found.append((file, f"line 1: {twins[0]} is used and this never; keep one of them"))
     return [*unfit, *((used.get(file, ("templates",)), f"template {file} {detail}") for file, detail in found)]
-
-
-def _variables(delivery: Delivery, digest: Digest | None, repeat: bool) -> dict[str, Any]:
-    event = delivery.event
-    return {
-        "event": event,
-        "labels": event.labels,
-        "facts": event.facts,
-        "data": event.data,
-        "receiver": delivery.receiver,
-        "delivery": str(delivery.id),
-        "digest": digest,
-        "repeat": repeat,
-    }
 
 
 def _detail(error: Exception, template: Template) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
+from functools import wraps
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import ChainableUndefined, DictLoader, Undefined, pass_context
 from jinja2.exceptions import SecurityError
+from jinja2.filters import do_float, do_int
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps
@@ -22,6 +24,24 @@ MAX_STEPS = 10_000
 _TIME, _DAY, _HOUR = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%H:%M"
 _UTC = ZoneInfo("UTC")
 _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
+# Filters that make a text or a number of one value.
+_OF_A_VALUE = (
+    *(
+        "capitalize",
+        "center",
+        "e",
+        "escape",
+        "filesizeformat",
+        "forceescape",
+        "indent",
+        "join",
+        "lower",
+        "md",
+        "pprint",
+    ),
+    *("raw", "replace", "round", "string", "striptags", "title", "trim", "truncate", "upper", "urlencode", "urlize"),
+    *("wordcount", "wordwrap"),
+)
 _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 
 
@@ -32,9 +52,10 @@ class Render:
     """What one render goes by and has used: the mark of a missing field and the reader's clock; fields that were
     missing, and steps of `range`."""
 
-    __slots__ = ("mark", "missing", "steps", "zone")
+    __slots__ = ("absent", "mark", "missing", "steps", "zone")
 
     def __init__(self) -> None:
+        self.absent = _missing_type(self)
         self.begin("", _UTC)
 
     def begin(self, mark: str, zone: ZoneInfo) -> None:
@@ -42,15 +63,30 @@ class Render:
         self.mark, self.zone = mark, zone
         self.missing = self.steps = 0
 
+    def fields(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A copy in which each null, however deep, is a missing field."""
+        missing = self.absent(name="null")
+        whole = values.copy()
+        copies: list[Any] = [whole]
+        while copies:
+            copy = copies.pop()
+            for key, value in copy.items() if isinstance(copy, dict) else enumerate(copy):
+                if value is None:
+                    copy[key] = missing
+                elif isinstance(value, dict | list):
+                    copy[key] = value.copy()
+                    copies.append(copy[key])
+        return whole
+
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Templates of one kind ("text", "markdown", "markdown_v2"); every value they show is made harmless for it.
 
-    A field that is not there, or is null, shows as the mark of one and is counted; calculating with it gives a missing
-    field again, comparing with it is false. `range` is limited over the whole render, so nested loops end, and what an
-    operator, a filter or a method makes of a value is limited too (`amount`). It does not bound what a template
-    computes in many steps: templates are written by the operator. `link` is where an event can be looked up, with
-    `{id}` or `{subject}` in it.
+    A field that is not there, or is null (see `Render.fields`), shows as the mark of one and is counted; calculating
+    with it gives a missing field again, comparing with it is false. `range` is limited over the whole render, so nested
+    loops end, and what an operator, a filter or a method makes of a value is limited too (`amount`). It does not bound
+    what a template computes in many steps: templates are written by the operator. `link` is where an event can be
+    looked up, with `{id}` or `{subject}` in it.
     """
 
     intercepted_binops = frozenset({"*", "**", "%"})
@@ -69,7 +105,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._address = link
         super().__init__(
             loader=DictLoader(files),
-            undefined=_missing_type(render),
+            undefined=render.absent,
             finalize=self._show,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -79,6 +115,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters |= amount.FILTERS
         self.filters |= {"at": self._at, "date": self._date, "time": self._clock, "link": self._link}
         self.filters |= {"md": self._md, "raw": _raw, "mask": _masked, "tojson": self._tojson}
+        self.filters |= {"int": _int, "float": _float}
+        for name in _OF_A_VALUE:
+            self.filters[name] = _of_what_is_there(self.filters[name])
+        self.tests["none"] = _is_none
         del self.filters["random"]
         for name in _NO_GLOBALS:
             del self.globals[name]
@@ -91,7 +131,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return obj[attribute]
             if attribute not in _DICT_METHODS:
                 return self.undefined(obj=obj, name=attribute)
-        return super().getattr(obj, attribute)
+        return self._present(super().getattr(obj, attribute))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -106,7 +146,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, function: Any, /, *arguments: Any, **named: Any) -> Any:
         arguments = amount.called(function, arguments, named)
-        return super().call(context, function, *arguments, **named)
+        return self._present(super().call(context, function, *arguments, **named))
+
+    def _present(self, value: Any) -> Any:
+        return self.undefined(name="none") if value is None else value
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         if super().wrap_str_format(value) is None:
@@ -120,7 +163,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         return made
 
-    def _range(self, *arguments: int) -> range:
+    def _range(self, *arguments: Any) -> range:
+        if any(isinstance(one, Undefined) for one in arguments):
+            return range(0)
         steps = range(*arguments)
         self._render.steps += len(steps)
         if self._render.steps > MAX_STEPS:
@@ -144,7 +189,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(value, datetime):
             return _local(value, self._render.zone, _TIME)
         if isinstance(value, dict | list | tuple):
-            return self._harmless(json.dumps(value, ensure_ascii=False, default=str))
+            return self._harmless(json.dumps(value, ensure_ascii=False, default=_in_text))
         return self._harmless(str(value))
 
     def _harmless(self, text: str) -> str:
@@ -159,10 +204,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _tojson(self, value: Any, indent: int | None = None) -> escape.Escaped:
         """Jinja's own, with what is hidden hidden within the values: in the JSON itself it would be no number any more,
-        and a letter that JSON escapes would stand before one as if it were part of it."""
+        and a letter that JSON escapes would stand before one as if it were part of it. A time is text in ISO 8601, a
+        missing field null."""
         amount.indented(indent)
-        amount.within(len(json.dumps(value)))
-        text = htmlsafe_json_dumps(self._hidden(value), indent=indent, sort_keys=True)
+        amount.within(len(json.dumps(value, default=_in_json)))
+        self._render.missing += isinstance(value, Undefined)
+        text = htmlsafe_json_dumps(self._hidden(value), indent=indent, sort_keys=True, default=_in_json)
         return escape.Escaped(self._escaped(str(text)))
 
     def _hidden(self, value: Any) -> Any:
@@ -229,6 +276,48 @@ def _local(time: datetime, zone: tzinfo, format: str) -> str:  # noqa: A002 - te
     return time.astimezone(zone).strftime(format)
 
 
+def _in_json(value: Any) -> str | None:
+    if isinstance(value, Undefined):
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _in_text(value: Any) -> str | None:
+    return None if isinstance(value, Undefined) else str(value)
+
+
+def _is_none(value: Any) -> bool:
+    return value is None or isinstance(value, Undefined)
+
+
+def _int(value: Any, default: Any = None, base: int = 10) -> Any:
+    """Jinja's own; a missing field stays one when there is no default for it."""
+    if isinstance(value, Undefined):
+        return value if default is None else default
+    return do_int(value, 0 if default is None else default, base)
+
+
+def _float(value: Any, default: Any = None) -> Any:
+    """Jinja's own; a missing field stays one when there is no default for it."""
+    if isinstance(value, Undefined):
+        return value if default is None else default
+    return do_float(value, 0.0 if default is None else default)
+
+
+def _of_what_is_there(made: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of Jinja by which what is missing stays missing."""
+    place = 1 if hasattr(made, "jinja_pass_arg") else 0
+
+    @wraps(made)
+    def filtered(*arguments: Any, **named: Any) -> Any:
+        value = arguments[place]
+        return value if isinstance(value, Undefined) else made(*arguments, **named)
+
+    return filtered
+
+
 def _raw(value: Any) -> escape.Escaped:
     """Shows a value as it is, markup and mentions included."""
     return escape.Escaped(str(value))
@@ -252,8 +341,15 @@ def _missing_type(render: Render) -> type[Undefined]:
     def no(_self: Undefined, _other: Any) -> bool:
         return False
 
+    def same(_self: Undefined, other: Any) -> bool:
+        return other is None or isinstance(other, Undefined)
+
+    def hashed(_self: Undefined) -> int:
+        return hash(None)
+
     names = ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "rfloordiv")
     more = ("mod", "rmod", "neg", "pos", "abs", "round", "call")
     methods: dict[str, Callable[..., Any]] = {f"__{name}__": keep for name in (*names, *more)}
     methods |= {f"__{name}__": no for name in ("lt", "le", "gt", "ge")}
-    return type("Missing", (ChainableUndefined,), {**methods, "__str__": show, "__slots__": ()})
+    methods |= {"__eq__": same, "__hash__": hashed, "__str__": show, "__format__": lambda self, _form: show(self)}
+    return type("Missing", (ChainableUndefined,), {**methods, "__slots__": ()})

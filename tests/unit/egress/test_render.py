@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,11 +107,109 @@ def test_built_in_plain_says_that_a_fault_is_over() -> None:
         "data.null",
         "data.keys",
         "nonsense",
+        "data.null.b",
+        "data['null']",
+        "data.get('null')",
+        "data.get('nothing')",
+        "data.list[0]",
+        "data.list | first",
+        "data.map.x",
+        "event.data.map.x + 1",
+        "event.traceparent",
+        "facts.m.x",
+        "[data.map] | map(attribute='x') | first",
     ],
 )
 def test_missing_field_shows_the_mark_and_is_counted(expression: str) -> None:
-    found = rendered(f"x {{{{ {expression} }}}}", data={"null": None})
+    data = {"null": None, "list": [None, 1], "map": {"x": None}}
+    found = rendered(f"x {{{{ {expression} }}}}", data=data, facts={"m": {"x": None}})
     assert found == Rendered(Content("text", f"x {MARK}"), "fault.j2", 1)
+
+
+MISSING = pytest.mark.parametrize("name", ["data.null", "data.nothing"])
+CALCULATIONS = (
+    *(
+        "x + 1",
+        "1 - x",
+        "'a' + x",
+        "'a' * x",
+        "x % 2",
+        "2 // x",
+        "-x",
+        "+x",
+        "[1] + x",
+        "'%.1f' % x",
+        "'%d-%d' % (1, x)",
+    ),
+    *(
+        "'%s' % x",
+        "'%.1f' | format(x)",
+        "'{:.1f}'.format(x)",
+        "x | int",
+        "x | float",
+        "x | abs",
+        "x | round(1, 'floor')",
+    ),
+    *("x | round", "x | filesizeformat", "x | upper", "x | md", "x | mask", "x | raw", "x | join(', ')", "x | title"),
+    *("x | truncate(3)", "x | wordwrap(3)", "x | urlencode", "x | indent", "x | replace('a', 'b')", "x | center(3)"),
+    *("x | string", "x | trim", "x | at", "x | date", "x[0]", "x[:7]", "x.y.z()", "x | first", "x | max", "x | pprint"),
+)
+
+
+@MISSING
+@pytest.mark.parametrize("calculation", CALCULATIONS)
+def test_calculating_with_a_missing_field_gives_one_again(name: str, calculation: str) -> None:
+    found = rendered(f"{{% set x = {name} %}}{{{{ {calculation} }}}}", data={"null": None})
+    assert found.content.text.strip() == MARK
+    assert found.missing == 1
+
+
+@MISSING
+def test_a_missing_field_in_conditions_and_loops(name: str) -> None:
+    false = ("x", "x > 1", "x >= 1", "1 < x", "x == 'ok'", "x in ['ok']", "'a' in x", "x is defined", "x is number")
+    true = ("x != 'ok'", "x not in ['ok']", "not x", "x is none", "x == none", "x is undefined")
+    empty = (
+        "{% for one in x %}a{% endfor %}{% for k, v in x | items %}a{% endfor %}{% for i in range(x) %}a{% endfor %}"
+    )
+    rest = (
+        "{{ x | length }}{{ x | int(5) }}{{ x | float(default=1.5) }}{{ x | default('-') }}{{ (x + 1) | default('-') }}"
+    )
+    source = "".join(f"{{{{ 1 if {one} else 0 }}}}" for one in (*false, *true))
+    found = rendered(f"{{% set x = {name} %}}{source}{empty}{rest}", data={"null": None})
+    assert found == Rendered(Content("text", "000000000111111051.5--"), "fault.j2", 0)
+
+
+def test_nulls_in_lists_and_maps_are_missing_and_json_keeps_them() -> None:
+    data = {"list": [1, None, {"x": None}], "map": {"a": None, "b": 2}}
+    source = "{% for one in data.list %}{{ one }},{% endfor %}"
+    source += "{% for k, v in data.map.items() %}{{ k }}={{ v + 1 }},{% endfor %}"
+    assert rendered(source, data=data) == Rendered(
+        Content("text", f'1,{MARK},{{"x": null}},a={MARK},b=3,'), "fault.j2", 2
+    )
+    assert rendered("{{ data.list }}{{ data | tojson }}", data=data).content.text == (
+        '[1, null, {"x": null}]{"list": [1, null, {"x": null}], "map": {"a": null, "b": 2}}'
+    )
+    assert text("{{ data.list | sum }} {{ '%(n)s' % data }}", data={"list": [1, None], "n": None}) == f"{MARK} {MARK}"
+
+
+def test_what_is_no_json_shows_in_a_list_and_is_refused_by_tojson() -> None:
+    assert text("{{ [event.time, digest] }}{% if digest %}{% endif %}") == '["2026-11-22 06:03:05+00:00", null]'
+    assert text("{{ digest.lines }}", digest=many(1, 1)).startswith('["Line(subject=')
+    assert "not JSON serializable" in refusal("{{ event | tojson }}").detail
+
+
+def test_a_null_deep_in_what_an_event_says_is_found() -> None:
+    data: dict[str, Any] = {"v": None}
+    for _ in range(5_000):
+        data = {"x": data}
+    assert text("fine {{ data.y }}", data=data) == f"fine {MARK}"
+
+
+def test_a_missing_field_in_json_is_null_and_a_time_is_text() -> None:
+    source = '{"a": {{ data.no | tojson }}, "b": {{ data.null | tojson }}, "c": {{ event.time | tojson }}}'
+    found = rendered(source, data={"null": None})
+    assert json.loads(found.content.text) == {"a": None, "b": None, "c": event().time.isoformat()}
+    assert found.missing == 2
 
 
 def test_missing_is_counted_anew_for_each_render() -> None:
