@@ -18,6 +18,8 @@ from andon.config.receivers import MaskKind
 Mask = Callable[[str], str]
 
 HIDDEN = "*"
+FURTHEST = 64
+"""So far beyond a place a number may end that begins before it; no number is that long."""
 _LONGEST = 8
 # A character for a character, so that a place in the one text is the same place in the other.
 _FOLDED = str.maketrans("０１２３４５６７８９Ｘｘ＋．－‐‑–\u3000\u00a0\u2007\u202f", "0123456789Xx+.----    ")

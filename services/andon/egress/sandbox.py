@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from functools import wraps
 from typing import Any
@@ -12,13 +13,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import ChainableUndefined, DictLoader, Undefined, pass_context
 from jinja2.exceptions import SecurityError
-from jinja2.filters import do_float, do_int
+from jinja2.filters import do_float, do_int, do_truncate
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from andon.egress import amount, escape
-from andon.egress.masks import HIDDEN, Mask, named
+from andon.egress.masks import FURTHEST, HIDDEN, Mask, named
 
 MAX_STEPS = 10_000
 _TIME, _DAY, _HOUR = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%H:%M"
@@ -42,6 +45,8 @@ _OF_A_VALUE = (
     *("raw", "replace", "round", "string", "striptags", "title", "trim", "truncate", "upper", "urlencode", "urlize"),
     *("wordcount", "wordwrap"),
 )
+# Filters after which a number of a person may not be known for one, beside `tojson`.
+_CUT_OR_WRITTEN_OTHERWISE = ("pprint", "striptags", "urlencode", "urlize", "wordwrap")
 _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 
 
@@ -115,7 +120,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters |= amount.FILTERS
         self.filters |= {"at": self._at, "date": self._date, "time": self._clock, "link": self._link}
         self.filters |= {"md": self._md, "raw": _raw, "mask": _masked, "tojson": self._tojson}
-        self.filters |= {"int": _int, "float": _float}
+        self.filters |= {"int": _int, "float": _float, "truncate": self._truncate}
+        for name in _CUT_OR_WRITTEN_OTHERWISE:
+            self.filters[name] = self._of_hidden(self.filters[name])
         for name in _OF_A_VALUE:
             self.filters[name] = _of_what_is_there(self.filters[name])
         self.tests["none"] = _is_none
@@ -176,31 +183,57 @@ class Sandbox(ImmutableSandboxedEnvironment):
     @pass_context
     def _show(self, _context: Context, value: Any) -> Any:
         if type(value) is str:
-            return self._harmless(value)
+            return self._escaped(self._hide(value))
         if value is None or callable(value):
             self._render.missing += 1
             return self._render.mark
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, int | float):
-            return self._harmless(str(value))
         if isinstance(value, escape.Escaped | Undefined):
             return value
+        return self._escaped(self._text(value))
+
+    def _text(self, value: Any) -> str:
+        """What a value reads as, with what is hidden hidden."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
         if isinstance(value, datetime):
             return _local(value, self._render.zone, _TIME)
-        if isinstance(value, dict | list | tuple):
-            return self._harmless(json.dumps(value, ensure_ascii=False, default=_in_text))
-        return self._harmless(str(value))
+        if isinstance(value, dict | list | tuple | Struct):
+            amount.within(len(json.dumps(value, ensure_ascii=False, default=_in_list)))
+            return json.dumps(self._hidden(value), ensure_ascii=False, default=_in_list)
+        return self._hide(str(value))
 
-    def _harmless(self, text: str) -> str:
+    def _hide(self, text: str) -> str:
         amount.within(len(text))
-        return self._escaped(self._mask(text))
+        return self._mask(text)
 
     def _md(self, value: Any) -> escape.Escaped:
         """Escapes for markdown, also where the template itself is plain text."""
-        text = str(value)
-        amount.within(len(text))
-        return escape.Escaped(escape.markdown(self._mask(text)))
+        return escape.Escaped(escape.markdown(self._text(value)))
+
+    def _truncate(
+        self, s: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int | None = None
+    ) -> str:
+        """Jinja's own; what is hidden is hidden before it cuts, and it looks no further than that needs."""
+        text = s
+        if not isinstance(s, escape.Escaped):
+            seen = length + (self.policies["truncate.leeway"] if leeway is None else leeway) + FURTHEST
+            text = self._hide(s[:seen]) if isinstance(s, str) else self._text(s)
+        return do_truncate(self, text, length, killwords, end, leeway)
+
+    def _of_hidden(self, made: Callable[..., Any]) -> Callable[..., Any]:
+        """A filter of Jinja that does not see what is hidden."""
+        place = _place(made)
+
+        @wraps(made)
+        def filtered(*arguments: Any, **named: Any) -> Any:
+            value = arguments[place]
+            if not isinstance(value, escape.Escaped):
+                value = list(value) if isinstance(value, Iterator) else value
+                amount.within(len(str(value)))
+                value = self._hidden(value)
+            return made(*arguments[:place], value, *arguments[place + 1 :], **named)
+
+        return filtered
 
     def _tojson(self, value: Any, indent: int | None = None) -> escape.Escaped:
         """Jinja's own, with what is hidden hidden within the values: in the JSON itself it would be no number any more,
@@ -221,14 +254,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return value if shown == text else shown
         if isinstance(value, list | tuple):
             return [self._hidden(one) for one in value]
+        if isinstance(value, Struct):
+            return self._hidden(asdict(value))
         if not isinstance(value, dict):
             return value
         found: dict[Any, Any] = {}
+        alike: Counter[str] = Counter()
         for key, one in value.items():
-            name = self._mask(key) if isinstance(key, str) else key
+            name = shown = self._mask(key) if isinstance(key, str) else key
             # Two that show alike stay two.
             while name in found:
-                name += HIDDEN
+                alike[shown] += 1
+                name = shown + HIDDEN * alike[shown]
             found[name] = self._hidden(one)
         return found
 
@@ -276,16 +313,18 @@ def _local(time: datetime, zone: tzinfo, format: str) -> str:  # noqa: A002 - te
     return time.astimezone(zone).strftime(format)
 
 
-def _in_json(value: Any) -> str | None:
+def _in_json(value: Any) -> Any:
     if isinstance(value, Undefined):
         return None
+    if isinstance(value, Struct):
+        return asdict(value)
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def _in_text(value: Any) -> str | None:
-    return None if isinstance(value, Undefined) else str(value)
+def _in_list(value: Any) -> Any:
+    return _in_json(value) if isinstance(value, Undefined | Struct) else str(value)
 
 
 def _is_none(value: Any) -> bool:
@@ -308,7 +347,7 @@ def _float(value: Any, default: Any = None) -> Any:
 
 def _of_what_is_there(made: Callable[..., Any]) -> Callable[..., Any]:
     """A filter of Jinja by which what is missing stays missing."""
-    place = 1 if hasattr(made, "jinja_pass_arg") else 0
+    place = _place(made)
 
     @wraps(made)
     def filtered(*arguments: Any, **named: Any) -> Any:
@@ -316,6 +355,11 @@ def _of_what_is_there(made: Callable[..., Any]) -> Callable[..., Any]:
         return value if isinstance(value, Undefined) else made(*arguments, **named)
 
     return filtered
+
+
+def _place(made: Callable[..., Any]) -> int:
+    """Which argument of a filter is its value: some are given the environment before."""
+    return 1 if hasattr(made, "jinja_pass_arg") else 0
 
 
 def _raw(value: Any) -> escape.Escaped:

@@ -133,6 +133,73 @@ def test_a_template_shows_them_hidden_wherever_they_stand() -> None:
     assert shown_by("{{ data.name | mask }} {{ data.no | mask }}", data=data) == f"欧*** {MARK}"
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("{{ data.lines }}", r'["张三\n138****5678"]'),
+        ("{{ data.map }}", r'{"a": {"k\t138****5678": "138****5678"}}'),
+        ("{{ data.map | md }}", r'{"a": {"k\t138＊＊＊＊5678": "138＊＊＊＊5678"}}'),
+        ("{{ data.lines | md }}", r'["张三\n138＊＊＊＊5678"］'),
+        ("{{ data.number | md }}", "138＊＊＊＊5678"),
+        (
+            "{{ data.text | truncate(10, leeway=0) }}|{{ data.text | truncate(9, true, '', 0) }}",
+            "张三138**...|张三138****",
+        ),
+        ("{{ data.number | truncate(9, true, '') }}", "138****5678"),
+        ("{{ data.text | wordwrap(5) }}", "张三138\n****5\n678"),
+        ("{{ data.abroad | urlencode }}", "%2B86138%2A%2A%2A%2A5678"),
+        ("{{ {'p': data.abroad} | urlencode }}", "p=%2B86138%2A%2A%2A%2A5678"),
+        ("{{ {'p': data.abroad} | items | urlencode }}", "p=%2B86138%2A%2A%2A%2A5678"),
+        ("{{ data.lines | pprint }}", r"['张三\n138****5678']"),
+        ("{{ data.html | striptags }}", "138****5678a"),
+        ("{{ data.url | urlize(15) }}", "http://x/138****5678"),
+        ("{{ event.data.map }}", r'{"a": {"k\t138****5678": "138****5678"}}'),
+        ("{{ data.lines | map('truncate', 9, true, '', 0) | join }}", "张三\n138***"),
+        ("{{ data.long | truncate(10, true, '') }}", "138****567"),
+    ],
+)
+def test_what_cuts_or_rewrites_a_text_sees_them_hidden(source: str, shown: str) -> None:
+    data = {
+        "lines": ["张三\n13812345678"],
+        "map": {"a": {"k\t13812345678": 13812345678}},
+        "text": "张三13812345678",
+        "number": 13812345678,
+        "abroad": "+8613812345678",
+        "html": "13812345678<b>a</b>",
+        "url": "http://x/13812345678",
+        "long": "13812345678 " * 50_000,
+    }
+    assert shown_by(source, data=data) == shown
+
+
+def test_what_is_shown_of_a_long_text_is_hidden_as_in_the_whole() -> None:
+    renderer = Renderer({"x.j2": "{{ data.v | truncate(data.n, true, '', 0) }}"}, MARK, mask=ALL)
+    for number in (*HIDDEN, *BESIDE):
+        text = f"甲 {number} 乙 {number} 1 2"
+        for length in range(1, 40):
+            of = delivery(event(data={"v": text, "n": length}))
+            assert renderer.render(of, "k", Look("x")).content.text == mask(text)[:length].strip()
+
+
+def test_an_event_shown_whole_hides_them_and_keeps_its_fields() -> None:
+    for source in ("{{ event }}", "{{ event | tojson }}", "{{ event | md }}"):
+        assert "13812345678" not in shown_by(source, data={"a": "\n13812345678"})
+    assert json.loads(shown_by("{{ [event] }}", data={"a": "\n13812345678"}))[0]["data"] == {"a": "\n138****5678"}
+
+
+def test_thousands_of_keys_that_show_alike_take_no_time() -> None:
+    data = {f"138{number:04}5678": 1 for number in range(3_000)}
+    began = process_time()
+    assert "138****5678" in shown_by("{{ data | truncate(40) }}", data=data)
+    assert process_time() - began < 1
+
+
+def test_raw_first_is_for_what_a_filter_shall_see_whole() -> None:
+    data = {"n": "13912345678"}
+    source = "{{ data.n | raw | urlencode | raw }} {{ data.n | raw | truncate(20) }}"
+    assert shown_by(source, data=data) == "13912345678 13912345678"
+
+
 def test_what_the_template_says_itself_and_what_is_raw_is_shown() -> None:
     assert shown_by("值班 13812345678 {{ data.n | raw }}", data={"n": "13912345678"}) == "值班 13812345678 13912345678"
 
