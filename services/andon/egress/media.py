@@ -11,10 +11,12 @@ from typing import NamedTuple, TypeVar
 from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Clock
 from andon.core.reason import Reason
+from andon.runtime.daemon import unawaited
 
 # The vendor keeps a file for three days; an hour less, because an upload and its use lie apart.
 KEPT_SECONDS = 3 * 86_400.0 - 3_600.0
 _LEAST_S = 0.1
+_DISK_S = 5.0
 T = TypeVar("T")
 
 Post = Callable[[bytes, Mapping[str, str], float], Awaitable[object]]
@@ -70,7 +72,8 @@ class Media:
         loop = asyncio.get_running_loop()
         ends = loop.time() + deadline
         known = self.known(upload)
-        media_id = known or await self._uploaded(upload, most, post, deadline)
+        # The upload ends before the desk cuts the call off, which would call it ambiguous.
+        media_id = known or await self._uploaded(upload, most, post, ends - _LEAST_S)
         if ends - loop.time() < _LEAST_S:
             raise Retryable(Reason.NOT_SENT, "the upload took all the time of the call; the next one needs none")
         try:
@@ -81,17 +84,30 @@ class Media:
                 raise
             raise Retryable(Reason.CHANGED, f"{gone.detail}; it is uploaded again") from None
 
-    async def _uploaded(self, upload: Upload, most: int, post: Post, deadline: float) -> str:
+    async def _uploaded(self, upload: Upload, most: int, post: Post, ends: float) -> str:
         """The vendor's id of the file. Nobody sees an upload, so none is ambiguous."""
-        raw = await asyncio.to_thread(bytes_of, upload.path, most)
+        loop = asyncio.get_running_loop()
+        raw = await read(upload.path, lambda: bytes_of(upload.path, most), ends - loop.time())
         try:
-            media_id = await post(*multipart(upload.path.name, raw), deadline)
+            media_id = await post(*multipart(upload.path.name, raw), ends - loop.time())
         except Retryable as lost:
             raise Retryable(lost.reason, f"upload: {lost.detail}", after=lost.after) from None
         if not isinstance(media_id, str) or not media_id:
             raise Retryable(Reason.BAD_REPLY, "upload: the vendor gave no media_id")
         self.keep(upload, media_id)
         return media_id
+
+
+async def read(path: Path, work: Callable[[], T], deadline: float) -> T:
+    """What `work` finds out about a file, in a thread that nobody waits for where its server hangs.
+
+    Raises what `work` raises, and Retryable(NOT_SENT) after five seconds, or half of the `deadline` if that is less.
+    """
+    try:
+        async with asyncio.timeout(min(_DISK_S, deadline / 2)):
+            return await unawaited("file", work)
+    except TimeoutError:
+        raise Retryable(Reason.NOT_SENT, f"the file {path.name} could not be read: its disk does not answer") from None
 
 
 def upload_of(folder: Path, name: str, line: int, kind: str) -> Upload:

@@ -12,6 +12,7 @@ from typing import Any
 from andon.config.addresses import is_loopback
 from andon.core.ports import Proxy
 from andon.web.guard import Guard
+from andon.web.lookup import LOOKUPS
 
 _HEAD_CAP = 8 << 10
 _BEHIND_PROXY = Guard(None)
@@ -74,7 +75,7 @@ async def _addresses(host: str, port: int, guard: Guard) -> list[tuple[socket.Ad
     """Every address of the host, each of them allowed. One that is not forbids the host: what is connected to must not
     depend on which address answers first."""
     found: dict[Any, socket.AddressFamily] = {}
-    for family, address in _of_number(host, port) or await _resolved(host, port):
+    for family, address in _of_number(host, port) or await LOOKUPS.addresses(host, port):
         if family in (socket.AF_INET, socket.AF_INET6):
             kind = guard.refuses(host, str(address[0]))
             if kind is not None:
@@ -93,11 +94,6 @@ def _of_number(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     except ValueError:
         return []
     return [(socket.AF_INET, (host, port)) if version == 4 else (socket.AF_INET6, (host, port, 0, 0))]
-
-
-async def _resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found]
 
 
 def _shown(host: str, address: str) -> str:

@@ -30,7 +30,7 @@ from andon.egress.channels import wecom_app_limits as counted
 from andon.egress.channels import wecom_app_people as people
 from andon.egress.channels.wecom_app_account import TOKEN_PATH, Account
 from andon.egress.channels.wecom_app_codes import Answer
-from andon.egress.media import Media, upload_of
+from andon.egress.media import Media, read, upload_of
 from andon.egress.robots import Kinds
 from andon.egress.vendors import BaseUrl, Meaning
 
@@ -216,8 +216,11 @@ class WecomApp:
         kind = call.content.kind
         if kind not in FILES:
             return await self._posted(kind, bodies.part(call), to, call.deadline)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + call.deadline
         words = msgspec.json.decode(call.content.text)
-        upload = await asyncio.to_thread(upload_of, self._folder, words.pop("file"), 0, kind)
+        name = words.pop("file")
+        upload = await read(self._folder / name, lambda: upload_of(self._folder, name, 0, kind), call.deadline)
 
         async def post(body: bytes, headers: Mapping[str, str], deadline: float) -> object:
             query = f"&type={kind}"
@@ -227,7 +230,7 @@ class WecomApp:
         async def send(media_id: str, deadline: float) -> Answer:
             return await self._posted(kind, {"media_id": media_id, **words}, to, deadline)
 
-        return await self._media.sent(upload, FILES[kind], post, send, call.deadline)
+        return await self._media.sent(upload, FILES[kind], post, send, ends - loop.time())
 
     async def _posted(self, kind: str, part: Any, to: people.Addressed, deadline: float) -> Answer:
         if to.people:

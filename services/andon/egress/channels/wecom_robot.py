@@ -24,7 +24,7 @@ from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.wecom import FILE_BYTES, IMAGE_BYTES, ROBOT
-from andon.egress.media import FileGone, Media, bytes_of, upload_of
+from andon.egress.media import FileGone, Media, bytes_of, read, upload_of
 from andon.egress.robots import Called, Kinds, called
 from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
 
@@ -155,7 +155,8 @@ class WecomRobot:
         """What stands under the kind in the body."""
         kind, text = call.content.kind, call.content.text
         if kind == "image":
-            raw = await asyncio.to_thread(bytes_of, self._folder / _file_of(text), IMAGE_BYTES)
+            path = self._folder / _file_of(text)
+            raw = await read(path, lambda: bytes_of(path, IMAGE_BYTES), call.deadline)
             digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
             return {"base64": base64.b64encode(raw).decode(), "md5": digest}
         if kind in ROBOT:
@@ -166,8 +167,10 @@ class WecomRobot:
         return {"content": text} | {name: people for name, people in lists.items() if people}
 
     async def _send_file(self, call: Call, key: str) -> None:
-        kind = call.content.kind
-        upload = await asyncio.to_thread(upload_of, self._folder, _file_of(call.content.text), call.line, kind)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + call.deadline
+        kind, name = call.content.kind, _file_of(call.content.text)
+        upload = await read(self._folder / name, lambda: upload_of(self._folder, name, call.line, kind), call.deadline)
         uploads = f"{self._uploads}{quote(key, safe='')}&type={kind}"
 
         async def post(body: bytes, headers: Mapping[str, str], deadline: float) -> object:
@@ -180,7 +183,7 @@ class WecomRobot:
         async def send(media_id: str, deadline: float) -> None:
             await self._post(kind, {"media_id": media_id}, key, deadline)
 
-        await self._media.sent(upload, FILE_BYTES, post, send, call.deadline)
+        await self._media.sent(upload, FILE_BYTES, post, send, ends - loop.time())
 
     async def close(self) -> None:
         """Nothing to release: the wire belongs to the service."""
