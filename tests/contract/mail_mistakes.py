@@ -127,10 +127,10 @@ class ShowsWhatTheServerSaid(Smtp):
 class StarttlsIfOffered(Smtp):
     """Goes on in clear where the server offers no STARTTLS, as many clients do by default."""
 
-    async def _exchange(self, session: Session, *arguments: Any) -> dict[str, Receipt]:
+    async def _exchange(self, session: Session, *arguments: Any) -> None:
         async def secure(*of: Any) -> None:
             if "STARTTLS" in session.offers:
                 await Session.secure(session, *of)
 
         session.secure = secure  # type: ignore[method-assign, assignment]
-        return await super()._exchange(session, *arguments)
+        await super()._exchange(session, *arguments)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -18,11 +20,12 @@ from andon.cli.commands.check import checked
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.fence import fence
 from andon.core.policy import Limit
+from andon.core.ports import Receipt
 from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
-from andon.testing.mail import FakeMail
+from andon.testing.mail import CLOSE, HANG, FakeMail
 from andon.web.smtp import stuffed
 from andon.web.wire import HttpWire
 
@@ -164,6 +167,147 @@ def test_the_end_of_a_mail_does_not_leave_behind_the_fence_of_the_call() -> None
     failure, mails = asyncio.run(scene())
     assert isinstance(failure, Retryable)
     assert (failure.reason, failure.ambiguous, mails) == (Reason.NOT_SENT, False, 0)
+
+
+# ---- many recipients
+
+
+class Slow(FakeMail):
+    """Takes a moment for each recipient."""
+
+    def answer(self, line: str) -> str:
+        if line.startswith("RCPT"):
+            time.sleep(0.03)
+        return super().answer(line)
+
+
+def people(count: int) -> tuple[str, ...]:
+    return tuple(f"p{number}@corp.cn" for number in range(count))
+
+
+def rcpt(number: int) -> str:
+    return f"RCPT TO:<p{number}@corp.cn>"
+
+
+def told(server: FakeMail, to: tuple[str, ...], deadline: float = 5.0) -> list[Sequence[Receipt] | Failure]:
+    """Each call for those whom the one before left for later, as the desk makes them, until one fails or none are."""
+
+    async def scene() -> list[Sequence[Receipt] | Failure]:
+        wire, left, results = HttpWire(), to, list[Sequence[Receipt] | Failure]()
+        async with server:
+            channel = Smtp(config(host="127.0.0.1", port=server.port, tls="none"), context(wire))
+            while left:
+                try:
+                    results.append(receipts := await channel.send(call("x", recipients=left, deadline=deadline)))
+                except Failure as failure:
+                    results.append(failure)
+                    break
+                assert [one.recipient for one in receipts] == list(left)
+                left = tuple(one.recipient for one in receipts if one.later)
+                assert len(left) < len(receipts), "each call that does not fail brings somebody's end nearer"
+            await wire.close()
+            return results
+
+    return asyncio.run(scene())
+
+
+def ends(results: list[Sequence[Receipt] | Failure]) -> dict[str, str]:
+    """What was said of each recipient in the end; nothing of who has it."""
+    return {
+        one.recipient: one.failed.detail if one.failed else ""
+        for receipts in results
+        if not isinstance(receipts, Failure)
+        for one in receipts
+        if not one.later
+    }
+
+
+def test_a_long_list_is_told_in_several_sessions() -> None:
+    server = FakeMail()
+    assert set(ends(told(server, people(250))).values()) == {""}
+    assert [len(mail.recipients) for mail in server.mails] == [100, 100, 50]
+    assert [one for mail in server.mails for one in mail.recipients] == list(people(250))
+
+
+def test_a_slow_server_gets_the_mail_for_those_it_has_taken_in_time() -> None:
+    server = Slow()
+    assert set(ends(told(server, people(60), deadline=1.0)).values()) == {""}
+    assert len(server.mails) > 1
+    assert sorted(one for mail in server.mails for one in mail.recipients) == sorted(people(60))
+
+
+@pytest.mark.parametrize("bye", ["421 4.7.0 Error: too many errors", CLOSE, HANG])
+def test_a_server_that_hangs_up_after_refusals_is_not_asked_for_these_again(bye: str) -> None:
+    class Strict(FakeMail):
+        """As Postfix, which ends a session of 20 refusals."""
+
+        refusals = 0
+
+        def answer(self, line: str) -> str:
+            answer = bye if line.startswith("RCPT") and self.refusals == 20 else super().answer(line)
+            self.refusals = self.refusals + answer.startswith("550") if line.startswith("RCPT") else 0
+            return answer
+
+    gone = people(55)[5:50]
+    server = Strict({f"RCPT TO:<{one}>": "550 5.1.1 no such user" for one in gone})
+    results = told(server, people(55), deadline=1.0)
+    assert ends(results) == dict.fromkeys(people(55), "") | dict.fromkeys(gone, "550 5.1.1 no such user")
+    assert [mail.recipients for mail in server.mails] == [(*people(5), *people(55)[50:])]
+    assert len(results) == 3
+
+
+def test_a_session_that_is_lost_without_a_refusal_is_not_sent() -> None:
+    (failure,) = told(FakeMail({rcpt(2): CLOSE}), people(4))
+    assert isinstance(failure, Retryable)
+    assert (failure.reason, failure.ambiguous) == (Reason.NOT_SENT, False)
+    (failure,) = told(FakeMail({rcpt(2): "421 4.3.2 shutting down"}), people(4))
+    assert isinstance(failure, Retryable)
+    assert (failure.reason, failure.detail) == (Reason.BUSY, "RCPT: 421 4.3.2 shutting down")
+
+
+def test_who_is_refused_beside_one_who_is_to_wait_is_parked() -> None:
+    server = FakeMail({rcpt(0): "550 no such user", rcpt(1): "451 greylisted"})
+    first, second = told(server, people(2))
+    assert not isinstance(first, Failure)
+    assert [one.later for one in first] == [False, True]
+    assert isinstance(second, Retryable)
+    assert server.heard.count(rcpt(0)) == 1
+
+
+@pytest.mark.parametrize("said", ["552 Too many recipients", "552 5.5.3 Too many", "452 4.5.3 Too many recipients"])
+def test_too_many_recipients_are_for_later(said: str) -> None:
+    class Narrow(FakeMail):
+        """Takes three recipients of each mail."""
+
+        def answer(self, line: str) -> str:
+            rank = len(self.heard) - max(at for at, one in enumerate(["", *self.heard]) if not one.startswith("RCPT"))
+            return said if line.startswith("RCPT") and rank > 3 else super().answer(line)
+
+    server = Narrow()
+    assert ends(told(server, people(7))) == dict.fromkeys(people(7), "")
+    assert [len(mail.recipients) for mail in server.mails] == [3, 3, 1]
+    assert sum(line.startswith("RCPT") for line in server.heard) == 9, "who has had enough is not asked on"
+
+
+def test_a_full_mailbox_is_no_matter_of_the_number_of_recipients() -> None:
+    server = FakeMail({rcpt(1): "552 5.2.2 mailbox full"})
+    assert ends(told(server, people(3))) == {people(3)[0]: "", people(3)[1]: "552 5.2.2 mailbox full", people(3)[2]: ""}
+
+
+def test_those_who_are_always_to_wait_do_not_keep_it_from_the_others() -> None:
+    server = FakeMail({rcpt(number): "451 not now" for number in range(100)})
+
+    async def scene() -> list[bool]:
+        wire = HttpWire()
+        async with server:
+            channel = Smtp(config(host="127.0.0.1", port=server.port, tls="none"), context(wire))
+            with pytest.raises(Retryable):
+                await channel.send(call("x", recipients=people(110)))
+            receipts = await channel.send(call("x", recipients=people(110), refused=1))
+            await wire.close()
+            return [one.later for one in receipts]
+
+    assert asyncio.run(scene()) == [True] * 100 + [False] * 10
 
 
 # ---- configuration

@@ -1,18 +1,20 @@
 """E-mail by SMTP (RFC 5321): the fallback everyone has.
 
-One mail per delivery, one connection per mail. What each recipient's RCPT was answered is that recipient's outcome; the
-answer to the end of the mail is the evidence, and it means that the next server took it, not that a person has it.
+One mail per delivery, more for a long list, and one connection per mail. What each recipient's RCPT was answered is
+that recipient's outcome; the answer to the end of the mail is the evidence, and it means that the next server took it,
+not that a person has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from email.utils import parseaddr
+from itertools import islice
 from typing import Annotated, ClassVar, Literal
 
 from markdown_it import MarkdownIt
@@ -21,7 +23,7 @@ from pydantic import Field, field_validator, model_validator
 from andon.config.addresses import is_loopback
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.units import Rate
-from andon.core.failure import Rejected, Retryable
+from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.outcome import Parked
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt
@@ -32,7 +34,7 @@ from andon.egress.channels import smtp_answers as answers
 from andon.egress.channels.smtp_address import ascii_form, recipient_fault
 from andon.egress.channels.smtp_header import mailbox, unstructured
 from andon.web.address import checked_host
-from andon.web.smtp import Lost, Refused, Session, Unreadable, name_of_us, said_forms
+from andon.web.smtp import Answer, Lost, Refused, Session, Unreadable, name_of_us, said_forms
 from andon.web.tls import Tls, Unusable
 
 BYTES = 384 << 10  # more than a template can render
@@ -40,6 +42,11 @@ KINDS = ("text", "markdown")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _SUBJECT = 200  # characters; the mail itself has the whole line
 _SHOWN_TO = 20  # recipients
+# In one session: RFC 5321 has every server take 100 (section 4.5.3.1.8), and some hang up after 20 refusals.
+_ASKED = 100
+_REFUSED = 20
+# Of the time of a call; what is left is for the mail itself.
+_ASKING = 0.6
 _PLACES = re.compile(r"\{(line|receiver)\}")
 _MARKUP = re.compile(r"\*\*|~~|`|^[#>\s]+")
 _PAGE = '<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>\n{}</body></html>\n'
@@ -204,12 +211,17 @@ class Smtp:
     async def _handed_over(
         self, call: Call, known: dict[str, str], mail: bytes, account: Sequence[str]
     ) -> dict[str, Receipt]:
-        session, failure = Session(), None
+        session, said = Session(), dict[str, Answer]()
+        failure: Failure
+        # Each attempt begins with others: those for whom it is always too early must not keep it from the rest.
+        turn = call.refused * _REFUSED % len(known)
+        order = dict([*known.items()][turn:]) | known
         # A little earlier than the desk, which cannot know whether the mail had ended and would call it ambiguous.
         seconds = max(call.deadline * 0.95, call.deadline - 0.5)
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(session, known, mail, account, seconds)
+                await self._exchange(session, order, said, mail, account, seconds)
+            return answers.receipts(known, said, said_forms(account))
         except Refused as refused:
             failure = answers.refusal(refused, said_forms(account))
         except TimeoutError:
@@ -221,11 +233,21 @@ class Smtp:
             failure = answers.broken(session, Reason.CONNECTION, text)
         finally:
             session.close()
-        raise failure
+        if not isinstance(failure, Retryable) or failure.ambiguous or not answers.refusals(said):
+            raise failure
+        return answers.receipts(known, said, said_forms(account), failure)
 
     async def _exchange(
-        self, session: Session, known: dict[str, str], mail: bytes, account: Sequence[str], seconds: float
-    ) -> dict[str, Receipt]:
+        self,
+        session: Session,
+        known: Mapping[str, str],
+        said: dict[str, Answer],
+        mail: bytes,
+        account: Sequence[str],
+        seconds: float,
+    ) -> None:
+        """One session; `said` becomes what was answered of each recipient who was asked for."""
+        until = asyncio.get_running_loop().time() + seconds * _ASKING
         host, way = self._config.host, self._config.way()
         context = self._tls.context() if way != "none" else None
         sock = await self._wire.connect(host, self._config.at(), deadline=seconds)
@@ -236,13 +258,27 @@ class Smtp:
         if account:
             await session.sign_in(account[0], account[1])
         await session.sender(self._sender, len(mail))
-        said = {one: await session.recipient(address) for one, address in known.items()}
+        await self._ask_for(session, known, said, until)
         if not any(answer.good for answer in said.values()):
-            return answers.nobody(said, said_forms(account))
+            if waiting := next(filter(answers.waits, said.values()), None):
+                raise Refused("RCPT", waiting)
+            return
         last = await session.mail(mail)
         if not last.good:
             raise Refused("the mail", last)
-        return {one: answers.receipt(one, answer, said_forms(account)) for one, answer in said.items()}
+
+    async def _ask_for(self, session: Session, known: Mapping[str, str], said: dict[str, Answer], until: float) -> None:
+        """Asks for as many as one session may, as the server takes, and as there is time for."""
+        loop, taken = asyncio.get_running_loop(), False
+        for one, address in islice(known.items(), _ASKED):
+            if said and loop.time() >= until:
+                return
+            said[one] = answer = await session.recipient(address)
+            if answers.closing(answer):
+                raise Refused("RCPT", answer)
+            if taken and answers.enough(answer):
+                return
+            taken = taken or answer.good
 
     # ---- the mail
 
