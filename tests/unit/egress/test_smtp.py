@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from email import message_from_bytes
@@ -81,6 +82,25 @@ def test_markdown_is_html_with_its_own_text_beside() -> None:
     assert "<script" not in html
     assert 'href="javascript' not in html
     assert "<img" not in html
+
+
+def test_html_links_to_the_web_and_to_mail_only() -> None:
+    good = ["http://a.cn/x", "HTTPS://a.cn", "mailto:it@corp.cn"]
+    odd = [
+        "ms-msdt:/id",
+        "search-ms:query=x",
+        "ftp://a.cn/x",
+        "//a.cn/x",
+        "/x",
+        "x",
+        "data:image/png;x",
+        "httpx://a.cn",
+    ]
+    text = "\n\n".join(
+        [f"[to]({one})" for one in good + odd] + [f"<{one}>" for one in (*good, "ms-msdt:/id", "ftp://a.cn")]
+    )
+    links = re.findall(r'href="([^"]*)"', part(mailed(text, "markdown"), "html"))
+    assert [link.lower() for link in links] == [one.lower() for one in good] * 2
 
 
 def test_subject_of_ones_own() -> None:

@@ -49,6 +49,7 @@ _REFUSED = 20
 _ASKING = 0.6
 _PLACES = re.compile(r"\{(line|receiver)\}")
 _MARKUP = re.compile(r"\*\*|~~|`|^[#>\s]+")
+_LINK = re.compile(r"https?://|mailto:", re.IGNORECASE)
 _PAGE = '<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>\n{}</body></html>\n'
 
 
@@ -164,6 +165,7 @@ class Smtp:
         self._sender = ascii_form(address)
         self._from = mailbox("From", name, self._sender)
         self._html = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
+        self._html.validateLink = _LINK.match  # type: ignore[method-assign, assignment]
 
     def __repr__(self) -> str:
         return f"Smtp({self._config.limit_domain()!r})"
