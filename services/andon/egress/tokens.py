@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from hashlib import sha256
 
 import msgspec
 
@@ -21,7 +23,7 @@ from andon.egress.vendors import revealed
 
 # A token is given up this long before its end, or a tenth of its life if that is less.
 _MARGIN_S = 300.0
-# After a refusal of the secret nobody asks with the same one for so long.
+# After a refusal nobody asks for the same account with the same secret for so long.
 HOLD_OFF_S = 600.0
 # A token younger than this that is refused is not the token's fault: asking for another would be a loop.
 _YOUNG_S = 30.0
@@ -57,11 +59,25 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 
 class Tokens:
-    """The tokens of one account, `name` in the vault. Its secret is read at every use: a changed one counts at once."""
+    """The tokens of one account, `name` in the vault.
 
-    def __init__(self, name: str, secret: SecretRef, fetch: Fetch, clock: Clock, vault: Vault | None) -> None:
+    Its secret, and what names the account to the vendor `beside` it, are read at every use: a changed one counts at
+    once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        secret: SecretRef,
+        fetch: Fetch,
+        clock: Clock,
+        vault: Vault | None,
+        *,
+        beside: SecretRef | None = None,
+    ) -> None:
         self._name = name
         self._secret = secret
+        self._beside = beside
         self._fetch = fetch
         self._clock = clock
         self._vault = vault
@@ -77,19 +93,20 @@ class Tokens:
         """A token, but not `stale`, which the vendor has just refused.
 
         Raises Retryable (never ambiguous: nothing was sent), or Rejected(CREDENTIALS) when the vendor refuses the
-        secret, and then for ten minutes or until the secret changes without asking again.
+        secret, and then for ten minutes or until the account changes without asking again.
         """
         secret = revealed(self._secret)
-        if secret == self._of and (known := self._usable(self._kept, stale)):
+        of = self._account(secret)
+        if of == self._of and (known := self._usable(self._kept, stale)):
             return known
         ends = asyncio.get_running_loop().time() + deadline
         try:
             async with asyncio.timeout_at(ends), self._lock:
-                if secret != self._of:
+                if of != self._of:
                     self._kept = None
                 if known := self._usable(self._kept, stale):
                     return known
-                self._kept, self._of = await self._obtained(secret, stale, ends), secret
+                self._kept, self._of = await self._obtained(secret, of, stale, ends), of
         except TimeoutError:
             raise Retryable(Reason.NOT_SENT, "no access token within the time of the call") from None
         except StoreFailure as failure:
@@ -97,6 +114,12 @@ class Tokens:
         if known := self._usable(self._kept, stale):
             return known
         raise Retryable(Reason.NOT_SENT, "the vendor gives an access token that has already ended")
+
+    def _account(self, secret: str) -> str:
+        """What the vendor's answers hold for, and are kept under."""
+        if self._beside is None:
+            return secret
+        return f"{secret}\n{sha256(revealed(self._beside).encode()).hexdigest()}"
 
     def _usable(self, kept: _Kept | None, stale: str) -> str:
         """The token; empty when a new one is to be fetched. Raises the refusal that still holds."""
@@ -114,13 +137,13 @@ class Tokens:
             raise Retryable(kept.reason, kept.detail, after=kept.until - now)
         raise Rejected(kept.reason, kept.detail)
 
-    async def _obtained(self, secret: str, stale: str, ends: float) -> _Kept:
+    async def _obtained(self, secret: str, of: str, stale: str, ends: float) -> _Kept:
         """What another process has fetched meanwhile, else what this one fetches; one at a time does."""
         vault = self._vault
         if vault is None:
             return await self._asked(secret, ends)
         while True:
-            kept = await self._found(vault, secret)
+            kept = await self._found(vault, of)
             if kept and self._usable(kept, stale):
                 return kept
             now = self._clock.now()
@@ -129,10 +152,10 @@ class Tokens:
             await asyncio.sleep(_LOOK_S)
         try:
             # It may have come between the look and the claim.
-            kept = await self._found(vault, secret)
+            kept = await self._found(vault, of)
             if kept is None or not self._usable(kept, stale):
                 kept = await self._asked(secret, ends)
-                await vault.keep(self._name, secret, _encode(kept))
+                await vault.keep(self._name, of, _encode(kept))
                 return kept
         except BaseException:
             await asyncio.shield(vault.release(self._name, self._holder))
@@ -140,8 +163,8 @@ class Tokens:
         await vault.release(self._name, self._holder)
         return kept
 
-    async def _found(self, vault: Vault, secret: str) -> _Kept | None:
-        data = await vault.find(self._name, secret)
+    async def _found(self, vault: Vault, of: str) -> _Kept | None:
+        data = await vault.find(self._name, of)
         try:
             return None if data is None else _decode(data)
         except msgspec.DecodeError:
@@ -154,7 +177,9 @@ class Tokens:
         try:
             granted = await self._fetch(secret, left)
         except Rejected as refused:
-            return _Kept(now, now + HOLD_OFF_S, reason=refused.reason, detail=refused.detail)
+            until = now + HOLD_OFF_S
+            said = f"{refused.detail}; not asked again before {datetime.fromtimestamp(until, UTC):%H:%M} UTC"
+            return _Kept(now, until, reason=refused.reason, detail=said)
         except Retryable as failed:
             if failed.reason in _BLOCKING and failed.after:
                 return _Kept(now, now + failed.after, reason=failed.reason, detail=failed.detail, retry=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -125,6 +126,36 @@ def test_a_wrong_secret_is_asked_with_once_in_ten_minutes_by_all(
         monkeypatch.setenv("APP_SECRET", "mended")
         assert await one.token(5.0) == "t3", "a changed secret counts at once"
         assert vendor.asked[-1] == "mended"
+
+    asyncio.run(scene())
+
+
+def test_a_corrected_account_counts_at_once_for_all(
+    vendor: Vendor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corp id that was wrong: the secret beside it was right all the time."""
+    monkeypatch.setenv("APP_SECRET", "right")
+    vault = MemoryVault()
+
+    def process() -> Tokens:
+        corp = SecretRef("env:APP_CORP")
+        return Tokens("app", SecretRef("env:APP_SECRET"), vendor.grant, clock, vault, beside=corp)
+
+    async def scene() -> None:
+        one = process()
+        monkeypatch.setenv("APP_CORP", "ww-wrong")
+        vendor.failure = Rejected(Reason.CREDENTIALS, "errcode 40013")
+        for tokens in (one, one, process()):
+            with pytest.raises(Rejected) as caught:
+                await tokens.token(5.0)
+        until = datetime.fromtimestamp(clock.now() + HOLD_OFF_S, UTC)
+        assert caught.value.detail == f"errcode 40013; not asked again before {until:%H:%M} UTC"
+        assert len(vendor.asked) == 1
+        vendor.failure = None
+        monkeypatch.setenv("APP_CORP", "ww-right")
+        assert await process().token(5.0) == await one.token(5.0) == "t2", "after a restart too"
+        assert vendor.asked == ["right"] * 2
+        assert not any("ww-" in of for of, _ in vault.values.values())
 
     asyncio.run(scene())
 

@@ -31,7 +31,7 @@ class Account:
         self._corp_id = corp_id
         self._secret = secret
         self._wire = context.wire
-        self.tokens = Tokens(name, secret, self.granted, context.clock, context.vault)
+        self.tokens = Tokens(name, secret, self.granted, context.clock, context.vault, beside=corp_id)
 
     async def call(
         self,
