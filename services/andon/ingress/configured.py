@@ -61,6 +61,8 @@ def tls_of(listen: Listen) -> ssl.SSLContext | None:
     if not listen.cert:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # Whatever SSLKEYLOGFILE says: who has that file can read what is posted.
+    context.keylog_filename = None  # type: ignore[assignment]
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if listen.client_ca:
         # Whom a vendor calls shows none; who has to show one, the gate asks.

@@ -165,6 +165,8 @@ class Http:
         tls: ssl.SSLContext | bool = False  # of plain HTTP there is nothing to verify
         if access.url.startswith("https://"):
             tls = ssl.create_default_context(cafile=access.ca.removeprefix("file:") if access.ca else None)
+            # Whatever SSLKEYLOGFILE says.
+            tls.keylog_filename = None  # type: ignore[assignment]
         headers = {"Accept": _TYPE, "Content-Type": _TYPE}
         if access.authorization:
             headers["Authorization"] = access.authorization

@@ -177,6 +177,8 @@ def addresses(bootstrap: str) -> list[tuple[str, int]]:
 
 def _tls(security: Mapping[str, str]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=security.get("ssl.ca.location"))
+    # Whatever SSLKEYLOGFILE says.
+    context.keylog_filename = None  # type: ignore[assignment]
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if cert := security.get("ssl.certificate.location"):
         context.load_cert_chain(cert, security.get("ssl.key.location"))

@@ -35,7 +35,7 @@ class Tls:
         if not (self._ca or self._cert):
             return _of_the_system()
         try:
-            context = ssl.create_default_context(cafile=self._ca)
+            context = _default(self._ca)
         except ssl.SSLError:
             raise Unusable(f"{self._ca} holds no certificate in PEM form") from None
         if self._cert:
@@ -50,7 +50,14 @@ class Tls:
 @lru_cache(maxsize=1)
 def _of_the_system() -> ssl.SSLContext:
     """One for all: the system's authorities take a megabyte and a while to read."""
-    return ssl.create_default_context()
+    return _default(None)
+
+
+def _default(ca: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca)
+    # Whatever SSLKEYLOGFILE says: who has that file can read every call.
+    context.keylog_filename = None  # type: ignore[assignment]
+    return context
 
 
 def _none() -> str:

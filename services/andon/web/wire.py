@@ -38,10 +38,10 @@ _FAULTS = (OSError, TimeoutError, UnicodeError, SecretMissing, Unusable)
 class HttpWire:
     """`core.ports.Wire` over a pool of kept-alive HTTP/1.1 connections.
 
-    Build and close it on a running event loop. It trusts no environment variable, keeps no cookie, follows no
-    redirect, asks for no compression, verifies TLS against the host's name, and repeats nothing on its own. Waiting for
-    a free connection, DNS, TLS and the proxy's CONNECT all count as "not sent". At most `in_flight` requests at one
-    time. This machine is never reached through the proxy.
+    Build and close it on a running event loop. It obeys no environment variable but OpenSSL's two for authorities,
+    keeps no cookie, follows no redirect, asks for no compression, verifies TLS against the host's name, and repeats
+    nothing on its own. Waiting for a free connection, DNS, TLS and the proxy's CONNECT all count as "not sent". At most
+    `in_flight` requests at one time. This machine is never reached through the proxy.
     """
 
     def __init__(

@@ -9,11 +9,15 @@ from typing import Self
 
 import pytest
 
+from andon.config.settings import Listen
 from andon.core.failure import Failure
 from andon.core.ports import Reply, Way
 from andon.core.reason import Reason
+from andon.ingress.configured import tls_of
+from andon.kafka.wire import _tls as broker_tls
 from andon.runtime.failures import classify
 from andon.testing.vendor import FakeVendor, answers
+from andon.web.tls import Tls, _of_the_system
 from andon.web.wire import HttpWire
 from tests.rig.serving import served
 from tests.rig.tls import Authority
@@ -207,3 +211,17 @@ def test_a_file_that_is_none_is_named_and_nothing_is_sent(
     assert_not_sent(failure)
     assert str(file) in failure.detail
     assert shown == []
+
+
+def test_no_session_key_is_written_down(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets SSLKEYLOGFILE for a process would read all that its calls say."""
+    log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    assert status_of(authority.server("localhost"), Way(ca=str(authority.ca)))[0] == 200
+    _of_the_system.cache_clear()
+    cert, key = authority.issue("localhost")
+    listen = Listen(cert=f"file:{cert}", key=f"file:{key}")
+    for context in (Tls().context(), tls_of(listen), broker_tls({"ssl.ca.location": str(authority.ca)})):
+        assert context is not None
+        assert context.keylog_filename is None
+    assert [line for line in log.read_text().splitlines() if not line.startswith("#")] == []
