@@ -115,7 +115,8 @@ class Receiver(Section):
     """A text that is too long for one notice leaves in parts (`split`), or is cut, says so, and has a link to the whole
     (`link`, which needs `templates.link`)."""
     merge: MergeRule | Literal["none"] | None = None
-    """When waiting notices are combined; `none`: never."""
+    """When waiting notices are combined, by default above half of the channel's limit. `none`: only when the queue is
+    full, by `limits.per_person`, or behind a mute."""
     fallback: Annotated[tuple[FallbackRule, ...], Field(max_length=8)] = ()
     """Who is told instead, one after the other, until one was reached. All attempts stand in one outcome."""
     send_resolved: bool = True
