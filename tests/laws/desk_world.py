@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from andon.core.event import Home
-from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy, Retry
+from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy, Retry, account_number
 from andon.core.reason import Reason
 from andon.core.work import Item, Note, Write
 from andon.kafka.records import Record
@@ -38,10 +38,15 @@ CAP = 4
 TIMED_OUT = Failed(Reason.TIMEOUT, "", True, ambiguous=True)
 
 _RETRY = Retry(first=1.0, most=30.0, age=100_000.0, unexpected=3)
+# The pool grows, shrinks and is turned round with the rest.
+ONE, OTHER = account_number("one"), account_number("other")
 POLICIES = (
-    QueuePolicy("robot", (Limit(3, 62.0),), in_flight=2, cap=CAP, retry=_RETRY),
-    QueuePolicy("robot", (Limit(2, 62.0),), merge=Merge(Limit(1, 30.0)), in_flight=3, cap=CAP, retry=_RETRY),
-    QueuePolicy("robot", (Limit(3, 90.0), Limit(1, 2.0)), lines=2, in_flight=4, cap=CAP - 1, retry=_RETRY),
+    QueuePolicy("robot", (Limit(3, 62.0),), lines=(ONE,), in_flight=2, cap=CAP, retry=_RETRY),
+    QueuePolicy(
+        "robot", (Limit(2, 62.0),), lines=(OTHER,), merge=Merge(Limit(1, 30.0)), in_flight=3, cap=CAP, retry=_RETRY
+    ),
+    QueuePolicy("robot", (Limit(3, 90.0), Limit(1, 2.0)), lines=(ONE, OTHER), in_flight=4, cap=CAP - 1, retry=_RETRY),
+    QueuePolicy("robot", (Limit(3, 62.0),), lines=(OTHER, ONE), in_flight=3, cap=CAP, retry=_RETRY),
 )
 _A_DAY = msgspec.structs.replace(A_DAY, margin=2.0)
 APP_POLICIES = (
@@ -268,6 +273,7 @@ class Owner:
             self.pending.append((taken_back, []))
             return
         assert self.world.now >= self.alone.get(_account(call), 0.0), "a call to an account that wants to be left alone"
+        assert call.entry.line in self.work.policy(call.item.queue).lines, "a call by an account that is gone"
         self.world.begun(self, call, reach)
 
     def end(self, flight: Flight, result: Success | Failed) -> None:
@@ -296,20 +302,27 @@ class World:
         self.topic: list[Note] = []
         self.policies: dict[str, QueuePolicy] = {}
         self.configured = START
+        self.owners: list[Owner] = []
         self.configure(POLICIES[0])
         self.configure_app(APP_POLICIES[0])
         self.flights: list[Flight] = []
-        self.owners: list[Owner] = []
         self.zombies: list[Owner] = []
 
     def configure(self, policy: QueuePolicy) -> None:
         self.policies.update(dict.fromkeys(QUEUES, policy))
         self.configured = self.now
         self.policies["c"] = msgspec.structs.replace(policy, on_ambiguous=OnAmbiguous.PARK_UNKNOWN)
+        self._publish()
 
     def configure_app(self, policy: QueuePolicy) -> None:
         self.policies.update(dict.fromkeys(APPS, policy))
         self.configured = self.now
+        self._publish()
+
+    def _publish(self) -> None:
+        for owner in self.owners:
+            owner.work.policies.update(self.policies)
+            owner.desk.reconsider()
 
     def append(self, home: Home, said: Said) -> None:
         log = self.logs[home]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from zlib import crc32
 
 import msgspec
 
@@ -78,14 +79,23 @@ class Retry(msgspec.Struct, frozen=True):
     unexpected: int = 5
 
 
+_NAMED = 1 << 30
+
+
+def account_number(name: str) -> int:
+    """The number by which the ledger knows an account of this name. It is no place in a pool: those are small."""
+    return _NAMED | (crc32(name.encode()) & (_NAMED - 1))
+
+
 class QueuePolicy(msgspec.Struct, frozen=True):
     """How one queue of a desk is served.
 
-    `lines` is the number of equal accounts behind the limit domain (a pool of robots); `limits` holds for each of
-    them. `in_flight` bounds the calls of the whole domain at one time; `cap` the open items of this queue. `people` are
-    the limits per recipient and per person of the `sender` (an app of the account), each counted over all its queues;
-    What is not urgent waits for `coalesce` seconds for others of its channel that say the same, if that is not 0.
-    `routine` are more of them that hold for what is not urgent: what a person can read, and a quota less its reserve.
+    `lines` are the equal accounts behind the limit domain (a pool of robots), each by a number that is its own wherever
+    it stands; `limits` holds for each of them. `in_flight` bounds the calls of the whole domain at one time; `cap` the
+    open items of this queue. `people` are the limits per recipient and per person of the `sender` (an app of the
+    account), each counted over all its queues. `routine` are more of them that hold for what is not urgent: what a
+    person can read, and a quota less its reserve. What is not urgent waits for `coalesce` seconds for others of its
+    channel that say the same, if that is not 0.
     """
 
     channel: str
@@ -93,7 +103,7 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     people: tuple[Limit, ...] = ()
     routine: tuple[Limit, ...] = ()
     sender: str = ""
-    lines: int = 1
+    lines: tuple[int, ...] = (0,)
     in_flight: int = 4
     merge: Merge | None = None
     cap: int = 500

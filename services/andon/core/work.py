@@ -46,9 +46,10 @@ class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
 class Entry(msgspec.Struct, frozen=True):
     """One attempt: an intent, and its result once `ended` is set; `key` tells it from all others.
 
-    `queue` is the item's; a store need not keep it twice, and gives "" for an attempt of an earlier hop, when the item
-    was another queue's. `until` is set when the other side asked to be left alone: no call on this line begins before.
-    `reach` says who is told, where the vendor counts that, `reference` how the vendor calls what it accepted.
+    `line` is the number of the account it was made by. `queue` is the item's; a store need not keep it twice, and gives
+    "" for an attempt of an earlier hop, when the item was another queue's. `until` is set when the other side
+    asked to be left alone: no call by this account begins before. `reach` says who is told, where the vendor counts
+    that, `reference` how the vendor calls what it accepted.
     """
 
     item: UUID
@@ -76,7 +77,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def taken_back(self) -> bool:
-        """Whether no call was made of it, because the account asked meanwhile to be left alone."""
+        """Whether no call was made of it, because the account asked meanwhile to be left alone, or left its pool."""
         return self.reason is Reason.NOT_SENT and self.until > 0
 
 

@@ -251,6 +251,9 @@ class EgressWork:
         receiver = self.receivers.get(item.queue)
         if receiver is None:
             raise Rejected(Reason.UNKNOWN_RECEIVER, f"there is no receiver {item.queue}; redrive when there is")
+        lines = receiver.policy.lines
+        if line not in lines:
+            raise Retryable(Reason.NOT_SENT, "the account it was to go by is none of its channel's any more")
         delivery = self._delivery(item.body)
         sending = self._sending(item, delivery, receiver)
         wanted = to_of(delivery, sending)
@@ -262,7 +265,7 @@ class EgressWork:
             item.queue,
             to,
             content,
-            line,
+            lines.index(line),
             deadline,
             item.part,
             redrive=item.redrive,

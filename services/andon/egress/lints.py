@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import cast
+
+from pydantic import ValidationError
 
 from andon.config.mistakes import Path
+from andon.config.plugs import PlugUnusable
 from andon.config.settings import Settings
 from andon.config.templates import is_of
-from andon.core.ports import ForPrograms
+from andon.core.ports import ChannelConfig, ForPrograms
 from andon.egress.receivers import GROUP, told_of_digests
 from andon.egress.render import Renderer
 from andon.runtime.registry import Registry
@@ -22,6 +28,33 @@ def check(settings: Settings, files: Mapping[str, str], registry: Registry) -> I
     """`files` are the texts of the templates by name."""
     yield from _unused(settings, files)
     yield from _never_merged(settings, files, registry)
+
+
+def moved(before: Settings, after: Settings, registry: Registry) -> Iterator[str]:
+    """Receivers whose limits are counted anew although something may wait for them: their limit domain is another."""
+    was, now = _domains(before, registry), _domains(after, registry)
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in sorted(was.keys() & now.keys()):
+        (old, _), (new, limited) = was[name], now[name]
+        if limited and old != new:
+            names[old, new].append(name)
+    for (old, new), moving in names.items():
+        verb = "moves" if len(moving) == 1 else "move"
+        yield (
+            f"{', '.join(moving)} {verb} from {old} to {new}: what waits there goes by the accounts of now, and is not "
+            "counted with what comes here. Until it is gone, they may be called twice as often as their limit allows"
+        )
+
+
+def _domains(settings: Settings, registry: Registry) -> dict[str, tuple[str, bool]]:
+    """The limit domain of each receiver, and whether there are limits. A version that was published once may have
+    channels that cannot be used today."""
+    found: dict[str, tuple[str, bool]] = {}
+    for name, receiver in settings.receivers.items():
+        with suppress(PlugUnusable, ValidationError):
+            config = cast("ChannelConfig", registry.config(GROUP, settings.channels[receiver.channel]))
+            found[name] = config.limit_domain(), bool(config.limits())
+    return found
 
 
 def _never_merged(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Path, str]]:

@@ -17,7 +17,7 @@ from andon.config.published import Published
 from andon.config.receivers import Receiver
 from andon.config.settings import Settings
 from andon.config.templates import is_structured, parts_of
-from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy
+from andon.core.policy import Limit, Merge, OnAmbiguous, Per, QueuePolicy, account_number
 from andon.core.ports import (
     Channel,
     ChannelConfig,
@@ -31,6 +31,7 @@ from andon.core.ports import (
     HasWays,
     KeyedChannel,
     Link,
+    NamesLines,
     Vault,
     Wire,
 )
@@ -194,7 +195,7 @@ def policy_of(
         limits=limits,
         people=people,
         sender=channel.sender() if isinstance(channel, CountsRecipients) else "",
-        lines=channel.lines(),
+        lines=_lines(channel),
         merge=merge,
         routine=(*_load(site.per_person, channel), *_less(people, reserve)),
         cap=site.queue,
@@ -202,6 +203,13 @@ def policy_of(
         coalesce=channel.coalesce if isinstance(channel, Coalesces) else 0.0,
     )
     return msgspec.structs.replace(policy, in_flight=_IN_FLIGHT) if people else policy
+
+
+def _lines(channel: ChannelConfig) -> tuple[int, ...]:
+    """The numbers of its accounts; without names they are their places."""
+    if isinstance(channel, NamesLines):
+        return tuple(map(account_number, channel.line_names()))
+    return tuple(range(channel.lines()))
 
 
 def _load(person: PersonLoad | str, channel: ChannelConfig) -> tuple[Limit, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from andon.core.failure import Rejected, Retryable
-from andon.core.ports import Call, Channel, ChannelConfig, Context, Receipt
+from andon.core.ports import Call, Channel, ChannelConfig, Context, NamesLines, Receipt
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
@@ -121,6 +121,11 @@ def expect_limits(config: ChannelConfig, again: ChannelConfig, secret: str) -> N
     expect(secret not in domain, "a limit domain names no secret")
     expect(all(limit.count > 0 and limit.period > 0 for limit in config.limits()), "limits are positive")
     expect(config.lines() >= 1, "a channel has a line")
+    if isinstance(config, NamesLines) and isinstance(again, NamesLines):
+        names = config.line_names()
+        expect(len(set(names)) == config.lines(), "each line has a name of its own")
+        expect(names == again.line_names(), "the names of lines are stable")
+        expect(not any(secret in name for name in names), "the names of lines name no secret")
 
 
 class _Log(logging.Handler):

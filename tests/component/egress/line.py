@@ -122,8 +122,11 @@ class Line:
         at = datetime.fromtimestamp(START, UTC)
         published = Published(version, at, "test", "/", settings, FILES, mutes=tuple(mutes))
         self._receivers = Receivers(published, Registry(), self.vendor, ManualClock())
-        domains = {name: f"domain:{each.channel}" for name, each in settings.receivers.items()}
-        self._router = Router(settings, version, domains, mutes=tuple(mutes))
+        self._router = Router(settings, version, self.domains(settings), mutes=tuple(mutes))
+
+    def domains(self, settings: Settings) -> Mapping[str, str]:
+        """The limit domain of each receiver: one for each channel, whatever its account."""
+        return {name: f"domain:{each.channel}" for name, each in settings.receivers.items()}
 
     def switch(self) -> None:
         """The running desk takes what was configured last."""

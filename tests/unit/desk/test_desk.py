@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from andon.core.outcome import Delivered, Evidence, Parked, RecipientState, Skipped
-from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy, Retry
+from andon.core.policy import Limit, Merge, OnAmbiguous, QueuePolicy, Retry, account_number
 from andon.core.reason import Reason
 from andon.core.work import Item, Note, Write
 from andon.runtime.desk.desk import Decision
@@ -178,6 +179,17 @@ def test_a_failure_that_is_not_ambiguous_is_sent_again_unmarked_in_both() -> Non
         assert not again.item.marked
 
 
+def test_what_knows_no_key_of_it_shows_a_repeat_with_its_mark() -> None:
+    at = rig(pool("one", on_ambiguous=OnAmbiguous.RESEND_KEYED))
+    at.admit(item(1))
+    at.end(at.call()[0], TIMED_OUT)
+    at.work.standard = pool("two", on_ambiguous=OnAmbiguous.RESEND_KEYED)
+    at.wait()
+    (again,) = at.call()
+    assert again.item.marked
+    assert again.entry.marked
+
+
 def test_with_a_key_at_the_other_side_nothing_is_marked() -> None:
     at = rig(QueuePolicy(channel="c", on_ambiguous=OnAmbiguous.RESEND_KEYED))
     at.admit(item(1))
@@ -256,7 +268,7 @@ def test_a_time_that_an_older_version_took_from_the_vendor_shuts_an_account_for_
 
 
 def test_a_throttled_robot_of_a_pool_does_not_hold_the_others() -> None:
-    at = rig(QueuePolicy(channel="c", lines=2, limits=(Limit(20, 62.0),)))
+    at = rig(QueuePolicy(channel="c", lines=(0, 1), limits=(Limit(20, 62.0),)))
     at.admit(item(1))
     (call,) = at.call()
     at.end(call, Failed(Reason.THROTTLED, "", True, after=600.0))
@@ -288,7 +300,7 @@ def test_an_intent_whose_account_asks_to_be_left_alone_is_taken_back_and_made_ag
 
 
 def test_what_was_taken_back_goes_by_another_account_of_its_pool_at_once() -> None:
-    at = rig(QueuePolicy(channel="c", lines=2))
+    at = rig(QueuePolicy(channel="c", lines=(0, 1)))
     at.admit(*(item(n, lane=f"m{n}") for n in range(3)))
     first, by_the_other, third = at.call()
     at.end(first, Failed(Reason.THROTTLED, "429", True, after=600.0))
@@ -297,6 +309,80 @@ def test_what_was_taken_back_goes_by_another_account_of_its_pool_at_once() -> No
     at.take_back(third)
     (again,) = at.call()
     assert (again.item.id, again.entry.line) == (third.item.id, by_the_other.entry.line)
+
+
+def test_an_intent_of_an_account_that_left_its_pool_is_taken_back_and_made_by_another() -> None:
+    at = rig(pool("one", "two"))
+    at.admit(item(1))
+    (call,) = at.call()
+    assert call.entry.line == account_number("one")
+    at.work.standard = pool("two", "three")
+    at.take_back(call)
+    (again,) = at.call()
+    assert (again.entry.line, again.item.marked, again.entry.number) == (account_number("two"), False, 2)
+    assert again.item.entries[0].taken_back
+    assert at.desk.taken_back(again, at.now) is None
+
+
+def pool(*names: str, **more: Any) -> QueuePolicy:
+    """A pool of accounts, of two calls in 62 s each."""
+    return limited(2, lines=tuple(map(account_number, names)), **more)
+
+
+def test_an_account_keeps_its_count_wherever_it_stands_in_its_pool() -> None:
+    at = rig(pool("one"))
+    at.admit(*(item(n, lane=f"m{n}") for n in range(9)))
+    assert len(at.run(10.0, lambda _: Success())) == 2
+    at.work.standard = pool("two", "one")
+    at.desk.reconsider()
+    assert len(at.run(20.0, lambda _: Success())) == 2
+    assert [one.line for one in at.store.entries.values()] == [
+        *[account_number("one")] * 2,
+        *[account_number("two")] * 2,
+    ]
+    at.work.standard = pool("one")
+    at.restart()
+    assert [seen for seen, _ in at.run(62.0, lambda _: Success())] == [62.0, 62.0]
+
+
+def test_an_account_that_left_its_pool_and_came_back_is_still_left_alone() -> None:
+    at = rig(pool("one", "two"))
+    at.admit(item(1))
+    at.end(at.call()[0], Failed(Reason.THROTTLED, "45009", True, after=600.0))
+    at.work.standard = pool("two")
+    at.run(60.0, lambda _: Success())
+    at.work.standard = pool("one")
+    at.admit(item(2))
+    assert [seen for seen, _ in at.run(600.0, lambda _: Success())] == [600.0]
+
+
+def placed(at: Rig) -> None:
+    """The ledger as an older version wrote it: with the place of an account in its pool, not its number."""
+    lines = at.work.standard.lines
+    for key, entry in at.store.entries.items():
+        at.store.entries[key] = msgspec.structs.replace(entry, line=lines.index(entry.line))
+
+
+def test_what_an_older_version_wrote_counts_for_the_account_at_that_place() -> None:
+    at = rig(pool("one", "two"))
+    at.admit(*(item(n, lane=f"m{n}") for n in range(5)))
+    assert len(at.run(10.0, lambda _: Success())) == 4
+    placed(at)
+    at.restart()
+    assert [seen for seen, _ in at.run(55.0, lambda _: Success())] == [62.0]
+
+
+def test_a_call_that_an_older_version_was_interrupted_in_gives_its_place_back() -> None:
+    at = rig(pool("one", on_ambiguous=OnAmbiguous.RESEND_KEYED))
+    at.admit(*(item(n, lane=f"m{n}") for n in range(3)))
+    assert len(at.call()) == 2
+    placed(at)
+    at.restart()
+    assert at.call() == []
+    # It is the account that knows the key, and all of its places are free again a period after the two have ended.
+    assert at.run(DEADLINE + 61.0, lambda _: Success()) == []
+    assert len(at.run(3.0, lambda _: Success())) == 2
+    assert not any(entry.marked for entry in at.store.entries.values())
 
 
 def test_what_was_taken_back_says_nothing_about_the_health_of_the_other_side() -> None:

@@ -18,9 +18,9 @@ from andon.config.settings import Settings
 from andon.core.delivery import Delivery
 from andon.core.digest import combined
 from andon.core.event import Home, Position
-from andon.core.failure import Rejected
+from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import Delivered, Evidence, Merged, Outcome, OutcomeRecord, Parked, RecipientState
-from andon.core.policy import OnAmbiguous
+from andon.core.policy import OnAmbiguous, account_number
 from andon.core.ports import Call, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.work import Entry, Item, Note
@@ -70,6 +70,11 @@ class Group(NoWire):
         return str(content["content"])
 
 
+def line(work: EgressWork, of: Item) -> int:
+    """The first account of its channel."""
+    return work.policy(of.queue).lines[0]
+
+
 @pytest.fixture
 def group() -> Group:
     return Group()
@@ -110,7 +115,7 @@ def send(work: EgressWork, of: Item) -> list[Success]:
     while not ended or ended[-1].more:
         if ended:
             of.part, of.parts, of.marked = of.part + 1, ended[-1].parts or of.parts, False
-        ended.append(asyncio.run(work.call(of, 0, 15.0)))
+        ended.append(asyncio.run(work.call(of, line(work, of), 15.0)))
     return ended
 
 
@@ -231,10 +236,10 @@ def test_what_is_sent_first_decides_what_follows_whatever_is_published_meanwhile
 ) -> None:
     text = "停机 " * 1_000
     one = item(work, text=text.strip())
-    first = asyncio.run(work.call(one, 0, 15.0))
+    first = asyncio.run(work.call(one, line(work, one), 15.0))
     monkeypatch.setattr(work.receivers.renderer, "render", lambda *_, **__: pytest.fail("rendered again"))
     one.part, one.parts = 1, first.parts
-    while asyncio.run(work.call(one, 0, 15.0)).more:
+    while asyncio.run(work.call(one, line(work, one), 15.0)).more:
         one.part += 1
     assert "".join(unnumbered(group.seen)) == text.strip()
 
@@ -249,11 +254,11 @@ def test_a_repeat_is_marked_and_one_of_a_later_part_too(work: EgressWork, group:
 def test_a_repeated_later_part_keeps_the_limit_and_every_byte(work: EgressWork, group: Group) -> None:
     text = "a" * 2_048 * 3
     one = item(work, text=text)
-    first = asyncio.run(work.call(one, 0, 15.0))
+    first = asyncio.run(work.call(one, line(work, one), 15.0))
     one.part, one.parts, one.marked = 1, first.parts, True
-    again = asyncio.run(work.call(one, 0, 15.0))
+    again = asyncio.run(work.call(one, line(work, one), 15.0))
     one.part, one.parts, one.marked = 2, again.parts, False
-    while asyncio.run(work.call(one, 0, 15.0)).more:
+    while asyncio.run(work.call(one, line(work, one), 15.0)).more:
         one.part += 1
     assert group.seen[1].startswith(f"{REPEAT}(2/4)\n")
     assert all(len(part.encode()) <= 2_048 for part in group.seen)
@@ -400,7 +405,7 @@ def test_channel_is_told_which_part_it_sends_and_after_how_many_redrives(work: E
     one = item(work, delivery(event(data={"text": "汉" * 2_000})))
     one.redrive = 2
     for one.part in range(2):
-        one.parts = asyncio.run(work.call(one, 0, 15.0)).parts
+        one.parts = asyncio.run(work.call(one, line(work, one), 15.0)).parts
     assert [(call.part, call.redrive) for call in calls] == [(0, 2), (1, 2)]
     assert calls[0].key != calls[1].key
 
@@ -415,7 +420,7 @@ def test_key_stays_while_an_attempt_may_have_arrived_and_is_new_after_a_refusal(
     work.receivers["l3-group"].channel.send = send  # type: ignore[method-assign]
     one = item(work)
     for ambiguous in (False, True, False, None):
-        asyncio.run(work.call(one, 0, 15.0))
+        asyncio.run(work.call(one, line(work, one), 15.0))
         if ambiguous is not None:
             number = len(one.entries) + 1
             entry = Entry(one.id, 0, 0, number, HOME, one.domain, 0, 0, 1, 1.0, one.queue, ended=2.0)
@@ -493,3 +498,9 @@ def test_a_receiver_of_events_gets_the_event_itself_and_never_several_as_one(gro
     assert work.policy("careful").on_ambiguous is OnAmbiguous.PARK_UNKNOWN
     with pytest.raises(Rejected, match="no cluster of Andon's own"):
         asyncio.run(work.call(item(work), 0, 15.0))
+
+
+def test_nothing_is_sent_by_an_account_that_its_channel_has_no_more(work: EgressWork, group: Group) -> None:
+    with pytest.raises(Retryable) as caught:
+        asyncio.run(work.call(item(work), account_number("env:ANOTHER"), 15.0))
+    assert (caught.value.reason, caught.value.ambiguous, group.seen) == (Reason.NOT_SENT, False, [])

@@ -233,7 +233,8 @@ def test_detail_holds_no_secret() -> None:
 
 def test_pool_of_robots() -> None:
     config = DingtalkRobot.Config.model_validate({"robots": [{"token": "env:B"}, {"token": "env:A"}]})
-    assert (config.limit_domain(), config.lines()) == ("dingtalk_robot:env:A,env:B", 2)
+    assert (config.limit_domain(), config.lines()) == ("dingtalk_robot:env:B", 2)
+    assert config.line_names() == ("env:B", "env:A")
     assert config.limits() == (Limit(20, 62.0),)
 
 

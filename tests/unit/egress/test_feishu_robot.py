@@ -156,7 +156,8 @@ def test_detail_holds_no_secret() -> None:
 def test_limits_are_both_of_the_vendors() -> None:
     config = FeishuRobot.Config.model_validate({"robots": [{"hook": "env:B"}, {"hook": "env:A"}]})
     assert config.limits() == (Limit(100, 62.0), Limit(5, 1.1))
-    assert (config.limit_domain(), config.lines()) == ("feishu_robot:env:A,env:B", 2)
+    assert (config.limit_domain(), config.lines()) == ("feishu_robot:env:B", 2)
+    assert config.line_names() == ("env:B", "env:A")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from andon.config.plugs import CHANNELS
 from andon.config.published import Published
+from andon.config.receivers import Receiver
 from andon.config.section import Section
 from andon.config.settings import Settings
 from andon.core.event import Home
@@ -22,7 +23,7 @@ from andon.core.ports import Call, Content, Receipt, Wire
 from andon.core.reason import Reason
 from andon.core.work import Item
 from andon.egress.desk import EgressWork
-from andon.egress.receivers import Receivers
+from andon.egress.receivers import Receivers, policy_of
 from andon.kafka.codecs import encode
 from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES
@@ -185,3 +186,12 @@ def test_given_up_tells_who_has_it(work: EgressWork) -> None:
     record = msgspec.json.decode(note.value or b"", type=OutcomeRecord)
     assert record.outcome == exhausted
     assert outcomes(record.recipients) == {A: GOOD, B: exhausted, C: REFUSED}
+
+
+def test_a_line_without_a_name_is_known_by_its_place() -> None:
+    class Pool(Post.Config):
+        def lines(self) -> int:
+            return 3
+
+    assert policy_of(Receiver(channel="post"), Pool()).lines == (0, 1, 2)
+    assert policy_of(Receiver(channel="post"), Post.Config()).lines == (0,)

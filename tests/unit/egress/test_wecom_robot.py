@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from andon.config.receivers import Receiver
 from andon.core.failure import Failure, Rejected, Retryable
-from andon.core.policy import Limit, Merge, QueuePolicy
+from andon.core.policy import Limit, Merge, QueuePolicy, account_number
 from andon.core.ports import Content
 from andon.core.reason import Reason
 from andon.egress.channels.wecom_robot import WecomRobot
@@ -232,9 +232,9 @@ def config(**options: Any) -> WecomRobot.Config:
 
 
 def test_what_the_desk_is_told() -> None:
-    assert config().limit_domain() == "wecom_robot:env:A,env:B"
+    assert config().limit_domain() == "wecom_robot:env:B"
     assert config().limits() == (Limit(20, 62.0),)
-    assert config().lines() == 2
+    assert (config().lines(), config().line_names()) == (2, ("env:B", "env:A"))
     assert config(limit="100/m").limits() == (Limit(100, 60.0),)
 
 
@@ -261,5 +261,6 @@ def test_wrong_configuration_is_refused_without_showing_a_value(options: dict[st
 def test_its_policy_counts_calls_and_no_people() -> None:
     config = WecomRobot.Config.model_validate({"keys": ["env:ROBOT_1"]})
     policy = policy_of(Receiver(channel="robot"), config)
-    assert policy == QueuePolicy("robot", (Limit(20, 62.0),), merge=Merge(Limit(10, 62.0)), cap=500)
+    lines = (account_number("env:ROBOT_1"),)
+    assert policy == QueuePolicy("robot", (Limit(20, 62.0),), lines=lines, merge=Merge(Limit(10, 62.0)), cap=500)
     assert policy.in_flight == 4

@@ -20,12 +20,14 @@ from andon.config.difference import difference
 from andon.config.published import Published
 from andon.core.outcome import Parked
 from andon.core.reason import Reason
+from andon.egress.lints import moved
 from andon.kafka.connection import LARGEST_PARKED
 from andon.kafka.records import Record
 from andon.kafka.topics import EVENTS
 from andon.runtime import parked
 from andon.runtime.dlq import REASON, TOPIC, dlq_copy
 from andon.runtime.parked import _next, entry_of
+from andon.runtime.registry import Registry
 from andon.runtime.trace import needle
 
 POISON = Parked(Reason.UNDECODABLE, "no JSON")
@@ -191,6 +193,38 @@ def test_a_changed_value_shows_both(config: Path) -> None:
 def test_what_comes_and_goes_shows_its_path(config: Path) -> None:
     told = changed(config, "{receiver: 组}", "{receiver: 组, routes: [{matchers: ['line=\"L3\"'], receiver: 组}]}")
     assert told == ['+ route.routes[0].matchers: ["line=\\"L3\\""]', '+ route.routes[0].receiver: "组"']
+
+
+@pytest.mark.parametrize(
+    ("keys", "moves"),
+    [
+        ("env:ROBOT_1, env:ROBOT_2", False),
+        ("env:ROBOT_2, env:ROBOT_1", True),
+        ("env:ROBOT_2", True),
+    ],
+    ids=["behind the first", "before it", "in its place"],
+)
+def test_a_pool_with_another_first_robot_is_one_whose_limits_are_counted_anew(
+    config: Path, keys: str, moves: bool
+) -> None:
+    before = published(config).settings
+    config.write_text(CONFIG.replace("[env:ROBOT_1]", f"[{keys}]"), encoding="utf-8")
+    told = list(moved(before, published(config).settings, Registry()))
+    assert [text[:72] for text in told] == [
+        "组 moves from wecom_robot:env:ROBOT_1 to wecom_robot:env:ROBOT_2: what waits"[:72]
+    ] * moves
+
+
+def test_who_comes_goes_or_has_no_limit_moves_nowhere(config: Path) -> None:
+    before = published(config).settings
+    hook = "{kind: webhook, url: https://HOST/x}"
+    text = CONFIG.replace("receivers: {组: {channel: robot}}", "receivers: {板: {channel: hook}}")
+    text = text.replace("receiver: 组", "receiver: 板").replace("channels: {", f"channels: {{hook: {hook}, ")
+    config.write_text(text.replace("HOST", "a.example.cn"), encoding="utf-8")
+    old = published(config).settings
+    config.write_text(text.replace("HOST", "b.example.cn"), encoding="utf-8")
+    new = published(config).settings
+    assert [*moved(before, old, Registry()), *moved(old, new, Registry())] == []
 
 
 def test_a_template_shows_its_changed_lines(config: Path) -> None:

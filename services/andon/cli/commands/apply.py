@@ -47,11 +47,13 @@ def _apply(args: argparse.Namespace) -> int:
     published."""
     from andon.cli.commands.check import checked
     from andon.config.difference import difference
+    from andon.egress.lints import moved
     from andon.kafka.admin import Cluster
     from andon.kafka.topics import CONFIG
     from andon.runtime.bootstrap import prepare
     from andon.runtime.follower import read_board
     from andon.runtime.publishing import Said
+    from andon.runtime.registry import Registry
 
     loaded = checked(args.path or args.config)
     if loaded.mistakes:
@@ -71,6 +73,8 @@ def _apply(args: argparse.Namespace) -> int:
     if changes and not args.json:
         print("\n".join(map(safe, changes)))
     say_lost(board)
+    for text in moved(before.settings, loaded.settings, Registry()) if before else ():
+        print(f"andon apply: {safe(text)}", file=sys.stderr)
     version = before.version if before else 0
     if not args.dry_run:
         version = asyncio.run(prepare(loaded, place.link.bootstrap, Said(args.author, args.why))).version

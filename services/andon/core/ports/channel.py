@@ -21,7 +21,8 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call to a vendor: one part of one delivery. `line` picks the account of a pool, `deadline` is in seconds.
+    """One call to a vendor: one part of one delivery. `line` is the place of its account in the pool, as the present
+    configuration has it; `deadline` is in seconds.
 
     `part` counts from 0; `redrive` says how often the delivery was taken up again, `refused` how many attempts at this
     part certainly had no effect before the first of which that is not known, `perhaps` whether there is such a one.
@@ -121,7 +122,17 @@ class ChannelConfig(Protocol):
 
     def limits(self) -> tuple[Limit, ...]: ...
 
-    def lines(self) -> int: ...
+    def lines(self) -> int:
+        """How many equal accounts share the load, each with the limits for itself."""
+
+
+@runtime_checkable
+class NamesLines(Protocol):
+    """The `Config` of a channel whose lines may change while work waits: by its name each is known again, wherever it
+    stands. Without names a line is known by its place."""
+
+    def line_names(self) -> tuple[str, ...]:
+        """A name for each line, in their order; names no secret."""
 
 
 @runtime_checkable

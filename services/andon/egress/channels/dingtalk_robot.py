@@ -114,7 +114,7 @@ class DingtalkRobot:
         """`limit` replaces 20 calls a minute and robot; set it only for a private deployment whose limit differs."""
 
         robots: tuple[Robot, ...]
-        """Robots of the same group; several share the load."""
+        """Robots of the same group; several share the load. The first names their queue: add and take out behind it."""
         base_url: BaseUrl = "https://oapi.dingtalk.com"
         limit: Rate = LIMIT
 
@@ -128,14 +128,18 @@ class DingtalkRobot:
             return robots
 
         def limit_domain(self) -> str:
-            """The pool of robots, by the references of their tokens."""
-            return "dingtalk_robot:" + ",".join(sorted(robot.token.reference for robot in self.robots))
+            """The pool of robots, by the reference of the first one's token: others may come and go behind it."""
+            return f"dingtalk_robot:{self.robots[0].token.reference}"
 
         def limits(self) -> tuple[Limit, ...]:
             return (self.limit,)
 
         def lines(self) -> int:
             return len(self.robots)
+
+        def line_names(self) -> tuple[str, ...]:
+            """The robots, by the references of their tokens."""
+            return tuple(robot.token.reference for robot in self.robots)
 
         def recipient_mistakes(self, to: Sequence[str], /) -> Sequence[tuple[int | None, str]]:
             """More people than a robot calls by name."""

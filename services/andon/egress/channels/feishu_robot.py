@@ -80,7 +80,7 @@ class FeishuRobot:
         """`limit` replaces 100 calls a minute and bot; set it only for a private deployment whose limit differs."""
 
         robots: tuple[Robot, ...]
-        """Bots of the same group; several share the load."""
+        """Bots of the same group; several share the load. The first names their queue: add and take out behind it."""
         base_url: BaseUrl = "https://open.feishu.cn"
         """Lark: `https://open.larksuite.com`."""
         limit: Rate = LIMIT
@@ -97,14 +97,18 @@ class FeishuRobot:
             return robots
 
         def limit_domain(self) -> str:
-            """The pool of bots, by the references of their hooks."""
-            return "feishu_robot:" + ",".join(sorted(robot.hook.reference for robot in self.robots))
+            """The pool of bots, by the reference of the first one's hook: others may come and go behind it."""
+            return f"feishu_robot:{self.robots[0].hook.reference}"
 
         def limits(self) -> tuple[Limit, ...]:
             return (self.limit, self.burst)
 
         def lines(self) -> int:
             return len(self.robots)
+
+        def line_names(self) -> tuple[str, ...]:
+            """The bots, by the references of their hooks."""
+            return tuple(robot.hook.reference for robot in self.robots)
 
     structures: ClassVar = ROBOT
     specimen: ClassVar = ChannelSpecimen(

@@ -82,14 +82,18 @@ class WecomRobot:
             return keys
 
         def limit_domain(self) -> str:
-            """The pool of robots, by the references of their keys."""
-            return "wecom_robot:" + ",".join(sorted(key.reference for key in self.keys))
+            """The pool of robots, by the reference of the first one's key: others may come and go behind it."""
+            return f"wecom_robot:{self.keys[0].reference}"
 
         def limits(self) -> tuple[Limit, ...]:
             return (self.limit,)
 
         def lines(self) -> int:
             return len(self.keys)
+
+        def line_names(self) -> tuple[str, ...]:
+            """The robots, by the references of their keys."""
+            return tuple(key.reference for key in self.keys)
 
     structures: ClassVar = ROBOT
     specimen: ClassVar = ChannelSpecimen(

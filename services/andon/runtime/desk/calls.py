@@ -125,7 +125,8 @@ class Calls:
             self._begin(self._waiting.popleft(), place=True)
 
     def _begin(self, call: Call, *, place: bool) -> None:
-        """Begins a call, unless its home has left meanwhile or its account wants to be left alone."""
+        """Begins a call, unless its home has left meanwhile, or its account wants to be left alone or
+        is none of its pool any more."""
         if not self._desk.begins(call):
             return
         taken_back = self._desk.taken_back(call, self._clock.now())

@@ -129,7 +129,7 @@ class Desk(OpenWork):
         if not free:
             return False
         write = self._write(home, decision)
-        if policy.lines > 1 and policy.on_ambiguous is OnAmbiguous.RESEND_KEYED:
+        if policy.on_ambiguous is OnAmbiguous.RESEND_KEYED:
             line = self._knowing(domain, found, line, now, write)
         if item.group is not None and not item.urgent and whole(item):
             stormed = bool(item.batch and item.storm) and not item.entries and self._work.stormed(item)
@@ -151,7 +151,7 @@ class Desk(OpenWork):
         if not know or line in know:
             return line
         for one in know:
-            if one < policy.lines and domain.line(one).free(policy.limits, now):
+            if one in policy.lines and domain.line(one).free(policy.limits, now):
                 return one
         item.marked = True
         write.changed.append(copy(item))
@@ -286,18 +286,19 @@ class Desk(OpenWork):
         return write
 
     def taken_back(self, call: Call, now: float) -> Write | None:
-        """The end of an intent whose account asked to be left alone before its call began: nothing was sent, and it
-        counts as no attempt, neither against the other side nor against its item. None when the call may begin."""
+        """The end of an intent whose account asked to be left alone, or left its pool, before its call began: nothing
+        was sent, and it counts as no attempt, neither against the other side nor against its item. None when the call
+        may begin."""
         item, entry = call.item, call.entry
         domain = self._domain((item.home, item.domain))
         line = domain.line(entry.line)
-        if now >= line.blocked_until:
+        if now >= line.blocked_until and entry.line in self._work.policy(item.queue).lines:
             return None
         write = self._over(call)
         domain.reached(entry.reach, now, counts=False)
         line.end(now, counts=False)
         item.entries[-1] = done = msgspec.structs.replace(
-            entry, ended=now, reason=Reason.NOT_SENT, until=line.blocked_until
+            entry, ended=now, reason=Reason.NOT_SENT, until=max(now, line.blocked_until)
         )
         write.ended.append(done)
         # Another account of the pool may take it at once.

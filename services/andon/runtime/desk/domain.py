@@ -41,7 +41,7 @@ class Domain:
 
     def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
-        self._lines: list[Line] = []
+        self._lines: dict[int, Line] = {}
         self._meters: dict[str, Meter] = {}
         self._stuck: set[Queue] = set()
         # What comes behind this rank waits, though it may have a place.
@@ -59,9 +59,10 @@ class Domain:
 
     def line(self, number: int) -> Line:
         """The account of this number."""
-        while len(self._lines) <= number:
-            self._lines.append(Line())
-        return self._lines[number]
+        line = self._lines.get(number)
+        if line is None:
+            line = self._lines[number] = Line()
+        return line
 
     def meter(self, sender: str) -> Meter:
         """What this sender's limits per recipient and per person have counted."""
@@ -90,17 +91,17 @@ class Domain:
         return self.failures > 0
 
     def freest(self, policy: QueuePolicy, now: float) -> tuple[int, int]:
-        """The line with most free slots, and how many those are."""
-        slots = [self.line(n).free(policy.limits, now) for n in range(policy.lines)]
-        best = max(range(len(slots)), key=slots.__getitem__)
-        return best, slots[best]
+        """The account with most free slots, and how many those are."""
+        slots = [self.line(n).free(policy.limits, now) for n in policy.lines]
+        most = max(slots)
+        return policy.lines[slots.index(most)], most
 
     def used(self, policy: QueuePolicy, now: float) -> float:
         """The share of the limits in use on the fullest line, 0 to 1; 0 without limits."""
         if not policy.limits:
             return 0.0
         most = min(limit.count for limit in policy.limits)
-        return 1.0 - min(self.line(n).free(policy.limits, now) for n in range(policy.lines)) / most
+        return 1.0 - min(self.line(n).free(policy.limits, now) for n in policy.lines) / most
 
     def _allowed(self, policy: QueuePolicy) -> bool:
         return self.in_flight < (1 if self.suspect else policy.in_flight)
@@ -118,7 +119,7 @@ class Domain:
             return None
         best: Choice | None = None
         best_rank = passed = _LAST
-        taken: tuple[tuple[Limit, ...], int] | None = None
+        taken: tuple[tuple[Limit, ...], tuple[int, ...]] | None = None
         for queue in self.queues.values():
             while (item := queue.head(now) if queue.size else None) and (rank := queue.rank(item)) <= best_rank:
                 policy = work.policy(queue.name)
@@ -177,7 +178,7 @@ class Domain:
                 continue
             policy = policy_of(queue.name)
             if self._allowed(policy):
-                free = min(self.line(n).next_free(policy.limits, now) for n in range(policy.lines))
+                free = min(self.line(n).next_free(policy.limits, now) for n in policy.lines)
                 pace = queue.paced(policy.merge, now) if queue.rank(item)[0] else now
                 when = min(when, max(free, pace, self.resting_until))
         return when

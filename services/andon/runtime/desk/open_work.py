@@ -66,7 +66,7 @@ class OpenWork:
         self.epochs[holding.home] = holding.epoch
         self._notes[holding.home] = holding.epoch << 32
         self._open[holding.home] = 0
-        for entry in holding.recent:
+        for entry in map(self._by_account, holding.recent):
             domain = self._domain((holding.home, entry.domain))
             line = domain.line(entry.line)
             # An older version may have stored whatever the other side said.
@@ -85,11 +85,18 @@ class OpenWork:
                 if reach is not None:
                     domain.meter(reach.sender).past(reach, entry.ended)
         for item in holding.items:
+            item.entries = [self._by_account(entry) for entry in item.entries]
             self._place(item)
             if item.entries and item.entries[-1].ended is None:
                 self._queue(item).start(item)
                 heapq.heappush(self._interrupted, (now + self._deadline, item.id, holding.epoch))
         self._work.keep(holding.home, holding.memos)
+
+    def _by_account(self, entry: Entry) -> Entry:
+        """An older version wrote the place of an account in its pool where its number stands now."""
+        lines = self._work.policy(entry.queue).lines if entry.queue else ()
+        number = lines[entry.line] if entry.line < len(lines) else entry.line
+        return entry if number == entry.line else msgspec.structs.replace(entry, line=number)
 
     def leave(self, home: Home) -> bool:
         """Begins no more calls for a home; True when none of its calls is in flight."""

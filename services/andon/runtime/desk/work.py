@@ -142,7 +142,7 @@ class Work(Protocol):
         """What follows from the end of an item."""
 
     async def call(self, item: Item, line: int, deadline: float) -> Success:
-        """Makes the one call of this attempt. Raises Retryable or Rejected."""
+        """Makes the one call of this attempt by the account of this number. Raises Retryable or Rejected."""
 
 
 def fingerprint(event: Event) -> bytes:
