@@ -24,8 +24,8 @@ _INTRODUCTION = """\
 `andon check` names every mistake as `file:line:column: text`; `andon apply` publishes what has none. Without a path
 both read `$ANDON_CONFIG`, else `./andon.yaml`; a folder means the `andon.yaml` in it. Relative file names start from
 its folder, but those of `listen`, `kafka.tls`, `file:` secrets and `store.url`, which are to be written whole
-(`kafka.data` starts from the data directory). This page is made from the program (`python -m andon.config.reference`); `schemas/andon.yaml.json` is the
-same for editors.
+(`kafka.data` starts from the data directory). This page is made from the program
+(`python -m andon.config.reference`); `schemas/andon.yaml.json` is the same for editors.
 
 - The file is YAML 1.2 in UTF-8, at most 1 MiB, one document. `00123`, `20:00`, `yes` and `on` are text; keys are always
   text. A key that stands twice is refused. Anchors and aliases work; tags and `<<` do not.

@@ -43,8 +43,8 @@ class Route(Section):
     urgent: bool | None = None
     """Goes before all that is not; inherited."""
     group_by: tuple[str, ...] | None = None
-    """Labels whose equal values make a group, which speaks with one voice; `...`: the subject and all labels. Inherited,
-    as the three times are; without it there are no groups. See docs/routing.md."""
+    """Labels whose equal values make a group, which speaks with one voice; `...`: the subject and all labels.
+    Inherited, as the three times are; without it there are no groups. See docs/routing.md."""
     group_wait: Seconds | None = None
     """How long the first event of a group waits for others to leave with it; 0 by default."""
     group_interval: Seconds | None = None

@@ -71,8 +71,8 @@ class Router:
         The first route that names a receiver wins, urgent if any does. A person whom several receivers of one account
         name hears once, by an urgent one if there is one, else by that of the first route. With no delivery the result
         says which rule ended the event: nobody to tell, or no wish to hear of ends, before muted or inactive, else the
-        first in the order of the routes. A mute or a maintenance window that drops an event is asked before any route; one that holds it holds
-        whatever they decide.
+        first in the order of the routes. A mute or a maintenance window that drops an event is asked before any route;
+        one that holds it holds whatever they decide.
         """
         if self._silent and (silence := self.silences.of(event)) is not None:
             if isinstance(silence, Skipped):
