@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from confluent_kafka import KafkaError
 
 
@@ -29,12 +27,14 @@ FINAL = _codes(
 """Asking again changes nothing: a person has to."""
 
 
-def refusal(error: KafkaError) -> Literal["sasl", "tls"] | None:
-    """What of ours a broker refuses with that error, or we of its; None: it is another trouble.
+def refusal(error: KafkaError) -> str:
+    """What of ours a broker refuses with that error, or we of its, and what to mend; empty: it is another trouble.
 
     Since TLS 1.3 a client's certificate is refused after the handshake, which the library takes for a lost connection.
     """
     code = error.code()
     if code in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):  # noqa: SLF001 - public constants
-        return "sasl"
-    return "tls" if code == KafkaError._SSL or "SSL alert" in error.str() else None  # noqa: SLF001
+        return "the account (sasl); mend its user or password"
+    if code == KafkaError._SSL or "SSL alert" in error.str():  # noqa: SLF001
+        return "the connection (tls); mend the certificate that is not good, or not any more, here or there"
+    return ""

@@ -47,7 +47,8 @@ class Connection(msgspec.Struct, frozen=True):
             "bootstrap.servers": self.bootstrap,
             "logger": log,
             "socket.keepalive.enable": True,
-            "reconnect.backoff.ms": 20,
+            # After a login that is refused the library does not wait longer each time: with ours it tried 70 a second.
+            "reconnect.backoff.ms": 1_000 if self.foreign else 20,
             "reconnect.backoff.max.ms": 1_000,
             **self.security,
         }

@@ -28,10 +28,6 @@ _LEAVE_S = 2.0
 _SETTLED_S = 10.0
 # A broker that has just started may not know its topics yet.
 _UNKNOWN_S = 10.0
-_REFUSED = {
-    "sasl": "the account (sasl); mend its user or password",
-    "tls": "the connection (tls); mend the certificate that is not good, or not any more, here or there",
-}
 
 
 def homes(partitions: Iterable[TopicPartition]) -> list[Home]:
@@ -77,7 +73,7 @@ class GroupConsumer:
         self._unknown_since: float | None = None
         self._uncounted = False
         self._offered: Callable[[bool], None] | None = None
-        self._refused: str | None = None
+        self._refused = ""
         settings: dict[str, object] = {
             "group.id": self.group,
             "client.id": f"{self.group}-{slot}",
@@ -104,8 +100,7 @@ class GroupConsumer:
             "fetch.max.bytes": 4 << 20,
         }
         if connection.foreign:
-            # The library does not wait longer each time after a login that is refused: with ours it tried 70 a second.
-            settings |= {"error_cb": self._told_of, "reconnect.backoff.ms": 1_000}
+            settings["error_cb"] = self._told_of
         self._settings = connection.client() | settings | dict(more or {})
         self._consumer = self._joined()
 
@@ -188,7 +183,7 @@ class GroupConsumer:
         Raises SlotTaken, OffsetsMissing, PartitionsChanged, NoEntry or KafkaFailure; passing trouble is waited out.
         """
         if self._refused:
-            raise NoEntry(f"the Kafka at {self._connection.bootstrap} refuses {_REFUSED[self._refused]}")
+            raise NoEntry(f"the Kafka at {self._connection.bootstrap} refuses {self._refused}")
         first = self._consume(1, wait_s)
         self._note_id()
         self._require_count()

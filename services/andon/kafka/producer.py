@@ -12,6 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from andon.core.event import Position
+from andon.kafka.codes import refusal
 from andon.kafka.connection import LARGEST_PARKED, Connection, made
 from andon.kafka.records import Outgoing
 
@@ -21,10 +22,17 @@ _MANY = 100
 _GATHER_S = 0.005
 _SPARE = 32  # a window of batches of a hundred is 10
 _MOST_KB = 128 << 10
+_LEAVE_S = 2.0
 
 
 class Undecided(str):
     """Why a fate is not known yet: the record is still on its way."""
+
+    __slots__ = ()
+
+
+class Unsent(str):
+    """Why a record is certainly not in the log: it never left."""
 
     __slots__ = ()
 
@@ -39,14 +47,20 @@ class Publisher:
     """Appends records with acks=all and tells each one's fate on the event loop.
 
     `append` resolves when the broker has acknowledged every record or `timeout_s` is over; a record whose fate is a
-    text may stand in the log all the same. At most `cap` records, and 128 MiB of them, wait in the client; `append`
-    beyond that fails at once with the text "queue full", and after `close` with "closed". A record waits up to
-    `linger_ms` for others of its partition, to be sent together, and before that up to 5 ms while 100 others are on
-    their way.
+    text, and not Unsent, may stand in the log all the same. At most `cap` records, and 128 MiB of them, wait in the
+    client; `append` beyond that fails at once with the text "queue full", and after `close` with "closed". A record
+    waits up to `linger_ms` for others of its partition, to be sent together, and before that up to 5 ms while 100
+    others are on their way.
 
     The client goes on trying for `patience_s`. After that it begins a new epoch of its producer and sends again what
     has no answer, which a broker knows for a repeat within one epoch only: then a record may stand twice. So who has
     patience has that after a long outage alone, and hears of what comes after `timeout_s` by `late`.
+
+    One of a cluster of others ends by itself once a broker refuses account or TLS, and `refused` says so from then on:
+    the client would go on with what it has read of secrets and files. What other brokers have not acknowledged 2 s
+    later is told as not written.
+
+    Raises KafkaFailure for a connection that no client can be made of.
     """
 
     def __init__(
@@ -59,9 +73,13 @@ class Publisher:
         cap: int = 20_000,
         linger_ms: int = 1,
     ) -> None:
+        self.refused = ""
+        self._bootstrap = connection.bootstrap
+        told: dict[str, object] = {"error_cb": self._told_of} if connection.foreign else {}
         self._producer = made(
             Producer,
             connection.client()
+            | told
             | {
                 "client.id": client_id,
                 "enable.idempotence": True,
@@ -90,6 +108,7 @@ class Publisher:
         self._idle = True
         self._closing = False
         self._ended = threading.Event()
+        self._last = threading.Lock()
 
     def start(self) -> None:
         """Begins to serve acknowledgements on the running loop."""
@@ -99,7 +118,7 @@ class Publisher:
     async def append(self, records: Sequence[Outgoing], late: Late | None = None) -> Sequence[Written]:
         """Writes the records; one fate per record, in order. Of one that is Undecided `late` hears the fate."""
         if self._closing:
-            return ["closed"] * len(records)
+            return [Unsent("closed")] * len(records)
         if not records:
             return []
         loop = asyncio.get_running_loop()
@@ -137,9 +156,9 @@ class Publisher:
                 else:
                     produce(record.topic, value, record.key, -1, report)
             except BufferError:
-                batch.told(index, "queue full")
+                batch.told(index, Unsent("queue full"))
             except KafkaException as error:
-                batch.told(index, error.args[0].str())
+                batch.told(index, Unsent(error.args[0].str()))
 
     # Acknowledgements are fetched by the loop itself, now and then. A thread that waits for them would take the
     # interpreter's lock from the loop once per record: at the door that cost more than all the rest of writing.
@@ -169,7 +188,17 @@ class Publisher:
     def _held_long(self) -> bool:
         return self._loop is None or self._loop.time() - self._held_since > _GATHER_S
 
+    def _told_of(self, error: KafkaError) -> None:
+        """What librdkafka says of its connections."""
+        what = "" if self._closing else refusal(error)
+        if what and self._loop is not None:
+            self.refused = f"the Kafka at {self._bootstrap} refuses {what}"
+            self._closing = True
+            self._loop.run_in_executor(None, self.close, _LEAVE_S)
+
     def _hurry(self) -> None:
+        if self._ended.is_set():
+            return
         if self._idle and self._loop is not None and self._next is not None:
             self._idle = False
             self._next.cancel()
@@ -178,7 +207,7 @@ class Publisher:
     def close(self, timeout_s: float = 10.0) -> None:
         """Waits for what is in flight, then stops. What has no answer by then is told so: nobody waits for ever.
 
-        Blocks while the loop tells the last fates: call it in a thread.
+        Blocks while the loop tells the last fates: call it in a thread. May be called again, and by two at a time.
         """
         if self._loop is None:
             return
@@ -187,6 +216,8 @@ class Publisher:
         if not self._ended.wait(timeout_s):
             self._producer.purge()
             self._ended.wait(1.0)
+        if self._ended.is_set() and self._last.acquire(blocking=False):
+            self._producer.close()  # or it goes on asking for as long as anybody holds this
 
 
 _NO_FATE = "not written"
@@ -225,8 +256,8 @@ class _Batch:
         """What librdkafka says of one record."""
         if error is None:
             self.told(index, Position(message.topic(), message.partition(), message.offset(), message.timestamp()[1]))
-        else:
-            self.told(index, error.str())
+        else:  # without a partition it was given to no broker
+            self.told(index, error.str() if message.partition() is not None else Unsent(error.str()))
 
     def told(self, index: int, fate: Written) -> None:
         self.fates[index] = fate

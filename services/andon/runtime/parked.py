@@ -194,7 +194,7 @@ class _Outlets:
                 written.append(record)
             else:
                 topic = _header(record, TOPIC)
-                self._told(f"{_id(record)} was not written to {topic}: {fate}; {_AGAIN}")
+                self._told(f"{_id(record)} was not written to {topic}: {publisher.refused or fate}; {_AGAIN}")
         return written
 
     def _way(self, record: Record) -> Publisher:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -13,10 +17,16 @@ from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, Us
 
 from andon import broker
 from andon.broker import properties
+from andon.core.failure import Retryable
+from andon.core.ports import Call, Context, Wire
+from andon.core.reason import Reason
+from andon.egress.channels.kafka import KafkaTopic
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import KafkaFailure, NoEntry, Unreachable
 from andon.kafka.members import Members
+from andon.testing.builders import event
+from andon.testing.clock import ManualClock
 from tests.rig.client import wait_for
 from tests.rig.kafka import Kafka
 from tests.rig.ports import free_port
@@ -131,6 +141,41 @@ def test_a_topic_of_others_is_left_when_they_refuse_the_account_and_read_when_th
             entered(wrong)
         assert "wrong-password" not in str(refused.value)
         assert entered(right)
+
+
+def test_a_channel_takes_up_a_rotated_password_and_a_certificate_that_is_replaced(
+    secured: tuple[Kafka, Connection], tmp_path: Path
+) -> None:
+    kafka, link = secured
+    topic = kafka.topic("out", 1)
+    password, ca = tmp_path / "password", tmp_path / "ca.pem"
+    (tmp_path / "user").write_text(USER)
+    sasl = {"mechanism": "SCRAM-SHA-512", "user": f"file:{tmp_path / 'user'}", "password": f"file:{password}"}
+    options = {"topic": topic, "bootstrap": link.bootstrap, "sasl": sasl, "tls": {"ca": f"file:{ca}"}}
+    password.write_text("wrong-password")
+    ours = Path(link.security["ssl.ca.location"]).read_text()
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=other"]
+    subprocess.run([*command, "-out", str(ca)], check=True, capture_output=True)
+
+    async def main() -> None:
+        clock = ManualClock()
+        one = KafkaTopic(KafkaTopic.Config.model_validate(options), Context("out", Path(), clock, cast("Wire", None)))
+        call = Call(uuid4(), "out", ("out",), one.content(event()))
+        for refused, file, right in (
+            ("refuses the connection (tls)", ca, ours),
+            ("refuses the account (sasl)", password, PASSWORD),
+        ):
+            with pytest.raises(Retryable) as failure:
+                await one.send(call)
+            assert (failure.value.reason, failure.value.ambiguous) == (Reason.NOT_SENT, False)
+            assert refused in failure.value.detail
+            file.write_text(right)
+            clock.advance(5)
+        await one.send(call)
+        await one.close()
+
+    asyncio.run(main())
+    assert len(kafka.read(topic)) == 1
 
 
 def test_a_certificate_of_nobody_we_know_is_refused(secured: tuple[Kafka, Connection]) -> None:

@@ -85,6 +85,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
             pass
 
     class Publisher:
+        refused = ""
+
         def __init__(self, link: Connection, _client: str) -> None:
             self.where = link.bootstrap
             found.opened.append(self.where)

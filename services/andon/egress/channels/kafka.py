@@ -6,6 +6,7 @@ Binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/ka
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -23,16 +24,17 @@ from andon.core.reason import Reason
 from andon.core.specimen import BASE, TOPIC, TopicSpecimen
 from andon.egress import events
 from andon.kafka.connection import LARGEST, Connection
+from andon.kafka.errors import KafkaFailure
 from andon.kafka.foreign import ForeignTopic
-from andon.kafka.producer import Publisher
+from andon.kafka.producer import Publisher, Unsent
 from andon.kafka.records import Outgoing
 
 DELIVERY = "andon-delivery"
 _PARTITION_KEY = "partitionkey"
 _TOO_LARGE = "Broker: Message size too large"
-_NEVER_SENT = ("closed", "queue full")
 _TIMEOUT_S = 10.0
 _CLOSING_S = 2.0
+_AGAIN_S = 5.0
 
 
 class KafkaTopic:
@@ -40,6 +42,9 @@ class KafkaTopic:
 
     The key is the extension `partitionkey`, else the subject. A record carries its delivery's id, the same however
     often it is sent, in the header `andon-delivery`, and the event's trace in the header `traceparent`.
+
+    A cluster that cannot be entered, for a file that is not good or because it refuses the login, is tried again with
+    secrets and files as they are then, every 5 s at most.
     """
 
     class Config(ForeignTopic):
@@ -63,7 +68,10 @@ class KafkaTopic:
         self._config = config
         self._own = context.kafka
         self._name = f"andon-channel-{context.name}"
+        self._clock = context.clock
         self._publisher: Publisher | None = None
+        self._tried = -math.inf
+        self._barred = ""
 
     def __repr__(self) -> str:
         return f"KafkaTopic({self._config.limit_domain()!r})"
@@ -85,7 +93,7 @@ class KafkaTopic:
         record = self._record(call)
         if len(record.key or b"") + len(record.value or b"") > LARGEST:
             raise Rejected(Reason.TOO_LARGE, f"a record has at most {LARGEST:,} bytes")
-        publisher = self._started()
+        publisher = self._entered()
         try:
             async with asyncio.timeout(call.deadline):
                 (fate,) = await publisher.append([record])
@@ -95,9 +103,10 @@ class KafkaTopic:
             return [Receipt(recipient, Evidence.RECEIPT) for recipient in call.recipients]
         if fate == _TOO_LARGE:
             raise Rejected(Reason.TOO_LARGE, f"{self._config.topic} takes no record of this size")
-        if fate in _NEVER_SENT:
-            raise Retryable(Reason.NOT_SENT, fate)
-        raise Retryable(Reason.CONNECTION, fate, ambiguous=True)
+        problem = publisher.refused or fate
+        if isinstance(fate, Unsent):
+            raise Retryable(Reason.NOT_SENT, problem)
+        raise Retryable(Reason.CONNECTION, problem, ambiguous=True)
 
     def _record(self, call: Call) -> Outgoing:
         body, trace = events.parted(call.content)
@@ -120,10 +129,21 @@ class KafkaTopic:
             own.append(("content-type", form.content_type.encode()))
         return form.body, (*own, *headers)
 
-    def _started(self) -> Publisher:
-        if self._publisher is None:
-            self._publisher = Publisher(self._link(), self._name, timeout_s=_TIMEOUT_S)
-            self._publisher.start()
+    def _entered(self) -> Publisher:
+        """One that no broker has refused. Raises Retryable, and Rejected where there is no cluster to write to."""
+        publisher = self._publisher
+        if publisher and not publisher.refused:
+            return publisher
+        link, now = self._link(), self._clock.now()
+        if 0 <= now - self._tried < _AGAIN_S:
+            raise Retryable(Reason.NOT_SENT, publisher.refused if publisher else self._barred)
+        self._tried, self._publisher = now, None
+        try:
+            self._publisher = Publisher(link, self._name, timeout_s=_TIMEOUT_S)
+        except KafkaFailure as failure:
+            self._barred = str(failure)
+            raise Retryable(Reason.NOT_SENT, self._barred) from None
+        self._publisher.start()
         return self._publisher
 
     def _link(self) -> Connection:
