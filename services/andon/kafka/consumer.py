@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from andon.core.event import Home
-from andon.kafka.codes import FENCED_MEMBER, FINAL, PASSING, refusal
+from andon.kafka.codes import FENCED_MEMBER, FINAL, FORBIDDEN, PASSING, refusal
 from andon.kafka.connection import Connection, made
 from andon.kafka.errors import Aborted, KafkaFailure, NoEntry, OffsetsMissing, PartitionsChanged, SlotTaken, Unreachable
 from andon.kafka.members import Members
@@ -41,7 +41,8 @@ class GroupConsumer:
     partitions that leave in good order and for lost ones alike: nothing of theirs that was read before may be
     committed afterwards. Both run inside `poll`, so never between the two ends of a transaction, and must not raise.
     A member whose session ended, as it does when no broker answers for that long, joins again by itself. Our own
-    cluster is waited for whatever it says; one of others is left, by NoEntry, once a broker refuses account or TLS.
+    cluster is waited for whatever it says; one of others is left, by NoEntry, once a broker refuses account or TLS, and
+    when the right to read or the topic is gone, which of our own is a KafkaFailure.
 
     Raises KafkaFailure for a connection that no client can be made of: NoEntry where the cluster is one of others.
     """
@@ -225,6 +226,11 @@ class GroupConsumer:
         if code in FENCED_MEMBER:
             self._join_again_or_leave()
             return
+        if code in FORBIDDEN and self._connection.foreign:
+            raise NoEntry(
+                f"the Kafka at {self._connection.bootstrap} lets the account not read {self.topic} as {self.group} "
+                f"({error.str()}); ask who runs it for the right to read with that group"
+            )
         if error.fatal() or code in FINAL:
             raise KafkaFailure(f"{self.group} cannot go on: {error.str()}")
         if code == KafkaError.UNKNOWN_TOPIC_OR_PART and self._unknown_since is None:
@@ -259,6 +265,11 @@ class GroupConsumer:
         except KafkaException:
             return
         if self.topic not in known:
+            if self._connection.foreign:
+                raise NoEntry(
+                    f"the Kafka at {self._connection.bootstrap} has no topic {self.topic}, or none that the account "
+                    "may see; ask who runs it, or take the source out of the configuration"
+                )
             raise KafkaFailure(f"the topic {self.topic} does not exist; `andon topics create` creates what is missing")
         self._unknown_since = None
 

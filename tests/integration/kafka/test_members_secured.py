@@ -13,6 +13,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from andon import broker
@@ -25,6 +27,7 @@ from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import KafkaFailure, NoEntry, Unreachable
 from andon.kafka.members import Members
+from andon.kafka.topics import group_of
 from andon.testing.builders import event
 from andon.testing.clock import ManualClock
 from tests.rig.client import wait_for
@@ -45,6 +48,9 @@ listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.secure.plain.sasl.jaas.config={login}.plain.PlainLoginModule required "user_{user}"="{password}";
 listener.name.secure.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;
 listener.name.secure.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=true
 """
 
 
@@ -141,6 +147,40 @@ def test_a_topic_of_others_is_left_when_they_refuse_the_account_and_read_when_th
             entered(wrong)
         assert "wrong-password" not in str(refused.value)
         assert entered(right)
+
+
+@pytest.mark.parametrize("resource", [ResourceType.TOPIC, ResourceType.GROUP])
+def test_a_topic_of_others_is_left_when_they_take_away_the_right_and_read_when_they_give_it_back(
+    secured: tuple[Kafka, Connection], resource: ResourceType
+) -> None:
+    kafka, link = secured
+    topic = kafka.topic("in", 1)
+    service = kafka.service(topic)
+    own = msgspec.structs.replace(account(link, "SCRAM-SHA-512"), foreign=True)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    name = topic if resource is ResourceType.TOPIC else group_of(service)
+    rule = (resource, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", AclOperation.READ, AclPermissionType.DENY)
+
+    def read(consumer: GroupConsumer) -> bool:
+        kafka.write(topic, [b"one"])
+        return wait_for(lambda: bool(consumer.poll(1, 0.2)), 30)
+
+    consumer = GroupConsumer(own, service, topic, 0)
+    try:
+        assert read(consumer)
+        for future in admin.create_acls([AclBinding(*rule)]).values():
+            future.result(30)
+        with pytest.raises(NoEntry, match=f"lets the account not read {topic} as {group_of(service)}"):
+            wait_for(lambda: bool(consumer.poll(1, 0.2)) and False, 30)
+    finally:
+        consumer.close()
+        for deleted in admin.delete_acls([AclBindingFilter(*rule)]).values():
+            deleted.result(30)
+    consumer = GroupConsumer(own, service, topic, 0)
+    try:
+        assert read(consumer)
+    finally:
+        consumer.close()
 
 
 def test_a_channel_takes_up_a_rotated_password_and_a_certificate_that_is_replaced(

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from andon.kafka import consumer
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
-from andon.kafka.errors import NoEntry, PartitionsChanged
+from andon.kafka.errors import KafkaFailure, NoEntry, OffsetsMissing, PartitionsChanged
 from andon.kafka.topics import EVENTS
 
 
@@ -20,6 +20,7 @@ class Client:
     know the topic."""
 
     answers: ClassVar[list[int | None]] = []
+    said: KafkaError | None = None
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
@@ -32,9 +33,9 @@ class Client:
         if not self._assigned:
             self._assigned = True
             self._assign(self, [TopicPartition(EVENTS, 0), TopicPartition(EVENTS, 1)])
-        return []
+        return [SimpleNamespace(error=lambda: self.said)] if self.said else []
 
-    def list_topics(self, topic: str, timeout: float) -> Any:
+    def list_topics(self, topic: str = "another", *, timeout: float) -> Any:
         assert timeout
         count = Client.answers.pop(0)
         error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART) if count is None else None
@@ -94,6 +95,41 @@ def test_a_cluster_of_others_that_refuses_us_is_left(
             member.poll(10, 0)
     else:
         member.poll(10, 0)
+
+
+def _told(monkeypatch: pytest.MonkeyPatch, code: int, *, foreign: bool) -> KafkaFailure:
+    """How a member ends that is told so."""
+    monkeypatch.setattr(consumer, "Consumer", Client)
+    monkeypatch.setattr(consumer, "_UNKNOWN_S", 0.0)
+    monkeypatch.setattr(Client, "answers", [2, 2])
+    monkeypatch.setattr(Client, "said", None)
+    member = GroupConsumer(Connection("k:9093", foreign=foreign), "source-mes", "mes", 0)
+    member.poll(10, 0)
+    monkeypatch.setattr(Client, "said", KafkaError(code))
+    with pytest.raises(KafkaFailure) as failure:
+        member.poll(10, 0)
+    return failure.value
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "lets the account not read mes as andon-source-mes"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "lets the account not read mes as andon-source-mes"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, "has no topic mes"),
+    ],
+)
+def test_a_topic_that_others_take_away_or_forbid_is_left_and_one_of_our_own_cluster_ends_us(
+    monkeypatch: pytest.MonkeyPatch, code: int, said: str
+) -> None:
+    left = _told(monkeypatch, code, foreign=True)
+    assert isinstance(left, NoEntry)
+    assert str(left).startswith(f"the Kafka at k:9093 {said}")
+    assert not isinstance(_told(monkeypatch, code, foreign=False), NoEntry)
+
+
+def test_offsets_that_others_have_lost_end_us_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(_told(monkeypatch, KafkaError._AUTO_OFFSET_RESET, foreign=True), OffsetsMissing)
 
 
 def test_our_own_cluster_is_waited_for_whatever_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
