@@ -17,6 +17,7 @@ from andon.config.published import published as as_version
 from andon.core.event import Event
 from andon.core.mute import Mute
 from andon.core.outcome import Outcome, RecipientState, Skipped
+from andon.core.ports import Channel
 from andon.core.work import Item
 from andon.egress.desk import EgressWork
 from andon.egress.holding import silences
@@ -71,7 +72,7 @@ class RehearsedReceivers(Receivers):
         self._rehearsed: dict[str, Served] = {}
         for name in self:
             served = super().__getitem__(name)
-            counter = Counter(served.channel, lambda: self.vendor)
+            counter: Channel = Counter(served.channel, lambda: self.vendor)
             self._rehearsed[name] = msgspec.structs.replace(served, channel=counter)
 
     def __getitem__(self, name: str) -> Served:

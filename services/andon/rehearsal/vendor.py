@@ -58,8 +58,8 @@ class Counter:
         self._channel = channel
         self._vendor = vendor
 
-    def split(self, content: Content, /) -> Sequence[Content]:
-        return self._channel.split(content)
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        return self._channel.split(content, tail)
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
         return self._vendor().take(call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.rehearsal.plant import EVENTS, Try, tried
+from tests.unit.rehearsal.plant import EVENTS, PLANT, Try, tried
 
 __all__ = ["tried"]
 
@@ -185,3 +185,20 @@ def test_holds(name: str, tried: Try) -> None:
     code, out, err = tried(f"{EVENTS}  - name: {name}{at}{HOLDS[name]}\n")
     assert (code, err) == (0, ""), "\n".join(out)
     assert out[-1].startswith("OK 1 test, coverage ")
+
+
+ONE = """\
+  - name: a fault is told
+    at: 2026-09-30 12:00
+    given: [{event: fault, subject: M-1, data: {note: NOTE}}]
+    expect: {notices: [{receiver: group, contains: ENDING}]}
+"""
+LINK = "templates: {link: 'https://mes.corp/{id}', watermark: false}\nchannels:"
+
+
+@pytest.mark.parametrize(("option", "ending"), [("watermark: true", "group · "), ("long: link", "https://mes.corp/e1")])
+def test_what_is_put_behind_a_text_is_rehearsed_too(option: str, ending: str, tried: Try) -> None:
+    plant = PLANT.replace("channels:", LINK).replace("group: {channel: robot,", f"group: {{channel: robot, {option},")
+    one = ONE.replace("NOTE", "x" * 5_000).replace("ENDING", f'"{ending}"')
+    code, out, err = tried(EVENTS + one, plant=plant.replace("template: fault, merge", "merge"))
+    assert (code, err) == (0, ""), "\n".join(out)
