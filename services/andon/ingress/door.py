@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from andon.core.event import Event
-from andon.core.failure import Invalid, Retryable
+from andon.core.failure import Invalid, Rejected, Retryable
 from andon.core.ports import Answer, CallbackSource, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.ingress.acceptance import Acceptance, DoorMetrics, come_again, unavailable
@@ -193,8 +193,8 @@ class Door:
                 if called.left_out:
                     self.metrics.left_out(inbound.client, called.left_out)
                 return called.answer
-            except Invalid as invalid:
-                raise refused(invalid) from None
+            except Rejected as no:
+                raise refused(no) from None
             except Retryable as error:
                 raise unavailable(error.detail) from None
 
@@ -202,8 +202,8 @@ class Door:
         """The answer to a vendor that asks whether an address is ours. Raises Refused."""
         try:
             return self.callbacks[inbound.client].greet(inbound)
-        except Invalid as invalid:
-            raise refused(invalid) from None
+        except Rejected as no:
+            raise refused(no) from None
         except Retryable as error:
             raise unavailable(error.detail) from None
 

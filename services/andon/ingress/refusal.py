@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from andon.core.failure import Invalid
+from andon.core.failure import Invalid, Rejected
 from andon.core.reason import Reason
 
 TITLES = {
@@ -87,9 +87,11 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
         )
 
 
-def refused(invalid: Invalid) -> Refused:
-    """The answer to something that is no event."""
-    return Refused(invalid.reason, invalid.detail, invalid.field)
+def refused(no: Rejected) -> Refused:
+    """The answer to something that is no event. A reason that is none of the door's, which only a plug-in can give, is
+    `invalid`."""
+    reason = no.reason if no.reason in STATUSES else Reason.INVALID
+    return Refused(reason, no.detail, no.field if isinstance(no, Invalid) else "")
 
 
 Said = Callable[[Refused], tuple[bytes, str]]

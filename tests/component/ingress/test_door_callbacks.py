@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
-from andon.core.failure import Retryable
+from andon.core.event import Event
+from andon.core.failure import Rejected, Retryable
+from andon.core.ports import Answer, Called, Inbound
 from andon.core.reason import Reason
 from andon.ingress.bodies.sealed import Seal
 from andon.ingress.bodies.xml import fields_of
@@ -245,3 +247,41 @@ def test_a_secret_that_is_gone_is_ours_to_mend(tmp_path: Path) -> None:
         assert (await call(stand, text("hi"))).status_code == 200
 
     run(tmp_path, case)
+
+
+class Form:
+    """A source of a plug-in: it raises what its port says, and nothing of the door's own."""
+
+    def __init__(self, reason: Reason) -> None:
+        self._no = Rejected(reason, "not signed by the form")
+
+    def parse(self, inbound: Inbound, /) -> list[Event]:
+        raise self._no
+
+    def called(self, inbound: Inbound, /) -> Called:
+        raise self._no
+
+    def greet(self, inbound: Inbound, /) -> Answer:
+        raise self._no
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "counted"),
+    [
+        (Reason.UNAUTHORISED, 401, Reason.UNAUTHORISED),
+        (Reason.INVALID, 400, Reason.INVALID),
+        (Reason.MALFORMED, 400, Reason.MALFORMED),
+        (Reason.CREDENTIALS, 400, Reason.INVALID),  # no reason of the door's
+    ],
+)
+def test_what_a_plug_in_rejects_is_refused_for_its_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, reason: Reason, status: int, counted: Reason
+) -> None:
+    async def case() -> None:
+        async with standing(tmp_path, callbacks={"form": Form(reason)}) as stand:
+            for answer in (await stand.client.post("/callbacks/form"), await stand.client.get("/callbacks/form")):
+                assert (answer.status_code, answer.json()["detail"]) == (status, "not signed by the form")
+            assert stand.counts.no == {counted: 2}
+
+    asyncio.run(case())
+    assert not [one for one in caplog.records if one.exc_info]
