@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from andon.config.load import Loaded, load
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
 from andon.config.units import Seconds
-from andon.core.ports import Context
+from andon.core.event import Event
+from andon.core.ports import Answer, Called, Context, Inbound
 from andon.runtime.registry import Registry
 
 PLANT = """\
@@ -50,6 +52,15 @@ templates: {dir: texts}
 class Door:
     class Config(Section):
         token: SecretRef
+
+    def parse(self, inbound: Inbound, /) -> Sequence[Event]:
+        return ()
+
+    def greet(self, inbound: Inbound, /) -> Answer:
+        return Answer()
+
+    def called(self, inbound: Inbound, /) -> Called:
+        return Called()
 
 
 class Table:

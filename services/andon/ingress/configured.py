@@ -5,13 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 from andon.config.access import Access
 from andon.config.plugs import SOURCES
 from andon.config.published import Published
 from andon.config.settings import Listen
-from andon.core.ports import CallbackSource, Clock, Context, Source, Wire
+from andon.core.ports import CallbackSource, Clock, Context, Source
 from andon.ingress.entry.clients import Clients
 from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
@@ -19,6 +18,10 @@ from andon.ingress.tokens.own import Own
 from andon.ingress.tokens.provider import Provider
 from andon.runtime.feeds import feeds_of
 from andon.runtime.registry import Registry
+from andon.web.nowire import NoWire
+
+POSTED = (HttpSource, AlertmanagerSource)
+"""What clients post to, each at addresses of its own; who has a token for such a source is let in."""
 
 
 def sources_of(published: Published, registry: Registry, clock: Clock) -> dict[str, Source]:
@@ -32,8 +35,8 @@ def sources_of(published: Published, registry: Registry, clock: Clock) -> dict[s
             from andon.ingress.mapping import EventMap
 
             rules = EventMap(plug.map, published.settings.site.zone)
-        # Sources that only parse need no way out.
-        context = Context(name, Path(published.directory), clock, cast("Wire", None), channels=channels, map=rules)
+        # Sources only parse.
+        context = Context(name, Path(published.directory), clock, NoWire(), channels=channels, map=rules)
         sources[name] = registry.build(SOURCES, plug, context)
     return sources
 
@@ -42,7 +45,7 @@ def clients_of(
     sources: Mapping[str, Source], clock: Clock, access: Access, providers: Mapping[str, Provider]
 ) -> Clients:
     """The sources whose clients show a token."""
-    with_token = {name: one for name, one in sources.items() if isinstance(one, HttpSource | AlertmanagerSource)}
+    with_token = {name: one for name, one in sources.items() if isinstance(one, POSTED)}
     return Clients(with_token, clock, providers, Own(access.tokens, clock.now()) if access.tokens else None)
 
 

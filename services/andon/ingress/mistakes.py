@@ -8,9 +8,11 @@ from andon.config.mistakes import Path
 from andon.config.plugs import SOURCES, PlugUnusable, SourcePlug
 from andon.config.settings import Settings
 from andon.config.units import duration_text
-from andon.core.ports import KeepsConnection, TakesMap
+from andon.core.ports import CallbackSource, KeepsConnection, TakesMap
+from andon.ingress.configured import POSTED
 from andon.ingress.mapping import EventMap, MapError
 from andon.ingress.tokens import mistakes as tokens
+from andon.kafka.foreign import ReadTopic
 from andon.runtime.registry import Registry
 
 Mistake = tuple[Path, str]
@@ -20,10 +22,11 @@ LEAST_BEAT_S = 10.0
 
 
 def check(settings: Settings, registry: Registry) -> list[Mistake]:
-    """Every mistake in who may come in, in the maps of sources, in what is expected of them and in the heartbeat: its
-    path and one sentence. Names that name nothing are found when the file is loaded."""
+    """Every mistake in who may come in and how, in the maps of sources, in what is expected of them and in the
+    heartbeat: its path and one sentence. Names that name nothing are found when the file is loaded."""
     expected = (one for name, plug in settings.sources.items() for one in _expect(name, plug, registry))
-    return [*tokens.check(settings, registry), *_maps(settings, registry), *expected, *_heartbeat(settings)]
+    ways = (one for name, plug in settings.sources.items() for one in _way_in(name, plug, registry))
+    return [*tokens.check(settings, registry), *ways, *_maps(settings, registry), *expected, *_heartbeat(settings)]
 
 
 def doubts(settings: Settings, registry: Registry) -> Iterator[Mistake]:
@@ -35,6 +38,16 @@ def doubts(settings: Settings, registry: Registry) -> Iterator[Mistake]:
                 ("sources", name, "map"),
                 "with neither `id` nor `time` two equal bodies are one event; map one of them, or write `id: new`",
             )
+
+
+def _way_in(name: str, plug: SourcePlug, registry: Registry) -> Iterator[Mistake]:
+    try:
+        kind, config = registry.plug_in(SOURCES, plug.kind), registry.config_type(SOURCES, plug.kind)
+    except PlugUnusable:
+        return  # said by its kind
+    if not (issubclass(kind, (*POSTED, CallbackSource)) or issubclass(config, ReadTopic)):
+        text = "has no way in: a source of your own is a CallbackSource, or derived from one of Andon's"
+        yield ("sources", name, "kind"), f"kind `{plug.kind}` {text}"
 
 
 def _maps(settings: Settings, registry: Registry) -> Iterator[Mistake]:

@@ -11,18 +11,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from pydantic import BaseModel
 
 from andon.core.event import Event
 from andon.core.failure import Rejected
-from andon.core.ports import Answer, CallbackSource, Context, Inbound, Source, Wire
+from andon.core.ports import Answer, CallbackSource, Context, Inbound, Source
 from andon.core.reason import Reason
 from andon.core.specimen import REFERENCE, SourceSpecimen
 from andon.testing.clock import ManualClock
 from andon.testing.rig import ContractBroken, expect, expect_refused
+from andon.web.nowire import NoWire
 
 Law = Callable[["SourceRig"], None]
 LAWS: dict[str, Law] = {}
@@ -76,7 +77,7 @@ class SourceRig:
         self.options = dict(specimen.options)
         self.clock = ManualClock(specimen.now)
         config = self.config_type.model_validate(self.options)
-        self.source: Source = source_type(config, Context("case", Path(), self.clock, cast("Wire", None)))
+        self.source: Source = source_type(config, Context("case", Path(), self.clock, NoWire()))
         self.good = Inbound("case", specimen.headers, specimen.body, specimen.query) if specimen.body else _GOOD
 
 

@@ -26,6 +26,9 @@ class Inbound(msgspec.Struct, frozen=True):
 class Source(Protocol):
     """Turns what arrived into events. Pure; verification is separate. Raises `Rejected(INVALID | MALFORMED)`.
 
+    What arrives is for a `CallbackSource`, for a kind that comes with Andon, or for what is derived from one: nothing
+    else is ever called, and `andon check` refuses it.
+
     Its `Config` says `own_name = True` when every event has the source's own name as its `source`: without that it
     cannot run beside another path (`parallel`).
     """
