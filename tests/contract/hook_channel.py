@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
@@ -49,6 +50,7 @@ class Hook:
         accepted=b'{"ok":true}',
         refused=(b'{"ok":false,"error":"no_such_room"}',),
         throttled=(b'{"ok":false,"error":"slow_down"}',),
+        recipients=0,
     )
 
     def __init__(self, config: Config, context: Context) -> None:
@@ -69,8 +71,11 @@ class Hook:
         pass
 
     async def post(self, call: Call) -> Reply:
-        body = json.dumps({"text": call.content.text}).encode()
+        body = json.dumps(self.said(call)).encode()
         return await self._wire.request("POST", self.address(), body=body, deadline=call.deadline)
+
+    def said(self, call: Call) -> dict[str, Any]:
+        return {"text": call.content.text}
 
     def address(self) -> str:
         return f"{self._config.url}?token={quote(self._config.token.reveal(), safe='')}"
@@ -95,6 +100,55 @@ class Hook:
     def _check(self, content: Content) -> None:
         if content.kind != "text":
             raise Rejected(Reason.REJECTED, content.kind)
+
+
+class Post(Hook):
+    """The same, of a system that sends to those it is told of, and answers 201."""
+
+    specimen: ClassVar = replace(Hook.specimen, recipients=1_000, status=201)
+
+    def said(self, call: Call) -> dict[str, Any]:
+        return {"text": call.content.text, "to": list(call.recipients)}
+
+    def judge(self, reply: Reply) -> None:
+        super().judge(replace(reply, status=200) if reply.status == 201 else reply)
+
+
+class Lines(Hook):
+    """The same, of a system that answers in words."""
+
+    specimen: ClassVar = replace(
+        Hook.specimen, accepted=b"OK 1", refused=(b"ERR no such room",), throttled=(b"LATER slow down",)
+    )
+
+    def judge(self, reply: Reply) -> None:
+        word, _, rest = reply.body.decode(errors="replace").partition(" ")
+        if reply.status != 200 or word not in ("OK", "ERR", "LATER"):
+            raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status}", ambiguous=not 300 <= reply.status < 500)
+        if word != "OK":
+            self.refuse("slow_down" if word == "LATER" else rest)
+
+
+class Lists(Hook):
+    """The same, of a system that answers with a list, and says in its depth what went wrong."""
+
+    specimen: ClassVar = replace(
+        Hook.specimen,
+        accepted=b'[{"ok":true}]',
+        refused=(b'[{"ok":false,"error":{"of":["no_such_room"]}}]',),
+        throttled=(b'[{"ok":false,"error":{"of":["slow_down"]}}]',),
+    )
+
+    def judge(self, reply: Reply) -> None:
+        try:
+            (value,) = json.loads(reply.body)
+            error = "" if value["ok"] is True else value["error"]["of"][0]
+        except (ValueError, TypeError, KeyError):
+            raise Retryable(Reason.BAD_REPLY, "odd", ambiguous=not 300 <= reply.status < 500) from None
+        if error:
+            self.refuse(error)
+        if reply.status != 200:
+            raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status}", ambiguous=True)
 
 
 class BodyDecides(Webhook):
@@ -315,3 +369,58 @@ class TakesAnyKey(Hook):
 
     class Config(Hook.Config):
         model_config: ClassVar = {"extra": "ignore"}
+
+
+class TellsNobody(Post):
+    """Leaves out whom it is for; the vendor takes it and sends it to none."""
+
+    def said(self, call: Call) -> dict[str, Any]:
+        return {"text": call.content.text, "to": []}
+
+
+class TellsTheFirst(Post):
+    """Tells the vendor of as many as its tests had."""
+
+    def said(self, call: Call) -> dict[str, Any]:
+        return {"text": call.content.text, "to": list(call.recipients[:100])}
+
+
+class Blocks(Hook):
+    """Asks with a client that blocks."""
+
+    async def post(self, call: Call) -> Reply:
+        time.sleep(0.06)  # noqa: ASYNC251 - what it does wrong
+        return await super().post(call)
+
+
+class KnowsItsKindsOnly(Hook):
+    """Takes for granted that a kind is one of its own."""
+
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        room = {"text": BYTES}[content.kind] - len(tail.encode())
+        return [Content(content.kind, part + tail) for part in split_bytes(content.text, room)]
+
+
+class RefusalIsAThrottle(Hook):
+    """Tries again what the vendor will never take."""
+
+    def refuse(self, error: str) -> None:
+        raise Retryable(Reason.THROTTLED, after=60)
+
+
+class QuotesWords(Lines):
+    """Shows the vendor's words as they are."""
+
+    def refuse(self, error: str) -> None:
+        if error.startswith("slow_down"):
+            raise Retryable(Reason.THROTTLED, after=60)
+        raise Rejected(Reason.REJECTED, error)
+
+
+class QuotesDepths(Lists):
+    """Shows what the vendor says in the depth of its answer."""
+
+    def refuse(self, error: str) -> None:
+        if error.startswith("slow_down"):
+            raise Retryable(Reason.THROTTLED, after=60)
+        raise Rejected(Reason.REJECTED, error)

@@ -44,6 +44,13 @@ BROKEN = [
     pytest.param(hook.SwallowsCancellation, "cancellation_ends_the_call", id="swallows-cancellation"),
     pytest.param(hook.ReadsWithoutEnd, "huge_answer_is_not_read_to_its_end", id="reads-without-end"),
     pytest.param(hook.SharesState, "calls_at_the_same_time_do_not_mix", id="shares-state"),
+    pytest.param(hook.TellsNobody, "everybody_named_is_in_what_is_sent", id="tells-nobody"),
+    pytest.param(hook.TellsTheFirst, "everybody_named_is_in_what_is_sent", id="tells-the-first"),
+    pytest.param(hook.Blocks, "sending_leaves_the_event_loop_to_others", id="blocks"),
+    pytest.param(hook.KnowsItsKindsOnly, "unknown_kind_breaks_no_split", id="knows-its-kinds-only"),
+    pytest.param(hook.RefusalIsAThrottle, "refusal_is_final", id="refusal-is-a-throttle"),
+    pytest.param(hook.QuotesWords, "secret_is_never_shown", id="quotes-words"),
+    pytest.param(hook.QuotesDepths, "secret_is_never_shown", id="quotes-depths"),
     pytest.param(hook.TakesAnyKey, "configuration_refuses_unknown_keys", id="takes-any-key"),
 ]
 
@@ -80,6 +87,12 @@ def test_only_the_channel_to_any_system_is_judged_by_its_status() -> None:
 @pytest.mark.parametrize("name", LAWS)
 def test_webhook_judged_by_its_body_keeps_the_law_as_a_vendors_channel_does(name: str) -> None:
     run(name, hook.BodyDecides)
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("channel", [hook.Post, hook.Lines, hook.Lists])
+def test_a_vendor_may_answer_in_a_form_of_its_own(channel: type[Any], name: str) -> None:
+    run(name, channel)
 
 
 def test_every_channel_has_a_contract() -> None:

@@ -58,14 +58,17 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
 
     In `options`, the text `{base}` stands for the address of the fake vendor and `REFERENCE` for a reference to a
     secret. `kinds` maps every content kind the channel takes to the vendor's limit in UTF-8 bytes of one part.
-    `accepted` is the body of a good answer; under HTTP 200, every body of `refused` means that nobody will see the
-    notice and every body of `throttled` that it may be tried later. `aside` are calls the channel makes beside that of
-    a notice, to fetch a token: by path the good answer, in which `HIDDEN` stands for what must never be shown.
-    `structured` shows the JSON of each structured kind that needs no file.
+    `accepted` is the body of a good answer and `status` its HTTP status; under that same status, every body of
+    `refused` means that nobody will ever see the notice as it is and every body of `throttled` that it may be tried
+    later. `aside` are calls the channel makes beside that of a notice, to fetch a token: by path the good answer, in
+    which `HIDDEN` stands for what must never be shown. `structured` shows the JSON of each structured kind that needs
+    no file.
 
     `secret` is what the reference leads to, for a channel that takes no other form. `by_status` is for a channel to
     systems without a word of their own, where any 2xx is a good answer: there the laws about bodies have no object.
-    `whole` is for one that never sends in parts: it rejects what is longer than the limit as TOO_LONG.
+    `whole` is for one that never sends in parts: it rejects what is longer than the limit as TOO_LONG. `recipients`
+    says how many of the thousand that a delivery may have one call tells the vendor of; 0 is for a channel to one
+    place, whose receivers name nobody.
     """
 
     options: Mapping[str, Any]
@@ -78,3 +81,5 @@ class ChannelSpecimen(msgspec.Struct, frozen=True):
     secret: str = SECRET
     by_status: bool = False
     whole: bool = False
+    recipients: int = 1_000
+    status: int = 200

@@ -23,6 +23,7 @@ from andon.core.reason import Reason
 from andon.egress.judge import problems
 from andon.egress.structure import Structure, needs_file
 from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_limits, expect_refused
+from andon.testing.standstill import LONGEST, LOOKS, blocks
 from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
 
 Law = Callable[[ChannelRig], Awaitable[None]]
@@ -119,6 +120,16 @@ async def unknown_kind_is_rejected_before_any_call(rig: ChannelRig) -> None:
 
 
 @law
+async def unknown_kind_breaks_no_split(rig: ChannelRig) -> None:
+    try:
+        rig.channel.split(Content("nonsense", "text"))
+    except Rejected:
+        return
+    except Exception as error:
+        raise ContractBroken(f"split raises only Rejected, not {type(error).__name__}") from error
+
+
+@law
 async def good_answer_gives_a_receipt_per_recipient(rig: ChannelRig) -> None:
     for recipients in (("one",), ("one", "two", "three")):
         result = await rig.send(rig.call(recipients=recipients))
@@ -126,6 +137,20 @@ async def good_answer_gives_a_receipt_per_recipient(rig: ChannelRig) -> None:
             raise ContractBroken(f"a good answer is no failure: {result}")
         expect(all(isinstance(receipt, Receipt) and receipt.failed is None for receipt in result), "receipts are given")
         expect(tuple(receipt.recipient for receipt in result) == recipients, "there is a receipt for each recipient")
+
+
+@law
+async def everybody_named_is_in_what_is_sent(rig: ChannelRig) -> None:
+    for count in sorted({min(count, rig.specimen.recipients) for count in (1, 3, 1_000)} - {0}):
+        names = tuple(f"name-{number:04}" for number in range(count))
+        result = await rig.send(rig.call(recipients=names, named=True))
+        if isinstance(result, Failure):
+            raise ContractBroken(f"a call to {count} recipients is sent: {result}")
+        expect(tuple(receipt.recipient for receipt in result) == names, "there is a receipt for each recipient")
+        heard = rig.vendor.heard[-1]
+        said = "\n".join((heard.target, *heard.headers.values(), *_strings(heard.body)))
+        missed = [name for name in names if name not in said]
+        expect(not missed, f"of {count} recipients the vendor is not told of {len(missed)}")
 
 
 @law
@@ -147,7 +172,7 @@ async def kinds_are_told_apart(rig: ChannelRig) -> None:
 @law
 async def one_call_is_one_request(rig: ChannelRig) -> None:
     replies = (rig.specimen.accepted, *rig.specimen.refused, *rig.specimen.throttled)
-    behaviours = [*(answers(200, reply) for reply in replies), answers(503, _HTML), resets()]
+    behaviours = [*(rig.answer(reply) for reply in replies), answers(503, _HTML), resets()]
     for count, behave in enumerate(behaviours, 1):
         rig.vendor.behave = behave
         await rig.send()
@@ -157,13 +182,20 @@ async def one_call_is_one_request(rig: ChannelRig) -> None:
 @law
 async def body_decides_under_http_200(rig: ChannelRig) -> None:
     for reply in (*rig.specimen.refused, *rig.specimen.throttled):
-        await _fails(rig, answers(200, reply), "HTTP 200 with a refusal in the body is no success")
+        await _fails(rig, rig.answer(reply), f"HTTP {rig.specimen.status} with a refusal in the body is no success")
+
+
+@law
+async def refusal_is_final(rig: ChannelRig) -> None:
+    for reply in rig.specimen.refused:
+        failure = await _fails(rig, rig.answer(reply), "a refused call is no success")
+        expect(isinstance(failure, Rejected), f"what will never succeed as it is, is not tried for ever: {failure}")
 
 
 @law
 async def throttle_is_retryable(rig: ChannelRig) -> None:
     for reply in rig.specimen.throttled:
-        failure = await _fails(rig, answers(200, reply), "a throttled call is no success")
+        failure = await _fails(rig, rig.answer(reply), "a throttled call is no success")
         expect(isinstance(failure, Retryable), f"a throttled call may be tried later: {failure}")
         expect(not getattr(failure, "ambiguous", False), "a throttled call had no effect")
 
@@ -171,7 +203,7 @@ async def throttle_is_retryable(rig: ChannelRig) -> None:
 @law
 async def no_status_makes_a_success_of_a_foreign_answer(rig: ChannelRig) -> None:
     for body in () if rig.specimen.by_status else _NOTHING_SAID:
-        await _fails(rig, answers(200, body), f"silence is not success: HTTP 200 with {body!r}")
+        await _fails(rig, rig.answer(body), f"silence is not success: HTTP {rig.specimen.status} with {body!r}")
     for status in _STATUSES:
         for body in (_HTML, b"", rig.specimen.accepted, *rig.specimen.refused):
             await _fails(rig, answers(status, body), f"HTTP {status} is no success")
@@ -180,7 +212,7 @@ async def no_status_makes_a_success_of_a_foreign_answer(rig: ChannelRig) -> None
 @law
 async def unjudged_answer_is_ambiguous(rig: ChannelRig) -> None:
     behaviours = [resets(), sends(b"", close=True), answers(502, _HTML)]
-    for behave in behaviours if rig.specimen.by_status else [*behaviours, answers(200, _HTML)]:
+    for behave in behaviours if rig.specimen.by_status else [*behaviours, rig.answer(_HTML)]:
         failure = await _fails(rig, behave, "a call without an answer is no success")
         expect(isinstance(failure, Retryable) and failure.ambiguous, f"it may have had its effect: {failure}")
 
@@ -194,7 +226,7 @@ async def call_that_never_left_is_not_ambiguous(rig: ChannelRig) -> None:
 
 @law
 async def redirect_is_not_followed(rig: ChannelRig) -> None:
-    async with FakeVendor(answers(200, rig.specimen.accepted)) as other:
+    async with FakeVendor(rig.answer(rig.specimen.accepted)) as other:
         for status in (301, 302, 303, 307, 308):
             redirect = answers(status, b"", {"Location": other.url + "/elsewhere"})
             await _fails(rig, redirect, f"HTTP {status} is no success")
@@ -203,7 +235,7 @@ async def redirect_is_not_followed(rig: ChannelRig) -> None:
 
 @law
 async def deadline_is_kept(rig: ChannelRig) -> None:
-    for behave in (hangs(), drips(rig.specimen.accepted or b"accepted", 0.2)):
+    for behave in (hangs(), drips(rig.specimen.accepted or b"accepted", 0.2, rig.specimen.status)):
         rig.vendor.behave = behave
         failure = await rig.send(rig.call(deadline=0.25))
         expect(isinstance(failure, Retryable) and failure.ambiguous, f"a call past its deadline is unknown: {failure}")
@@ -215,6 +247,11 @@ async def token_is_fetched_once_for_many_calls(rig: ChannelRig) -> None:
         await asyncio.gather(*(rig.send() for _ in range(4)))
     fetched = len(rig.vendor.beside)
     expect(fetched == len(rig.specimen.aside), f"what is asked beside the notice is asked once, not {fetched} times")
+
+
+@law
+async def sending_leaves_the_event_loop_to_others(rig: ChannelRig) -> None:
+    expect(not await blocks(rig.send), f"each of {LOOKS} calls kept the event loop to itself for {LONGEST * 1000:g} ms")
 
 
 @law
@@ -254,9 +291,9 @@ async def calls_at_the_same_time_do_not_mix(rig: ChannelRig) -> None:
 async def secret_is_never_shown(rig: ChannelRig) -> None:
     shown = [repr(rig.channel), str(rig.channel), repr(rig.config), str(rig.config), rig.config.model_dump_json()]
     bodies = (*rig.specimen.refused, *rig.specimen.throttled)
-    behaviours: list[Behaviour] = [answers(200, rig.specimen.accepted), resets(), answers(302, b"", {"Location": "/x"})]
-    secret = rig.specimen.secret
-    behaviours += [answers(status, _echo(body, secret)) for body in bodies for status in (200, 500)]
+    secret, statuses = rig.specimen.secret, (rig.specimen.status, 500)
+    behaviours: list[Behaviour] = [rig.answer(rig.specimen.accepted), resets(), answers(302, b"", {"Location": "/x"})]
+    behaviours += [answers(status, _echo(body, secret)) for body in bodies for status in statuses]
     behaviours += [answers(status, secret.encode()) for status in (400, 500)]
     behaviours += [answers(400, json.dumps(secret).encode()), sends(secret.encode() + b"\r\n\r\n", close=True)]
     for behave in behaviours:
@@ -292,7 +329,7 @@ async def recall_is_judged_by_its_answer(rig: ChannelRig) -> None:
     await rig.channel.recall("reference", rig.clock.now())
     expect("reference" in _strings(rig.vendor.heard[-1].body), "the vendor is told what to take back")
     bodies = (*rig.specimen.refused, *rig.specimen.throttled, *_NOTHING_SAID)
-    for behave in (*(answers(200, body) for body in bodies), answers(502, _HTML), resets()):
+    for behave in (*(rig.answer(body) for body in bodies), answers(502, _HTML), resets()):
         rig.vendor.behave = behave
         try:
             await rig.channel.recall("reference", rig.clock.now(), deadline=5.0)
@@ -374,8 +411,23 @@ async def _left(rig: ChannelRig) -> bool:
 
 def _echo(body: bytes, secret: str) -> bytes:
     """A refusal in which the vendor quotes our secret back, as vendors do with addresses."""
-    value = json.loads(body)
-    return json.dumps({key: f"{one} {secret}" if isinstance(one, str) else one for key, one in value.items()}).encode()
+    try:
+        return json.dumps(_quoting(json.loads(body), secret)).encode()
+    except ValueError:
+        return body + b" " + secret.encode()
+
+
+def _quoting(value: Any, secret: str) -> Any:
+    """The value with the secret behind every text in it."""
+    match value:
+        case str():
+            return f"{value} {secret}"
+        case dict():
+            return {key: _quoting(one, secret) for key, one in value.items()}
+        case list():
+            return [_quoting(one, secret) for one in value]
+        case _:
+            return value
 
 
 def _strings(body: bytes) -> list[str]:

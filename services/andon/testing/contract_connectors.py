@@ -22,13 +22,11 @@ from andon.core.ports import Connector, Context, Facts, Wire
 from andon.enrichment.config import ConnectorConfig
 from andon.enrichment.mapping import RESERVED
 from andon.testing.clock import ManualClock
+from andon.testing.standstill import LONGEST, LOOKS, blocks
 from andon.web.nowire import NoWire
 
 DEADLINE = 10.0
 """Seconds of real time a check may take before it counts as hanging."""
-_LOOKS = 10
-_TICK = 0.005
-_STANDSTILL = 0.04
 
 ODD_KEYS = (
     "",
@@ -217,13 +215,10 @@ async def leaves_the_event_loop_to_others(case: ConnectorCase) -> None:
     """What blocks runs in a thread: while it is asked, everything else in the process goes on."""
     connector = case.build()
     try:
-        # A busy machine makes some lookups seem to block, and never all of them.
-        for _ in range(_LOOKS):
-            if await _stood_still(connector.lookup(list(case.known))) < _STANDSTILL:
-                return
+        blocked = await blocks(lambda: connector.lookup(list(case.known)))
     finally:
         await connector.close()
-    raise AssertionError(f"each of {_LOOKS} lookups blocked the event loop for {_STANDSTILL * 1000:g} ms and more")
+    _require(not blocked, f"each of {LOOKS} lookups blocked the event loop for {LONGEST * 1000:g} ms and more")
 
 
 async def refuses_unknown_options(case: ConnectorCase) -> None:
@@ -331,17 +326,6 @@ async def _ask(case: ConnectorCase, keys: Sequence[str]) -> Sequence[Facts]:
         return await connector.lookup(keys)
     finally:
         await connector.close()
-
-
-async def _stood_still(lookup: Awaitable[object]) -> float:
-    """The longest time, in seconds, in which the event loop did nothing else than this."""
-    loop, asking, longest = asyncio.get_running_loop(), asyncio.ensure_future(lookup), 0.0
-    while not asking.done():
-        before = loop.time()
-        await asyncio.wait({asking}, timeout=_TICK)
-        longest = max(longest, loop.time() - before - _TICK)
-    await asking
-    return longest
 
 
 def _expect(case: ConnectorCase, keys: Sequence[str], answers: Sequence[Facts]) -> None:

@@ -17,7 +17,7 @@ from andon.core.ports import Call, Channel, ChannelConfig, Context, NamesLines, 
 from andon.core.specimen import BASE, HIDDEN, REFERENCE, ChannelSpecimen
 from andon.testing.builders import call
 from andon.testing.clock import ManualClock
-from andon.testing.vendor import FakeVendor, answers
+from andon.testing.vendor import Behaviour, FakeVendor, answers
 from andon.web.wire import HttpWire
 
 SECONDS = 3.0
@@ -65,6 +65,10 @@ class ChannelRig:
         """A call of the channel's first kind, unless another is named."""
         return call(text, kind or next(iter(self.specimen.kinds)), **changes)
 
+    def answer(self, body: bytes) -> Behaviour:
+        """The vendor's own answer with this body: under the status that its good ones have."""
+        return answers(self.specimen.status, body)
+
     async def send(self, one: Call | None = None) -> Sequence[Receipt] | Retryable | Rejected:
         """What `send` returns or raises; anything but receipts, Retryable and Rejected breaks the contract, as does
         taking a second longer than the call's deadline or 3 s."""
@@ -90,7 +94,10 @@ async def channel_rig(channel_type: type[Any]) -> AsyncIterator[ChannelRig]:
     specimen: ChannelSpecimen = channel_type.specimen
     aside = {path: answer.replace(HIDDEN, specimen.secret.encode()) for path, answer in specimen.aside.items()}
     with _Log() as logged:
-        async with FakeVendor(answers(200, specimen.accepted), aside) as vendor, wired(specimen.secret) as wire:
+        async with (
+            FakeVendor(answers(specimen.status, specimen.accepted), aside) as vendor,
+            wired(specimen.secret) as wire,
+        ):
             rig = ChannelRig(channel_type, vendor, wire, logged)
             try:
                 yield rig

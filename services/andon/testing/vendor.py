@@ -56,11 +56,11 @@ def hangs() -> Behaviour:
     return behave
 
 
-def drips(body: bytes, seconds: float) -> Behaviour:
+def drips(body: bytes, seconds: float, status: int = 200) -> Behaviour:
     """A good answer, one byte every `seconds`."""
 
     async def behave(_heard: Heard, writer: asyncio.StreamWriter) -> None:
-        writer.write(_head(200, {"Content-Length": str(len(body))}))
+        writer.write(_head(status, {"Content-Length": str(len(body))}))
         for byte in body:
             writer.write(bytes([byte]))
             await writer.drain()

@@ -75,11 +75,12 @@ class Channel(Protocol):
     def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
         """The content in parts the vendor takes whole; joined they equal it byte for byte. Pure.
 
-        Each part of a text that people read ends with `tail`, which counts as the rest does.
+        Each part of a text that people read ends with `tail`, which counts as the rest does. Raises `Rejected` for
+        another kind than the channel's.
         """
 
     async def send(self, call: Call, /) -> Sequence[Receipt]:
-        """Makes one vendor call; a receipt per recipient. Raises `Retryable` or `Rejected`."""
+        """Makes one vendor call, to up to 1,000 recipients; a receipt for each. Raises `Retryable` or `Rejected`."""
 
     async def close(self) -> None: ...
 

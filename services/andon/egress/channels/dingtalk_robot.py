@@ -172,6 +172,7 @@ class DingtalkRobot:
             "actionCard": '{"title":"停机","text":"**冲压机 7**","singleTitle":"看","singleURL":"https://mes.corp/1"}',
             "feedCard": '{"links":[{"title":"停机","messageURL":"https://mes.corp/1","picURL":"https://mes.corp/p"}]}',
         },
+        recipients=PEOPLE,
     )
 
     def __init__(self, config: Config, context: Context) -> None:

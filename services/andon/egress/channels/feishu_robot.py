@@ -128,6 +128,7 @@ class FeishuRobot:
             "post": '{"zh_cn":{"title":"停机","content":[[{"tag":"text","text":"冲压机 7"}]]}}',
             "interactive": '{"schema":"2.0","body":{"elements":[{"tag":"markdown","content":"**冲压机 7**"}]}}',
         },
+        recipients=100,  # what a call by name leaves room for beside the longest text
     )
 
     def __init__(self, config: Config, context: Context) -> None:

@@ -125,6 +125,7 @@ class Webhook:
         secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # noqa: S106 - published with the specification
         by_status=True,
         whole=True,
+        recipients=0,
     )
 
     def __init__(self, config: Config, context: Context) -> None:
