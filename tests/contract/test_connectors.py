@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ class Shelf:
         books: dict[str, dict[str, str | int]]
 
     outage = False
+    hanging = False
 
     def __init__(self, config: Config, context: Context) -> None:
         self.books = config.books
@@ -36,6 +38,8 @@ class Shelf:
 
     async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
         await asyncio.sleep(0)
+        if self.hanging:
+            await asyncio.Event().wait()
         if self.outage:
             raise Retryable(Reason.CONNECTION)
         return [Facts(dict(self.books[key])) if key in self.books else Facts({}, found=False) for key in keys]
@@ -45,8 +49,9 @@ class Shelf:
 
 
 def shelf_case(plugin: type[Shelf], directory: Path) -> ConnectorCase:
-    fresh = type(plugin.__name__, (plugin,), {"outage": False})
-    return ConnectorCase(fresh, {"books": KNOWN}, directory, KNOWN, lambda: setattr(fresh, "outage", True))
+    fresh = type(plugin.__name__, (plugin,), {"outage": False, "hanging": False})
+    cut_off, hang = (partial(setattr, fresh, name, True) for name in ("outage", "hanging"))
+    return ConnectorCase(fresh, {"books": KNOWN}, directory, KNOWN, cut_off, hang=hang)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -135,6 +140,14 @@ class SwallowsCancellation(Shelf):
         return await super().lookup(keys)
 
 
+class GoesOnWithoutAnAnswer(Shelf):
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        try:
+            return await super().lookup(keys)
+        except asyncio.CancelledError:
+            return [Facts(dict(self.books[key])) if key in self.books else Facts({}, found=False) for key in keys]
+
+
 class ClosesOnce(Shelf):
     closed = False
 
@@ -199,6 +212,7 @@ BROKEN: list[tuple[type[Shelf], Check]] = [
     (SharesItsTable, contract.answers_alike_twice),
     (AnswersWithObjects, contract.answers_in_json),
     (SwallowsCancellation, contract.ends_when_cancelled),
+    (GoesOnWithoutAnAnswer, contract.leaves_a_source_that_hangs),
     (ClosesOnce, contract.closes_twice),
     (RaisesOsError, contract.fails_by_the_book),
     (HidesItsOutage, contract.fails_by_the_book),

@@ -41,6 +41,20 @@ class TopicSpecimen(msgspec.Struct, frozen=True):
     options: Mapping[str, Any]
 
 
+class TicketSpecimen(msgspec.Struct, frozen=True):
+    """The class attribute `specimen` of a ticket system that speaks HTTP.
+
+    In `options`, the text `{base}` stands for the address of the fake tracker and `REFERENCE` for a reference to
+    `secret`. `ticket` has the form of a ticket's id. `aside` are calls it makes beside, to sign in: by path the good
+    answer, in which `HIDDEN` stands for what must never be shown.
+    """
+
+    options: Mapping[str, Any]
+    ticket: str = "7"
+    aside: Mapping[str, bytes] = {}
+    secret: str = SECRET
+
+
 class MailSpecimen(msgspec.Struct, frozen=True):
     """The class attribute `specimen` of a channel that speaks SMTP.
 

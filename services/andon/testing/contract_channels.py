@@ -24,15 +24,24 @@ from andon.egress.judge import problems
 from andon.egress.structure import Structure, needs_file
 from andon.testing.rig import ChannelRig, ContractBroken, channel_rig, expect, expect_limits, expect_refused
 from andon.testing.standstill import LONGEST, LOOKS, blocks
-from andon.testing.vendor import Behaviour, FakeVendor, answers, drips, floods, hangs, resets, sends
+from andon.testing.vendor import (
+    GATEWAY,
+    NOTHING_SAID,
+    Behaviour,
+    FakeVendor,
+    answers,
+    drips,
+    floods,
+    hangs,
+    resets,
+    sends,
+)
 
 Law = Callable[[ChannelRig], Awaitable[None]]
 LAWS: dict[str, Law] = {}
 
 _SECONDS = 30.0
 _WORD = re.compile(r"\bw\d{5}\b")
-_HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
-_NOTHING_SAID = (b"", _HTML, b"null", b"[]", b'"ok"', b"{}", b'{"', b"\xff\xfe", b"0")
 _STATUSES = (301, 302, 400, 401, 403, 404, 407, 408, 413, 429, 500, 502, 503, 504)
 _TEXTS = (
     "",
@@ -172,7 +181,7 @@ async def kinds_are_told_apart(rig: ChannelRig) -> None:
 @law
 async def one_call_is_one_request(rig: ChannelRig) -> None:
     replies = (rig.specimen.accepted, *rig.specimen.refused, *rig.specimen.throttled)
-    behaviours = [*(rig.answer(reply) for reply in replies), answers(503, _HTML), resets()]
+    behaviours = [*(rig.answer(reply) for reply in replies), answers(503, GATEWAY), resets()]
     for count, behave in enumerate(behaviours, 1):
         rig.vendor.behave = behave
         await rig.send()
@@ -202,17 +211,17 @@ async def throttle_is_retryable(rig: ChannelRig) -> None:
 
 @law
 async def no_status_makes_a_success_of_a_foreign_answer(rig: ChannelRig) -> None:
-    for body in () if rig.specimen.by_status else _NOTHING_SAID:
+    for body in () if rig.specimen.by_status else NOTHING_SAID:
         await _fails(rig, rig.answer(body), f"silence is not success: HTTP {rig.specimen.status} with {body!r}")
     for status in _STATUSES:
-        for body in (_HTML, b"", rig.specimen.accepted, *rig.specimen.refused):
+        for body in (GATEWAY, b"", rig.specimen.accepted, *rig.specimen.refused):
             await _fails(rig, answers(status, body), f"HTTP {status} is no success")
 
 
 @law
 async def unjudged_answer_is_ambiguous(rig: ChannelRig) -> None:
-    behaviours = [resets(), sends(b"", close=True), answers(502, _HTML)]
-    for behave in behaviours if rig.specimen.by_status else [*behaviours, rig.answer(_HTML)]:
+    behaviours = [resets(), sends(b"", close=True), answers(502, GATEWAY)]
+    for behave in behaviours if rig.specimen.by_status else [*behaviours, rig.answer(GATEWAY)]:
         failure = await _fails(rig, behave, "a call without an answer is no success")
         expect(isinstance(failure, Retryable) and failure.ambiguous, f"it may have had its effect: {failure}")
 
@@ -328,8 +337,8 @@ async def recall_is_judged_by_its_answer(rig: ChannelRig) -> None:
         return
     await rig.channel.recall("reference", rig.clock.now())
     expect("reference" in _strings(rig.vendor.heard[-1].body), "the vendor is told what to take back")
-    bodies = (*rig.specimen.refused, *rig.specimen.throttled, *_NOTHING_SAID)
-    for behave in (*(rig.answer(body) for body in bodies), answers(502, _HTML), resets()):
+    bodies = (*rig.specimen.refused, *rig.specimen.throttled, *NOTHING_SAID)
+    for behave in (*(rig.answer(body) for body in bodies), answers(502, GATEWAY), resets()):
         rig.vendor.behave = behave
         try:
             await rig.channel.recall("reference", rig.clock.now(), deadline=5.0)

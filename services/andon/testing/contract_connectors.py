@@ -27,6 +27,7 @@ from andon.web.nowire import NoWire
 
 DEADLINE = 10.0
 """Seconds of real time a check may take before it counts as hanging."""
+_HANGS = 0.05
 
 ODD_KEYS = (
     "",
@@ -54,7 +55,8 @@ class ConnectorCase(msgspec.Struct, frozen=True):
 
     `known` holds at least two keys with the facts the connector must answer them with; none of `ODD_KEYS` may be known.
     `cut_off` makes the source unusable for connectors built afterwards; one that works may go on knowing what it has
-    read. `wire` is for connectors that speak HTTP.
+    read. `wire` is for connectors that speak HTTP. `hang`, where a test can do that, makes the source take questions of
+    connectors built afterwards and never answer one.
     """
 
     plugin: type[Any]
@@ -63,6 +65,7 @@ class ConnectorCase(msgspec.Struct, frozen=True):
     known: Mapping[str, Mapping[str, Any]]
     cut_off: Callable[[], object]
     wire: Wire = NoWire()
+    hang: Callable[[], object] | None = None
 
     def build(self) -> Connector:
         """A connector of this case, built as the runtime builds it."""
@@ -171,6 +174,25 @@ async def ends_when_cancelled(case: ConnectorCase) -> None:
         await connector.close()
 
 
+async def leaves_a_source_that_hangs(case: ConnectorCase) -> None:
+    """A lookup whose source never answers ends as cancelled as soon as it is."""
+    if case.hang is None:
+        return
+    case.hang()
+    connector = case.build()
+    try:
+        lookup = asyncio.ensure_future(connector.lookup(list(case.known)))
+        done, _ = await asyncio.wait({lookup}, timeout=_HANGS)
+        _require(not done, "the source hangs, and yet there is an answer")
+        lookup.cancel()
+        await asyncio.wait({lookup}, timeout=DEADLINE / 2)
+        if lookup.done() and not lookup.cancelled():
+            lookup.exception()  # taken note of: asyncio would tell of it whenever the task is collected
+        _require(lookup.cancelled(), "a cancelled lookup goes on, or ends as something else")
+    finally:
+        await connector.close()
+
+
 async def closes_twice(case: ConnectorCase) -> None:
     """Closing may be repeated, before and after use."""
     unused, used = case.build(), case.build()
@@ -244,6 +266,7 @@ CHECKS: tuple[Check, ...] = (
     answers_alike_twice,
     answers_in_json,
     ends_when_cancelled,
+    leaves_a_source_that_hangs,
     closes_twice,
     fails_by_the_book,
     tells_a_lost_source_from_an_unknown_key,

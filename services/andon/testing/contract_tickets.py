@@ -4,7 +4,8 @@
     def test_contract(check): asyncio.run(check(rig))
 
 A check raises `ContractBroken` when the ticket system does not keep the contract of `core.ports.TicketSystem`. It uses
-keys of its own, so the checks can share one tracker.
+keys of its own, so the checks can share one tracker. What a ticket system makes of a tracker that does not answer as it
+should is the matter of `contract_trackers`.
 """
 
 from __future__ import annotations
@@ -19,16 +20,13 @@ import msgspec
 
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import TicketSystem
+from andon.testing.rig import ContractBroken as ContractBroken
 
 T = TypeVar("T")
 
 _TRIES = 8
 _MOST_REQUESTS = 8
 _UNKNOWN = "987654321"
-
-
-class ContractBroken(AssertionError):  # noqa: N818 - says what happened, as AssertionError does
-    """The ticket system does not do what the contract says; the text says what it did instead."""
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -50,7 +50,7 @@ class ChannelRig:
         self.vendor = vendor
         self.logged = logged
         self.config_type: type[BaseModel] = channel_type.Config
-        self.options = _filled(dict(self.specimen.options), vendor.url)
+        self.options = filled(dict(self.specimen.options), vendor.url)
         self.config: Any = self.config_type.model_validate(self.options)
         self.clock = ManualClock()
         self.channel: Channel = channel_type(self.config, Context("contract", Path(), self.clock, wire))
@@ -92,17 +92,24 @@ class ChannelRig:
 async def channel_rig(channel_type: type[Any]) -> AsyncIterator[ChannelRig]:
     """A rig whose vendor answers well; closes the channel at the end."""
     specimen: ChannelSpecimen = channel_type.specimen
-    aside = {path: answer.replace(HIDDEN, specimen.secret.encode()) for path, answer in specimen.aside.items()}
+    good = answers(specimen.status, specimen.accepted)
+    async with faked(good, specimen.secret, specimen.aside) as (vendor, wire, logged):
+        rig = ChannelRig(channel_type, vendor, wire, logged)
+        try:
+            yield rig
+        finally:
+            await rig.channel.close()
+
+
+@asynccontextmanager
+async def faked(
+    behave: Behaviour, secret: str, aside: Mapping[str, bytes]
+) -> AsyncIterator[tuple[FakeVendor, HttpWire, list[str]]]:
+    """A vendor that does this, the wire to it, and everything that is logged meanwhile."""
+    shown = {path: answer.replace(HIDDEN, secret.encode()) for path, answer in aside.items()}
     with _Log() as logged:
-        async with (
-            FakeVendor(answers(specimen.status, specimen.accepted), aside) as vendor,
-            wired(specimen.secret) as wire,
-        ):
-            rig = ChannelRig(channel_type, vendor, wire, logged)
-            try:
-                yield rig
-            finally:
-                await rig.channel.close()
+        async with FakeVendor(behave, shown) as vendor, wired(secret) as wire:
+            yield vendor, wire, logged
 
 
 @asynccontextmanager
@@ -156,9 +163,10 @@ class _Log(logging.Handler):
         logging.root.setLevel(self._level)
 
 
-def _filled(value: Any, base: str) -> Any:
+def filled(value: Any, base: str) -> Any:
+    """Options of a specimen, with this address in place of `BASE`."""
     if isinstance(value, dict):
-        return {key: _filled(one, base) for key, one in value.items()}
+        return {key: filled(one, base) for key, one in value.items()}
     if isinstance(value, list):
-        return [_filled(one, base) for one in value]
+        return [filled(one, base) for one in value]
     return value.replace(BASE, base) if isinstance(value, str) else value

@@ -8,6 +8,10 @@ from typing import Self
 
 import msgspec
 
+GATEWAY = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+NOTHING_SAID = (b"", GATEWAY, b"null", b"[]", b'"ok"', b"{}", b'{"', b"\xff\xfe", b"0")
+"""Bodies of answers that are not the vendor's, or that say nothing."""
+
 
 class Heard(msgspec.Struct, frozen=True):
     """One request as it came: method, target with its query, headers with lower-case names, body."""

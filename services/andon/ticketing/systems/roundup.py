@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
@@ -21,6 +21,7 @@ from andon.core.failure import Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.ports import Context, Ticket
 from andon.core.reason import Reason
+from andon.core.specimen import BASE, REFERENCE, TicketSpecimen
 from andon.ticketing.systems.roundup_rest import Rest
 
 _PRIORITIES = {"critical": "critical", "major": "urgent", "minor": "bug"}
@@ -87,6 +88,8 @@ class Roundup:
 
         def lines(self) -> int:
             return 1
+
+    specimen: ClassVar = TicketSpecimen({"url": f"{BASE}/tracker/", "user": "andon", "password": REFERENCE})
 
     def __init__(self, config: Config, context: Context) -> None:
         self._config = config

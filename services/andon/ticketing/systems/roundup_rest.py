@@ -15,8 +15,8 @@ from andon.config.secrets import SecretMissing, SecretRef
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Context, Reply
 from andon.core.reason import Reason
+from andon.web.shown import beginning
 
-_DETAIL = 300
 # Roundup answers 400 with this text when something broke inside it, for instance when its database was locked; and with
 # a page for people, so without a text for us, when it broke before it came to its REST interface.
 _BROKE_INSIDE = "An error occurred"
@@ -33,9 +33,10 @@ class Rest:
     def __init__(self, url: str, user: str, password: SecretRef, deadline: float, context: Context) -> None:
         parts = urlsplit(url)
         try:
-            account = base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+            self._password = password.reveal()
         except SecretMissing as missing:
             raise Rejected(Reason.CREDENTIALS, str(missing)) from None
+        account = base64.b64encode(f"{user}:{self._password}".encode()).decode()
         self._root = f"{url}rest/data/"
         self._headers = {
             "Authorization": f"Basic {account}",
@@ -76,7 +77,7 @@ class Rest:
             headers=headers,
             deadline=left,
         )
-        data = _data(reply)
+        data = _data(reply, self._password)
         if lacking := [name for name, kind in needs.items() if not isinstance(data.get(name), kind)]:
             raise Retryable(Reason.BAD_REPLY, f"the answer to {method} {path.partition('/')[0]} has no {lacking[0]}")
         return data
@@ -95,7 +96,7 @@ class Rest:
         return str(answer["link"]).rpartition("/")[2]
 
 
-def _data(reply: Reply) -> dict[str, Any]:
+def _data(reply: Reply, password: str) -> dict[str, Any]:
     """What the body says; the status alone is not believed (law L5)."""
     try:
         answer = msgspec.json.decode(reply.body)
@@ -109,7 +110,7 @@ def _data(reply: Reply) -> dict[str, Any]:
         # Not what Roundup writes: gateways have an `error` of their own, also under 200.
         status = reply.status
     if status >= HTTPStatus.MULTIPLE_CHOICES:
-        raise _failure(status, str(said.get("msg", ""))[:_DETAIL], reply.headers)
+        raise _failure(status, beginning(str(said.get("msg", "")), [password]), reply.headers)
     data = whole.get("data")
     if error is None and isinstance(data, dict):
         return data
