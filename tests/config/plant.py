@@ -8,9 +8,10 @@ from pathlib import Path
 from andon.config.load import Loaded, load
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
-from andon.config.units import Seconds
 from andon.core.event import Event
-from andon.core.ports import Answer, Called, Context, Inbound
+from andon.core.policy import Limit
+from andon.core.ports import Answer, Call, Called, Content, Context, Facts, Inbound, Receipt, Ticket
+from andon.enrichment.config import ConnectorConfig
 from andon.runtime.registry import Registry
 
 PLANT = """\
@@ -64,10 +65,14 @@ class Door:
 
 
 class Table:
-    class Config(Section):
+    class Config(ConnectorConfig):
         file: str
         key: str
-        cache: Seconds = 60.0
+
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        return ()
+
+    async def close(self) -> None: ...
 
 
 class Paper:
@@ -77,14 +82,50 @@ class Paper:
         keys: tuple[SecretRef, ...]
         size: int = 4
 
+        def limit_domain(self) -> str:
+            return "paper"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return ()
+
+        def lines(self) -> int:
+            return 1
+
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
         self.context = context
+
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        return (content,)
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        return ()
+
+    async def close(self) -> None: ...
 
 
 class Book:
     class Config(Section):
         folder: str = "."
+
+    async def find(self, key: str, /) -> Ticket | None:
+        return None
+
+    async def open(self, key: str, title: str, text: str, severity: str, /) -> Ticket:
+        return Ticket(key, "open")
+
+    async def comment(self, ticket: str, text: str, /) -> None: ...
+
+    async def move(self, ticket: str, state: str, text: str, /) -> Ticket:
+        return Ticket(ticket, state)
+
+    async def reopen(self, ticket: str, text: str, /) -> Ticket:
+        return Ticket(ticket, "open")
+
+    async def changes(self, since: float, /) -> Sequence[Ticket]:
+        return ()
+
+    async def close(self) -> None: ...
 
 
 def registry() -> Registry:

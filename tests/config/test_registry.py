@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import cast
@@ -14,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from andon.config.plugs import GROUPS, Plug, PlugUnusable
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
-from andon.core.ports import Context, Wire
+from andon.core.policy import Limit
+from andon.core.ports import Call, Content, Context, Facts, Receipt, Wire
 from andon.runtime import registry as module
 from andon.runtime.registry import Registry
 from andon.testing.clock import ManualClock
@@ -80,7 +82,22 @@ class Talkative:
 
 class Fine:
     class Config(Section):
-        pass
+        def limit_domain(self) -> str:
+            return "fine"
+
+        def limits(self) -> tuple[Limit, ...]:
+            return ()
+
+        def lines(self) -> int:
+            return 1
+
+    def split(self, content: Content, tail: str = "", /) -> Sequence[Content]:
+        return (content,)
+
+    async def send(self, call: Call, /) -> Sequence[Receipt]:
+        return ()
+
+    async def close(self) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -90,6 +107,64 @@ class Fine:
 def test_plug_ins_that_would_take_typing_errors_or_show_secrets(plug_in: type, words: str) -> None:
     with pytest.raises(PlugUnusable, match=words):
         Registry(extra={"andon.channels": {"bad": plug_in}}).config_type("andon.channels", "bad")
+
+
+class Deaf(Fine):
+    """A channel that a vendor could not be told of by."""
+
+    send = None  # type: ignore[assignment]
+
+
+class Bare:
+    """A connector whose keys are all its own."""
+
+    class Config(Section):
+        table: str
+
+    async def lookup(self, keys: Sequence[str], /) -> Sequence[Facts]:
+        return ()
+
+    async def close(self) -> None: ...
+
+
+class Domainless(Fine):
+    class Config(Section):
+        def lines(self) -> int:
+            return 1
+
+
+@pytest.mark.parametrize(
+    ("group", "plug_in", "words"),
+    [
+        ("andon.channels", Deaf, "plug-in `bad` of andon.channels is no Channel: it has no `send`"),
+        ("andon.channels", Domainless, "is no ChannelConfig: it has no `limit_domain`, no `limits`"),
+        ("andon.connectors", Bare, "the `Config` of plug-in `bad` of andon.connectors is no ConnectorConfig: "),
+        ("andon.connectors", Fine, "is no Connector: it has no `lookup`"),
+        ("andon.sources", Fine, "is no Source: it has no `parse`"),
+        ("andon.ticket_systems", Fine, "is no TicketSystem: it has no `find`, no `open`, no `comment`"),
+    ],
+)
+def test_plug_ins_that_would_end_a_service_or_fail_each_call(group: str, plug_in: type, words: str) -> None:
+    with pytest.raises(PlugUnusable, match=words):
+        Registry(extra={group: {"bad": plug_in}}).config_type(group, "bad")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class Robot:\n    def send(self:\n", r"`robot` of andon\.channels cannot be imported: SyntaxError: "),
+        ("raise RuntimeError('no licence')\n", "cannot be imported: RuntimeError: no licence"),
+    ],
+)
+def test_a_module_that_breaks_is_named_by_its_plug_in(
+    text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_plug_in.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    points = metadata.EntryPoints([point("robot", "broken_plug_in:Robot")])
+    monkeypatch.setattr(module, "installed", lambda group: points)
+    with pytest.raises(PlugUnusable, match=words):
+        Registry().plug_in("andon.channels", "robot")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from andon.config.secrets import SecretMissing
 from andon.core.failure import Rejected, Retryable
 from andon.core.reason import Reason
 
@@ -31,6 +32,9 @@ def classify(error: BaseException) -> Failed:
             return Failed(error.reason, error.detail, True, error.after, error.ambiguous)
         case Rejected():
             return Failed(error.reason, error.detail, False)
+        case SecretMissing():
+            # A secret is asked for to make a request with; its text names only where it should be.
+            return Failed(Reason.NOT_SENT, str(error), True)
         case TimeoutError():
             return Failed(Reason.TIMEOUT, "", True, ambiguous=True)
         case Exception():

@@ -12,12 +12,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from andon.config.plugs import Plug, PlugUnusable
+from andon.config.plugs import CHANNELS, CONNECTORS, SOURCES, TICKET_SYSTEMS, Plug, PlugUnusable
 from andon.config.section import Section
 from andon.core.ports import Context
 
 # A typing error must be refused, and a secret never be shown.
 _RULES: tuple[Literal["extra", "hide_input_in_errors"], ...] = ("extra", "hide_input_in_errors")
+
+_METHODS = {
+    SOURCES: ("Source", ("parse",)),
+    CONNECTORS: ("Connector", ("lookup", "close")),
+    CHANNELS: ("Channel", ("split", "send", "close")),
+    TICKET_SYSTEMS: ("TicketSystem", ("find", "open", "comment", "move", "reopen", "changes", "close")),
+}
+"""What every plug-in of a group is, and what it is asked for."""
+_CONFIG_METHODS = {
+    CONNECTORS: ("ConnectorConfig", ("policy",)),
+    CHANNELS: ("ChannelConfig", ("limit_domain", "limits", "lines")),
+}
+"""The same of their `Config`: a service asks for it before it begins, and would end for want of it."""
 
 
 @cache
@@ -50,12 +63,16 @@ class Registry:
         return self._types[group, kind]
 
     def config_type(self, group: str, kind: str) -> type[BaseModel]:
-        """The class's nested `Config`. Raises PlugUnusable for one that takes unknown keys or shows values."""
-        config = getattr(self.plug_in(group, kind), "Config", None)
+        """The class's nested `Config`. Raises PlugUnusable for one that takes unknown keys or shows values, and where
+        it, or the class, is not what the group needs."""
+        plug_in = self.plug_in(group, kind)
+        config = getattr(plug_in, "Config", None)
         if not (isinstance(config, type) and issubclass(config, BaseModel)):
             raise PlugUnusable(f"plug-in `{kind}` of {group} has no nested pydantic `Config`")
         if any(config.model_config.get(rule) != Section.model_config[rule] for rule in _RULES):
             raise PlugUnusable(f"the `Config` of plug-in `{kind}` of {group} does not have the rules of `Section`")
+        _require(f"plug-in `{kind}` of {group}", plug_in, _METHODS.get(group))
+        _require(f"the `Config` of plug-in `{kind}` of {group}", config, _CONFIG_METHODS.get(group))
         return config
 
     def config(self, group: str, plug: Plug) -> BaseModel:
@@ -74,8 +91,17 @@ class Registry:
             raise PlugUnusable(f"plug-in `{kind}` of {group} is registered twice: {' and '.join(sorted(points))}")
         try:
             plug_in = points.popitem()[1].load()
-        except (ImportError, AttributeError) as error:
-            raise PlugUnusable(f"plug-in `{kind}` of {group} cannot be imported: {error}") from error
+        except Exception as error:  # a module may break in any way
+            text = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+            raise PlugUnusable(f"plug-in `{kind}` of {group} cannot be imported: {text}") from error
         if not isinstance(plug_in, type):
             raise PlugUnusable(f"plug-in `{kind}` of {group} is no class")
         return plug_in
+
+
+def _require(what: str, owner: type, needs: tuple[str, tuple[str, ...]] | None) -> None:
+    """Raises PlugUnusable unless the class has the methods of a port."""
+    port, methods = needs or ("", ())
+    lacking = [name for name in methods if not callable(getattr(owner, name, None))]
+    if lacking:
+        raise PlugUnusable(f"{what} is no {port}: it has {', '.join(f'no `{name}`' for name in lacking)}")

@@ -6,9 +6,12 @@ import asyncio
 
 import pytest
 
+from andon.config.secrets import SecretMissing
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.reason import Reason
 from andon.runtime.failures import Failed, classify
+
+NO_SECRET = Failed(Reason.NOT_SENT, "the environment variable A is not set", True)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,7 @@ from andon.runtime.failures import Failed, classify
         (Rejected(Reason.GONE, "93004"), Failed(Reason.GONE, "93004", False)),
         (TimeoutError("15 s"), Failed(Reason.TIMEOUT, "", True, ambiguous=True)),
         (KeyError("secret"), Failed(Reason.UNEXPECTED, "KeyError", True, ambiguous=True, unexpected=True)),
+        (SecretMissing("the environment variable A is not set"), NO_SECRET),
         (Failure(Reason.BUSY), Failed(Reason.UNEXPECTED, "Failure", True, ambiguous=True, unexpected=True)),
         (
             ExceptionGroup("two", [ValueError("secret")]),

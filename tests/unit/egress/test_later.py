@@ -75,6 +75,8 @@ class Post:
             raise failed
         return [Receipt(one, failed=failed.get(one), later=failed.get(one) is BUSY) for one in call.recipients]
 
+    async def close(self) -> None: ...
+
 
 @pytest.fixture
 def work() -> EgressWork:
