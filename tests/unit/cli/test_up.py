@@ -1,6 +1,7 @@
 """`andon up` with programs of this file in place of the services."""
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -208,6 +209,36 @@ def test_valid_changes_are_published_and_mistakes_are_told(
     asyncio.run(scenario())
     assert it.published[0].settings.channels["robot"].options["keys"] == ["env:ROBOT_1", "env:ROBOT_3"]
     assert "channels.robot.keys[1]: the environment variable ROBOT_3 is not set" in it.out.getvalue()
+
+
+def test_a_full_disk_under_what_is_shown_stops_nothing_and_is_logged_once(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = stage()
+    written = it.out.write
+    full = []
+
+    def write(text: str) -> int:
+        full.append(text)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(live, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(up, "REFRESH", 0.01)
+    monkeypatch.setattr(it.out, "write", write)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: it.watched and len(full) > 20)
+        assert not running.done()
+        assert it.state()["state"] == "running"
+        monkeypatch.setattr(it.out, "write", written)
+        await until(lambda: "running" in it.out.getvalue())
+        monkeypatch.setattr(it.out, "write", write)
+        assert await ended(running) == 0
+
+    asyncio.run(scenario())
+    assert it.state()["state"] == "stopped"
+    assert [record.message for record in caplog.records].count("the state can't be shown") == 1
 
 
 def changed(it: Stage, robot: int) -> None:

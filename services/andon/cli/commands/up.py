@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -103,6 +103,7 @@ class Up:
         self._tally: Tally | None = None
         self._told = asyncio.Event()
         self._prepared = asyncio.Event()
+        self._unshown: set[str] = set()
         self._supervisor = Supervisor(clock, self._changed)
         self._run_file = runfile.RunFile(
             plan.data,
@@ -132,7 +133,7 @@ class Up:
                         self._tally.close()
         finally:
             self._move("stopped")
-            self._screen.say(f"stopped; the data stays in {self._plan.data}")
+            self._show(lambda: self._screen.say(f"stopped; the data stays in {self._plan.data}"))
 
     async def _work(self) -> int:
         plan = self._plan
@@ -211,7 +212,7 @@ class Up:
 
     async def _refresh(self) -> int:
         while True:
-            self._screen.show(self._view(), self._clock.now())
+            self._show(lambda: self._screen.show(self._view(), self._clock.now()))
             await self._clock.sleep(REFRESH)
 
     async def _follow_files(self) -> int:
@@ -280,14 +281,21 @@ class Up:
         self._changed(self._supervisor.statuses)
 
     def _changed(self, statuses: Sequence[Status]) -> None:
+        self._show(lambda: self._run_file.write(self._state, statuses))
+        self._show(lambda: self._screen.show(self._view(), self._clock.now()))
+
+    def _show(self, act: Callable[[], None]) -> None:
+        """Shows something. What runs goes on, and is stopped in order, where the disk is full or the terminal closed:
+        each such error is logged once."""
         try:
-            self._run_file.write(self._state, statuses)
-            self._screen.show(self._view(), self._clock.now())
-        except OSError as error:  # a full disk or a closed terminal must not keep us from stopping what runs
-            _log.warning("the state can't be shown", extra={"error": str(error)})
+            act()
+        except OSError as error:
+            if str(error) not in self._unshown:
+                self._unshown.add(str(error))
+                _log.warning("the state can't be shown", extra={"error": str(error)})
 
     def _note(self, text: str, level: int = logging.INFO) -> None:
-        self._screen.say(text)
+        self._show(lambda: self._screen.say(text))
         _log.log(level, text)
 
     def _view(self) -> View:
