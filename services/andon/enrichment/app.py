@@ -74,7 +74,8 @@ class Enrichment:
         return [served for name, served in self.served.items() if after.served.get(name) is not served]
 
     def gauge(self, metrics: Metrics) -> None:
-        """Shows the breakers' states."""
+        """Shows the breakers' states, and no more those of connectors that were removed."""
+        metrics.breaker_state.clear()
         for name, connector in self._connectors().items():
             metrics.breaker_state.labels(name).set(connector.breaker.state)
 

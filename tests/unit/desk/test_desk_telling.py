@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from andon.core.event import Home
+from andon.core.policy import Limit, Per
 from andon.core.work import Write
 from andon.runtime.desk import runner, upkeep
 from andon.runtime.desk.gauges import DeskGauges
@@ -152,5 +153,26 @@ def test_the_gauges_show_the_fullest_queue_the_oldest_item_and_the_limits(run: R
             gauges.refresh(START + 30)
             assert 'andon_queue_depth{channel="robot"} 0.0' in one._metrics.text().decode()
             assert 'andon_oldest_open_seconds{channel="robot"} 0.0' in one._metrics.text().decode()
+
+    run(scene)
+
+
+def test_a_limit_that_was_handed_to_another_process_is_shown_there_only(run: Run) -> None:
+    """The last value would stay for ever, and with it an alarm."""
+
+    async def scene(plant: Plant) -> None:
+        plant.fill(4, domain="wecom_robot:x")
+        one = plant.runner(SlowWork(limited(10, people=(Limit(10, 86_400.0, Per.PERSON),))))
+        async with plant.running(one):
+            await plant.until(lambda: len(one.desk.items) == 4)
+            gauges = DeskGauges(one.desk, one._work, one._metrics)
+            gauges.refresh(START + 30)
+            shown = ("andon_limit_utilisation{", "andon_quota_left_ratio{", "andon_quota_runs_out_seconds{")
+            text = one._metrics.text().decode()
+            assert [name for name in shown if name in text] == list(shown)
+            one.desk.drop(HOME)
+            gauges.refresh(START + 30)
+            text = one._metrics.text().decode()
+            assert [name for name in shown if name in text] == []
 
     run(scene)

@@ -16,6 +16,7 @@ from andon.core.reason import Reason
 from andon.enrichment.app import GROUP, Enrichment
 from andon.enrichment.config import ConnectorConfig
 from andon.runtime.breaker import State
+from andon.runtime.metrics import Metrics
 from andon.runtime.registry import Registry
 from andon.testing.clock import ManualClock
 
@@ -107,6 +108,25 @@ def test_a_version_about_other_things_forgets_no_answer_and_no_failure() -> None
         assert plant.now.served["machine"].connector.breaker.state is State.OPEN
         await plant.close()
         assert [one.closed for one in Mes.built] == [True]
+
+    asyncio.run(scenario())
+
+
+def test_the_breaker_of_a_connector_that_was_removed_is_shown_no_more() -> None:
+    async def scenario() -> None:
+        plant = Plant()
+        metrics = Metrics()
+        metrics.refresh(lambda: plant.now.gauge(metrics) if plant.now else None)
+        plant.take(version({"machine": MES}))
+        Mes.asks = is_down
+        for number in range(5):
+            await plant.fact(f"M-{number}")
+        assert 'andon_breaker_state{target="machine"} 2.0' in metrics.text().decode()
+        plant.take(version({"line": MES}))
+        text = metrics.text().decode()
+        assert 'andon_breaker_state{target="line"} 0.0' in text
+        assert 'target="machine"' not in text
+        await plant.close()
 
     asyncio.run(scenario())
 

@@ -10,7 +10,7 @@ from andon.runtime.metrics import Metrics
 
 
 class DeskGauges:
-    """Queue depth, oldest open item, quotas and use of limits, by channel; one that once had a queue stays shown."""
+    """Queue depth, oldest open item, quotas and use of limits; the channel of a queue that once was stays shown."""
 
     def __init__(self, desk: Desk, work: Work, metrics: Metrics) -> None:
         self._desk = desk
@@ -29,6 +29,9 @@ class DeskGauges:
         for channel, size in depth.items():
             self._metrics.queue_depth.labels(channel).set(size)
             self._metrics.oldest_open.labels(channel).set(max(0.0, now - oldest.get(channel, inf)))
+        # Of a domain that was handed over another process tells, and the last value shown here would stay for ever.
+        for gauge in (self._metrics.quota_left, self._metrics.quota_runs_out, self._metrics.limit_utilisation):
+            gauge.clear()
         for _, channel, quota in self._desk.quotas(now):
             self._metrics.quota_left.labels(channel).set(quota.left / quota.total)
             self._metrics.quota_runs_out.labels(channel).set(quota.out - now)
