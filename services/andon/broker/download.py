@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 
 from andon.broker.errors import BrokerError, ChecksumError, FetchError
@@ -22,6 +23,7 @@ ATTEMPTS = 4
 FIRST_PAUSE_S = 0.5  # doubled after each attempt
 TIMEOUT_S = 30.0
 CHUNK = 1 << 16
+_FULL = {ENOSPC, EDQUOT, EFBIG}
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(file, bytes so far, bytes in all)`, from several threads: once with 0 for each file that must be
@@ -69,6 +71,18 @@ def _address(repository: str | None) -> str:
     if not address.lower().startswith(("https://", "http://")):
         shown = address.rpartition("@")[2]  # before it may be a password
         raise FetchError(f"{shown!r} is no address of a Maven repository: ANDON_MAVEN_URL must begin with https://.")
+    try:
+        parts = urllib.parse.urlsplit(address)
+        # A password's #, / or ? ends the host, so that the rest of it, and the @, would be shown with the path.
+        readable = "@" not in parts.path + parts.query + parts.fragment and parts.port != 0
+    except ValueError:
+        readable = False
+    if not readable:
+        raise FetchError(
+            f"The address of the Maven repository at {address.rpartition('@')[2]!r} must be "
+            "https://user:password@host/path; write #, /, ? and [ of a password as %23, %2F, %3F, %5B, and an @ of a "
+            "path as %40."
+        )
     return address.rstrip("/")
 
 
@@ -144,6 +158,10 @@ class _Download:
             try:
                 self.append(jar, part)
             except (OSError, http.client.HTTPException) as problem:
+                if getattr(problem, "errno", None) in _FULL:
+                    raise FetchError(
+                        f"The cache {self.into} is full ({problem}): free space, or set ANDON_CACHE to a larger one."
+                    ) from problem
                 if isinstance(problem, urllib.error.HTTPError):
                     problem.close()
                 if self.final(problem) or attempt == ATTEMPTS - 1 or self.stopped.wait(FIRST_PAUSE_S * 2**attempt):

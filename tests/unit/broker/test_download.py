@@ -1,5 +1,6 @@
 """The cache never holds a wrong file, and is not asked for twice."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -171,6 +172,32 @@ def test_what_is_no_address_is_told_without_its_password(address: str) -> None:
     with pytest.raises(FetchError, match=r"'mirror.*' is no address of a Maven repository") as caught:
         fetch([Jar("org.example", "gone", "1.0", "0" * 64, 10)], repository=address)
     assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["12#cret", "12/cret", "12?cret", "12[cret", "12@cret/cret", "cret#12"])
+def test_a_password_that_must_be_written_otherwise_is_told_and_not_shown(repository: Repository, password: str) -> None:
+    address = f"https://user:{password}@mirror.invalid/maven"
+    with pytest.raises(FetchError, match=r"'mirror.invalid/maven' .*%23, %2F, %3F, %5B") as caught:
+        fetch([repository.jar("one", CONTENT)], repository=address)
+    assert "cret" not in str(caught.value)
+    assert "12" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told_as_one_and_not_asked_again(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, cache: Path, number: int
+) -> None:
+    jar = repository.jar("one", CONTENT)
+    tried = []
+
+    def append(_self: object, _jar: Jar, part: Path) -> None:
+        tried.append(part)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(download._Download, "append", append)
+    with pytest.raises(FetchError, match=f"^The cache {cache / 'jars'} is full .*: free space, or set ANDON_CACHE"):
+        fetch([jar], repository=repository.address)
+    assert len(tried) == 1
 
 
 def test_progress_says_first_what_is_missing(repository: Repository) -> None:
