@@ -24,7 +24,7 @@ def pids(data: Path) -> tuple[int, ...]:
     """The processes of the nodes that run on `data`."""
     if is_cluster(data):
         return tuple(cluster.pids(data).values())
-    found = node.status(data)
+    found = launch.alive(Layout(data.absolute()))
     return (found.pid,) if found else ()
 
 

@@ -42,11 +42,12 @@ LONE = "One node of three can decide nothing: start all of them."
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster whose nodes answer; `bootstrap` lists all of them."""
+    """A cluster whose `nodes` answer; `bootstrap` lists all of them. `absent`: why another could not be started."""
 
     bootstrap: str
     data: Path
     nodes: tuple[Running, ...]
+    absent: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def start(
     be created on each.
 
     The ports are found at the first start, from `port` (8792) upwards, and stay the same from then on; a `port` that is
-    given moves them while no node runs. What was acknowledged is on two nodes at least: it survives the loss of any one
-    with its disk. `hosts` and `within` (what stands before the command of a node) put nodes in places of their own.
+    given moves them while no node runs. Of three that have run before, one that cannot be started does not keep the
+    others from it. What was acknowledged is on two nodes at least: it survives the loss of any one with its disk.
+    `hosts` and `within` (what stands before the command of a node) put nodes in places of their own.
     Otherwise as `node.start`.
 
     Raises BrokerError, with one sentence that says what to do.
@@ -115,20 +117,22 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
     if len(running) + len(missing) < QUORUM:
         raise BrokerError(LONE)
     runtime = Runtime(java.find(), download.fetch(progress=how.progress), how.heap_mb)
-    nodes = [
-        Node(plan.layout(seat.node), seat, replace(runtime, within=tuple(how.within.get(seat.node, ()))))
-        for seat in missing
-    ]
-    for one in nodes:
-        refuse_second_writer(one.layout)
-        crash.clear(one.layout)
-        disk.refuse_when_full(one.layout.data)
-        storage.format_storage(one.layout, runtime, node_id=one.seat.node, cluster=plan.cluster)
+    quorum = _Quorum(set(running), from_nothing=not running, only=only)
+    nodes = []
+    for seat in missing:
+        one = Node(plan.layout(seat.node), seat, replace(runtime, within=tuple(how.within.get(seat.node, ()))))
+        try:
+            quorum.add(one)
+            _prepare(one, plan.cluster)
+        except BrokerError as problem:
+            quorum.without(seat.node, problem)
+        else:
+            nodes.append(one)
+    quorum.refuse_too_few()
     options = archive.options(runtime)
-    crashed = [one.layout for one in nodes if crash.crashed(one.layout)]
-    if crashed and not running:
-        replicas.complete([one.layout for one in nodes], crashed)
-    if crashed and len(running) < QUORUM:
+    if not running:
+        _complete([plan.layout(seat.node) for seat in plan.seats])
+    if quorum.crashed and len(running) < QUORUM:
         others = [plan.layout(number) for number in running]
         crash.end_registrations(nodes, options, plan.seats, others, tie_to_parent=how.tie_to_parent)
     begun = {
@@ -140,7 +144,16 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
     records = running | begun
     try:
         for seat in wanted:
-            launch.wait(plan.layout(seat.node), records[seat.node], READY_S)
+            if seat.node in quorum.absent:
+                continue
+            try:
+                launch.wait(plan.layout(seat.node), records[seat.node], READY_S)
+            except BrokerError as problem:
+                quorum.without(seat.node, problem)
+                quorum.refuse_too_few()
+                failed = records.pop(seat.node)
+                if seat.node in begun:
+                    process.end(failed.pid, failed.started, timeout_s=5)
     except BaseException:
         for record in begun.values():
             process.tell(record.pid, record.started)
@@ -148,7 +161,75 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
             process.end(record.pid, record.started, timeout_s=5)
         raise
     archive.train_in_background(runtime, tie_to_parent=how.tie_to_parent)
-    return Cluster(plan.bootstrap, plan.data, tuple(node.running(one) for _, one in sorted(records.items())))
+    answering = tuple(node.running(one) for _, one in sorted(records.items()))
+    return Cluster(plan.bootstrap, plan.data, answering, {number: str(why) for number, why in quorum.absent.items()})
+
+
+def _prepare(one: Node, cluster: str) -> None:
+    """Raises BrokerError when the node cannot be started where it is."""
+    try:
+        refuse_second_writer(one.layout)
+        crash.clear(one.layout)
+        disk.refuse_when_full(one.layout.data)
+        storage.format_storage(one.layout, one.runtime, node_id=one.seat.node, cluster=cluster)
+    except OSError as problem:
+        raise _unusable(one.layout, problem) from problem
+
+
+def _unusable(layout: Layout, problem: OSError) -> BrokerError:
+    return BrokerError(f"The broker's directory {layout.data} cannot be used ({problem}).")
+
+
+class _Quorum:
+    """Which nodes can decide when one cannot be started. `from_nothing`: none runs yet."""
+
+    def __init__(self, running: set[int], *, from_nothing: bool, only: int | None) -> None:
+        self._nodes = running  # those that know what the cluster has decided; one that begins empty does not
+        self._from_nothing = from_nothing
+        self._only = only
+        self.crashed: set[int] = set()
+        self.absent: dict[int, BrokerError] = {}
+
+    def add(self, one: Node) -> None:
+        """Counts a node that is to be started, before it is prepared."""
+        try:
+            if storage.is_formatted(one.layout):
+                self._nodes.add(one.seat.node)
+            if crash.crashed(one.layout):
+                self.crashed.add(one.seat.node)
+        except OSError as problem:
+            raise _unusable(one.layout, problem) from problem
+
+    def without(self, number: int, problem: BrokerError) -> None:
+        self._nodes.discard(number)
+        self.crashed.discard(number)
+        self.absent[number] = problem
+
+    def refuse_too_few(self) -> None:
+        """Raises what the first node cannot be started for, unless the others can do without it.
+
+        After a crash of all, Kafka lets the node lead that was the last to be fenced: without it no partition may have
+        a leader, and for transactions whose marks are then to be written, see crash.py.
+        """
+        for number, problem in self.absent.items():
+            if self._only is not None or len(self._nodes) < QUORUM:
+                raise problem
+            if self._from_nothing and self._nodes <= self.crashed:
+                raise BrokerError(
+                    f"After a crash of all nodes none starts without node {number}, which may have to lead. {problem}"
+                )
+
+
+def _complete(layouts: Sequence[Layout]) -> None:
+    """Makes the copies of all nodes whole, also of one that cannot be started: it may alone have the end of one, and
+    it may lead when it comes, whereupon the others are cut to what it has."""
+    try:
+        replicas.complete(layouts, [layout for layout in layouts if crash.crashed(layout)])
+    except OSError as problem:
+        raise BrokerError(
+            "After a crash none is started before the copies on all disks were compared, and one of them cannot be "
+            f"used ({problem}): mend its disk, or remove the directory of that node when the disk is lost."
+        ) from problem
 
 
 def _running(plan: Plan) -> dict[int, launch.Record]:

@@ -92,7 +92,9 @@ def end_registrations(
             text = properties.controller_properties(node.layout, node.seat, cluster, session_ms=session_ms)
             pid = spawn(node.layout, node.runtime, options, text, tie_to_parent=tie_to_parent)
             begun.append((pid, process.started(pid) or "ended at once"))
-        if _fenced(begun, crashed_ones, places, session_ms / 1_000):
+        # One that cannot even begin is no reason not to wait for those that can decide without it.
+        deciding = len(cluster) // 2 + 1 - len(others)
+        if _fenced(begun, deciding, crashed_ones, places, session_ms / 1_000):
             _kept([node.layout for node in nodes])
     finally:
         for pid, start in begun:
@@ -104,14 +106,18 @@ def end_registrations(
 
 
 def _fenced(
-    begun: Sequence[tuple[int, str]], crashed_ones: set[int], places: Mapping[Path, int], session_s: float
+    begun: Sequence[tuple[int, str]],
+    deciding: int,
+    crashed_ones: set[int],
+    places: Mapping[Path, int],
+    session_s: float,
 ) -> bool:
-    """Whether a controller says so of any; not when they end before, nor when they have had the time and found nothing
-    to do."""
+    """Whether a controller says so of any; not when fewer than the `deciding` are left, nor when they have had the time
+    and found nothing to do."""
     deadline = time.monotonic() + ACTIVE_S
     active = False
     told: set[int] = set()
-    while all(process.started(pid) == start for pid, start in begun) and time.monotonic() < deadline:
+    while sum(process.started(pid) == start for pid, start in begun) >= deciding and time.monotonic() < deadline:
         said = "".join(_since(log, place) for log, place in places.items())
         found = {node for node in crashed_ones if f"{_FENCED}{node} " in said}
         if found == crashed_ones:

@@ -51,8 +51,8 @@ class Copy:
 
 def complete(nodes: Sequence[Layout], crashed: Sequence[Layout]) -> dict[str, int]:
     """Completes the copies that crashed nodes have from those of all nodes; how many were, by partition. No node may
-    run."""
-    names = {folder.name for layout in crashed for folder in layout.topics.glob("*-*") if _is_partition(folder)}
+    run. Raises OSError when a copy cannot be read or written."""
+    names = {folder.name for layout in crashed for folder in _inside(layout.topics) if _is_partition(folder)}
     mended: dict[str, int] = {}
     for name in sorted(names):
         copies = {layout: found for layout in nodes if (found := _copy(layout.topics / name))}
@@ -71,7 +71,15 @@ def _is_partition(folder: Path) -> bool:
 
 
 def _segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.log"))
+    return sorted(file for file in _inside(folder) if file.suffix == ".log")
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Raises OSError for a folder that cannot be read: what it has is not known, which is not nothing."""
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def _copy(folder: Path) -> Copy | None:

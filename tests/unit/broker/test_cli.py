@@ -40,6 +40,19 @@ def test_wrong_usage_is_exit_2(words: tuple[str, ...]) -> None:
     assert left.value.code == 2
 
 
+def test_a_node_that_could_not_be_started_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(data: Path, **_: object) -> broker.cluster.Cluster:
+        return broker.cluster.Cluster("a:1,b:2,c:3", data, (broker.Running("a:1", 11, data),), {3: "The disk is full."})
+
+    monkeypatch.setattr(broker.cluster, "start", start)
+    assert run("--data", str(tmp_path), "broker", "start", "--nodes", "3") == 0
+    told = capsys.readouterr()
+    assert told.err == "andon broker: node 3 does not run. The disk is full.\n"
+    assert "answers at a:1,b:2,c:3" in told.out
+
+
 def test_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("broker", "status", "--data", str(tmp_path)) == 1
     assert run("broker", "stop", "--data", str(tmp_path)) == 0

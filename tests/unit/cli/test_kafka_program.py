@@ -13,6 +13,7 @@ import pytest
 
 from andon import broker
 from andon.broker import process
+from andon.cli.running import kafka as running
 from andon.cli.running.kafka import Downloads, EmbeddedKafka, _Nodes
 from andon.runtime.clock import SystemClock
 from andon.runtime.supervisor import Refused, Supervisor
@@ -93,6 +94,39 @@ def test_a_download_is_summed_over_its_files() -> None:
     downloads.seen("a.jar", 100, 100)
     downloads.seen("b.jar", 50, 50)
     assert downloads.bytes() is None
+
+
+def test_nodes_without_one_that_cannot_be_started_serve_until_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = [11, 12]
+    monkeypatch.setattr(broker, "is_cluster", lambda _: True)
+    monkeypatch.setattr(broker, "is_running", lambda _: False)  # the third never does
+    monkeypatch.setattr(broker, "pids", lambda _: tuple(pids))
+
+    def start(data: Path, **_: object) -> broker.cluster.Cluster:
+        nodes = tuple(broker.Running("", pid, data) for pid in pids)
+        return broker.cluster.Cluster("", data, nodes, {3: "The disk is full."})
+
+    monkeypatch.setattr(broker.cluster, "start", start)
+
+    async def scenario() -> None:
+        kafka = EmbeddedKafka(tmp_path, 1)
+        child = await kafka()
+        waiting = asyncio.create_task(child.wait())
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        words = kafka.program().words
+        assert words
+        assert words() == "node 3: The disk is full."
+        pids.remove(12)
+        assert await asyncio.wait_for(waiting, 20) == 1, "one that served has ended"
+        pids.append(13)
+        child = await kafka()
+        monkeypatch.setattr(running, "AGAIN", 0.0)
+        assert await asyncio.wait_for(child.wait(), 20) == 1, "it is time"
+
+    asyncio.run(scenario())
 
 
 def test_the_other_nodes_of_a_cluster_go_on_while_one_is_started_again(

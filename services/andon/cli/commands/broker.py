@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -124,14 +124,17 @@ def _start(args: argparse.Namespace) -> int:
         if args.nodes == 3 or (args.nodes is None and (args.node or broker.is_cluster(data))):
             many = broker.cluster.start(data, only=args.node, progress=progress, **asked)
             bootstrap, data, values = many.bootstrap, many.data, asdict(many)
+            for number, why in many.absent.items():
+                print(f"andon broker: node {number} does not run. {why}", file=sys.stderr)
         else:
             running = broker.start(data, progress=progress, **asked)
             bootstrap, data, values = running.bootstrap, running.data, asdict(running)
     told = _told_to_leave() if args.foreground else None
-    processes = ", ".join(map(str, broker.pids(data))) if broker.is_cluster(data) else values["pid"]
+    pids = broker.pids(data)
+    processes = ", ".join(map(str, pids))
     sentence = f"Kafka {broker.kafka_version()} answers at {bootstrap} (process {processes}, {data})"
     _show(args, values, sentence)
-    return DONE if told is None else _stay(data, told)
+    return DONE if told is None else _stay(data, pids, told)
 
 
 def _told_to_leave() -> list[int]:
@@ -150,14 +153,14 @@ def _told_to_leave() -> list[int]:
     return told
 
 
-def _stay(data: Path, told: Sequence[int]) -> int:
-    """Waits until told to leave, then stops the broker; a node that ends by itself is a failure."""
+def _stay(data: Path, pids: Collection[int], told: Sequence[int]) -> int:
+    """Waits until told to leave, then stops the broker; one of these nodes that ends by itself is a failure."""
     from andon import broker
 
     sys.stdout.flush()
     while not told:
         time.sleep(_LOOK_S)
-        if not broker.is_running(data):
+        if not set(pids) <= set(broker.pids(data)):
             print(f"andon broker: Kafka ended by itself; see the logs in {data}.", file=sys.stderr)
             broker.stop(data)
             return FAILED

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,9 @@ from andon.runtime.command import CannotStart, Child
 from andon.runtime.supervisor import Program
 
 POLL = 0.1
+AGAIN = 60.0  # seconds after which a node that could not be started is tried again
+
+_log = logging.getLogger(__name__)
 
 
 class Downloads:
@@ -39,9 +44,10 @@ class Downloads:
 class EmbeddedKafka:
     """Spawns the node on `data` at exactly `port`, so that it comes back where its clients look for it.
 
-    Where `data` has a cluster, its nodes have ports of their own, and what is lost of them is started again. What ran
-    before is used, and left running at the end. Ours ends with the thread that started it: one kept for that, so that
-    a killed `andon up` leaves no Kafka either (Linux).
+    Where `data` has a cluster, its nodes have ports of their own, and what is lost of them is started again; one that
+    cannot be started is tried again every minute, while the two others serve. What ran before is used, and left running
+    at the end. Ours ends with the thread that started it: one kept for that, so that a killed `andon up` leaves no
+    Kafka either (Linux).
     """
 
     def __init__(self, data: Path, port: int, bootstrap: str | None = None) -> None:
@@ -53,6 +59,7 @@ class EmbeddedKafka:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._given_up = False
         self._began = 0.0
+        self._absent = ""
 
     async def fetched(self) -> None:
         """Returns when everything the node needs is in the user's cache. Raises BrokerError."""
@@ -69,7 +76,7 @@ class EmbeddedKafka:
         return Program("kafka", self, log, stop_timeout=20.0, ports={"kafka": self.port}, words=self._last_words)
 
     def _last_words(self) -> str:
-        return broker.last_words(self.data, self._began)
+        return self._absent or broker.last_words(self.data, self._began)
 
     async def __call__(self) -> Child:
         starting = asyncio.get_running_loop().run_in_executor(self._thread, self._start)
@@ -84,14 +91,20 @@ class EmbeddedKafka:
     def _start(self) -> _Nodes:
         self._ours = self._ours or not broker.pids(self.data)
         self._began = time.time()
+        self._absent = ""
+        nodes: Collection[int] = ()
         try:
             if broker.is_cluster(self.data):
-                broker.cluster.start(self.data, tie_to_parent=self._ours, progress=self._progress)
+                started = broker.cluster.start(self.data, tie_to_parent=self._ours, progress=self._progress)
+                nodes = [one.pid for one in started.nodes]
+                self._absent = " ".join(f"node {number}: {why}" for number, why in started.absent.items())
             else:
                 broker.start(self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress)
         except broker.BrokerError as error:
             raise CannotStart(str(error)) from error
-        return _Nodes(self.data, self._thread, ours=self._ours)
+        if self._absent:
+            _log.warning("a node of Kafka does not run, the others go on without it", extra={"why": self._absent})
+        return _Nodes(self.data, self._thread, ours=self._ours, without_others=nodes if self._absent else ())
 
     def _progress(self, name: str, done: int, total: int) -> None:
         if self._given_up:
@@ -100,20 +113,30 @@ class EmbeddedKafka:
 
 
 class _Nodes:
-    """What runs on a directory; it has ended as soon as one of a cluster's nodes has."""
+    """What runs on a directory; it has ended as soon as one of a cluster's nodes has. Where only the nodes
+    `without_others` could be started, it has as soon as one of these has, or it is time to try the others again."""
 
-    def __init__(self, data: Path, thread: ThreadPoolExecutor, *, ours: bool) -> None:
+    def __init__(
+        self, data: Path, thread: ThreadPoolExecutor, *, ours: bool, without_others: Collection[int] = ()
+    ) -> None:
         self._data = data
         self._thread = thread
         self._ours = ours
         self._over = False
+        self._without_others = set(without_others)
         self.pid = next(iter(broker.pids(data)), 0)
 
     async def wait(self) -> int:
-        while broker.is_running(self._data):  # noqa: ASYNC110 - a process that asyncio did not start
+        again = time.monotonic() + AGAIN
+        # A process that asyncio did not start.
+        while broker.is_running(self._data) or (time.monotonic() < again and self._serves()):  # noqa: ASYNC110
             await asyncio.sleep(POLL)
         self._over = True
         return 1
+
+    def _serves(self) -> bool:
+        nodes = self._without_others
+        return bool(nodes) and nodes <= set(broker.pids(self._data))
 
     async def end(self, timeout: float) -> None:
         if self._ours:
