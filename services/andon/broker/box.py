@@ -36,7 +36,8 @@ def is_running(data: Path) -> bool:
 def last_words(data: Path, since: float) -> str:
     """Why a node on `data` that was started `since` then may have ended: its last error, else where to look."""
     plan = seats.read(data)
-    layouts = [plan.layout(seat.node) for seat in plan.seats] if plan else [Layout(data)]
+    every = [plan.layout(seat.node) for seat in plan.seats] if plan else [Layout(data)]
+    layouts = [layout for layout in every if not launch.alive(layout)] or every
     errors = [error for layout in layouts if (error := launch.last_error(layout, since))]
     logs = ", ".join(str(layout.logs / "kafka-0.log") for layout in layouts)
     return errors[-1] if errors else f"ended (its log: {logs})"

@@ -36,7 +36,8 @@ class Program:
     """What is to run. `after` names programs that must be ready first; `ready` says whether it is, and never raises.
 
     One that runs `once` is not started again after exit 0. `stop_timeout` (seconds) lies between asking it to end and
-    killing it. `words` are its last ones, where these are not the last line of its log.
+    killing it. `words` are its last ones, where these are not the last line of its log. `rest` gives what of it still
+    runs while it has no child, where that can be: it is ended with all the others.
     `ports` is only told on.
     """
 
@@ -49,6 +50,7 @@ class Program:
     stop_timeout: float = 10.0
     ports: Mapping[str, int] = field(default_factory=dict)
     words: Callable[[], str] | None = None
+    rest: Callable[[], Child | None] | None = None
 
 
 class State(StrEnum):
@@ -147,8 +149,8 @@ class Supervisor:
     def kill(self) -> None:
         """Kills every process at once, without waiting."""
         for kept in self._kept.values():
-            if kept.child:
-                kept.child.kill()
+            if child := kept.runs():
+                child.kill()
 
     async def __aenter__(self) -> Self:
         return self
@@ -218,8 +220,8 @@ class Supervisor:
         if kept.task:
             kept.task.cancel()
             await asyncio.wait([kept.task])
-        if kept.child:
-            await kept.child.end(kept.program.stop_timeout)
+        if child := kept.runs():
+            await child.end(kept.program.stop_timeout)
         kept.child = kept.status.pid = None
         if kept.status.state not in (State.DONE, State.FAILED):
             self._move(kept, State.STOPPED)
@@ -261,3 +263,7 @@ class _Kept:
     task: asyncio.Task[None] | None = None
     child: Child | None = None
     was_ready: bool = False
+
+    def runs(self) -> Child | None:
+        """What of the program runs now."""
+        return self.child or (self.program.rest() if self.program.rest else None)

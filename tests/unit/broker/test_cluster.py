@@ -17,6 +17,7 @@ from andon.broker import (
     disk,
     download,
     java,
+    last_words,
     launch,
     process,
     storage,
@@ -125,6 +126,11 @@ def test_one_that_ends_at_its_start_takes_no_other_along(box: Box) -> None:
     started = cluster.start(box.plan.data)
     assert set(box.alive) == {1, 2}
     assert "says: I/O error" in started.absent[3]
+
+
+def test_the_log_of_the_node_that_ended_is_named(box: Box) -> None:
+    box.alive = {1: 101, 3: 103}
+    assert last_words(box.plan.data, 0.0) == f"ended (its log: {box.layouts[1].logs / 'kafka-0.log'})"
 
 
 @pytest.mark.parametrize("what", ["full", "dying"])

@@ -16,7 +16,7 @@ from andon.broker import process
 from andon.cli.running import kafka as running
 from andon.cli.running.kafka import Downloads, EmbeddedKafka, _Nodes
 from andon.runtime.clock import SystemClock
-from andon.runtime.supervisor import Refused, Supervisor
+from andon.runtime.supervisor import Refused, State, Supervisor
 from tests.rig.ports import free_port
 from tests.unit.cli.test_up import until
 
@@ -127,6 +127,43 @@ def test_nodes_without_one_that_cannot_be_started_serve_until_it_is_tried_again(
         assert await asyncio.wait_for(child.wait(), 20) == 1, "it is time"
 
     asyncio.run(scenario())
+
+
+def test_the_nodes_that_run_while_another_cannot_be_started_are_ended_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    stopped: list[Path] = []
+
+    def start(data: Path, **_: object) -> broker.cluster.Cluster:
+        if pids:
+            raise broker.BrokerError("The disk is full.")
+        pids.extend((11, 12))
+        return broker.cluster.Cluster("", data, (), {})
+
+    def stop(data: Path, **_: object) -> bool:
+        stopped.append(data)
+        pids.clear()
+        return True
+
+    monkeypatch.setattr(broker, "is_cluster", lambda _: True)
+    monkeypatch.setattr(broker, "is_running", lambda _: len(pids) == 2)
+    monkeypatch.setattr(broker, "pids", lambda _: tuple(pids))
+    monkeypatch.setattr(broker, "stop", stop)
+    monkeypatch.setattr(broker.cluster, "start", start)
+
+    async def scenario() -> None:
+        async with Supervisor(SystemClock()) as supervisor:
+            program = EmbeddedKafka(tmp_path, 1).program()
+            assert program.log == tmp_path
+            supervisor.start(program)
+            await supervisor.ready(["kafka"])
+            pids.pop()
+            await until(lambda: supervisor.statuses[0].state is State.RESTARTING)
+
+    asyncio.run(scenario())
+    assert stopped == [tmp_path]
+    assert not pids
 
 
 def test_the_other_nodes_of_a_cluster_go_on_while_one_is_started_again(

@@ -261,6 +261,32 @@ def test_a_failed_start_is_final_only_before_the_program_was_ever_ready(*, ready
     assert asyncio.run(scenario()) >= (3 if ready_once else 1)
 
 
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_what_still_runs_of_a_program_that_cannot_be_started_again_is_ended_too(how: str) -> None:
+    async def scenario() -> list[str]:
+        stable = Stable()
+        first, rest = Life(1, "first", stable.diary), Life(2, "rest", stable.diary)
+        lives = [first]
+
+        async def spawn() -> Life:
+            if not lives:
+                raise CannotStart("the disk is full")
+            return lives.pop()
+
+        async with Supervisor(ManualClock()) as supervisor:
+            supervisor.start(Program("p", spawn, LOG, rest=lambda: rest))
+            await settle()
+            first.dies(1)
+            await settle()
+            assert supervisor.statuses[0].state is State.RESTARTING
+            if how == "kill":
+                supervisor.kill()
+        return stable.diary
+
+    ended = ["rest died -9"] if how == "kill" else []
+    assert asyncio.run(scenario()) == ["first died 1", *ended, "end rest 10", *([] if ended else ["rest died -15"])]
+
+
 def test_a_broken_report_is_not_swallowed() -> None:
     async def scenario() -> None:
         stable = Stable()

@@ -72,8 +72,15 @@ class EmbeddedKafka:
 
     def program(self) -> Program:
         """The node as a program; it is ready as soon as it is spawned."""
-        log = self.data / "logs" / "kafka-0.log"
-        return Program("kafka", self, log, stop_timeout=20.0, ports={"kafka": self.port}, words=self._last_words)
+        # Each node of a cluster has a log of its own below; which one says why it ended is among the last words.
+        log = self.data if broker.is_cluster(self.data) else self.data / "logs" / "kafka-0.log"
+        ports = {"kafka": self.port}
+        return Program("kafka", self, log, stop_timeout=20.0, ports=ports, words=self._last_words, rest=self._rest)
+
+    def _rest(self) -> Child | None:
+        """The nodes that go on while the one that ended waits for its next start, or cannot be started."""
+        running = self._ours and broker.pids(self.data)
+        return _Nodes(self.data, self._thread, ours=True) if running else None
 
     def _last_words(self) -> str:
         return self._absent or broker.last_words(self.data, self._began)
