@@ -149,9 +149,12 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
             try:
                 launch.wait(plan.layout(seat.node), records[seat.node], READY_S)
             except BrokerError as problem:
+                failed = records[seat.node]
+                if seat.node not in begun and process.started(failed.pid) != failed.started:
+                    return _started(plan, only, how)  # it had been told to end before
                 quorum.without(seat.node, problem)
                 quorum.refuse_too_few()
-                failed = records.pop(seat.node)
+                del records[seat.node]
                 if seat.node in begun:
                     process.end(failed.pid, failed.started, timeout_s=5)
     except BaseException:

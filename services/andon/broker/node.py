@@ -64,8 +64,7 @@ def start(
         raise BrokerError(f"{data} has a cluster of three nodes: start it with --nodes 3, or choose another --data.")
     try:
         with locked(layout.lock):
-            if record := alive(layout):
-                wait(layout, record)
+            if (record := alive(layout)) and _goes_on(layout, record):
                 return running(record)
             refuse_second_writer(layout)
             crash.clear(layout)
@@ -147,6 +146,17 @@ def reset(data: Path) -> None:
 def running(record: Record) -> Running:
     """What is told of a node that runs."""
     return Running(record.address, record.pid, Path(record.data))
+
+
+def _goes_on(layout: Layout, record: Record) -> bool:
+    """Whether a node that somebody else has started answers; False when it ends: it had been told to before."""
+    try:
+        wait(layout, record)
+    except BrokerError:
+        if process.started(record.pid) == record.started:
+            raise
+        return False
+    return True
 
 
 def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_to_parent: bool) -> Record:

@@ -35,6 +35,7 @@ class Box:
         self.alive: dict[int, int] = {}
         self.full: set[int] = set()
         self.dying: set[int] = set()
+        self.told: set[int] = set()
         data.mkdir()
         write(self.plan)
         for layout in self.layouts:
@@ -54,6 +55,7 @@ class Box:
             (launch, "wait", self.wait),
             (process, "tell", self.end),
             (process, "end", self.end),
+            (process, "started", lambda pid: "then" if pid in self.alive.values() else None),
         ):
             monkeypatch.setattr(module, name, stand_in)
 
@@ -83,7 +85,11 @@ class Box:
         return self.record(layout) if int(layout.data.name[-1]) in self.alive else None
 
     def wait(self, layout: Layout, *_: object) -> None:
-        if int(layout.data.name[-1]) in self.dying:
+        number = int(layout.data.name[-1])
+        if number in self.told:
+            self.told.discard(number)
+            del self.alive[number]
+        if number in self.dying or number not in self.alive:
             raise BrokerError(f"Kafka ended while it started, its log in {layout.logs} says: I/O error")
 
     def end(self, pid: int, *_: object, **__: object) -> None:
@@ -131,6 +137,16 @@ def test_one_that_ends_at_its_start_takes_no_other_along(box: Box) -> None:
 def test_the_log_of_the_node_that_ended_is_named(box: Box) -> None:
     box.alive = {1: 101, 3: 103}
     assert last_words(box.plan.data, 0.0) == f"ended (its log: {box.layouts[1].logs / 'kafka-0.log'})"
+
+
+def test_nodes_that_had_been_told_to_end_are_started_anew(box: Box) -> None:
+    """As those of an `andon up` that was killed are, which have not ended yet."""
+    box.alive = {1: 101, 2: 102, 3: 103}
+    box.told = {1, 2, 3}
+    started = cluster.start(box.plan.data)
+    assert len(started.nodes) == 3
+    assert started.absent == {}
+    assert set(box.alive) == {1, 2, 3}
 
 
 @pytest.mark.parametrize("what", ["full", "dying"])

@@ -129,6 +129,27 @@ def test_nodes_without_one_that_cannot_be_started_serve_until_it_is_tried_again(
     asyncio.run(scenario())
 
 
+def test_a_node_that_was_started_in_place_of_one_that_was_just_ending_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids, stopped = [11], list[Path]()
+
+    def start(data: Path, **_: object) -> broker.Running:
+        pids[:] = [12]
+        return broker.Running("", 12, data)
+
+    monkeypatch.setattr(broker, "pids", lambda _: tuple(pids))
+    monkeypatch.setattr(broker, "start", start)
+    monkeypatch.setattr(broker, "stop", lambda data, **_: stopped.append(data))
+
+    async def scenario() -> None:
+        child = await EmbeddedKafka(tmp_path, 1)()
+        await child.end(1.0)
+
+    asyncio.run(scenario())
+    assert stopped == [tmp_path]
+
+
 def test_the_nodes_that_run_while_another_cannot_be_started_are_ended_with_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,8 @@ class EmbeddedKafka:
             raise
 
     def _start(self) -> _Nodes:
-        self._ours = self._ours or not broker.pids(self.data)
+        before = broker.pids(self.data)
+        self._ours = self._ours or not before
         self._began = time.time()
         self._absent = ""
         nodes: Collection[int] = ()
@@ -106,9 +107,14 @@ class EmbeddedKafka:
                 nodes = [one.pid for one in started.nodes]
                 self._absent = " ".join(f"node {number}: {why}" for number, why in started.absent.items())
             else:
-                broker.start(self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress)
+                node = broker.start(
+                    self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress
+                )
+                nodes = [node.pid]
         except broker.BrokerError as error:
             raise CannotStart(str(error)) from error
+        # What ran before may have been about to end.
+        self._ours = self._ours or not set(before) & set(nodes)
         if self._absent:
             _log.warning("a node of Kafka does not run, the others go on without it", extra={"why": self._absent})
         return _Nodes(self.data, self._thread, ours=self._ours, without_others=nodes if self._absent else ())
