@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -105,6 +106,10 @@ async def serve(options: Options, load: Callable[[], Run]) -> None:
 
     Raises KafkaFailure or StoreFailure when it cannot go on (law L4).
     """
+    loop = asyncio.get_running_loop()
+    # Nothing has begun yet that would have to end, and a thread that waits for Kafka cannot be told to. Left to the
+    # system, the signal would be ignored by the first process of a pod.
+    loop.add_signal_handler(signal.SIGTERM, os._exit, 0)
     link = connection(options.kafka, options.bootstrap)
     follower = Follower(link)
     changes: set[asyncio.Task[None]] = set()
@@ -118,7 +123,6 @@ async def serve(options: Options, load: Callable[[], Run]) -> None:
         follower.require(await asyncio.to_thread(cluster.partitions))
         host = Host(options, link, published, SystemClock())
         host.spans = spans_of(published.settings.otel, options.service, options.slot)
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, host.stop.set)
 
