@@ -95,11 +95,13 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     open items of this queue. `people` are the limits per recipient and per person of the `sender` (an app of the
     account), each counted over all its queues. `routine` are more of them that hold for what is not urgent: what a
     person can read, and a quota less its reserve. What is not urgent waits for `coalesce` seconds for others of its
-    channel that say the same, if that is not 0.
+    channel that say the same, if that is not 0. `beside` are the limits of other channels of the account, which count
+    the calls of this one too.
     """
 
     channel: str
     limits: tuple[Limit, ...] = ()
+    beside: tuple[Limit, ...] = ()
     people: tuple[Limit, ...] = ()
     routine: tuple[Limit, ...] = ()
     sender: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -88,6 +89,7 @@ class Receivers(Mapping[str, Served]):
         self._wires: list[Wire] = []
         self._served: dict[str, Served] = {}
         configs: dict[str, ChannelConfig] = {}
+        beside: dict[str, set[Limit]] = defaultdict(set)
         for name, plug in settings.channels.items():
             context = Context(name, Path(published.directory), clock, self._wire(plug, wire), kafka, vault)
             configs[name] = cast("ChannelConfig", registry.config(GROUP, plug))
@@ -96,6 +98,7 @@ class Receivers(Mapping[str, Served]):
             channel = self._channels[receiver.channel]
             config, plug = configs[receiver.channel], settings.channels[receiver.channel]
             policy = policy_of(receiver, config, settings.limits, plug.reserve_urgent)
+            beside[config.limit_domain()].update(policy.limits)
             events = channel if isinstance(channel, EventChannel) else None
             if isinstance(channel, KeyedChannel):
                 policy = _keyed(policy)
@@ -118,6 +121,11 @@ class Receivers(Mapping[str, Served]):
                 single or events is not None or True in changes,
                 bool(receiver.to),
             )
+        for name, served in self._served.items():
+            domain = configs[settings.receivers[name].channel].limit_domain()
+            others = tuple(sorted(beside[domain].difference(served.policy.limits), key=msgspec.structs.astuple))
+            policy = msgspec.structs.replace(served.policy, beside=others)
+            self._served[name] = msgspec.structs.replace(served, policy=policy)
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
         """The channel's way out: everybody's, unless it has a proxy of its own or goes without."""

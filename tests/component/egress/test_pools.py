@@ -132,3 +132,33 @@ def test_a_robot_knows_what_it_was_told_itself_wherever_it_stands(
 def test_a_robot_alone_is_a_domain_by_its_reference(kind: str, options: dict[str, Any]) -> None:
     config = cast("ChannelConfig", Registry().config(GROUP, ChannelPlug(kind=kind, options=options)))
     assert (config.limit_domain(), config.lines()) == (f"{kind}:{ROBOT}", 1)
+
+
+class Shared(Pool):
+    """Two channels of one robot, one of which may be called often and the other a hundred times an hour."""
+
+    def _sections(self, robots: tuple[str, ...]) -> dict[str, Any]:
+        robot = {"kind": "wecom_robot", "keys": robots}
+        return {
+            "channels": {"often": {**robot, "limit": "600/m"}, "seldom": {**robot, "limit": "100/h"}},
+            "receivers": {
+                name: {"channel": name, "template": "fault", "merge": "none"} for name in ("often", "seldom")
+            },
+            "route": {
+                "receiver": "often",
+                "routes": [{"matchers": ['line="seldom"'], "receiver": "seldom"}],
+            },
+        }
+
+
+def test_a_channel_that_is_used_seldom_counts_what_others_of_its_robot_sent_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = Shared(monkeypatch, "wecom_robot", ROBOT)
+    for number in range(200):
+        at.feed(f"often-{number}", line="often")
+        at.run(3)
+    at.feed("first", line="seldom")
+    (seen,) = at.run(2 * 3_600)
+    assert seen.text == "first raise"
+    assert seen.at >= 100 * 3 + 3_600, "the hundred of its hour were used up by the last hundred"

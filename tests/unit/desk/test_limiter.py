@@ -51,6 +51,16 @@ def test_a_call_that_never_left_gives_its_slot_back() -> None:
     assert line.free(ROBOT, 1.0) == 1
 
 
+def test_what_another_limit_of_the_account_counts_is_remembered_and_no_more_of_it_than_it_can_count() -> None:
+    line, hourly, often = Line(), Limit(100, 3_600.0), (Limit(1_000, 60.0),)
+    for n in range(20_000):
+        assert line.free(often, n / 10, (hourly,))
+        call(line, n / 10, n / 10)
+    assert line.free((hourly,), 2_000.0) == 0
+    assert line.next_free((hourly,), 2_000.0) == (20_000 - 100) / 10 + 3_600.0
+    assert len(line._ended) < 2_200, "the largest counts a thousand"
+
+
 def test_a_slot_is_held_while_no_answer_comes() -> None:
     line = Line()
     for _ in range(20):

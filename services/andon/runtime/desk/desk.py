@@ -151,7 +151,7 @@ class Desk(OpenWork):
         if not know or line in know:
             return line
         for one in know:
-            if one in policy.lines and domain.line(one).free(policy.limits, now):
+            if one in policy.lines and domain.line(one).free(policy.limits, now, policy.beside):
                 return one
         item.marked = True
         write.changed.append(copy(item))

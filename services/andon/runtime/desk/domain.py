@@ -92,7 +92,7 @@ class Domain:
 
     def freest(self, policy: QueuePolicy, now: float) -> tuple[int, int]:
         """The account with most free slots, and how many those are."""
-        slots = [self.line(n).free(policy.limits, now) for n in policy.lines]
+        slots = [self.line(n).free(policy.limits, now, policy.beside) for n in policy.lines]
         most = max(slots)
         return policy.lines[slots.index(most)], most
 
@@ -101,7 +101,7 @@ class Domain:
         if not policy.limits:
             return 0.0
         most = min(limit.count for limit in policy.limits)
-        return 1.0 - min(self.line(n).free(policy.limits, now) for n in policy.lines) / most
+        return 1.0 - min(self.line(n).free(policy.limits, now, policy.beside) for n in policy.lines) / most
 
     def _allowed(self, policy: QueuePolicy) -> bool:
         return self.in_flight < (1 if self.suspect else policy.in_flight)

@@ -17,6 +17,7 @@ from math import inf
 from andon.core.policy import Limit
 
 _SLACK = 64
+_SPARE = 2  # a limit may be raised, and counts then what was sent before
 _LEAST = 0.125
 _REGAINED = 0.1
 _MINUTE_S = 60.0
@@ -28,13 +29,14 @@ _ROUNDING_S = 0.001
 
 class Line:
     """The calls of one account (one robot of a pool). Limits are given at each question, for they may change; what the
-    longest of them so far counts is remembered."""
+    longest of them so far counts is remembered, and twice as many calls as the largest allows at most."""
 
-    __slots__ = ("_ended", "_longest", "_lowered", "_share", "blocked_until", "in_flight")
+    __slots__ = ("_ended", "_longest", "_lowered", "_most", "_share", "blocked_until", "in_flight")
 
     def __init__(self) -> None:
         self._ended: list[float] = []
         self._longest = 0.0
+        self._most = 0
         self._share = 1.0
         self._lowered = 0.0
         self.in_flight = 0
@@ -93,9 +95,9 @@ class Line:
     def _within(self, limit: Limit, now: float) -> int:
         return len(self._ended) - bisect_right(self._ended, now - limit.period)
 
-    def free(self, limits: Sequence[Limit], now: float) -> int:
-        """How many calls may begin now."""
-        self._forget(limits, now)
+    def free(self, limits: Sequence[Limit], now: float, beside: Sequence[Limit] = ()) -> int:
+        """How many calls may begin now. Who asks with the limits `beside` another time finds all calls counted."""
+        self._forget((*limits, *beside), now)
         if now < self.blocked_until:
             return 0
         room = min((self._count(limit, now) - self._within(limit, now) for limit in limits), default=1 << 30)
@@ -140,7 +142,9 @@ class Line:
         return min(out(gone) if gone <= counted else inf, used(gone - 1))
 
     def _forget(self, limits: Sequence[Limit], now: float) -> None:
-        self._longest = max(self._longest, max((limit.period for limit in limits), default=0.0))
-        gone = bisect_right(self._ended, now - self._longest)
+        for limit in limits:
+            self._longest = max(self._longest, limit.period)
+            self._most = max(self._most, limit.count)
+        gone = max(bisect_right(self._ended, now - self._longest), len(self._ended) - _SPARE * self._most)
         if gone > _SLACK:
             del self._ended[:gone]
