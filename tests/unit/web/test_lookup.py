@@ -22,13 +22,17 @@ FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
 
 class Slow:
-    """Name servers that answer for no name beginning with `slow` until `answer` is set; others are on this machine."""
+    """Name servers that answer for no name beginning with `slow` until `answer` is set; others of `.test` are on this
+    machine. Whatever else this process looks up, as a thread of an earlier test may, is not theirs."""
 
     def __init__(self) -> None:
+        self._real = socket.getaddrinfo
         self.asked: list[str] = []
         self.answer = threading.Event()
 
-    def look_up(self, host: str, port: int, *_arguments: Any, **_options: Any) -> Any:
+    def look_up(self, host: str, port: int, *arguments: Any, **options: Any) -> Any:
+        if not host.endswith(".test"):
+            return self._real(host, port, *arguments, **options)
         self.asked.append(host)
         if host.startswith("slow"):
             self.answer.wait(20)
@@ -95,8 +99,11 @@ def test_no_more_than_so_many_are_asked_at_one_time(servers: Slow) -> None:
 
 def test_what_a_name_server_says_no_to_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Any] = [socket.gaierror(socket.EAI_AGAIN, "not now"), FOUND]
+    real = socket.getaddrinfo
 
-    def look_up(*_arguments: Any, **_options: Any) -> Any:
+    def look_up(host: str, *arguments: Any, **options: Any) -> Any:
+        if host != "again.test":
+            return real(host, *arguments, **options)
         answer = said.pop(0)
         if isinstance(answer, Exception):
             raise answer
