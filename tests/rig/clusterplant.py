@@ -75,11 +75,13 @@ class ClusterPlant(Plant):
         self.node_up(None)
 
     def node_up(self, node: int | None) -> None:
-        """Starts one node, or all for None."""
+        """Starts one node, or all for None. Raises BrokerError for one that cannot be started, though others were."""
         started = partial(broker.cluster.start, hosts=self.network.hosts) if self.network else broker.cluster.start
         port = None if broker.is_cluster(self.kafka) else self.ports["kafka"]
         found = started(self.kafka, only=node, port=port, tie_to_parent=True, heap_mb=HEAP_MB, within=self._within())
         self.bootstrap = found.bootstrap
+        if found.absent:
+            raise broker.BrokerError(" ".join(found.absent.values()))
 
     def _within(self) -> dict[int, tuple[str, ...]]:
         places: dict[int, tuple[str, ...]] = {node: self.network.within[node] if self.network else () for node in NODES}
