@@ -113,10 +113,14 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
     coalesce: float = 0.0
 
+    @property
+    def longest(self) -> float:
+        """How far its limits look back, in seconds."""
+        return max((limit.period for limit in self.limits), default=0.0)
+
     def looks_back(self) -> float:
         """How far its limits and its merge rule look back, in seconds."""
-        rules = (*self.limits, *((self.merge.over,) if self.merge else ()))
-        return max((rule.period for rule in rules), default=0.0)
+        return max(self.longest, self.merge.over.period if self.merge else 0.0)
 
     def looks_back_on_people(self) -> float:
         """How far its limits per recipient and per person look back, in seconds."""

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 
 from andon.core.fence import fence
 from andon.core.ports import Clock
@@ -125,8 +126,7 @@ class Calls:
             self._begin(self._waiting.popleft(), place=True)
 
     def _begin(self, call: Call, *, place: bool) -> None:
-        """Begins a call, unless its home has left meanwhile, or its account wants to be left alone or
-        is none of its pool any more."""
+        """Begins a call, unless its home has left meanwhile, or the desk takes its intent back."""
         if not self._desk.begins(call):
             return
         taken_back = self._desk.taken_back(call, self._clock.now())
@@ -165,12 +165,12 @@ class Calls:
 
     def _say(self, call: Call, channel: str, failed: Failed, now: float) -> None:
         """Why calls fail while they are tried again, once a minute for each account: an outcome says it at the end."""
+        if now < self._said.get(call.entry.domain, -inf) + _SAID_AGAIN_S:
+            return
         self._said = {domain: at for domain, at in self._said.items() if now < at + _SAID_AGAIN_S}
-        domain = call.entry.domain
-        if domain not in self._said:
-            self._said[domain] = now
-            fields = {"channel": channel, "receiver": call.item.queue, "reason": failed.reason, "detail": failed.detail}
-            log.warning("a call failed", extra=fields)
+        self._said[call.entry.domain] = now
+        fields = {"channel": channel, "receiver": call.item.queue, "reason": failed.reason, "detail": failed.detail}
+        log.warning("a call failed", extra=fields)
 
     async def _attempt(self, call: Call) -> Success | Failed:
         # From the intent on: a process that was frozen must not send once a new owner may have taken the call for

@@ -128,8 +128,7 @@ class Domain:
                 place = (policy.limits, policy.lines)
                 # Mostly all have the same limits, and there may be a thousand of them.
                 full = place == taken or not self.freest(policy, now)[1]
-                longest = max((limit.period for limit in policy.limits), default=0.0)
-                passes = full and rank[0] and now < item.born + longest
+                passes = full and rank[0] and now < item.born + policy.longest
                 if passes and rank > passed:
                     break
                 taken = place if full else taken
