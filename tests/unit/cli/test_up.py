@@ -283,6 +283,20 @@ def test_a_change_that_cannot_be_published_is_told_and_stops_nothing(
     assert robots(it) == ["env:ROBOT_5"]
 
 
+def test_whose_limits_are_counted_anew_is_told(stage: Callable[..., Stage]) -> None:
+    it = stage()
+
+    async def scenario() -> None:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: it.watched)
+        file = it.plan.loaded.file
+        file.write_text(file.read_text().replace("env:ROBOT_1, ", ""))
+        await until(lambda: "to wecom_robot:env:ROBOT_2" in it.out.getvalue())
+        assert await ended(running) == 0
+
+    asyncio.run(scenario())
+
+
 def test_what_is_saved_during_the_start_or_a_publication_is_published_too(
     stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,15 @@ def test_what_is_right_is_put_back(topic: Topic) -> None:
     assert (topic.board.newest.version, topic.board.newest.settings.site.name) == (3, "one")
 
 
+def test_whose_limits_are_counted_anew_is_told(topic: Topic, capsys: pytest.CaptureFixture[str]) -> None:
+    one = topic.board.version(1)
+    data = one.settings.model_dump(mode="json", by_alias=True)
+    data["channels"]["robot"]["options"]["keys"] = ["env:BEFORE"]
+    topic.change_first(bundle(replace(one, settings=Settings.model_validate(data))))
+    assert frame.main(AGAIN) == 0
+    assert "it moves from wecom_robot:env:ROBOT to wecom_robot:env:BEFORE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("section", "value", "told"),
     [

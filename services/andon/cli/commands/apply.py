@@ -16,6 +16,7 @@ from andon.runtime.logs import safe
 
 if TYPE_CHECKING:
     from andon.config.load import Loaded
+    from andon.config.settings import Settings
     from andon.runtime.follower import Board
 
 
@@ -47,13 +48,11 @@ def _apply(args: argparse.Namespace) -> int:
     published."""
     from andon.cli.commands.check import checked
     from andon.config.difference import difference
-    from andon.egress.lints import moved
     from andon.kafka.admin import Cluster
     from andon.kafka.topics import CONFIG
     from andon.runtime.bootstrap import prepare
     from andon.runtime.follower import read_board
     from andon.runtime.publishing import Said
-    from andon.runtime.registry import Registry
 
     loaded = checked(args.path or args.config)
     if loaded.mistakes:
@@ -73,8 +72,8 @@ def _apply(args: argparse.Namespace) -> int:
     if changes and not args.json:
         print("\n".join(map(safe, changes)))
     say_lost(board)
-    for text in moved(before.settings, loaded.settings, Registry()) if before else ():
-        print(f"andon apply: {safe(text)}", file=sys.stderr)
+    if before:
+        say_moved(before.settings, loaded.settings)
     version = before.version if before else 0
     if not args.dry_run:
         version = asyncio.run(prepare(loaded, place.link.bootstrap, Said(args.author, args.why))).version
@@ -92,6 +91,15 @@ def say_lost(board: Board | None) -> None:
     if board is not None and board.lost_mutes:
         which = f"{board.lost_mutes} {'mute' if board.lost_mutes == 1 else 'mutes'} of the version in force"
         print(f"{which} cannot be read by this Andon: one published past it goes on without", file=sys.stderr)
+
+
+def say_moved(before: Settings, after: Settings) -> None:
+    """Says whose limits are counted anew although something may wait."""
+    from andon.egress.lints import moved
+    from andon.runtime.registry import Registry
+
+    for text in moved(before, after, Registry()):
+        print(safe(text), file=sys.stderr)
 
 
 def _tested(loaded: Loaded, *, as_json: bool) -> int:

@@ -179,6 +179,8 @@ def _rollback(args: argparse.Namespace) -> int:
         print(f"nothing changed; version {now.version}, which is in force, has the content of version {args.number}")
         return DONE
     print("\n".join(map(safe, changes)))
+    if before:
+        apply.say_moved(before.settings, now.settings)
     print(
         f"published: version {now.version} is in force, with the content of version {args.number}\n"
         f"The files in {now.directory} were not changed, and say something else: `andon config export {now.version} "

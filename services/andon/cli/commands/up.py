@@ -222,27 +222,31 @@ class Up:
         while True:
             watch = Watch(self._watched(taken))
             # Read once more: what was saved after they were read, and before this watch looked, it does not see.
-            other = await self._publish_files(unlike=taken)
+            other = await self._publish_files(taken, saved=False)
             while other is None:
                 await self._clock.sleep(1.0)
                 if watch.changed():
                     while watch.changed():
                         await self._clock.sleep(0.2)
-                    other = await self._publish_files()
+                    other = await self._publish_files(taken, saved=True)
             taken = other
 
-    async def _publish_files(self, unlike: Loaded | None = None) -> Loaded | None:
-        """Publishes what the files say, if that is not what `unlike` says. None when they are the same, or wrong; and
-        when it fails, for whatever reason: what runs goes on, and only a change that people make can mend it."""
+    async def _publish_files(self, taken: Loaded, *, saved: bool) -> Loaded | None:
+        """Publishes what the files say; unless somebody `saved` them, only if that is not what was taken of them last.
+        None when they are the same, or wrong; and when it fails, for whatever reason: what runs goes on, and only a
+        change that people make can mend it."""
         from andon.config.published import content_digest
+        from andon.egress.lints import moved
+        from andon.runtime.registry import Registry
 
         try:
             loaded = await unawaited("reload", self._reload)
             if not loaded.mistakes:
-                if unlike and content_digest(loaded) == content_digest(unlike):
+                if not saved and content_digest(loaded) == content_digest(taken):
                     return None
                 self._note(await upkeep.publish(self._plan, loaded))
-                for sentence in absent(loaded.settings):
+                moving = moved(taken.settings, loaded.settings, Registry())
+                for sentence in (*moving, *absent(loaded.settings)):
                     self._note(sentence, logging.WARNING)
                 return loaded
         except Exception as error:  # noqa: BLE001 - a file must not stop the plant
