@@ -10,9 +10,10 @@ from andon.config.published import Published
 from andon.kafka.admin import Cluster
 from andon.kafka.connection import Connection, connection
 from andon.kafka.topics import READERS
+from andon.runtime.changes import OF_NOBODY, Said, applied
 from andon.runtime.daemon import unawaited
 from andon.runtime.follower import Board, read_board
-from andon.runtime.publishing import OF_NOBODY, Said, applied, publish
+from andon.runtime.publishing import publish
 
 log = logging.getLogger(__name__)
 

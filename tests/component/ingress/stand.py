@@ -43,9 +43,9 @@ from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.passes import Signer
 from andon.kafka.errors import KafkaFailure
+from andon.runtime.changes import Change, action_of
 from andon.runtime.clock import SystemClock
 from andon.runtime.follower import Board
-from andon.runtime.publishing import Change, action_of
 from andon.store.requests import RequestIndex
 from tests.unit.versions.boards import stand
 

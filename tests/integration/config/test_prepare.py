@@ -26,9 +26,10 @@ from andon.kafka.admin import Cluster
 from andon.kafka.errors import KafkaFailure, PartitionsChanged
 from andon.kafka.topics import ACTIONS, CONFIG, DLQ, ENRICHED, EVENTS, READERS, TOPICS
 from andon.runtime.bootstrap import create, prepare
+from andon.runtime.changes import muted
 from andon.runtime.follower import Follower, read_board
 from andon.runtime.host import Host, Options
-from andon.runtime.publishing import muted, publish
+from andon.runtime.publishing import publish
 from andon.testing.builders import event
 from andon.testing.clock import ManualClock
 from tests.rig.kafka import Kafka

@@ -12,9 +12,9 @@ from andon.cli.asking import where
 from andon.cli.main import main
 from andon.config.published import Published
 from andon.core.mute import Mute
-from andon.runtime import follower, publishing
+from andon.runtime import changes, follower, publishing
+from andon.runtime.changes import Change, Said, applied
 from andon.runtime.follower import Board
-from andon.runtime.publishing import Change, Said, applied
 from tests.unit.versions.boards import files, put
 
 
@@ -40,7 +40,7 @@ def made(board: Board) -> Mute:
 
 
 def test_the_account_that_mutes_is_its_author(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "account", lambda: "uid 10001")
+    monkeypatch.setattr(changes, "account", lambda: "uid 10001")
     assert main(["mute", "line=L3", "--why", "x", "--for", "2h"]) == 0
     assert made(board).creator == "uid 10001"
     assert made(board).ends - made(board).begins == timedelta(hours=2)
@@ -53,7 +53,7 @@ def test_an_account_without_a_name_has_its_number(account: Exception, monkeypatc
 
     monkeypatch.setattr("getpass.getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 10001)
-    assert publishing.account() == "uid 10001"
+    assert changes.account() == "uid 10001"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import msgspec
 from andon.config.load import Loaded, load
 from andon.config.published import Published, bundle
 from andon.core.mute import Mute
+from andon.runtime.changes import Change
 from andon.runtime.follower import CURRENT_KEY, Board, Current, version_key
-from andon.runtime.publishing import Change
 
 NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
 FILE = """\

@@ -14,8 +14,8 @@ from andon.config.published import Published, unbundle
 from andon.core.mute import MOST_BYTES, Mute, MuteWrong
 from andon.kafka.errors import KafkaFailure
 from andon.runtime import follower
+from andon.runtime.changes import NoSuchMute, Said, applied, muted, remuted, restored, unmuted
 from andon.runtime.follower import CURRENT_KEY, KEPT, Board, Current, NoSuchVersion, version_key
-from andon.runtime.publishing import NoSuchMute, Said, applied, muted, remuted, restored, unmuted
 from tests.unit.versions.boards import NOW, files, mute, put, stand
 
 ME = Said("wang", "新产线")

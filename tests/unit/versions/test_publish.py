@@ -16,8 +16,9 @@ from andon.kafka.errors import Aborted, KafkaFailure
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, CONFIG
 from andon.runtime import publishing
+from andon.runtime.changes import OF_NOBODY, Change, Said, account, applied, muted, restored, unmuted
 from andon.runtime.follower import TOPICS_KEY, Board, Recorded
-from andon.runtime.publishing import OF_NOBODY, Change, Said, account, applied, muted, publish, restored, unmuted
+from andon.runtime.publishing import publish
 from tests.unit.versions.boards import files, mute
 
 ME = Said("wang")

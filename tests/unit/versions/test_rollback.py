@@ -16,8 +16,8 @@ from andon.cli.commands.check import checked, unusable
 from andon.config.published import Published, bundle, unpublished
 from andon.config.settings import Settings
 from andon.runtime import publishing
+from andon.runtime.changes import Change, Said, applied
 from andon.runtime.follower import CURRENT_KEY, Board, Current, version_key
-from andon.runtime.publishing import Change, Said, applied
 from tests.unit.versions.boards import files, put
 
 AGAIN = ("config", "rollback", "1", "--why", "zu laut")

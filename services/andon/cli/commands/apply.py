@@ -51,8 +51,8 @@ def _apply(args: argparse.Namespace) -> int:
     from andon.kafka.admin import Cluster
     from andon.kafka.topics import CONFIG
     from andon.runtime.bootstrap import prepare
+    from andon.runtime.changes import Said
     from andon.runtime.follower import read_board
-    from andon.runtime.publishing import Said
 
     loaded = checked(args.path or args.config)
     if loaded.mistakes:

@@ -160,7 +160,8 @@ def _rollback(args: argparse.Namespace) -> int:
     """Exit code 2 for a version that no service could take now; nothing is published then."""
     from andon.cli.commands.check import unusable
     from andon.config.difference import difference
-    from andon.runtime.publishing import Said, publish, restored
+    from andon.runtime.changes import Said, restored
+    from andon.runtime.publishing import publish
 
     place, board = where.cluster(args), _board(args)
     before = board.newest

@@ -59,8 +59,9 @@ def _duration(text: str) -> timedelta:
 
 def _mute(args: argparse.Namespace) -> int:
     from andon.core.mute import MuteWrong, require_sound
+    from andon.runtime.changes import muted
     from andon.runtime.follower import read_board
-    from andon.runtime.publishing import muted, publish
+    from andon.runtime.publishing import publish
 
     if (args.lasts is None) == (args.until is None):
         print("andon mute: say how long, by --for 2h or by --until 20:00")
@@ -92,7 +93,7 @@ def _mute(args: argparse.Namespace) -> int:
 def _wanted(args: argparse.Namespace, zone: ZoneInfo, now: datetime) -> Mute:
     """Raises MuteWrong and ValueError."""
     from andon.core.mute import Mute, MuteWrong
-    from andon.runtime.publishing import account
+    from andon.runtime.changes import account
 
     try:
         begins = coming(args.begins, now.astimezone(zone)) if args.begins else now

@@ -21,7 +21,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _unmute(args: argparse.Namespace) -> int:
-    from andon.runtime.publishing import Said, publish, unmuted
+    from andon.runtime.changes import Said, unmuted
+    from andon.runtime.publishing import publish
 
     said = Said(args.author, args.why or f"unmute {args.id}")
     after = asyncio.run(publish(where.cluster(args).link, unmuted(args.id, said)))

@@ -26,7 +26,8 @@ from andon.kafka.errors import KafkaFailure
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS
-from andon.runtime.publishing import Change, NoSuchMute, Said, muted, publish, unmuted
+from andon.runtime.changes import Change, NoSuchMute, Said, muted, unmuted
+from andon.runtime.publishing import publish
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from andon.ingress.bodies.strict import value_of
 from andon.ingress.entry.clients import Client
 from andon.ingress.muting.mutes import Moment, Mutes, in_utc
 from andon.ingress.refusal import Refused, refused
-from andon.runtime.publishing import Change, muted, remuted
+from andon.runtime.changes import Change, muted, remuted
 
 KEPT = timedelta(days=5)
 """How long a silence is shown after its end, as in Alertmanager."""
