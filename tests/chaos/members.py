@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -280,11 +281,15 @@ def judge_sides(run: Round, record: Record) -> int:
     changes = 0
     for receiver, effects in calls.items():
         ends: dict[int, float] = {}
-        for one in sorted(effects, key=lambda effect: effect.at):
-            others = [(pid, end) for pid, end in ends.items() if pid != one.pid and end > one.at]
+        # What a process had written when it was killed, a busy sink reads later.
+        alive = {effect.pid: run.plant.killed.get(effect.pid, math.inf) for effect in effects}
+        for one in sorted(effects, key=lambda effect: min(effect.at, alive[effect.pid])):
+            at = min(one.at, alive[one.pid])
+            others = [(pid, end) for pid, end in ends.items() if pid != one.pid and end > at]
             run.expect(not others, f"{receiver} was served by {one.pid} while {others} was not done with it")
             changes += one.pid not in ends
-            ends[one.pid] = max(ends.get(one.pid, 0.0), record.ended(one) or time.time())
+            end = min(record.ended(one) or time.time(), alive[one.pid])
+            ends[one.pid] = max(ends.get(one.pid, 0.0), end)
         begun = sorted(one.at for one in effects)
         short = [b - a for a, b in zip(begun, begun[LIMIT:], strict=False) if b - a < 1.0]
         run.expect(not short, f"{receiver} had {LIMIT + 1} calls within {min(short, default=0):.3f} s")

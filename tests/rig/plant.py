@@ -60,6 +60,7 @@ class Plant:
         self.bootstrap = ""
         self._limits = limits
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.killed: dict[int, float] = {}
         self._spans: dict[int, list[tuple[float, float]]] = {}
         self._topics: Topics | None = None
         self.since: dict[Place, int] = {}
@@ -217,7 +218,7 @@ class Plant:
         process = self._processes.pop(name)
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        at = time.time()
+        at = self.killed[process.pid] = time.time()
         process.wait()
         return at
 
