@@ -7,7 +7,8 @@ from functools import cache
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.typedefs import Handler
 
 from andon.core import cloudevents
 from andon.core.ports import Inbound
@@ -30,6 +31,7 @@ CALLBACK = "/callbacks/{name}"
 HOOKS = "/hooks/{name}"
 MUTES = "/v1/mutes"
 MUTE = "/v1/mutes/{id}"
+ELSEWHERE = "/{rest}"
 SLOWEST = 30.0
 
 _SINGLE = (Form.PLAIN, Form.STRUCTURED, Form.BINARY)
@@ -44,7 +46,14 @@ def application(door: Door, active: Active | None = None) -> web.Application:
     """The door as an aiohttp application: it takes events, and shows how (docs/api.md, `/docs`). With `active`, and if
     it mutes, it speaks Alertmanager's API too."""
     api = _Api(door)
-    app = web.Application(client_max_size=door.limits.body)
+    nowhere = api.answering(api.nowhere)
+
+    @web.middleware
+    async def anywhere(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # `OPTIONS *` and CONNECT name no path, so no route is theirs.
+        return await (handler(request) if request.match_info.http_exception is None else nowhere(request))
+
+    app = web.Application(client_max_size=door.limits.body, middlewares=[anywhere])
     ours: dict[str, dict[str, Answer]] = {
         EVENTS: {"POST": api.single},
         BATCH: {"POST": api.batch},
@@ -63,10 +72,15 @@ def application(door: Door, active: Active | None = None) -> web.Application:
             resources[path] = resources.get(path, {}) | answers
     for path, answers in resources.items():
         for method, answer in answers.items():
-            app.router.add_route(method, path, answer)
-        app.router.add_route("*", path, api.answering(api.other_method(", ".join(answers))))
-    app.router.add_route("*", "/{rest:(?s:.*)}", api.answering(api.nowhere))  # a line end is one, too
+            app.router.add_route(method, path, answer, expect_handler=_later)
+        app.router.add_route("*", path, api.answering(api.other_method(", ".join(answers))), expect_handler=_later)
+    app.router.add_route("*", "/{rest:(?s:.*)}", nowhere, expect_handler=_later)  # a line end is one, too
     return app
+
+
+async def _later(_request: web.Request) -> None:
+    """Who waits to be asked for his body (`Expect: 100-continue`) is asked when it is read, and before that everything
+    that the door asks of anybody. Any other expectation is passed over, as RFC 9110 (10.1.1) allows."""
 
 
 @cache
@@ -211,6 +225,7 @@ class _Api:
         if request.content.is_eof():
             body = await self._read(request)
         else:
+            await _ask_for(request)
             body = await self._read_slowly(request)
         if len(body) > self._door.limits.body:
             raise too_large(self._door.limits.body)
@@ -247,7 +262,14 @@ class _Api:
         resource = match.route.resource
         if match.get("name") in self._door.callbacks:
             return request.path
-        return resource.canonical if resource else ""
+        return resource.canonical if resource else ELSEWHERE
+
+
+async def _ask_for(request: web.Request) -> None:
+    """Tells a client that waits for it to send its body."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # it is no part of the answer
 
 
 def _query(path: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from andon.config.settings import Listen
 from tests.component.ingress.stand import Stand, standing
 
 FAULT = {"id": "E-1", "type": "mes.fault.raised", "subject": "line-3/M-07", "labels": {"state": "raise"}}
@@ -123,6 +124,55 @@ def test_other_addresses_and_methods(tmp_path: Path) -> None:
                 problem(answer, 405, "invalid")
                 assert answer.headers["allow"] == "POST"
             assert stand.counts.no == {"invalid": 4}
+
+    asyncio.run(run())
+
+
+async def said(stand: Stand, head: str, body: bytes = b"") -> list[bytes]:
+    """The heads that answer a head alone, and then the body if it was asked for."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.port)
+    writer.write(f"{head}\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        found = [await reader.readuntil(b"\r\n\r\n")]
+        if b" 100 " in found[0]:
+            writer.write(body)
+            found.append(await reader.readuntil(b"\r\n\r\n"))
+    writer.close()
+    await writer.wait_closed()
+    return found
+
+
+@pytest.mark.parametrize("head", ["OPTIONS * HTTP/1.1", "CONNECT mes.plant:443 HTTP/1.1", "GET /x HTTP/1.1"])
+def test_what_names_none_of_our_addresses_passes_the_gate_and_is_told(tmp_path: Path, head: str) -> None:
+    async def run() -> None:
+        async with standing(tmp_path, listen=Listen(strangers="2/1h")) as stand:
+            answers = [(await said(stand, head))[0] for _ in range(3)]
+            assert [one.split()[1] for one in answers] == [b"404", b"404", b"429"]
+            assert all(b"application/problem+json" in one for one in answers)
+            await stand.refusals.flush()
+            assert {(one.on, one.why) for one in stand.actions.kept} == {
+                ("/{rest}", "invalid, 2 times"),
+                ("/{rest}", "over_rate"),
+            }
+
+    asyncio.run(run())
+
+
+def test_who_waits_to_be_asked_for_a_body_is_asked_only_where_it_is_read(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with standing(tmp_path) as stand:
+            body = json.dumps(FAULT).encode()
+            token = "\r\nAuthorization: Bearer alpha\r\nContent-Type: application/json"
+            post = "POST /v1/events HTTP/1.1\r\nExpect: "
+            for waits, sends, statuses in (
+                (f"{post}100-continue{token}", body, [b"100", b"202"]),
+                (f"{post}100-continue", body, [b"401"]),
+                (f"{post}100-continue{token}", b" " * (1 << 21), [b"413"]),
+            ):
+                assert [one.split()[1] for one in await said(stand, waits, sends)] == statuses
+            answer = await stand.post(FAULT, expect="miracles")
+            assert answer.status_code == 202, "no more was expected than is there"
+            assert stand.counts.no == {"unauthorised": 1, "too_large": 1}
 
     asyncio.run(run())
 
