@@ -24,10 +24,12 @@ from andon.ingress.sources.alertmanager import AlertmanagerSource
 from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.compact import Untrusted
 from andon.ingress.tokens.provider import KeysUnknown
+from andon.kafka.connection import LARGEST
 
 _S = TypeVar("_S")
 BATCH = "/v1/events:batch"
 _SMALL = 16 << 10
+_MOST_RECORD = LARGEST - (1 << 10)  # key, frame and batch come to it
 _SHOW = "show a valid bearer token"
 _INVALID = {"WWW-Authenticate": f'Bearer error="invalid_token", {BASIC}'}  # RFC 6750, 3.1
 
@@ -149,11 +151,11 @@ class Door:
         except Invalid as invalid:
             raise refused(invalid) from None
         self.gate.spend(client.name, len(found))
-        good = [draft_of(one, client.name) for one in found if isinstance(one, Event)]
-        await self._acceptance.good_taken(client.name, good)
-        for one in found:
-            if isinstance(one, Invalid):
-                raise refused(one)
+        made = [draft_of(one, client.name) if isinstance(one, Event) else one for one in found]
+        judged = [(one, self._unfit(one)) for one in made]
+        await self._acceptance.good_taken(client.name, [one for one, no in judged if isinstance(one, Draft) and not no])
+        for no in (no for _, no in judged if no is not None):
+            raise no
 
     async def hook(self, client: Client, headers: Mapping[str, str], body: bytes) -> Taken:
         """Takes the events that the map of the client's source makes of a body. Raises Refused, after it has taken the
@@ -221,8 +223,7 @@ class Door:
             return [no] * len(elements)
         try:
             drafts = source.drafts(inbound, elements)
-            limit = self.limits.body
-            good = [draft for draft in drafts if isinstance(draft, Draft) and draft.size <= limit]
+            good = [draft for draft in drafts if isinstance(draft, Draft) and self._unfit(draft) is None]
             answers = await self._acceptance.once(inbound.client, good)
         finally:
             self._acceptance.leave(len(elements))
@@ -235,8 +236,8 @@ class Door:
     def _unfit(self, draft: Draft | Invalid) -> Refused | None:
         if isinstance(draft, Invalid):
             return refused(draft)
-        if draft.size > self.limits.body:
-            return Refused(Reason.TOO_LARGE, f"an event has at most {self.limits.body:,} bytes")
+        if draft.size > self.limits.body or len(draft.record) > _MOST_RECORD:
+            return Refused(Reason.TOO_LARGE, f"an event has at most {min(self.limits.body, _MOST_RECORD):,} bytes")
         return None
 
 

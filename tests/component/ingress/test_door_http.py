@@ -205,6 +205,34 @@ def test_a_mebibyte_and_one_byte_is_too_large_however_it_comes(tmp_path: Path) -
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("path", "token", "small", "large"),
+    [
+        ("/v1/events", "alpha", {"type": "t"}, {"type": "t", "data": {"v": "x" * (4 << 20)}}),
+        ("/v1/events", "alpha", {"type": "t"}, b'{"type":"t"' + b" " * (4 << 20) + b"}"),
+        ("/api/v2/alerts", "scrape", [{"labels": {"a": "b"}}], [{"labels": {"a": "x" * (4 << 20)}}]),
+    ],
+)
+def test_an_event_that_the_topic_does_not_take_is_too_large_and_not_to_be_sent_again(
+    tmp_path: Path, path: str, token: str, small: object, large: Any
+) -> None:
+    """`limits.body` may be larger, for lists."""
+
+    async def run() -> None:
+        async with standing(tmp_path, body=16 << 20) as stand:
+            mine = {"path": path, "authorization": f"Bearer {token}"}
+            answer = await stand.post(large, **mine)
+            problem(answer, 413, "too_large")
+            assert "retry-after" not in answer.headers
+            assert (await stand.post(small, **mine)).status_code < 300
+            assert len(stand.log.events) == 1
+            if path == "/v1/events" and not isinstance(large, bytes):
+                items = (await stand.batch([large, small])).json()
+                assert [one["status"] for one in items] == [413, 202]
+
+    asyncio.run(run())
+
+
 def test_a_body_that_ends_early_takes_nothing_and_harms_nobody(tmp_path: Path) -> None:
     head = "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alpha\r\nContent-Type: application/json\r\n"
 
