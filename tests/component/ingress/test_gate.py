@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -11,10 +12,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from aiohttp import web
 
 from andon.config.plugs import SourcePlug
 from andon.config.settings import Listen
 from andon.ingress.configured import tls_of
+from andon.ingress.entry.accepting import accepting
 from andon.ingress.entry.gate import _names
 from tests.component.ingress.stand import Stand, standing
 from tests.component.ingress.wecom import PATH, call, source, text
@@ -387,3 +390,33 @@ def test_a_certificate_may_name_a_directory_beside_hosts() -> None:
         "subjectAltName": (("DirName", ((("organizationName", "plant"),),)), ("DNS", "Mes.Plant")),
     }
     assert _names(certificate) == {"mes-1", "mes.plant"}
+
+
+def test_a_name_with_an_address_of_ipv6_is_listened_on_by_a_machine_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`localhost` in a container: ::1 stands in its hosts file, and no interface has it."""
+    kind = (socket.SOCK_STREAM, 6, "")
+    elsewhere = (socket.AF_INET6, *kind, ("2001:db8::1", 0, 0, 0))
+
+    async def case(stand: Stand) -> None:
+        found: list[Any] = [elsewhere, (socket.AF_INET, *kind, ("127.0.0.1", 0))]
+
+        async def told(*_asked: object, **_how: object) -> list[Any]:
+            return found
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", told)
+        runner = web.AppRunner(web.Application())
+        await runner.setup()
+        try:
+            await accepting(runner, stand.door, "localhost", 0, None)
+            assert [address[0] for address in runner.addresses] == ["127.0.0.1"]
+            assert "2001:db8::1" in caplog.text
+            for only in (elsewhere, (socket.AF_INET, *kind, ("192.0.2.1", 0))):
+                found[:] = [only]
+                with pytest.raises(OSError, match="assign"):
+                    await accepting(runner, stand.door, "localhost", 0, None)
+        finally:
+            await runner.cleanup()
+
+    run(tmp_path, case)
