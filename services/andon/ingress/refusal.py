@@ -87,10 +87,13 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the program
         )
 
 
+_OF_CONTENT = frozenset({Reason.UNAUTHORISED, Reason.MALFORMED, Reason.INVALID, Reason.TOO_LARGE, Reason.MEDIA_TYPE})
+
+
 def refused(no: Rejected) -> Refused:
-    """The answer to something that is no event. A reason that is none of the door's, which only a plug-in can give, is
-    `invalid`."""
-    reason = no.reason if no.reason in STATUSES else Reason.INVALID
+    """The answer to something that is no event. A reason that says nothing of what was sent, which only a plug-in can
+    give, is `invalid`: who is to come again is told so by Retryable."""
+    reason = no.reason if no.reason in _OF_CONTENT else Reason.INVALID
     return Refused(reason, no.detail, no.field if isinstance(no, Invalid) else "")
 
 

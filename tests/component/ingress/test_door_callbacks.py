@@ -271,7 +271,11 @@ class Form:
         (Reason.UNAUTHORISED, 401, Reason.UNAUTHORISED),
         (Reason.INVALID, 400, Reason.INVALID),
         (Reason.MALFORMED, 400, Reason.MALFORMED),
+        (Reason.TOO_LARGE, 413, Reason.TOO_LARGE),
         (Reason.CREDENTIALS, 400, Reason.INVALID),  # no reason of the door's
+        (Reason.OVER_RATE, 400, Reason.INVALID),  # it says nothing of the call; to come again is Retryable
+        (Reason.UNAVAILABLE, 400, Reason.INVALID),
+        (Reason.CONFLICT, 400, Reason.INVALID),
     ],
 )
 def test_what_a_plug_in_rejects_is_refused_for_its_reason(
