@@ -33,13 +33,14 @@ _ANY = {"400", "401", "408", "415", "503"}
 _RETRY = (Reason.OVER_CAPACITY, Reason.UNAVAILABLE)
 _RIGHT = "For clients whose source says `may: [mutes]`. Every call leaves a record in andon.actions."
 _WORDS = {
-    "400": "Not valid JSON, not an event, or a body that ended early; `field` names what is wrong.",
+    "400": "Not valid JSON, not an event, a body that ended early, or a vendor's GET where it only posts; `field` "
+    "names what is wrong.",
     "401": "No valid token.",
     "403": "This address or certificate may not call, the client has no right to do this, or its token is for another "
     "address of the door.",
     "404": "Nothing has this name: no source that is called back or has a map, no mute that is not over.",
     "408": "The body took longer than 30 seconds.",
-    "409": "Other content was accepted under this id.",
+    "409": "Other content was accepted under this id, or under this signature of a vendor.",
     "413": "Larger than `limits.body`.",
     "415": "A media type that is not taken here, not UTF-8, compressed, or binary data.",
     "429": "Over capacity, or over the rate of the client or of strangers: nothing was taken; come again after "
@@ -210,7 +211,7 @@ def _greeting() -> dict[str, Any]:
         "parameters": _SIGNED,
         "responses": {
             "200": _answer(what, "text/plain", {"type": "string"}),
-            **_problems({"401", "404", "503"}),
+            **_problems({"400", "401", "404", "503"}),
         },
     }
 
@@ -225,10 +226,11 @@ def _callback() -> dict[str, Any]:
         "requestBody": _body({"application/xml": {"schema": _OBJECT}, cloudevents.JSON: {"schema": _OBJECT}}),
         "responses": {
             "200": {
-                "description": "The log has the event. The body is a sealed reply, or nothing.",
-                "content": {media: {"schema": {"type": "string"}} for media in ("application/xml", "text/plain")},
+                "description": "The log has the event. The body is what the vendor wants to read, or nothing.",
+                "content": {media: {"schema": {"type": "string"}} for media in ("application/xml", "text/plain")}
+                | {cloudevents.JSON: {"schema": _OBJECT}},
             },
-            **_problems({*_ANY, "404"}),
+            **_problems({*_ANY, "404", "409"}),
         },
     }
 
@@ -305,8 +307,9 @@ _NAMED = "The name of the source in andon.yaml."
 _MAPPED = (cloudevents.JSON, "application/xml", "application/x-www-form-urlencoded")
 _SIGNED = [
     _part_of_address("name", "path", _NAMED, required=True),
-    _part_of_address("msg_signature", "query", "The vendor's signature.", required=False),
-    _part_of_address("timestamp", "query", "When it signed, in seconds since 1970.", required=False),
+    _part_of_address("msg_signature", "query", "The vendor's signature of what is sealed.", required=False),
+    _part_of_address("signature", "query", "WeChat's signature of time and nonce.", required=False),
+    _part_of_address("timestamp", "query", "When it signed, in its unit of time since 1970.", required=False),
     _part_of_address("nonce", "query", "A word of its own for each call.", required=False),
     _part_of_address("echostr", "query", "Of a GET: what is to be opened.", required=False),
 ]

@@ -16,7 +16,11 @@ import pytest
 
 from andon.config.settings import Listen
 from andon.core.failure import Retryable
+from andon.core.ports import CallbackSource, Context
 from andon.ingress import api
+from andon.ingress.sources.wechat_oa import WechatOa
+from andon.runtime.clock import SystemClock
+from tests.component.ingress import test_door_vendors as vendors
 from tests.component.ingress.stand import Stand, standing, unavailable
 from tests.component.ingress.test_door_silences import EPISODES, opened, silence
 from tests.component.ingress.wecom import KEYS, MES, PATH, RANDOM, call, signed, source, text
@@ -90,6 +94,9 @@ async def each_status(
         note(name, answer)
     for answer in await called_back(stand, monkeypatch):
         note("callback", answer)
+    for answer in await pushed(stand):
+        note("callback", answer)
+    note("greet", await stand.client.get("/callbacks/lark"))
     sealed = MES.close(b"echo", RANDOM)
     for path in (f"{PATH}{signed(MES, sealed)}&echostr={quote(sealed, safe='')}", PATH, "/callbacks/nobody"):
         note("greet", await stand.client.get(path))
@@ -189,6 +196,24 @@ async def called_back(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[htt
     return found
 
 
+async def pushed(stand: Stand) -> list[httpx2.Response]:
+    """What other vendors read: JSON, and that other words came under a signature."""
+    signed, frame = dict(vendors.wechat().query), "<xml><CreateTime>1700000000</CreateTime><MsgType>{}</MsgType></xml>"
+    two = [
+        await stand.client.post("/callbacks/plain", params=signed, content=frame.format(kind).encode())
+        for kind in ("text", "image")
+    ]
+    return [await vendors.call(stand, "lark", vendors.lark()), *two]
+
+
+def callbacks(folder: Path) -> dict[str, CallbackSource]:
+    """WeCom's, those of other vendors, and an account of WeChat in plain mode."""
+    found = {"app-events": source(folder), **vendors.sources(folder)}
+    config = WechatOa.Config.model_validate({"token": f"file:{folder / 'token'}"})
+    context = Context("plain", folder, SystemClock(), None)  # type: ignore[arg-type]  # no calls go out
+    return {**found, "plain": WechatOa(config, context)}
+
+
 async def slow(stand: Stand, path: str, token: str = "") -> httpx2.Response:
     """The answer to a body that does not end."""
     done = asyncio.Event()
@@ -222,7 +247,7 @@ async def at_the_gate(stand: Stand, document: dict[str, Any]) -> dict[str, list[
 
 def test_every_documented_status_is_answered_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        async with standing(tmp_path, body=4_096, callbacks={"app-events": source(tmp_path)}) as stand:
+        async with standing(tmp_path, body=4_096, callbacks=callbacks(tmp_path)) as stand:
             document = (await stand.client.get("/docs/openapi.json")).json()
             found = await each_status(stand, tmp_path, monkeypatch)
         (tmp_path / "gate").mkdir()
