@@ -84,6 +84,21 @@ def test_a_label_state_of_the_alert_gives_way_to_ours(tmp_path: Path) -> None:
     run(tmp_path, case)
 
 
+def test_no_label_is_lost_where_the_name_of_another_is_taken(tmp_path: Path) -> None:
+    async def case(stand: Stand) -> None:
+        both = {"alertname": "Unit", "state": "Bayern", "exported_state": "failed"}  # as Prometheus itself makes them
+        assert await post(stand, [{"labels": both, "startsAt": BEGAN}]) == 200
+        (event,) = stand.log.events
+        assert event.labels == {
+            "alertname": "Unit",
+            "exported_exported_state": "Bayern",
+            "exported_state": "failed",
+            "state": "raise",
+        }
+
+    run(tmp_path, case)
+
+
 def test_without_kafka_it_is_503_and_the_same_again_is_taken(tmp_path: Path) -> None:
     async def case(stand: Stand) -> None:
         stand.log.answers = [unavailable()]

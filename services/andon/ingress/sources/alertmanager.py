@@ -161,9 +161,13 @@ def _asked(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _labels(labels: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The alert's labels; its own `state` gives way to ours, as Prometheus does with such."""
+    """The alert's labels; its own `state` gives way to ours, and goes on until its name is free, as Prometheus does
+    with such."""
     for name, value in labels.items():
-        yield RENAMED.get(name, name), value
+        called = RENAMED.get(name, name)
+        while called != name and called in labels:
+            called = f"exported_{called}"
+        yield called, value
 
 
 def _data(alert: Alert, began: datetime) -> dict[str, Any]:
