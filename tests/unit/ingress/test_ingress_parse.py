@@ -119,6 +119,21 @@ def test_what_is_wrong_is_named(raw: bytes, reason: Reason, field: str) -> None:
     assert isinstance(caught.value, Rejected)
 
 
+@pytest.mark.parametrize("text", [r"\ud83d", r"\uD83D more of it", r"\ud83d\u0041", r"\ude00 more of it"])
+@pytest.mark.parametrize("frame", ["%s", "[%s]", '[%s, {"type": "t", "subject": "another one"}]'])
+def test_half_a_character_is_named(text: str, frame: str) -> None:
+    """As a program leaves it that cuts texts by UTF-16, JavaScript's way."""
+    body = frame % f'{{"type":"t","data":{{"v":"{text}"}}}}'
+    with pytest.raises(Invalid, match="half a character") as refusal:
+        source().parse(Inbound("mes", {"content-type": "application/json"}, body.encode()))
+    assert refusal.value.reason is Reason.MALFORMED
+
+
+def test_a_body_that_ends_within_a_text_is_truncated_whatever_its_characters_are() -> None:
+    with pytest.raises(Invalid, match="truncated"):
+        sent(rb'{"type":"t","data":{"v":"\ud83d\ude00')
+
+
 def test_nan_is_named_and_a_text_that_mentions_it_is_not_meant() -> None:
     with pytest.raises(Invalid, match="NaN"):
         sent(b'{"type":"a","data":{"v":NaN}}')

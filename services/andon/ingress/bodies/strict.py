@@ -23,7 +23,9 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$\.?(.*)`)?$")
 _MISSING = re.compile(r"missing required field `(.*?)`")
+_HALVES = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]|(\\u[dD][89a-fA-F])", re.DOTALL)
 _MOST_QUOTED = 1_000
+_OF_HALVES = ("surrogate", "hex", "truncated")
 _PLACE = re.compile(r"^(.*) - at `\$\.?(.*)`$")
 
 
@@ -116,6 +118,10 @@ def explain(raw: bytes, error: ValueError | RecursionError) -> Invalid:
     if not isinstance(error, msgspec.ValidationError):
         if re.search(rb"(?<![\"\w])-?(?:NaN|Infinity)\b", _STRINGS.sub(b'""', raw)):
             return Invalid(Reason.MALFORMED, "NaN and Infinity are no JSON numbers")
+        # msgspec says so in three ways; of one near the end, that the input was truncated.
+        if any(f" {word}" in text for word in _OF_HALVES) and any(half[1] for half in _HALVES.finditer(raw)):
+            half = r"a text holds half a character, like \ud83d alone: it was cut in the middle of one"
+            return Invalid(Reason.MALFORMED, half)
         return Invalid(Reason.MALFORMED, text)
     if match := _UNKNOWN.search(text):
         place = f"{match[2]}.{match[1]}" if match[2] else match[1]
