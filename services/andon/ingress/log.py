@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 import msgspec
@@ -63,10 +63,17 @@ class KafkaActions:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    async def append(self, actions: Sequence[Action], /) -> Sequence[bool]:
-        """Whether each is known to be kept."""
+    async def append(self, actions: Sequence[Action], lost: Callable[[int], None], /) -> Sequence[bool]:
+        """Whether each is kept, or still on its way, so that it must not be written again; of one that was, and is not
+        kept after all, `lost` hears."""
+
+        def told(index: int, fate: Position | str) -> None:
+            if isinstance(fate, str):
+                lost(index)
+
         records = [Outgoing(ACTIONS, one.actor.encode(), msgspec.json.encode(one)) for one in actions]
-        return [isinstance(fate, Position) for fate in await self._publisher.append(records)]
+        fates = await self._publisher.append(records, told)
+        return [isinstance(fate, Position | producer.Undecided) for fate in fates]
 
 
 def _apart(position: Position, apart_s: float) -> str:

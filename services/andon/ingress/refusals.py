@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 from uuid import uuid4
@@ -28,8 +28,8 @@ class Counted(Protocol):
 class Actions(Protocol):
     """Where records go."""
 
-    async def append(self, actions: Sequence[Action], /) -> Sequence[bool]:
-        """Whether each is kept."""
+    async def append(self, actions: Sequence[Action], lost: Callable[[int], None], /) -> Sequence[bool]:
+        """Whether each is kept, or may be yet; of one that is not after all `lost` hears, by its number."""
 
 
 class Refusal(NamedTuple):
@@ -67,18 +67,20 @@ class Refusals:
 
     async def flush(self) -> None:
         """Writes what was counted; what cannot be written is kept for the next time."""
-        told, self._open = self._open, {}
+        told, self._open = list(self._open.items()), {}
         if not told:
             return
-        actions = [_action(refusal, count, since) for refusal, (count, since) in told.items()]
-        kept: Sequence[bool] = ()
-        try:
-            kept = await self._actions.append(actions)
-        finally:
-            for number, (refusal, (count, since)) in enumerate(told.items()):
-                if number >= len(kept) or not kept[number]:
-                    self._add(refusal, count, since)
-        self._tell(all(kept))
+
+        def lost(number: int) -> None:
+            refusal, (count, since) = told[number]
+            self._add(refusal, count, since)
+            self._tell(written=False)
+
+        kept = await self._actions.append([_action(refusal, *rest) for refusal, rest in told], lost)
+        for number in (number for number, is_kept in enumerate(kept) if not is_kept):
+            lost(number)
+        if all(kept):
+            self._tell(written=True)
 
     def _add(self, refusal: Refusal, count: int, since: float) -> None:
         if refusal not in self._open and len(self._open) >= MOST:
@@ -86,7 +88,7 @@ class Refusals:
         before, first = self._open.get(refusal, (0, since))
         self._open[refusal] = (before + count, min(first, since))
 
-    def _tell(self, written: bool) -> None:
+    def _tell(self, *, written: bool) -> None:
         if written == self._failing:
             self._failing = not written
             log.warning("refusals are %s andon.actions", "told again in" if written else "counted, but not told in")

@@ -181,7 +181,7 @@ class FakeActions:
         self.kept: list[Action] = []
         self.failing = False
 
-    async def append(self, actions: Sequence[Action], /) -> Sequence[bool]:
+    async def append(self, actions: Sequence[Action], _lost: object, /) -> Sequence[bool]:
         if not self.failing:
             self.kept += actions
         return [not self.failing] * len(actions)
