@@ -94,6 +94,7 @@ class Ingress:
             heard,
             DoorLimits(body=limits.body),
             mutes=Mutes(self._configuration, clock),
+            clock=clock,
         )
         self._pulse = Pulse(self._publisher, lambda: Works(link), host.ready, clock, metrics.heartbeat)
         metrics.window_cap.labels("ingress").set(limits.window)

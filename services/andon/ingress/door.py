@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -11,12 +12,13 @@ from msgspec import UNSET, UnsetType
 
 from andon.core.event import Event
 from andon.core.failure import Invalid, Rejected, Retryable
-from andon.core.ports import Answer, CallbackSource, Inbound, Mapped
+from andon.core.ports import Answer, CallbackSource, Clock, Inbound, Mapped
 from andon.core.reason import Reason
 from andon.ingress.acceptance import Acceptance, DoorMetrics, come_again, unavailable
 from andon.ingress.bodies.draft import Draft, draft_of, signed
 from andon.ingress.entry.clients import Client, Clients
 from andon.ingress.entry.gate import Gate
+from andon.ingress.entry.sparing import Sparing
 from andon.ingress.muting.mutes import Mutes
 from andon.ingress.refusal import BASIC, Problem, Refused, refused
 from andon.ingress.refusals import Refusal, Refusals
@@ -25,6 +27,8 @@ from andon.ingress.sources.http import HttpSource
 from andon.ingress.tokens.compact import Untrusted
 from andon.ingress.tokens.provider import KeysUnknown
 from andon.kafka.connection import LARGEST
+
+log = logging.getLogger(__name__)
 
 _S = TypeVar("_S")
 BATCH = "/v1/events:batch"
@@ -74,6 +78,8 @@ class Door:
         limits: DoorLimits = DoorLimits(),  # noqa: B008 - frozen
         callbacks: Mapping[str, CallbackSource] = {},
         mutes: Mutes | None = None,
+        *,
+        clock: Clock,
     ) -> None:
         self.limits = limits
         self.gate = gate
@@ -83,6 +89,7 @@ class Door:
         self.callbacks = callbacks
         self.mutes = mutes
         self._acceptance = acceptance
+        self._sparing = Sparing(log, clock)
 
     async def client(self, authorization: str | None) -> Client:
         """The client that shows this Authorization header. Raises Refused."""
@@ -198,7 +205,7 @@ class Door:
             except Rejected as no:
                 raise refused(no) from None
             except Retryable as error:
-                raise unavailable(error.detail) from None
+                raise self._not_now(inbound.client, error) from None
 
     def greet(self, inbound: Inbound) -> Answer:
         """The answer to a vendor that asks whether an address is ours. Raises Refused."""
@@ -207,7 +214,13 @@ class Door:
         except Rejected as no:
             raise refused(no) from None
         except Retryable as error:
-            raise unavailable(error.detail) from None
+            raise self._not_now(inbound.client, error) from None
+
+    def _not_now(self, name: str, error: Retryable) -> Refused:
+        """The answer of a source that cannot tell who calls. Why is for the log: it names files and variables, and
+        whoever calls is a stranger yet."""
+        self._sparing.warning(f"the source {name} cannot be called back now: {error.detail}")
+        return unavailable(f"the source {name} cannot be called back now; the log of the door says why")
 
     def _refusal(self, client: Client, no: Refused) -> Item:
         self.refusals.note(Refusal(no.reason, client.name, BATCH, client.name))

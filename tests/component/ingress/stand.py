@@ -279,6 +279,7 @@ async def standing(
             DoorLimits(body),
             callbacks,
             Mutes(stand.configuration, clock),
+            clock=clock,
         )
         served = runner(door, Active(stand.episodes), leaves_s=0.1, idle_s=idle)
         await served.setup()

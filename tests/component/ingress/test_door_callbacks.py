@@ -239,10 +239,14 @@ def test_signed_for_another_signed_long_ago_and_no_event(tmp_path: Path) -> None
     run(tmp_path, case)
 
 
-def test_a_secret_that_is_gone_is_ours_to_mend(tmp_path: Path) -> None:
+def test_a_secret_that_is_gone_is_ours_to_mend(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def case(stand: Stand) -> None:
         (tmp_path / "key0").unlink()
-        assert (await call(stand, text("hi"))).status_code == 503
+        for answer in (await call(stand, text("hi")), await stand.client.get(PATH + signed(MES, "x") + "&echostr=x")):
+            assert answer.status_code == 503
+            assert str(tmp_path) not in answer.text, "whoever calls is a stranger"
+        (told,) = [one for one in caplog.messages if str(tmp_path / "key0") in one]
+        assert told.startswith("the source app-events cannot be called back now: ")
         (tmp_path / "key0").write_text(f"{KEYS[1]}\n{KEYS[0]}", encoding="utf-8")  # in the middle of a rotation
         assert (await call(stand, text("hi"))).status_code == 200
 
