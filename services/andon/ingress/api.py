@@ -254,7 +254,10 @@ class _Api:
         self._door.refusals.note(Refusal(refusal.reason, who, self._place(request), client))
         body, media = said(refusal)
         status, headers = refusal.problem.status, refusal.headers
-        return web.Response(body=body, status=status, content_type=media, headers=headers)
+        response = web.Response(body=body, status=status, content_type=media, headers=headers)
+        if _waits(request) and not request.content.is_eof():
+            response.force_close()  # a body that was not asked for may or may not come: nobody could tell it apart
+        return response
 
     def _place(self, request: web.Request) -> str:
         """The address that was asked, in one of as many words as we have addresses."""
@@ -267,9 +270,13 @@ class _Api:
 
 async def _ask_for(request: web.Request) -> None:
     """Tells a client that waits for it to send its body."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+    if _waits(request):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # it is no part of the answer
+
+
+def _waits(request: web.Request) -> bool:
+    return request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11
 
 
 def _query(path: str) -> dict[str, str]:
