@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from andon.core.reason import Reason
+from andon.egress.channels.smtp import Smtp
+from andon.web.smtp import Answer
 from tests.component.egress.line import Line
 
 
@@ -102,3 +105,43 @@ def test_a_share_of_the_quota_is_kept_for_what_is_urgent(monkeypatch: pytest.Mon
     for number in range(5):
         at.feed(f"u{number}", severity="critical")
     assert len(at.run(1)) == 2
+
+
+def mail_line(monkeypatch: pytest.MonkeyPatch, sessions: list[list[str]], *everybody: str) -> Line:
+    """A mail account that tells `everybody`, or for the label `for` the last of them; each session takes two."""
+
+    async def exchange(_self: Smtp, _session: Any, known: Any, said: dict[str, Answer], *_rest: Any) -> None:
+        said |= dict.fromkeys(islice(known, 2), Answer(250, "ok"))
+        sessions.append(list(said))
+
+    monkeypatch.setattr(Smtp, "_exchange", exchange)
+    one = {"channel": "mail", "template": "fault", "merge": "none"}
+    return Line(
+        monkeypatch,
+        channels={"mail": {"kind": "smtp", "host": "127.0.0.1", "tls": "none", "from": "andon@corp.cn"}},
+        receivers={"all": {**one, "to": list(everybody)}, "last": {**one, "to": [everybody[-1]]}},
+        route={
+            "receiver": "all",
+            "routes": [
+                {"matchers": ['severity="critical"'], "receiver": "last", "urgent": True},
+                {"matchers": ['for="last"'], "receiver": "last"},
+            ],
+        },
+    )
+
+
+def test_an_urgent_mail_counts_as_what_its_reader_has_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[list[str]] = []
+    at = mail_line(monkeypatch, sessions, "wang@corp.cn")
+    for number in range(12):
+        at.feed(f"u{number}", severity="critical")
+    at.run(1)
+    assert len(sessions) == 12
+    for again in (False, True):
+        if again:
+            at.restart()
+        at.feed(f"m{again}")
+        at.run(1_000)
+        assert len(sessions) == 12, "twelve in an hour"
+    at.run(3_600)
+    assert len(sessions) == 14

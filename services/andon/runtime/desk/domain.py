@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
@@ -141,8 +141,8 @@ class Domain:
                     if rank[0] and until > now:
                         queue.hold(item, max(until, now + _AT_LEAST_S))
                         continue
-                limits, reach = (*policy.people, *policy.routine) if rank[0] else policy.people, None
-                if limits and not (reach := self._open(queue, item, limits, work.reach(item), now)):
+                reach = work.reach(item) if policy.people or policy.routine else None
+                if reach and not (reach := self._open(queue, item, policy, reach, now)):
                     continue
                 if not full:
                     best, best_rank = Choice(queue, item, policy, reach), rank
@@ -155,9 +155,11 @@ class Domain:
             self._bar = best_rank
         return best
 
-    def _open(self, queue: Queue, item: Item, limits: Sequence[Limit], whole: Reach, now: float) -> Reach | None:
+    def _open(self, queue: Queue, item: Item, policy: QueuePolicy, whole: Reach, now: float) -> Reach | None:
         """The recipients the item may reach now. When there are none it steps aside, and None is returned."""
-        told, when = self.meter(whole.sender).open(whole, limits, now)
+        routine = queue.rank(item)[0]
+        limits = (*policy.people, *policy.routine) if routine else policy.people
+        told, when = self.meter(whole.sender).open(whole, limits, now, () if routine else policy.routine)
         if told:
             return whole.only(told)
         queue.hold(item, max(when, now + _AT_LEAST_S), limited=True)

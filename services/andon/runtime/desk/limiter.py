@@ -76,9 +76,9 @@ class Line:
         """Whether nothing is under way and the last call ended before then."""
         return not self.in_flight and (not self._ended or self._ended[-1] < before)
 
-    def taken(self, limits: Sequence[Limit], now: float) -> int:
-        """How many places are taken in the limit that looks back furthest."""
-        self._forget(limits, now)
+    def taken(self, limits: Sequence[Limit], now: float, beside: Sequence[Limit] = ()) -> int:
+        """How many places are taken in the limit that looks back furthest, with the limits `beside` as for `free`."""
+        self._forget((*limits, *beside), now)
         return self.in_flight + max((self._within(limit, now) for limit in limits), default=0)
 
     def with_(self, other: Line) -> Line:

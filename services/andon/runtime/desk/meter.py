@@ -93,16 +93,18 @@ class Meter:
 
     # ---- what may happen
 
-    def open(self, reach: Reach, limits: Sequence[Limit], now: float) -> tuple[tuple[str, ...], float]:
+    def open(
+        self, reach: Reach, limits: Sequence[Limit], now: float, beside: Sequence[Limit] = ()
+    ) -> tuple[tuple[str, ...], float]:
         """Those recipients that may be told now; if there are none, when the first may be: inf when only a result can
-        tell."""
-        each = [limit for limit in limits if limit.per is Per.RECIPIENT]
-        self._longest = max(self._longest, max((limit.period for limit in each), default=0.0))
+        tell. Who asks with the limits `beside` another time finds all calls counted."""
+        each, others = ([limit for limit in some if limit.per is Per.RECIPIENT] for some in (limits, beside))
+        self._longest = max(self._longest, max((limit.period for limit in (*each, *others)), default=0.0))
         room, again = self._room([limit for limit in limits if limit.per is Per.PERSON], now)
         told: list[str] = []
         soonest = inf
         for name in reach.recipients:
-            when = self._next(name, reach, each, now)
+            when = self._next(name, reach, each, now, others)
             # More people than a whole day may reach go as soon as that day has nobody yet.
             weight = min(reach.wide.get(name, 1), max(again[1], 1))
             if when > now:
@@ -120,16 +122,16 @@ class Meter:
         own = (self._lines.get(name, _NEVER).free(limits, now) for name in reach.recipients if name not in reach.wide)
         return max(0, min(own, default=1 << 30) - wide)
 
-    def _next(self, name: str, reach: Reach, limits: Sequence[Limit], now: float) -> float:
+    def _next(self, name: str, reach: Reach, limits: Sequence[Limit], now: float, beside: Sequence[Limit]) -> float:
         """When this recipient may be told."""
-        wide = self._wide.taken(limits, now)
+        wide = self._wide.taken(limits, now, beside)
         if name in reach.wide:
-            return max(self._of_both(line, wide, limits, now) for line in (_NEVER, *self._lines.values()))
-        return self._of_both(self._lines.get(name, _NEVER), wide, limits, now)
+            return max(self._of_both(line, wide, limits, now, beside) for line in (_NEVER, *self._lines.values()))
+        return self._of_both(self._lines.get(name, _NEVER), wide, limits, now, beside)
 
-    def _of_both(self, line: Line, wide: int, limits: Sequence[Limit], now: float) -> float:
+    def _of_both(self, line: Line, wide: int, limits: Sequence[Limit], now: float, beside: Sequence[Limit]) -> float:
         """When one call more fits on top of a recipient's own and of those that were for anyone."""
-        if line.free(limits, now) > wide:
+        if line.free(limits, now, beside) > wide:
             return now
         return (line.with_(self._wide) if wide else line).next_free(limits, now)
 
