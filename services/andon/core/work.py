@@ -7,7 +7,7 @@ as an intent before the call and completed by its result. All times are seconds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from math import inf
 from typing import Protocol
@@ -36,6 +36,10 @@ class Reach(msgspec.Struct, frozen=True, omit_defaults=True):
         """How many people it may reach."""
         return sum(self.wide.get(name, 1) for name in self.recipients) if self.wide else len(self.recipients)
 
+    def without(self, names: Collection[str]) -> Reach:
+        """The same but for these."""
+        return self.only(tuple(one for one in self.recipients if one not in names)) if names else self
+
     def only(self, recipients: tuple[str, ...]) -> Reach:
         """The same for some of its recipients."""
         if len(recipients) == len(self.recipients):
@@ -48,8 +52,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     `line` is the number of the account it was made by. `queue` is the item's; a store need not keep it twice, and gives
     "" for an attempt of an earlier hop, when the item was another queue's. `until` is set when the other side
-    asked to be left alone: no call by this account begins before. `reach` says who is told, where the vendor counts
-    that, `reference` how the vendor calls what it accepted.
+    asked to be left alone: no call by this account begins before. `reach` says who is told, where that is counted, and
+    who may have been once it has ended; `reference` how the vendor calls what it accepted.
     """
 
     item: UUID

@@ -286,7 +286,7 @@ class EgressWork:
         if left := without(wanted, [one for one in to if one not in later]):
             # To the others the part goes as it is now: its mark is not put before it once more.
             rest = Sending(sending.parts, failed, left, told, sending.everyone, item.marked)
-            return Success(parts=encode(rest), more=True, same=True, reference=by)
+            return Success(parts=encode(rest), more=True, same=True, later=later, reference=by)
         whole = everyone(delivery, sending)
         if item.part + 1 == len(sending.parts) or len(failed) == len(whole):
             return Success(states_over_all(whole, failed, told), reference=by)

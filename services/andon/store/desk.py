@@ -24,7 +24,7 @@ from andon.store.vault import SqlVault
 
 _CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
 _REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
-_RESULT = ("ended", "reason", "ambiguous", "until", "reference")
+_RESULT = ("ended", "reason", "ambiguous", "until", "reach", "reference")
 _headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 _carried = Stored(Digest)
 _encode = msgspec.json.encode

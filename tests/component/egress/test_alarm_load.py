@@ -145,3 +145,20 @@ def test_an_urgent_mail_counts_as_what_its_reader_has_had(monkeypatch: pytest.Mo
         assert len(sessions) == 12, "twelve in an hour"
     at.run(3_600)
     assert len(sessions) == 14
+
+
+def test_a_list_of_several_sessions_counts_each_reader_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"p{number}@corp.cn" for number in range(30)]
+    sessions: list[list[str]] = []
+    at = mail_line(monkeypatch, sessions, *names)
+    at.feed("m1")
+    at.run(1)
+    assert sorted(name for session in sessions for name in session) == sorted(names)
+    at.restart()
+    for number in range(9):
+        at.feed(f"n{number}", **{"for": "last"})
+    at.run(1)
+    assert sessions[15:] == [names[-1:]] * 9, "ten in ten minutes"
+    at.feed("n9", **{"for": "last"})
+    at.run(1)
+    assert len(sessions) == 15 + 9

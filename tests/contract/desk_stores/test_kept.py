@@ -10,7 +10,7 @@ import pytest
 
 from andon.core.digest import Digest, Line
 from andon.core.reason import Reason
-from andon.core.work import Closed, Note, Write, memo_name
+from andon.core.work import Closed, Note, Reach, Write, memo_name
 from tests.contract.desk_stores.conftest import Open, entry, owned
 from tests.unit.desk.items import HOME, OTHER, START, item
 
@@ -73,6 +73,15 @@ def test_entries_come_back_with_their_results(opened: Open) -> None:
     found = store.acquire(HOME, "x", START + 99)
     assert found.items[0].entries == [ended, entry(one, 2, started=START + 2, epoch=2)]
     assert found.recent == found.items[0].entries
+
+
+def test_who_was_told_is_known_when_the_call_has_ended(opened: Open) -> None:
+    store = owned(opened)
+    begun = entry(item(1), reach=Reach("app", ("p", "q")))
+    store.commit([Write(HOME, 1, taken=[item(1)], began=[begun])])
+    ended = msgspec.structs.replace(begun, ended=START + 1, reason=Reason.DELIVERED, reach=Reach("app", ("q",)))
+    store.commit([Write(HOME, 1, ended=[ended])])
+    assert store.acquire(HOME, "x", START + 99).items[0].entries == [ended]
 
 
 def test_recent_holds_what_began_since_and_everything_of_open_items(opened: Open) -> None:

@@ -295,7 +295,7 @@ class Desk(OpenWork):
         if now >= line.blocked_until and entry.line in self._work.policy(item.queue).lines:
             return None
         write = self._over(call)
-        domain.reached(entry.reach, now, counts=False)
+        domain.reached(entry.reach, None, now)
         line.end(now, counts=False)
         item.entries[-1] = done = msgspec.structs.replace(
             entry, ended=now, reason=Reason.NOT_SENT, until=max(now, line.blocked_until)
@@ -315,17 +315,19 @@ class Desk(OpenWork):
         domain = self._domain((item.home, item.domain))
         queue = self._queue(item)
         line = domain.line(entry.line)
-        sent = isinstance(result, Success) or result.reason is not Reason.NOT_SENT
-        domain.reached(entry.reach, now, counts=sent)
         if isinstance(result, Success):
+            told = entry.reach and entry.reach.without(result.later)
+            domain.reached(entry.reach, told, now)
             line.end(now, counts=True)
             domain.told(None, now)
             item.entries[-1] = done = msgspec.structs.replace(
-                entry, ended=now, reason=Reason.DELIVERED, reference=result.reference
+                entry, ended=now, reason=Reason.DELIVERED, reach=told, reference=result.reference
             )
             write.ended.append(done)
             self._succeeded(queue, item, result, now, write)
         else:
+            sent = result.reason is not Reason.NOT_SENT
+            domain.reached(entry.reach, entry.reach if sent else None, now)
             line.end(now, counts=sent)
             domain.told(result.reason, now)
             policy = self._work.policy(item.queue)

@@ -71,13 +71,17 @@ class Domain:
             meter = self._meters[sender] = Meter()
         return meter
 
-    def reached(self, reach: Reach | None, now: float, *, counts: bool) -> None:
-        """A call ended. Who waited for its result looks again; everyone does when it gives its place back."""
+    def reached(self, reach: Reach | None, told: Reach | None, now: float) -> None:
+        """A call to `reach` ended, of whom those of `told` may have got something, if anybody. Who waited for its
+        result looks again; everyone does when it gives a place back."""
         if reach is None:
             return
-        self.meter(reach.sender).end(reach, now, counts=counts)
-        for queue in self._stuck if counts else self.queues.values():
-            queue.release(every=not counts)
+        meter, whole = self.meter(reach.sender), told is reach
+        meter.end(reach, now, counts=whole)
+        if told and not whole:
+            meter.past(told, now)
+        for queue in self._stuck if whole else self.queues.values():
+            queue.release(every=not whole)
         self._stuck.clear()
 
     def reconsider(self) -> None:

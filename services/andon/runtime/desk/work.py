@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
@@ -48,13 +48,15 @@ class Advance(msgspec.Struct, frozen=True):
 
 class Success(msgspec.Struct, frozen=True):
     """A call that did what it should. With `more` there are further parts to send; `parts`, if set, is then kept as the
-    item's, for the calls that follow. With `same` it is the same part that goes on, to other recipients. `reference` is
-    what the other side calls it. Memos and notes are stored with the result."""
+    item's, for the calls that follow. With `same` it is the same part that goes on, to other recipients: those of this
+    call who are to be told `later` certainly got nothing by it. `reference` is what the other side calls it. Memos and
+    notes are stored with the result."""
 
     recipients: tuple[RecipientState, ...] = ()
     parts: bytes | None = None
     more: bool = False
     same: bool = False
+    later: Collection[str] = ()
     reference: str = ""
     memos: Mapping[str, bytes] = {}
     notes: tuple[Note, ...] = ()
