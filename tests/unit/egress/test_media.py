@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from andon.core.failure import Retryable
 from andon.core.ports import Channel, Reply
 from andon.core.reason import Reason
 from andon.egress import media
+from andon.egress.channels import wecom_robot
 from andon.egress.channels.wecom_robot import WecomRobot
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
@@ -90,3 +92,17 @@ def test_an_upload_that_takes_all_the_time_of_its_call_is_not_sent(tmp_path: Pat
             return caught.value.ambiguous
 
     assert asyncio.run(scene()) is False
+
+
+def test_what_a_disk_took_is_no_time_of_the_call_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(path: Path, _most: int) -> bytes:
+        time.sleep(0.1)
+        return path.read_bytes()
+
+    monkeypatch.setattr(wecom_robot, "bytes_of", slow)
+    (tmp_path / "plan.png").write_bytes(b"x")
+    posted = Recorder(body={"errcode": 0})
+    config = WecomRobot.Config.model_validate({"keys": ["env:ROBOT"]})
+    robot = WecomRobot(config, context(posted, directory=tmp_path))
+    asyncio.run(robot.send(call(json.dumps({"file": "plan.png"}), "image", deadline=1.0)))
+    assert posted.asked[0].deadline <= 0.9

@@ -143,8 +143,10 @@ class WecomRobot:
         key = revealed(self._keys[call.line])
         if call.content.kind in _UPLOADED:
             await self._send_file(call, key)
+        elif call.content.kind == "image":
+            await self._send_image(call, key)
         else:
-            await self._post(call.content.kind, await self._said(call), key, call.deadline)
+            await self._post(call.content.kind, _said(call), key, call.deadline)
         return [Receipt(recipient) for recipient in call.recipients]
 
     async def _post(self, kind: str, part: Any, key: str, deadline: float) -> None:
@@ -155,20 +157,14 @@ class WecomRobot:
         if failure:
             raise failure
 
-    async def _said(self, call: Call) -> Any:
-        """What stands under the kind in the body."""
-        kind, text = call.content.kind, call.content.text
-        if kind == "image":
-            path = self._folder / _file_of(text)
-            raw = await read(path, lambda: bytes_of(path, IMAGE_BYTES), call.deadline)
-            digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-            return {"base64": base64.b64encode(raw).decode(), "md5": digest}
-        if kind in ROBOT:
-            return msgspec.Raw(text.encode())
-        names = called(call) if kind == "text" else Called()
-        users = [*names.users, *(("@all",) if names.everybody else ())]
-        lists = {"mentioned_list": users, "mentioned_mobile_list": list(names.mobiles)}
-        return {"content": text} | {name: people for name, people in lists.items() if people}
+    async def _send_image(self, call: Call, key: str) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + call.deadline
+        path = self._folder / _file_of(call.content.text)
+        raw = await read(path, lambda: bytes_of(path, IMAGE_BYTES), call.deadline)
+        digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+        image = {"base64": base64.b64encode(raw).decode(), "md5": digest}
+        await self._post("image", image, key, ends - loop.time())
 
     async def _send_file(self, call: Call, key: str) -> None:
         loop = asyncio.get_running_loop()
@@ -191,6 +187,17 @@ class WecomRobot:
 
     async def close(self) -> None:
         """Nothing to release: the wire belongs to the service."""
+
+
+def _said(call: Call) -> Any:
+    """What stands under the kind in the body of a text or a card."""
+    kind, text = call.content.kind, call.content.text
+    if kind in ROBOT:
+        return msgspec.Raw(text.encode())
+    names = called(call) if kind == "text" else Called()
+    users = [*names.users, *(("@all",) if names.everybody else ())]
+    lists = {"mentioned_list": users, "mentioned_mobile_list": list(names.mobiles)}
+    return {"content": text} | {name: people for name, people in lists.items() if people}
 
 
 def _file_of(text: str) -> str:
