@@ -9,7 +9,7 @@ import pytest
 
 from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
-from andon.web.smtp import Answer
+from andon.web.smtp import Answer, Refused
 from tests.component.egress.line import Line
 
 
@@ -162,3 +162,24 @@ def test_a_list_of_several_sessions_counts_each_reader_once(monkeypatch: pytest.
     at.feed("n9", **{"for": "last"})
     at.run(1)
     assert len(sessions) == 15 + 9
+
+
+def test_what_a_mail_server_did_not_take_nobody_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[list[str]] = []
+    at = mail_line(monkeypatch, sessions, "wang@corp.cn")
+    taking = Smtp._exchange
+
+    async def busy(*_session: Any) -> None:
+        raise Refused("MAIL", Answer(421, "too busy"))
+
+    monkeypatch.setattr(Smtp, "_exchange", busy)
+    at.feed("m0")
+    at.run(1_800)
+    monkeypatch.setattr(Smtp, "_exchange", taking)
+    at.restart()
+    at.run(400)
+    assert len(sessions) == 1, "it is tried every five minutes"
+    for number in range(9):
+        at.feed(f"n{number}")
+    at.run(1)
+    assert len(sessions) == 10

@@ -326,18 +326,25 @@ class Desk(OpenWork):
             write.ended.append(done)
             self._succeeded(queue, item, result, now, write)
         else:
+            policy = self._work.policy(item.queue)
             sent = result.reason is not Reason.NOT_SENT
-            domain.reached(entry.reach, entry.reach if sent else None, now)
+            # A vendor that counts people may count what it refused; what one can read is what may have arrived.
+            told = entry.reach if sent and (result.ambiguous or policy.people) else None
+            domain.reached(entry.reach, told, now)
             line.end(now, counts=sent)
             domain.told(result.reason, now)
-            policy = self._work.policy(item.queue)
             wait = backoff(item, policy)
             alone = left_alone(result, wait)
             line.block(now + alone)
             if result.reason is Reason.THROTTLED:
                 line.throttled(entry.started, now)
             item.entries[-1] = done = msgspec.structs.replace(
-                entry, ended=now, reason=result.reason, ambiguous=result.ambiguous, until=now + alone if alone else 0.0
+                entry,
+                ended=now,
+                reason=result.reason,
+                ambiguous=result.ambiguous,
+                until=now + alone if alone else 0.0,
+                reach=told,
             )
             write.ended.append(done)
             # When it is the account that wants to be left alone, another one of the pool may take the item before.
