@@ -183,6 +183,7 @@ EMPHASIS = (
     "- # RELEASED\n- > x\n\n+ 1. # x\n\n1) - - -\n\n- ___",
     "a_b__ _c_d",
     "汉_b_。_b_",
+    "x/_b_ ?_b_ =__b__ a&_b/_ #_b_, x/_b=_\ny/_b_",
 )
 
 
@@ -203,6 +204,14 @@ def test_what_is_no_emphasis_is_left_as_it_is_in_markdown() -> None:
     value = "M8_A-1 a__b snake_case_名字_1 x=1 == 2\n= 3 -1 - 2\n- one\n-2 °C\n--host a-b C:\\x"
     assert escape.markdown(value) == value
     assert [escape.markdown(one) for one in "-="] == ["-", "="]
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://kibana.corp/app/discover#/?_g=(time:(from:now-1h))&_a=(x:1)", "https://es.corp/_cat/x?q=_id#_top"],
+)
+def test_an_address_leads_where_it_says(link: str) -> None:
+    assert escape.markdown(link) == link
 
 
 def test_a_value_that_ends_with_a_backslash_leaves_the_templates_next_sign_alone() -> None:
