@@ -84,6 +84,7 @@ def error(status: int, text: str) -> bytes:
         (429, error(429, "Api rate limits exceeded"), Retryable, Reason.THROTTLED),
         (503, b"", Retryable, Reason.THROTTLED),
         (500, b"<html>", Retryable, Reason.SERVER_ERROR),
+        (500, b"[" * 9_000, Retryable, Reason.SERVER_ERROR),
         (502, b"<html>bad gateway</html>", Retryable, Reason.SERVER_ERROR),
         (400, error(400, "Mon Nov 23: An error occurred. Please check the server log"), Retryable, Reason.SERVER_ERROR),
         (400, b"<html>An error has occurred</html>", Retryable, Reason.SERVER_ERROR),

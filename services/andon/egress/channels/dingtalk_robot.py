@@ -28,7 +28,7 @@ from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.dingtalk import ROBOT
 from andon.egress.robots import Called, Kinds, called
-from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
+from andon.egress.vendors import JSON, OTHER, TOO_LONG, UNREADABLE, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)
@@ -257,7 +257,7 @@ def _judge(reply: Reply, access: _Access) -> Failure | None:
     """What went wrong, or None."""
     try:
         answer = _decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return foreign(reply, _BUSY_SECONDS)
     code = _number(answer.errcode)
     if code is None:

@@ -27,7 +27,7 @@ from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.feishu import ROBOT
 from andon.egress.robots import Kinds, called
-from andon.egress.vendors import JSON, OTHER, BaseUrl, Meaning, detail, foreign, revealed
+from andon.egress.vendors import JSON, OTHER, UNREADABLE, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor's 100 calls a minute and 5 a second, each with a margin for clocks and ways that differ.
 LIMIT = Limit(100, 62.0)
@@ -193,7 +193,7 @@ def _judge(reply: Reply, hook: str, secret: str | None) -> Failure | None:
     """What went wrong, or None. Old servers say StatusCode alone; where both stand, both must be 0."""
     try:
         answer = _decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return foreign(reply, THROTTLED_SECONDS)
     codes = [code for code in (answer.code, answer.StatusCode) if code is not None]
     code = next(filter(None, codes), 0)

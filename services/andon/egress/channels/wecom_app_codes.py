@@ -14,7 +14,7 @@ from andon.core.failure import Failure
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.egress.media import FileGone
-from andon.egress.vendors import OTHER, TOO_LONG, Meaning, detail, foreign
+from andon.egress.vendors import OTHER, TOO_LONG, UNREADABLE, Meaning, detail, foreign
 
 THROTTLED_SECONDS = 60.0
 # Asking for tokens too often, or with a wrong secret, shuts the address out for an hour: one question in ten minutes.
@@ -119,7 +119,7 @@ def read(reply: Reply, kind: type[A], block: float) -> A:
     out for `block` seconds."""
     try:
         answer = msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise foreign(reply, block) from None
     if answer.errcode == _UNSAID:
         if not answer.brings():

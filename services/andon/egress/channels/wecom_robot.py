@@ -26,7 +26,7 @@ from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.wecom import FILE_BYTES, IMAGE_BYTES, ROBOT
 from andon.egress.media import FileGone, Media, bytes_of, read, upload_of
 from andon.egress.robots import Called, Kinds, called
-from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
+from andon.egress.vendors import JSON, OTHER, TOO_LONG, UNREADABLE, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)
@@ -210,7 +210,7 @@ def _judge(reply: Reply, key: str, block: float) -> Failure | None:
     """What went wrong, or None. Other WeCom calls may leave errcode out when they worked; this one never does."""
     try:
         answer = _decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return foreign(reply, block)
     if answer.errcode == 0:
         return None if reply.status == 200 else foreign(reply, block)

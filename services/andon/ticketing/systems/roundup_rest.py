@@ -100,7 +100,7 @@ def _data(reply: Reply, password: str) -> dict[str, Any]:
     """What the body says; the status alone is not believed (law L5)."""
     try:
         answer = msgspec.json.decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     whole = answer if isinstance(answer, dict) else {}
     error = whole.get("error")
