@@ -223,6 +223,43 @@ def test_what_routing_could_not_start_with_is_a_mistake_even_if_nobody_looked_fo
     assert mistake.startswith("1:1: routing cannot work with it: 'data.' names no value")
 
 
+WRONG_IN_MANY_WAYS = """\
+version: 1
+site: {zone: Asia/Shanghai, langage: zh}
+calendar: {time_intervals: {night: [{times: ["20:00-25:00"]}]}}
+sources:
+  mes: {kind: http, token: env:MES, expect: {event_within: soon, receiver: shift}}
+channels: {robot: {kind: wecom_robot, keys: [env:ROBOT]}}
+receivers: {shift: {channel: robot, merge: {over: 10/x, by: [line]}}}
+enrich:
+  - {matchers: ['type~"x"'], connector: machine, by: "subject["}
+route:
+  receiver: shift
+  group_by: line
+  group_wait: 5s
+  routes:
+    - {matchers: ['line="L3'], urgent: perhaps}
+    - {matchers: ['line="L3"'], receiver: 7}
+    - {matchers: ['data.temperature > abc']}
+"""
+
+
+def test_a_value_of_the_wrong_shape_hides_no_mistake_of_another_kind(tmp_path: Path) -> None:
+    """So that nobody has to mend a file one run at a time. What a map lacks since its value could not be read is not
+    missed: that source expects something, and there are groups."""
+    mistakes = said(checked(write(tmp_path, WRONG_IN_MANY_WAYS)))
+    places = [":".join(mistake.split(":")[:2]) for mistake in mistakes]
+    shapes = ["2:29", "5:60", "7:51", "12:13", "15:40", "16:43"]
+    rules = ["3:46", "9:17", "9:41", "9:54", "15:19", "17:19"]
+    assert places == sorted([*shapes, *rules], key=lambda place: [int(part) for part in place.split(":")]), mistakes
+
+
+def test_what_stands_behind_a_value_of_the_wrong_shape_is_found_at_its_own_place(tmp_path: Path) -> None:
+    routes = "route: {receiver: shift, routes: [{matchers: ['a=\"1']}, 7, {matchers: ['b=\"1\"']}, {receiver: offce}]}"
+    mistakes = said(checked(write(tmp_path, SMALL[: SMALL.index("route:")] + routes)))
+    assert [mistake.partition(": ")[0] for mistake in mistakes] == ["4:47", "4:57", "4:94"]
+
+
 def test_services_are_asked_beside_wrong_names_and_rules(tmp_path: Path) -> None:
     text = changed('line="line-3"', 'line=~"("').replace("receiver: office", "receiver: offce")
     text = text.replace("channel: printer", "channel: prnter").replace("template: fault", "template: falt")

@@ -19,7 +19,7 @@ from andon.config.receivers import Templates
 from andon.config.references import entries, reference_mistakes, template_mistakes
 from andon.config.rules import rule_mistakes
 from andon.config.settings import Settings
-from andon.config.shapes import Found, shape_mistakes
+from andon.config.shapes import Found, shape_mistakes, without_mistakes
 from andon.config.tables import Read, read_tables
 from andon.config.templates import read_templates
 from andon.core.tables import NO_TABLES, Tables
@@ -30,8 +30,8 @@ class Loaded:
     """A file that was read. `files` are the texts of its templates by name, `tables` what it publishes of the tables
     `beside` it, `maps` are the files that stand in place of a part of it, `mistakes` stand in file order.
 
-    `draft` is there as soon as keys and values have the right shape, even where a name or a rule is wrong: to find
-    more mistakes in, never to run with.
+    `draft` is what could be read, even where a name, a rule or a value is wrong: to find more mistakes in, never to run
+    with. `torn` are the maps it has not whole, so that what lacks in them may be in the file.
     """
 
     file: File
@@ -42,6 +42,7 @@ class Loaded:
     tables: Tables = NO_TABLES
     beside: tuple[File, ...] = ()
     maps: Mapping[Path, Beside] = field(default_factory=dict)
+    torn: frozenset[Path] = frozenset()
 
     @property
     def directory(self) -> File:
@@ -103,6 +104,7 @@ def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loade
     maps = with_maps(_without_empty_sections(document.data), file.parent)
     data = maps.data
     settings, found = _settings(data)
+    torn = frozenset(one.path[:-1] for one in found)
     found += maps.found
     files, found_in_templates = _templates(file.parent, data)
     found += [*found_in_templates, *reference_mistakes(data), *rule_mistakes(data)]
@@ -114,7 +116,7 @@ def _checked(file: File, document: Document, plugs: PlugChecker | None) -> Loade
     if settings is not None and (size := content_size(settings, files, read.tables)) > MAX_BUNDLE:
         text = f"{size >> 10} KiB with its templates and tables; at most {MAX_BUNDLE >> 10} KiB can be published"
         found.append(Found((), text))
-    bare = Loaded(file, document, (), files, settings, read.tables, (*read.files, *maps.files), maps.beside)
+    bare = Loaded(file, document, (), files, settings, read.tables, (*read.files, *maps.files), maps.beside, torn)
     mistakes = [_of_document(*one, file) for one in document.mistakes]
     mistakes += [_of_document(*one, beside.file) for beside in maps.beside.values() for one in beside.document.mistakes]
     mistakes += [bare.mistake(one.path, one.text, at_key=one.at_key) for one in found]
@@ -132,10 +134,13 @@ def _without_empty_sections(data: Any) -> Any:
 
 
 def _settings(data: Any) -> tuple[Settings | None, list[Found]]:
+    """The settings, and what was left out of them for its shape; None where that is too much."""
     try:
         return Settings.model_validate(_plugs_apart(data), by_alias=True, by_name=False), []
     except ValidationError as error:
-        return None, shape_mistakes(Settings, data, error)
+        rest = without_mistakes(data, error)
+        draft = None if rest is None else _settings(rest)[0]
+        return draft, shape_mistakes(Settings, data, error)
 
 
 def _plugs_apart(data: Any) -> Any:

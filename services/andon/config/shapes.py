@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -69,6 +70,36 @@ def shape_mistakes(model: type[BaseModel], data: Any, error: ValidationError, ab
     for place, arms in unions.items():
         found.extend(_of_union(place, arms))
     return found
+
+
+def without_mistakes(data: Any, error: ValidationError) -> Any:
+    """A copy without the values that a validation found wrong, to look for other mistakes in; of a list also without
+    what stands behind such a value. None where nothing is left."""
+    places = set()
+    for detail in error.errors(include_url=False):
+        path, _ = _in_data(detail, data)
+        places.add(path[:-1] if detail["type"] == "missing" else path)
+    if () in places:
+        return None
+    rest = deepcopy(data)
+    for place in places:
+        _cut(rest, place)
+    return rest
+
+
+def _cut(data: Any, place: Path) -> None:
+    """Without a word where it was cut out with what it stood in."""
+    step, rest = place[0], place[1:]
+    if isinstance(data, list) and isinstance(step, int):
+        if not rest:
+            del data[step:]
+        elif step < len(data):
+            _cut(data[step], rest)
+    elif isinstance(data, dict) and step in data:
+        if rest:
+            _cut(data[step], rest)
+        else:
+            del data[step]
 
 
 def _of_union(place: Path, arms: dict[str, list[Found]]) -> list[Found]:

@@ -86,8 +86,9 @@ def _doubts(loaded: Loaded, settings: Settings, year: int) -> list[tuple[Way, st
 def checked(path: Path, registry: Registry | None = None) -> Loaded:
     """The configuration with the mistakes that each service finds in its own part. Raises nothing for a mistake.
 
-    A file that has not the shape of settings is not shown to the services. Of one without mistakes a router is made:
-    it may refuse what nobody looked for.
+    A value of the wrong shape is not shown to the services, and they are not heard on the other keys of its map: what
+    they miss there may be what was wrong. Of a file without mistakes a router is made: it may refuse what nobody looked
+    for.
     """
     from andon.routing import mistakes as routing
 
@@ -98,7 +99,7 @@ def checked(path: Path, registry: Registry | None = None) -> Loaded:
     found = _of_services(loaded.draft, loaded.files, loaded.directory, registry)
     if not (found or loaded.mistakes):
         found = routing.check_whole(loaded.draft, loaded.tables)
-    more = [loaded.mistake(path, text) for path, text in found]
+    more = [loaded.mistake(path, text) for path, text in found if not loaded.torn & {path, path[:-1]}]
     return replace(loaded, mistakes=tuple(sorted({*loaded.mistakes, *more})))
 
 
