@@ -62,6 +62,21 @@ def test_many_calls_of_many_processes_fetch_one_token(process: Callable[[], Toke
     asyncio.run(scene())
 
 
+def test_many_calls_of_a_process_without_a_vault_fetch_one_token(
+    vendor: Vendor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alertmanager, wechat.go: a cache without a lock, so that each call that finds no token asks for another."""
+    monkeypatch.setenv("APP_SECRET", "right")
+
+    async def scene() -> None:
+        vendor.slow = 0.1
+        tokens = Tokens("app", SecretRef("env:APP_SECRET"), vendor.grant, clock, None)
+        assert set(await asyncio.gather(*(tokens.token(5.0) for _ in range(5)))) == {"t1"}
+        assert len(vendor.asked) == 1
+
+    asyncio.run(scene())
+
+
 def test_a_token_is_renewed_before_it_ends(process: Callable[[], Tokens], vendor: Vendor, clock: ManualClock) -> None:
     async def scene() -> None:
         tokens = process()
