@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from andon.core.event import Event
 from andon.core.outcome import Parked, Skipped
 from andon.core.ports import Result
 from andon.core.reason import Reason
+from andon.kafka import transactions
 from andon.kafka.connection import LARGEST
 from andon.runtime.metrics import Metrics
 from tests.integration.stage.line import Line, passing
@@ -52,6 +54,29 @@ def test_every_output_stands_in_the_log_exactly_once(kafka: Kafka) -> None:
     line.work()
     line.exactly_once(ids)
     assert {one.origin[-1].topic for one in line.outputs()} == {line.source}
+
+
+@pytest.mark.parametrize("abortable", [True, False], ids=["to be aborted", "its producer lost"])
+def test_a_batch_whose_transaction_did_not_happen_is_taken_again(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, abortable: bool
+) -> None:
+    """The partitions stay, so nothing but the rewind brings it back: what is read on from there would be committed past
+    it, and it would be lost."""
+    refused: list[object] = []
+
+    class Refusing(Producer):
+        def commit_transaction(self, *given: Any) -> None:
+            if len(refused) < 3:
+                refused.append(given)
+                raise KafkaException(KafkaError(KafkaError._STATE, "a test", False, False, abortable))
+            super().commit_transaction(*given)
+
+    monkeypatch.setattr(transactions, "Producer", Refusing)
+    line = Line(kafka)
+    ids = line.send(2_500)
+    line.work()
+    assert len(refused) == 3
+    line.exactly_once(ids)
 
 
 def test_fan_out_keeps_every_output_of_an_event(kafka: Kafka) -> None:
