@@ -100,11 +100,17 @@ class Inhibition:
         return bool(self._rules)
 
     def concerns(self, event: Event) -> bool:
-        """Whether the event, or what it is the end of, may ever be held back."""
+        """Whether the event, or what it is the end of, may ever be held back: an end may lack the labels its beginning
+        had."""
+        if event.labels.get(STATE) == CLEAR:
+            return bool(self._rules)
         return any(all_hold(rule.targets, event) for rule in self._rules)
 
     def by(self, delivery: Delivery, causes: Causes) -> str | None:
-        """The rule and the cause that hold the delivery back now, if any do. No cause holds itself back."""
+        """The rule and the cause that hold the delivery back now, if any do. Nothing holds back what is urgent or over,
+        and no cause itself."""
+        if _goes_by(delivery):
+            return None
         self._learn(causes)
         for rule in self._rules:
             if not all_hold(rule.targets, delivery.event):
@@ -145,6 +151,11 @@ class Inhibition:
                 del self._index[place]
 
 
+def _goes_by(delivery: Delivery) -> bool:
+    """Whether nothing ever holds it back."""
+    return delivery.urgent or delivery.event.labels.get(STATE) == CLEAR
+
+
 def _of_label(name: str) -> str:
     """A label, and not the entry of `data` of that name in its place: of a cause only labels are known."""
     return name if name in ATTRIBUTES or is_path(name) else f"labels.{name}"
@@ -162,7 +173,7 @@ class HeldBack:
 
     def concerns(self, event: Event) -> bool:
         """Whether deliveries of the event are to be asked about at their turn."""
-        return bool(self._rules()) and self._rules().concerns(event)
+        return self._rules().concerns(event)
 
     def turn(self, delivery: Delivery, followers: Iterable[tuple[UUID, Event]], now: float) -> Held | Skipped | None:
         """That a delivery is held back, or has ended while it was; None when nothing holds it.
@@ -172,8 +183,7 @@ class HeldBack:
         if by := self._needless.get(delivery.id):
             return Skipped(Reason.INHIBITED, by)
         rules = self._rules()
-        ends = delivery.event.labels.get(STATE) == CLEAR
-        if ends or not rules or not rules.concerns(delivery.event):
+        if _goes_by(delivery) or not rules.concerns(delivery.event):
             return None
         by = rules.by(delivery, self._causes)
         if by is None:

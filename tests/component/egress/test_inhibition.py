@@ -77,6 +77,23 @@ def test_who_ended_before_the_cause_is_not_told_at_all(monkeypatch: pytest.Monke
     assert at.run(60) == []
 
 
+def test_what_is_urgent_is_told_although_its_end_came_before_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, urgent=True)
+    cause(at, "raise")
+    fault(at, "M-07")
+    fault(at, "M-07", "clear")
+    assert texts(at.run(60)) == ["M-07 raise", "M-07 clear"]
+
+
+def test_an_end_that_lacks_the_labels_of_its_beginning_is_not_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch)
+    cause(at, "raise")
+    one = fault(at, "M-07")
+    two = at.feed("M-07", "clear", line="L3", code="E-1")
+    assert at.run(60) == []
+    assert at.told() == {one.id: "skipped/inhibited", two.id: "skipped/inhibited"}
+
+
 def test_neither_a_raise_nor_its_clear_is_told_though_something_older_waits_for_another_receiver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -133,7 +133,7 @@ def _held(known: Past, scan: Any) -> Callable[[Delivery], str | None]:
     causes, homes = Causes(), [Home(ACTIVE, number) for number in range(scan.partitions().get(ACTIVE, 0))]
     for record in scan.stretch(scan.beginnings(homes), scan.ends(homes)):
         causes.take(record.key, record.value)
-    return lambda delivery: None if delivery.urgent else rules.by(delivery, causes)
+    return lambda delivery: rules.by(delivery, causes)
 
 
 def _notes(inquiry: Inquiry, names: frozenset[str], known: Past) -> Iterator[str]:
