@@ -176,13 +176,15 @@ class Count:
         self._events.end(_Event(ended.event, ended.source))
         if ended.delivery:
             self._deliveries.end(ended.delivery)
-        before = self._ended.get(ended.id)
+        # Of what was redriven, the later end; a delivery ends anew under another id of the outcome.
+        what = ended.delivery or ended.id
+        before = self._ended.get(what)
         now = name_of(ended.outcome)
         if now == before:
             return
-        self._ended.put(ended.id, intern(now))
+        self._ended.put(what, intern(now))
         self._ends[now] += 1
-        if before:  # of what was redriven, the later end
+        if before:
             self._ends[before] -= 1
         if isinstance(ended.outcome, Delivered) and ended.origin:
             self._latencies.append(ended.at.timestamp() * 1000 - ended.origin[0].at)

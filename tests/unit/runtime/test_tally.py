@@ -76,6 +76,18 @@ def test_what_was_redriven_counts_by_its_later_end() -> None:
     assert (found.delivered, found.parked) == (1, 0)
 
 
+def test_a_delivery_counts_once_however_often_it_was_redriven() -> None:
+    count = Count()
+    one = event(id="e")
+    to = delivery(one)
+    count.take(record(DELIVERIES, to))
+    again = replace(ended(one, Delivered(Evidence.VENDOR_ACCEPTED), to), id=uuid4())
+    for end in (ended(one, Parked(Reason.REJECTED), to), again, again):
+        count.take(record(OUTCOMES, end))
+    found = count.snapshot()
+    assert (found.deliveries, found.delivered, found.parked, found.waiting) == (1, 1, 0, 0)
+
+
 def anything(seed: int, events: int = 60) -> list[Record]:
     """Records of all four topics as several readers side by side may see them: some twice, some before what led to
     them, some that never come, and ends that change."""
