@@ -69,14 +69,16 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Beside:
-    """Takes all outcomes first, then all events. `names` are compared with the rows: `state`, another label, or `id`,
-    `type`, `subject`, `source`."""
+    """Takes all outcomes first, then all events, and counts each event once: the log has it twice when two doors took
+    it, or it was redriven. `names` are compared with the rows: `state`, another label, or `id`, `type`, `subject`,
+    `source`."""
 
     def __init__(self, sources: frozenset[str], names: Sequence[str] = ()) -> None:
         self._sources = sources
         self._read = [(lambda event: event.id) if name == "id" else label_value(name) for name in names]
         self._names = names
         self._endings: dict[tuple[str, str], tuple[str, ...] | str] = {}
+        self._came: set[tuple[str, str]] = set()
         self._taken, self._receivers, self._nobody = Counter[str](), Counter[str](), Counter[str]()
         self._told = self._open = 0
         self._events: dict[tuple[str, ...], list[Case]] = {}
@@ -90,10 +92,12 @@ class Beside:
 
     def came(self, event: Event, at: float) -> None:
         """An event, and when it was accepted."""
-        if event.source not in self._sources:
+        key = (event.source, event.id)
+        if event.source not in self._sources or key in self._came:
             return
+        self._came.add(key)
         self._taken[event.source] += 1
-        ending = self._endings.pop((event.source, event.id), None)
+        ending = self._endings.pop(key, None)
         receivers = ending if isinstance(ending, tuple) else ()
         if receivers:
             self._told += 1

@@ -195,6 +195,18 @@ def test_each_row_stands_for_one_event() -> None:
     assert (found.old.told, found.old.lost) == (1, 2)
 
 
+def test_an_event_that_stands_twice_in_the_log_is_one() -> None:
+    """Prometheus tells each of two doors."""
+    names = ("alertname",)
+    rows = [row_of({"alertname": "Hot"}, NOON + minutes * 60, names) for minutes in (1, 6)]
+    twice = ((1, 0), (1, 0), (2, 5), (2, 5))
+    came = [(alert(number), NOON + minutes * 60, beside(["it"])) for number, minutes in twice]
+    found = report(*came, rows=rows, names=names)
+    assert (found.taken, found.told, found.open) == (2, 2, 0)
+    assert found.old is not None
+    assert (found.old.told, found.old.lost) == (2, 0)
+
+
 def test_a_column_that_no_event_has_is_named() -> None:
     rows = [row_of({"alertname": "Hot", "summary": "x"}, NOON, ("alertname", "summary"))]
     found = report((alert(1), NOON, beside(["it"])), rows=rows, names=("alertname", "summary"))
