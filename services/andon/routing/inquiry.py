@@ -17,6 +17,7 @@ import msgspec
 
 from andon.core.delivery import Delivery
 from andon.core.event import Event, accepted_at
+from andon.core.last import Last
 from andon.core.outcome import Merged, OutcomeRecord, Parked
 from andon.kafka.codecs import Json, Undecodable
 from andon.kafka.records import Record
@@ -70,10 +71,10 @@ class Inquiry:
         self._receivers: set[str] = set()
         self._ended: dict[UUID, OutcomeRecord] = {}
         self._others: dict[UUID, OutcomeRecord] = {}
-        self._stopped: dict[tuple[str, str], Parked] = {}
+        self._stopped: dict[tuple[str, str], OutcomeRecord] = {}
         self._versions: dict[tuple[str, str], int] = {}
         self._reached: dict[int, int] = {}
-        self._seen: set[tuple[str, str]] = set()
+        self._seen = Last[tuple[str, str]](MOST)
         self._unheard: list[Answer] = []
         self._known = False
         self._codecs = (Json(Delivery), Json(OutcomeRecord), Json(Event))
@@ -107,10 +108,15 @@ class Inquiry:
             and self._room(self._versions)
         ):
             self._versions[key] = one.config_version
+        if one.delivery is None and isinstance(one.outcome, Parked):
+            # What was sent to them all the same was redriven since.
+            if key not in self._heard and self._room(self._stopped):
+                self._stopped[key] = one
+            return
+        self._stopped.pop(key, None)
         if one.delivery is None:
-            if isinstance(one.outcome, Parked) and self._room(self._stopped):
-                self._stopped[key] = one.outcome
-        elif one.delivery in self._ids:
+            return
+        if one.delivery in self._ids:
             before = self._ended.get(one.delivery)
             if before is None or before.at <= one.at:  # of what was redriven, the last end
                 self._ended[one.delivery] = one
@@ -128,13 +134,14 @@ class Inquiry:
             return True
         place = event.origin[0]
         self._reached[place.partition] = max(place.offset, self._reached.get(place.partition, -1))
-        if self.asked.about(event):
+        key = (event.source, event.id)
+        # The log may have an event twice: two doors took it, or it was redriven.
+        if self.asked.about(event) and key not in self._seen:
             self.accepted += 1
-            key = (event.source, event.id)
-            if self.asked.certain and self._room(self._seen):
-                self._seen.add(key)
-            if key in self._stopped:
-                self._say(_stopped(event, self._stopped.pop(key), Cause.ROUTING))
+            self._seen.put(key)
+            stopped = self._stopped.pop(key, None)
+            if stopped and _routed(stopped):
+                self._say(_stopped(event, stopped, Cause.ROUTING))
             elif key not in self._heard:
                 version = self._versions.get(key) or self._version_at(record.at / 1000)
                 router = self._router(version)
@@ -151,17 +158,22 @@ class Inquiry:
         if not self.asked.about(event):
             return
         key = (event.source, event.id)
-        if key in self._stopped:
-            self.accepted += 1
-            self._say(_stopped(event, self._stopped.pop(key), Cause.ENRICHMENT))
-        elif not self._passed(record, key):
-            self.accepted += 1
+        if key in self._seen:
+            return
+        stopped = self._stopped.pop(key, None)
+        if not stopped and self._passed(record, key):
+            return
+        self.accepted += 1
+        self._seen.put(key)
+        if stopped:
+            self._say(_stopped(event, stopped, Cause.ENRICHMENT))
+        else:
             self._say(of(event, Cause.ENRICHMENT, None, "it was accepted, and enrichment has not come to it"))
 
     def _passed(self, record: Record, key: tuple[str, str]) -> bool:
         """Whether enrichment has come to an event. It takes a partition in its order, and its records keep it."""
         if self.asked.certain:
-            return key in self._seen
+            return False  # its enriched record would have been taken
         return key in self._heard or record.offset <= self._reached.get(record.partition, -1)
 
     def _say(self, answer: Answer) -> None:
@@ -222,9 +234,15 @@ class Inquiry:
         return Answer(Cause.SOURCE, False, said, at, event=self.asked.event or "", subject=self.asked.subject or "")
 
 
-def _stopped(event: Event, parked: Parked, cause: Cause) -> Answer:
-    detail = f" ({parked.detail})" if parked.detail else ""
+def _stopped(event: Event, ended: OutcomeRecord, cause: Cause) -> Answer:
+    parked = ended.outcome
+    detail = f" ({parked.detail})" if isinstance(parked, Parked) and parked.detail else ""
     return of(event, cause, False, f"{cause} parked it: {parked.reason}{detail}; `andon dlq redrive` sends it again")
+
+
+def _routed(ended: OutcomeRecord) -> bool:
+    """Whether it was routing that ended an event: enrichment had passed it on."""
+    return any(place.topic == ENRICHED for place in ended.origin)
 
 
 def _lean(delivery: Delivery) -> Delivery:

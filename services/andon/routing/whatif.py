@@ -12,12 +12,14 @@ from collections.abc import Iterable
 import msgspec
 
 from andon.core.event import Event, accepted_at
+from andon.core.last import Last
 from andon.routing.kinds import Decision, Heard, Kinds
 from andon.routing.router import Router
 
 EXAMPLES = 5
 MOST_PEOPLE = 100_000
 _MOST_KINDS = 20_000
+_REMEMBERED = 50_000
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -89,9 +91,11 @@ class _Kind(msgspec.Struct):
 
 
 class WhatIf:
-    """Takes events and compares. Memory is bounded by the receivers, rules and people there are."""
+    """Takes events and compares; one that comes again soon, as of two doors, counts once. Memory is bounded by the
+    receivers, rules and people there are."""
 
     def __init__(self) -> None:
+        self._seen = Last[tuple[str, str]](_REMEMBERED)
         self._both: dict[int, tuple[Router, Router, Kinds]] = {}
         self._kinds: dict[int, _Kind] = {}
         self._events = self._different = self._silent = self._heard = 0
@@ -103,6 +107,10 @@ class WhatIf:
     def take(self, event: Event, old: Router, new: Router) -> None:
         """One more event, the router of the version it is compared with, and that of the new rules, which is always the
         same for one version."""
+        key = (event.source, event.id)
+        if key in self._seen:
+            return
+        self._seen.put(key)
         known = self._both.get(old.version)
         if known is None:
             known = self._both[old.version] = (old, new, Kinds(old, new))

@@ -246,6 +246,49 @@ def parked_in_routing(at: Story) -> Told:
     return "routing", False
 
 
+def came_after_a_redrive_of_what_enrichment_parked(at: Story) -> Told:
+    event = at.accepted()
+    at.stopped(event, Parked(Reason.STAGE_FAILED, "ValueError"), event.origin)
+    at.ended(at.told(), ACCEPTED)
+    return "came", True
+
+
+def came_after_a_redrive_of_what_routing_parked(at: Story) -> Told:
+    event = at.enriched()
+    at.stopped(event, Parked(Reason.TOO_LARGE), event.origin)
+    at.ended(at.told(), ACCEPTED)
+    return "came", True
+
+
+def parked_by_enrichment_and_redriven_to_nobody_of_theirs(at: Story) -> Told:
+    at.labels = {"for": "nobody", "state": "raise"}
+    event = at.accepted()
+    at.stopped(event, Parked(Reason.STAGE_FAILED, "ValueError"), event.origin)
+    at.enriched()
+    return "route", False
+
+
+def parked_by_routing_and_redriven_to_nobody_of_theirs(at: Story) -> Told:
+    at.labels = {"for": "nobody", "state": "raise"}
+    event = at.enriched()
+    at.stopped(event, Parked(Reason.TOO_LARGE), event.origin)
+    at.ended(at.told(receiver="sink", recipients=("sink",)), ACCEPTED)
+    return "route", False
+
+
+def no_route_of_what_two_doors_took(at: Story) -> Told:
+    at.labels = {"for": "nobody", "state": "raise"}
+    at.enriched()
+    at.enriched()
+    return "route", False
+
+
+def two_doors_took_it_and_enrichment_has_not_come(at: Story) -> Told:
+    at.accepted()
+    at.accepted()
+    return "enrichment", None
+
+
 def never_reached_us(_at: Story) -> Told:
     return "source", False
 
@@ -301,6 +344,12 @@ STORIES: list[Callable[[Story], Told]] = [
     parked_in_enrichment,
     not_routed_yet,
     parked_in_routing,
+    came_after_a_redrive_of_what_enrichment_parked,
+    came_after_a_redrive_of_what_routing_parked,
+    parked_by_enrichment_and_redriven_to_nobody_of_theirs,
+    parked_by_routing_and_redriven_to_nobody_of_theirs,
+    no_route_of_what_two_doors_took,
+    two_doors_took_it_and_enrichment_has_not_come,
     never_reached_us,
     reached_us_too_early,
 ]
@@ -354,6 +403,18 @@ def test_of_many_that_no_route_leads_to_them_by_there_are_examples_and_a_count()
     assert len(answers) == EXAMPLES
     assert inquiry.unlisted(answers) == {"route": 199 - EXAMPLES}
     assert inquiry.accepted == 199
+
+
+def test_an_event_that_two_doors_took_counts_once() -> None:
+    at = Story("duty", 1, 5)
+    at.labels["for"] = "nobody"
+    at.enriched()
+    at.enriched()
+    at.accepted(2)
+    at.accepted(2)
+    inquiry = at.inquiry()
+    assert inquiry.accepted == 2
+    assert len(inquiry.answers(at.now + 30, {})) == 2
 
 
 def test_says_which_matcher_it_was_and_which_route_came_before() -> None:

@@ -168,6 +168,14 @@ def test_names_the_rules_and_some_of_the_events() -> None:
     assert (found.events, found.different, found.notices) == (30, 15, 30)
 
 
+def test_an_event_that_two_doors_took_is_one() -> None:
+    old, new = built({"receiver": "r0"}, 3), built({"receiver": "r1"}, 0)
+    compared = WhatIf()
+    for one in (event(), event(), msgspec.structs.replace(event(), source="wms")):
+        compared.take(one, old, new)
+    assert (compared.difference().events, compared.difference().notices) == (2, 4)
+
+
 def test_the_page_loads_nothing_and_escapes_everything() -> None:
     evil = "<script>alert(1)</script>"
     only = {"receiver": "r0", "routes": [{"matchers": [f'line="{"x"}"'], "receiver": "r1"}]}
