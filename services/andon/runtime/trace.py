@@ -17,7 +17,7 @@ import msgspec
 from andon.core.delivery import Delivery, delivery_id, ended_id
 from andon.core.event import Event, Home, Position, accepted_at, at_position
 from andon.core.ids import minted_at
-from andon.core.outcome import OutcomeRecord
+from andon.core.outcome import OutcomeRecord, Parked
 from andon.core.ticket import EpisodeRecord
 from andon.core.work import memo_name
 from andon.kafka.codecs import Json, Undecodable
@@ -193,7 +193,8 @@ class Tracer:
         for number, domain in missing.items():
             if number not in found and (one := self._waiting(event, number, domain)):
                 found[number] = Sent(one)
-        return list(found.values()), next((one for one in records if one.delivery is None), None)
+        own = next((one for one in records if one.delivery is None), None)
+        return list(found.values()), None if found else own
 
     def kept(self, number: UUID) -> Kept | None:
         """A delivery as the desk keeps it; None also when the store is not at hand."""
@@ -212,7 +213,8 @@ class Tracer:
 
     def outcomes(self, event: Event, closed: Sequence[Kept], missing: Collection[UUID]) -> list[OutcomeRecord]:
         """The records of `andon.outcomes` about an event: of deliveries the store says are closed, at their time; of
-        the `missing` ones, and of the event itself if it led to none, from its acceptance on."""
+        the `missing` ones, and of the event itself if it led to none, from its acceptance on. One that a stage parked
+        may have been redriven, and ended anew since."""
         found: dict[UUID, OutcomeRecord] = {}
         wanted = {_outcome_id(k) for k in closed} | set(missing) or {ended_id(event)}
         early = bool(missing or not closed or any(k.redrive for k in closed))
@@ -223,9 +225,14 @@ class Tracer:
             one = self._read(record, self._outcomes)
             if one is None or (one.event, one.source) != (event.id, event.source):
                 continue
+            if one.delivery is None:
+                found[one.id] = one
+                if isinstance(one.outcome, Parked):
+                    continue
+                break
             found.setdefault(one.id, one)
             wanted.discard(one.id)
-            if not wanted or one.id == ended_id(event):
+            if not wanted:
                 break
         return list(found.values())
 

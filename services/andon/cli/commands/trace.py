@@ -84,9 +84,8 @@ class EventPath:
         whole["deliveries"] = [self._delivery(one) for one in sent]
         whole["ticket"] = self._ticket(enriched, sent, router) if enriched else None
         whole["outcome"] = _outcome(ended) if ended else None
-        parked = enriched is None or any("parked" in (one["state"], *one["before"]) for one in whole["deliveries"])
-        parked = parked or bool(ended and whole["outcome"]["outcome"] == "parked")
-        whole["parked"] = [msgspec.to_builtins(one) for one in self._tracer.parked(accepted.event)] if parked else []
+        parked = self._tracer.parked(accepted.event) if enriched is None or _was_parked(whole) else []
+        whole["parked"] = [msgspec.to_builtins(one) for one in parked]
         return whole | {"search": {"found": accepted.found, "notes": self.notes}}
 
     def decided(self, event_id: str, source: str | None) -> Decided:
@@ -175,6 +174,16 @@ class EventPath:
                 for one in changes
             ],
         }
+
+
+def _was_parked(whole: Mapping[str, Any]) -> bool:
+    """Whether something of an event was parked: a delivery, a command for its ticket, or the event itself."""
+    deliveries, ticket, outcome = whole["deliveries"], whole["ticket"], whole["outcome"]
+    if any("parked" in (one["state"], *one["before"]) for one in deliveries):
+        return True
+    if ticket and any(one["this"] and one["state"] == "ticket_failed" for one in ticket["changes"]):
+        return True
+    return bool(outcome and outcome["outcome"] == "parked")
 
 
 def _clients(published: Published | None) -> Mapping[str, str]:
