@@ -6,6 +6,7 @@ import io
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_points_in_time_are_those_of_the_site(text: str, then: datetime) -> None
 )
 def test_what_is_to_come_is_counted_from_now_on(text: str, then: datetime) -> None:
     assert coming(text, NOW) == then
+
+
+def test_two_hours_are_two_hours_also_where_summer_time_begins_or_ends() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    for night in (datetime(2026, 3, 29, 1, 30, tzinfo=berlin), datetime(2026, 10, 25, 1, 30, tzinfo=berlin)):
+        noon = night.replace(hour=12)
+        assert coming("2h", night).timestamp() == night.timestamp() + 2 * 3_600
+        assert moment("24h", noon).timestamp() == noon.timestamp() - 24 * 3_600
+        assert coming("2h", night).tzinfo is berlin
 
 
 @pytest.mark.parametrize("text", ["soon", "99999999999d"])

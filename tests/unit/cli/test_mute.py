@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from andon.cli.asking import where
+from andon.cli.commands.mute import _wanted
 from andon.cli.main import main
 from andon.config.published import Published
 from andon.core.mute import Mute
@@ -54,6 +57,20 @@ def test_an_account_without_a_name_has_its_number(account: Exception, monkeypatc
     monkeypatch.setattr("getpass.getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 10001)
     assert changes.account() == "uid 10001"
+
+
+def test_it_lasts_so_long_also_over_the_hour_that_summer_time_takes() -> None:
+    when = argparse.Namespace(
+        begins="2026-03-29T01:00",
+        lasts=timedelta(hours=3),
+        until="",
+        matchers=["line=L3"],
+        author="w",
+        why="x",
+        then="drop",
+    )
+    mute = _wanted(when, ZoneInfo("Europe/Berlin"), datetime(2026, 3, 28, tzinfo=UTC))
+    assert (mute.begins, mute.ends) == (datetime(2026, 3, 29, 0, tzinfo=UTC), datetime(2026, 3, 29, 3, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

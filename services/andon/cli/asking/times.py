@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from andon.config.units import seconds
 
@@ -25,7 +25,7 @@ def moment(text: str, now: datetime) -> datetime:
     """The point in time, in the zone of `now` unless it names another. A time of day is the last one there was, so that
     a night shift can ask after midnight. Raises ValueError."""
     try:
-        return now - timedelta(seconds=seconds(text))
+        return _later(now, -seconds(text))
     except (ValueError, OverflowError):
         pass
     of_day = _of_day(text)
@@ -39,12 +39,18 @@ def moment(text: str, now: datetime) -> datetime:
 def coming(text: str, now: datetime) -> datetime:
     """The same for what is to come: a time of day is the next one there is, and 2h is in so long. Raises ValueError."""
     with suppress(ValueError, OverflowError):
-        return now + timedelta(seconds=seconds(text))
+        return _later(now, seconds(text))
     try:
         found = moment(text, now)
     except ValueError:
         raise ValueError(f"{text} is no point in time; write for example {COMING}") from None
     return found if _of_day(text) is None else found + timedelta(days=1)
+
+
+def _later(at: datetime, lasts: float) -> datetime:
+    """So many seconds later, in its zone: a sum of Python's goes by the clock on the wall, which summer time moves.
+    Raises OverflowError."""
+    return (at.astimezone(UTC) + timedelta(seconds=lasts)).astimezone(at.tzinfo)
 
 
 def _of_day(text: str) -> time | None:

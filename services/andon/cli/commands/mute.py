@@ -96,9 +96,9 @@ def _wanted(args: argparse.Namespace, zone: ZoneInfo, now: datetime) -> Mute:
     from andon.runtime.changes import account
 
     try:
-        begins = coming(args.begins, now.astimezone(zone)) if args.begins else now
-        ends = begins + args.lasts if args.lasts else coming(args.until, begins.astimezone(zone))
-        begins, ends = begins.astimezone(UTC), ends.astimezone(UTC)
+        # A sum of Python's goes by the clock on the wall; so it is made in UTC.
+        begins = (coming(args.begins, now.astimezone(zone)) if args.begins else now).astimezone(UTC)
+        ends = begins + args.lasts if args.lasts else coming(args.until, begins.astimezone(zone)).astimezone(UTC)
     except OverflowError:
         raise MuteWrong("until", "the time lies outside the years 1 to 9999") from None
     then: Literal["drop", "digest"] = args.then
