@@ -15,6 +15,7 @@ from tests.component.egress.line import OK, Line, Seen, texts
 REPEAT = words_of("zh").repeat
 GONE = Reply(200, b'{"errcode":93000,"errmsg":"invalid webhook url"}', {})
 REFUSED = Reply(200, b'{"errcode":40008,"errmsg":"invalid message type"}', {})
+URGENT = {"matchers": ['severity="critical"'], "urgent": True, "group_by": ["line"], "group_interval": "30m"}
 ROBOTS = {"group": "ROBOT", "second": "OTHER", "third": "THIRD"}
 
 
@@ -27,7 +28,7 @@ def line(monkeypatch: pytest.MonkeyPatch, *fallback: dict[str, Any], **receiver:
             "second": {"channel": "second", "template": "fault"},
             "third": {"channel": "third", "template": "fault"},
         },
-        route={"receiver": "group"},
+        route={"receiver": "group", "routes": [URGENT]},
     )
 
 
@@ -63,6 +64,16 @@ def test_what_waits_for_a_limit_is_late_too(monkeypatch: pytest.MonkeyPatch) -> 
     at = line(monkeypatch, {"receiver": "second", "after": "30s"}, merge="none")
     for number in range(21):
         at.feed(f"m{number}")
+    at.run(29)
+    assert len(at.vendor.seen) == 20
+    assert at.run(5) == [Seen(30.0, "other", "m20 raise")]
+
+
+def test_so_is_an_urgent_one_whose_group_has_just_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its group is not what it waits for."""
+    at = line(monkeypatch, {"receiver": "second", "after": "30s"})
+    for number in range(21):
+        at.feed(f"m{number}", severity="critical")
     at.run(29)
     assert len(at.vendor.seen) == 20
     assert at.run(5) == [Seen(30.0, "other", "m20 raise")]

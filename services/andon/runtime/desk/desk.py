@@ -257,7 +257,7 @@ class Desk(OpenWork):
             item = self.items.get(which)
             if item is None or self.epochs[item.home] != epoch or item.home in self._leaving:
                 continue
-            if item.batch is not None and not item.entries:
+            if item.batch is not None and not (item.entries or item.urgent):
                 turn = self._work.turn(item, (), now)
                 until = turn.until if isinstance(turn, Held) else turn
                 if not isinstance(until, Skipped) and until > now:
