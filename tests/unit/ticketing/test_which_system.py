@@ -10,7 +10,7 @@ from andon.config.routing import EpisodeRule
 from andon.core.ports import Ticket
 from andon.core.reason import Reason
 from andon.kafka.codecs import encode
-from andon.kafka.topics import DLQ, TICKETS
+from andon.kafka.topics import ACTIVE, DLQ, TICKETS
 from andon.runtime.dlq import DETAIL, REASON
 from andon.ticketing.desk import Systems, compiled
 from andon.ticketing.episode import TicketState
@@ -66,6 +66,24 @@ def test_a_fault_that_lasts_keeps_its_ticket_where_it_is_when_the_rule_names_ano
     plant.say("raise", "e4", 3)
     assert plant.workshop.done == [f"open {KEY}#2"]
     assert plant.desk.episode().system == "workshop"
+
+
+def test_a_fault_whose_rule_has_another_key_now_is_ended_by_hand() -> None:
+    plant = Plant()
+    plant.all_go_to("itops")
+    plant.say("raise", "e1")
+    rules = {
+        "by-hand": EpisodeRule(matchers=('type="by-hand.cleared"',)),
+        "faults": EpisodeRule(key=("subject",), ticket_system="itops"),
+    }
+    plant.configure(rules, itops=plant.itops)
+    plant.say("clear", "e2", 1)
+    assert plant.desk.episode().state == "raised"
+    plant.desk.say("clear", number="e3", minute=2, type="by-hand.cleared")
+    plant.desk.take()
+    plant.desk.work_off()
+    assert plant.itops.done == [f"open {KEY}#1", "closed 1"]
+    assert plant.desk.notes(ACTIVE)[-1].value is None
 
 
 def test_a_fault_that_lasts_has_its_ticket_closed_when_the_rule_names_no_system_any_more() -> None:
