@@ -24,6 +24,10 @@ _OF = ":"
 _UNPACED = Pace()
 # Longer than anybody would keep a state untold.
 _LONGEST_S = 366 * 86_400.0
+# For so long a subject that was told of beside its group is remembered, if its pace asks for no longer: of an end, for
+# each subject may have one, and of what a hold's digest said.
+_ENDED_S = 86_400.0
+_HELD_S = 31 * 86_400.0
 # Of one group, which is read and written whole: subjects may be order numbers, and each is another one.
 _MOST_TOLD = 1_000
 
@@ -32,7 +36,8 @@ class Group(msgspec.Struct, omit_defaults=True):
     """One group of one receiver. `told` has the last state told of each subject, and when, the latest last, of a
     thousand subjects at most; those in `joined` were part of a notice that told of several. `over` is when nothing of
     it matters any more. `domain` is where its deliveries are found. Under the name of a receiver, or of an account,
-    alone stands when its last notice of several `failed`."""
+    alone stands when its last notice of several `failed`; under that of a subject of a receiver, when a clear or the
+    digest of a hold `spoke` of it."""
 
     domain: str
     spoke: float = 0.0
@@ -65,7 +70,8 @@ class Groups:
         return item.born + pace.wait
 
     def untold(self, item: Item, delivery: Delivery, now: float) -> Skipped | None:
-        """Why the item says nothing new: the group told this state of this subject less than `repeat` ago."""
+        """Why the item says nothing new: the group told this state of this subject less than `repeat` ago, and nothing
+        else of its receiver told of an end of it since, or what a hold had kept back."""
         state, repeat = _state(delivery), delivery.pace.repeat if delivery.pace else 0.0
         group = self._kept.get(item.home, _name(item))
         if state is None or group is None:
@@ -73,6 +79,9 @@ class Groups:
         name = subject_of(delivery.event)
         told, at = group.told.get(name, ("", 0.0))
         if told != state or at + repeat <= now or (name in group.joined and at <= self._failed(item)):
+            return None
+        beside = self._kept.get(item.home, _subject(item, delivery.event))
+        if beside is not None and at < beside.spoke:
             return None
         return Skipped(Reason.REPEATED, f"{delivery.route} repeat_interval")
 
@@ -84,22 +93,17 @@ class Groups:
 
     def gathers(self, item: Item, delivery: Delivery, now: float) -> Memos:
         """Others become part of the item. What it says counts as told before what they say, for that is newer."""
-        group, state = self._group(item), _state(delivery)
-        if state is None:
-            return {}
-        self._told(group, delivery.event, state, now, joined=True)
-        return self._as_it_stands(item, group, delivery, now)
+        return self._tells(item, delivery, now, joined=True)
 
     def closed(self, item: Item, delivery: Delivery, outcome: Outcome, now: float) -> Memos:
         """An item ended. What a merged one says counts as told; when a notice could not be delivered, nothing that the
         group told does, so that it is told again."""
-        group, state = self._group(item), _state(delivery)
-        if isinstance(outcome, Parked):
-            group.told = {}
-        elif isinstance(outcome, Delivered | Merged) and state is not None and item.carried is None:
-            self._told(group, delivery.event, state, now, joined=isinstance(outcome, Merged))
-        else:
+        if isinstance(outcome, Delivered | Merged) and item.carried is None:
+            return self._tells(item, delivery, now, joined=isinstance(outcome, Merged))
+        if not isinstance(outcome, Parked) or delivery.held:
             return {}
+        group = self._group(item)
+        group.told = {}
         return self._as_it_stands(item, group, delivery, now)
 
     def failed(self, item: Item, now: float, *, coalesced: bool) -> Memos:
@@ -112,6 +116,25 @@ class Groups:
     def _failed(self, item: Item) -> float:
         found = (self._kept.get(item.home, name) for name in (_receiver(item), item.domain))
         return max((one.failed for one in found if one), default=0.0)
+
+    def _tells(self, item: Item, delivery: Delivery, now: float, *, joined: bool) -> Memos:
+        """People hear what the item says. An end may come by another group than its beginning did, and what is held is
+        in none."""
+        event, pace = delivery.event, delivery.pace or _UNPACED
+        if delivery.held:
+            return self._spoke_of(item, event, now, _HELD_S) if STATE in event.labels else {}
+        state = _state(delivery)
+        if state is None:
+            return {}
+        group = self._group(item)
+        self._told(group, event, state, now, joined=joined)
+        memos = self._as_it_stands(item, group, delivery, now)
+        if event.labels[STATE] == CLEAR:
+            memos |= self._spoke_of(item, event, now, max(pace.repeat, _ENDED_S))
+        return memos
+
+    def _spoke_of(self, item: Item, event: Event, now: float, lasts: float) -> Memos:
+        return self._kept.put(item.home, _subject(item, event), Group(item.domain, now, now + lasts), now)
 
     @staticmethod
     def _told(group: Group, event: Event, state: str, now: float, *, joined: bool) -> None:
@@ -145,6 +168,11 @@ def _name(item: Item) -> str:
 def _receiver(item: Item) -> str:
     """A name that no group has, which begins with its receiver's, and no account."""
     return f"\n{item.queue}"
+
+
+def _subject(item: Item, event: Event) -> str:
+    """The name of the event's subject for its receiver, which no group and no receiver has."""
+    return f"{_receiver(item)}\n{_short(event.subject)}"
 
 
 def _state(delivery: Delivery) -> str | None:

@@ -127,6 +127,30 @@ def test_an_end_of_another_type_and_other_labels_makes_the_next_beginning_news(m
     assert texts(at.run(5)) == ["a raise"]
 
 
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"routes": [{"matchers": ['severity="critical"']}]},
+        {"group_by": ["severity"]},
+    ],
+)
+def test_so_does_an_end_that_came_by_another_route_or_group_of_the_receiver(
+    route: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = line(monkeypatch, repeat_interval="2h", **route)
+    at.feed("a", line="L3", severity="critical")
+    at.feed("b", line="L3", severity="critical")
+    at.run(5)
+    for _ in range(2):
+        at.feed("a", "clear", line="L3")
+        at.run(5)
+    at.restart()
+    for subject in ("a", "b", "a"):
+        at.feed(subject, line="L3", severity="critical")
+        at.run(5)
+    assert texts(at.vendor.seen[1:]) == ["a clear", "a raise"]
+
+
 def test_a_new_severity_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch, repeat_interval="2h")
     for severity in ("minor", "minor", "critical", "critical"):

@@ -55,6 +55,30 @@ def test_one_digest_at_the_end_and_every_event_names_it(at: Line) -> None:
     assert {one.outcome.into for one in at.outcomes if isinstance(one.outcome, Merged)} == {digest}
 
 
+@pytest.mark.parametrize(("first", "then"), [("raise", "clear"), ("clear", "raise")])
+@pytest.mark.parametrize("several", [False, True])
+def test_what_its_digest_told_makes_what_was_told_before_it_news(
+    first: str, then: str, *, several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = {**SECTIONS, "route": {"receiver": "group", "group_by": ["line"], "repeat_interval": "4h"}}
+    at = Line(monkeypatch, **sections)
+    for subject in "ab":
+        at.feed(subject, first, line="L3")
+    at.run(60)
+    at.configure(monkeypatch, version=2, mutes=[MUTE], **sections)
+    at.switch()
+    at.feed("b" if several else "a", then, line="L3")
+    at.feed("a", then, line="L3")
+    at.run(HOUR)
+    at.restart()
+    again = {subject: at.feed(subject, first, line="L3").id for subject in "ab"}
+    at.run(60)
+    repeated = [subject for subject, which in again.items() if at.told()[which] == "skipped/repeated"]
+    assert repeated == ([] if several else ["b"])
+    at.feed("a", first, line="L3")
+    assert at.run(60) == []
+
+
 def test_what_is_not_muted_goes_by_also_of_the_same_subject(at: Line) -> None:
     fault(at, "a")
     fault(at, "a", line="L4")
