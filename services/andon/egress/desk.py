@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from itertools import takewhile
 from sys import intern
@@ -137,7 +137,8 @@ class EgressWork:
         if item.carried is None:
             if untold := self._groups.untold(item, delivery, now):
                 return untold
-            if held := self._held.turn(delivery, map(self._follower, behind), now):
+            told = partial(self._groups.told_of, item, delivery.event)
+            if held := self._held.turn(delivery, map(self._follower, behind), now, told=told):
                 return held
         return self._for_others(item, delivery, self._paced(item, delivery), now)
 

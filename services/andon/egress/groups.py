@@ -85,6 +85,12 @@ class Groups:
             return None
         return Skipped(Reason.REPEATED, f"{delivery.route} repeat_interval")
 
+    def told_of(self, item: Item, event: Event) -> bool:
+        """Whether the group told that something of the subject began, and of no end since."""
+        group, ended = self._kept.get(item.home, _name(item)), _short(event.subject) + _OF
+        told = group.told.items() if group else ()
+        return any(name.startswith(ended) and not state.startswith(CLEAR) for name, (state, _) in told)
+
     def speaks(self, item: Item, delivery: Delivery, now: float) -> Memos:
         """The first call of an item begins."""
         group = self._group(item)

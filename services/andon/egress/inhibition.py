@@ -175,10 +175,13 @@ class HeldBack:
         """Whether deliveries of the event are to be asked about at their turn."""
         return self._rules().concerns(event)
 
-    def turn(self, delivery: Delivery, followers: Iterable[tuple[UUID, Event]], now: float) -> Held | Skipped | None:
+    def turn(
+        self, delivery: Delivery, followers: Iterable[tuple[UUID, Event]], now: float, *, told: Callable[[], bool]
+    ) -> Held | Skipped | None:
         """That a delivery is held back, or has ended while it was; None when nothing holds it.
 
-        `followers` are the events behind it of the same subject, with the ids of their deliveries.
+        `followers` are the events behind it of the same subject, with the ids of their deliveries. The end is told all
+        the same when something of the subject had been `told` before.
         """
         if by := self._needless.get(delivery.id):
             return Skipped(Reason.INHIBITED, by)
@@ -191,7 +194,8 @@ class HeldBack:
         subject = subject_of(delivery.event)
         for which, event in followers:
             if event.labels.get(STATE) == CLEAR and subject_of(event) == subject:
-                self._end_of[delivery.id] = which
+                if not told():
+                    self._end_of[delivery.id] = which
                 return Skipped(Reason.INHIBITED, by)
         return Held(now + _AGAIN_S)
 

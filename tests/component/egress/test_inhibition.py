@@ -77,6 +77,24 @@ def test_who_ended_before_the_cause_is_not_told_at_all(monkeypatch: pytest.Monke
     assert at.run(60) == []
 
 
+def test_the_end_of_what_was_told_before_is_told_though_what_came_meanwhile_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = line(monkeypatch, group_by=["line"], repeat_interval="4h")
+    fault(at, "M-07")
+    at.run(5)
+    cause(at, "raise")
+    at.restart()
+    worse = fault(at, "M-07", severity="major")
+    fault(at, "M-07", "clear")
+    assert texts(at.run(60)) == ["M-07 clear"]
+    assert at.told()[worse.id] == "skipped/inhibited"
+    again = fault(at, "M-07")
+    fault(at, "M-07", "clear")
+    assert at.run(60) == []
+    assert at.told()[again.id] == "skipped/inhibited"
+
+
 def test_what_is_urgent_is_told_although_its_end_came_before_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch, urgent=True)
     cause(at, "raise")
