@@ -22,6 +22,7 @@ from msgspec.structs import asdict
 
 from andon.egress import amount, escape
 from andon.egress.masks import FURTHEST, HIDDEN, Mask, named
+from andon.egress.mentions import Mentions
 
 MAX_STEPS = 10_000
 _TIME, _DAY, _HOUR = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%H:%M"
@@ -112,6 +113,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             loader=DictLoader(files),
             undefined=render.absent,
             finalize=self._show,
+            extensions=(Mentions,),
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,

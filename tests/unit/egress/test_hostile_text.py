@@ -226,3 +226,25 @@ def test_a_value_between_signs_of_the_template_calls_nobody(kind: str) -> None:
     assert "<@" not in f"<{harmless('@zhangsan')}>"
     assert "<@" not in f"{harmless('a<')}{harmless('@lisi>')}"
     assert harmless("a@b.cn and 5 < 6") == "a@b.cn and 5 < 6"
+
+
+@pytest.mark.parametrize("who", ["all", "ALL", " all", 'all" x="', "all/", "all x"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "<@{{ data.v }}>",
+        "{% if data.v %}<@{% endif %}{{ data.v | default('x') }}>",
+        "<at id={{ data.v | md }}></at>",
+        '<at user_id="{{ data.v if data.v else data.w }}"></at>',
+        "<at id={{ data.v | tojson }}></at>",
+        "<at id={{ data.w }}{{ data.v }}></at>",
+    ],
+)
+def test_who_is_named_by_a_value_is_never_everybody(template: str, who: str) -> None:
+    assert not re.search(r"(?i)\ball\b", shown(template, v=who, w=""))
+
+
+def test_who_is_named_by_a_value_is_called_and_so_is_everybody_where_the_template_says_it() -> None:
+    assert shown("<@{{ data.v }}> @{{ data.v }}", v="wang") == "<@wang> @wang"
+    assert shown("it@{{ data.v }} all: {{ data.w }}", v="all.corp", w="all") == "it@all.corp all: all"
+    assert shown("<@{{ 'all' | raw }}> <@{% if data.v %}all{% endif %}>", v="x") == "<@all> <@all>"
