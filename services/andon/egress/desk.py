@@ -157,7 +157,8 @@ class EgressWork:
         if asked and (said := self._sayable(item, delivery, receiver, counts=False)):
             way = f"{receiver.policy.channel}\n{receiver.policy.on_ambiguous}\n{receiver.look.language}"
             self._equals.enter(item, way, version, said)
-        return max(until, item.born + receiver.policy.coalesce)
+        # A card, and what cannot be rendered, has a call of its own and nobody to wait for.
+        return max(until, item.born + receiver.policy.coalesce) if self._equals.knows(item, version) else until
 
     def equals(self, item: Item) -> Sequence[UUID]:
         return self._equals.of(item, self.receivers.version)

@@ -50,6 +50,7 @@ FILES = {
     "same.j2": "{{ labels.state }}",
     "board.j2": '{"msgtype":"text","text":{"content":{{ event.subject | tojson }}}}',
     "every.j2": '{"msgtype":"text","text":{"content":"{{ digest.count if digest else event.subject }}"}}',
+    "card.wecom_app.textcard.yaml": "title: '{{ event.subject }}'\ndescription: x\nurl: https://mes.corp/1\n",
     "taken.wecom_app.update_template_card.yaml": "response_code: c1\nbutton: '{{ event.subject }}'\n",
     "digest.j2": "{% for line in digest.lines %}{{ line.subject }} {{ line.text }}\n{% endfor %}{{ digest.count }}",
 }
@@ -84,7 +85,7 @@ class Vendor(NoWire):
         if "/gettoken" in url:
             return TOKEN
         said = json.loads(body)
-        changed = said.get("button", {}).get("replace_name")
+        changed = said.get("button", {}).get("replace_name") or said.get("textcard", {}).get("title")
         to = said.get("touser") or "|".join(said.get("userids", ())) or _account(url)
         reply = self.answers[to]() if to in self.answers else OK
         if b'"errcode":0' in reply.body:

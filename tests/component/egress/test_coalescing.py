@@ -102,6 +102,12 @@ def test_what_is_urgent_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(one.at, one.to) for one in at.run(10)] == [(0.0, "wang")]
 
 
+def test_a_card_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, template="card")
+    at.feed("a")
+    assert [(one.at, one.to) for one in at.run(10)] == [(0.0, "wang"), (0.0, "li"), (0.0, "zhao")]
+
+
 def test_who_is_refused_has_that_outcome_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch)
     at.vendor.answers["wang|li|zhao"] = lambda: Reply(200, b'{"errcode":0,"errmsg":"ok","invaliduser":"li"}', {})
