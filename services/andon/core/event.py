@@ -15,9 +15,11 @@ TELLER = "andon"
 """The `source` of what Andon itself tells. Nobody else may say it, for rules go by it."""
 ALERT = "prometheus.alert"
 """The type of Prometheus' alerts."""
-TOLD_AGAIN = frozenset({ALERT})
-"""Types whose senders tell an event again until it is over, each time with other `data`: what was measured now, until
-when it holds unless it is told again. The id of one is made of all that makes it another."""
+QUOTA = "andon.quota"
+"""The type of what is told of a quota that runs out."""
+TOLD_AGAIN = frozenset({ALERT, QUOTA})
+"""Types whose senders tell an event again until it is over, or after a restart, each time with other `data`: what was
+measured now, until when it holds unless it is told again. The id of one is made of all that makes it another."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time of a record. One without a zone is not read: no other time could be compared with it."""

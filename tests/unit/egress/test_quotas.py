@@ -12,6 +12,7 @@ from andon.core.work import Note, Reach
 from andon.egress.quotas import QuotaWatch
 from andon.kafka.topics import EVENTS
 from andon.runtime.desk.meter import Meter, Quota
+from andon.runtime.desk.work import fingerprint
 
 DAY = 86_400.0
 START = 20_000 * DAY
@@ -42,6 +43,14 @@ def test_a_restart_says_the_same() -> None:
     first, again = (QuotaWatch(lambda: 0.2)("app", quota(left), START + left) for left in (100, 50))
     said = [msgspec.json.decode(notes[0].value or b"", type=Event) for notes in (first, again)]
     assert (said[0].id, said[0].data, said[0].labels) == (said[1].id, said[1].data, said[1].labels)
+
+
+def test_it_says_when_it_is_used_up_and_is_the_same_news_after_a_restart() -> None:
+    noon = START + DAY / 2
+    notes = (QuotaWatch(lambda: 0.2)("app", quota(100, out), START) for out in (noon, noon + 7_200))
+    first, again = (msgspec.json.decode(note.value or b"", type=Event) for (note,) in notes)
+    assert (first.data["runs_out"], again.data["runs_out"]) == ("2024-10-04T12:00+00:00", "2024-10-04T14:00+00:00")
+    assert (first.id, fingerprint(first)) == (again.id, fingerprint(again))
 
 
 def test_one_that_will_not_last_is_told_once_half_is_used() -> None:
