@@ -57,6 +57,8 @@ def shape_mistakes(model: type[BaseModel], data: Any, error: ValidationError, ab
     found: list[Found] = []
     unions: dict[Path, dict[str, list[Found]]] = {}
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # pydantic counts the good entries only, and what is wrong with the others is said
         path, arm = _in_data(detail, data)
         if isinstance(about := detail.get("ctx", {}).get("error"), OfKey):
             path = (*path, about.key)

@@ -25,6 +25,14 @@ receivers:
   r: {channel: c, to: [it@corp.cn]}
 route: {receiver: r}
 """
+ROBOT = """\
+version: 1
+channels:
+  c: {kind: wecom_robot, %s}
+receivers:
+  r: {channel: c}
+route: {receiver: r}
+"""
 URL = 'url: "https://mes.corp.cn/x", '
 
 CASES = [
@@ -126,3 +134,13 @@ def test_both_channels_without_a_mistake(tmp_path: Path) -> None:
     ):
         (tmp_path / "andon.yaml").write_text(plant % written)
         assert [str(one) for one in checked(tmp_path).mistakes] == []
+
+
+def test_a_secret_written_as_its_value_is_the_one_mistake(tmp_path: Path) -> None:
+    for keys, sentence in (
+        ("[abc]", "`keys[0]`: a secret is written as env:NAME or file:/path, never as its value"),
+        ("[]", "`keys` needs at least 1 entries"),
+    ):
+        (tmp_path / "andon.yaml").write_text(ROBOT % f"keys: {keys}")
+        (mistake,) = checked(tmp_path).mistakes
+        assert mistake.text == sentence
