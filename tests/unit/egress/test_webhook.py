@@ -358,3 +358,7 @@ def test_what_the_desk_is_told() -> None:
 
 def test_the_other_side_knows_a_repeat() -> None:
     assert issubclass(Webhook, KeyedChannel)
+    channel = Webhook(Webhook.Config.model_validate({"url": URL}), context(Recorder()))
+    keys = [channel.repeat_key(call(**changes)) for changes in ({}, {"refused": 2}, {"perhaps": True}, {"redrive": 1})]
+    assert keys[:3] == [str(call().delivery)] * 3
+    assert keys[3] != keys[0]

@@ -108,6 +108,14 @@ def test_users_parties_and_tags_are_joined() -> None:
     assert "touser" not in vendor.sent[3][1]
 
 
+@pytest.mark.parametrize("word", ["party", "tag"])
+def test_facts_that_name_more_groups_than_a_call_takes_are_not_sent(word: str) -> None:
+    vendor = Vendor()
+    assert len(sent(vendor, [f"{word}:{n}" for n in range(1, 101)])) == 100
+    refused = failed(vendor, [f"{word}:{n}" for n in range(1, 102)])
+    assert (refused.reason, len(vendor.sent)) == (Reason.TOO_LARGE, 1)
+
+
 def test_who_is_named_as_invalid_was_not_told() -> None:
     answer = {
         **OK,

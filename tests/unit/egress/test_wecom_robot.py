@@ -98,6 +98,8 @@ def test_limits_of_one_part() -> None:
         assert [part.kind for part in parts] == [kind] * len(parts)
         # Some bytes are left for the number and for the mark of a possible repeat.
         assert limit - 40 < max(len(part.text.encode()) for part in parts) <= limit
+        whole, over = (len(channel.split(Content(kind, "a" * size))) for size in (limit, limit + 1))
+        assert (whole, over) == (1, 2)
     with pytest.raises(Rejected):
         channel.split(Content("mpnews", "x"))
 
