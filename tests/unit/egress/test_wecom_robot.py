@@ -148,6 +148,14 @@ def test_refusals_are_final(errcode: int, errmsg: str, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize(
+    ("errcode", "advice"),
+    [(93000, "take its key anew"), (93004, "another's key in `keys`"), (93008, "put its key in `keys`")],
+)
+def test_a_robot_that_is_none_is_parked_with_what_to_do(errcode: int, advice: str) -> None:
+    assert refused(errcode, "no").detail.endswith(advice)
+
+
+@pytest.mark.parametrize(
     ("errcode", "reason", "after"),
     [(45009, Reason.THROTTLED, 60.0), (-1, Reason.BUSY, None), (45033, Reason.BUSY, None)],
 )

@@ -40,9 +40,13 @@ _MEANING = {
     -1: Meaning(True, Reason.BUSY),
     45033: Meaning(True, Reason.BUSY),
     45009: Meaning(True, Reason.THROTTLED),
-    93000: Meaning(False, Reason.CREDENTIALS),  # unknown key, or the robot was removed
-    93004: Meaning(False, Reason.GONE),  # the robot is disabled
-    93008: Meaning(False, Reason.GONE),  # the robot is not in the group
+    93000: Meaning(
+        False, Reason.CREDENTIALS, advice="the key is no robot's, or the robot was removed: take its key anew"
+    ),
+    93004: Meaning(False, Reason.GONE, advice="the robot is disabled: enable it, or put another's key in `keys`"),
+    93008: Meaning(
+        False, Reason.GONE, advice="the robot is not in the group any more: add one, and put its key in `keys`"
+    ),
     44004: Meaning(False, Reason.EMPTY),
     45002: TOO_LONG,
 }
