@@ -34,6 +34,19 @@ def test_a_version_that_was_written_reads_as_it_was(tmp_path: Path, text: str) -
     assert files[0] == tmp_path / "there" / "andon.yaml"
 
 
+@pytest.mark.parametrize(
+    "odd", ["x" * 119 + "\\a ':", "x" * 77 + "  " + "x" * 80, "#" + 'a "b" ' * 30, "停机 \\d+: " * 40]
+)
+def test_a_long_text_is_written_as_it_is(tmp_path: Path, odd: str) -> None:
+    """A writer that breaks lines lost a blank here, and a backslash there."""
+    one = published(read(tmp_path), 1, "wang", AT)
+    settings = one.settings.model_copy(update={"site": one.settings.site.model_copy(update={"name": odd})})
+    list(write(replace(one, settings=settings), tmp_path / "there"))
+    again = load(tmp_path / "there").draft
+    assert again is not None
+    assert again.site.name == odd
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     one = published(read(tmp_path), 1, "wang", AT)
     before = (tmp_path / "andon.yaml").read_bytes()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from andon.config.document import FILE_NAME
+from andon.config.document import FILE_NAME, MAX_BYTES
 from andon.config.published import Published, plain
 from andon.config.receivers import Templates
 from andon.config.settings import Settings
@@ -19,7 +19,7 @@ def text(settings: Settings) -> str:
     """The text of an andon.yaml with these settings: what is the default is left out."""
     writer = YAML(typ="rt", pure=True)
     writer.default_flow_style = False
-    writer.width = 120
+    writer.width = MAX_BYTES  # at the end of a line that it breaks it may lose a blank or change a backslash
     stream = StringIO()
     writer.dump(_as_written(plain(settings, whole=False)), stream)
     return stream.getvalue()
