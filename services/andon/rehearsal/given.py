@@ -52,13 +52,13 @@ def _event(offset: int, at: float, given: Given, which: str, repetition: int, pa
     n = str(repetition + 1)
     return Event(
         id=which,
-        source=given.source or base.source or _SOURCE,
-        type=given.type or base.type or "",
+        source=_filled(given.source or base.source or _SOURCE, n),
+        type=_filled(given.type or base.type or "", n),
         subject=_filled(given.subject or base.subject or _SUBJECT, n),
         time=datetime.fromtimestamp(at, UTC),
         data=_filled({**base.data, **given.data}, n),
         labels=_filled({**base.labels, **given.labels}, n),
-        facts={**base.facts, **given.facts},
+        facts=_filled({**base.facts, **given.facts}, n),
         origin=(Position(EVENTS, 0, offset, round(at * 1000)),),
     )
 

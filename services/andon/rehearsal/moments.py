@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from andon.config.units import duration_text, seconds
 
 _TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
+_EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC).timestamp(), datetime(9999, 12, 30, tzinfo=UTC).timestamp()
+OUTSIDE = "outside the years 1 to 9999"
 
 
 class MomentError(ValueError):
@@ -22,7 +24,7 @@ def beginning(text: str, zone: ZoneInfo) -> float:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise MomentError(f"'{text}' is no day with a time; write for example 2026-09-30 19:58") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    return _told(text, (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 
 
 def moment(text: str, begins: float, zone: ZoneInfo) -> float:
@@ -31,15 +33,28 @@ def moment(text: str, begins: float, zone: ZoneInfo) -> float:
     if match := _TIME_OF_DAY.fullmatch(text):
         return _next(time(int(match[1]), int(match[2]), int(match[3] or 0)), begins, zone)
     try:
-        return begins + seconds(text)
+        after = seconds(text)
     except ValueError:
         pass
+    else:
+        return _told(text, begins + after)
     try:
         at = beginning(text, zone)
     except MomentError:
         raise MomentError(f"'{text}' is no time; write 5m after the beginning, 20:01:30, or 2026-09-30 20:01") from None
     if at < begins:
         raise MomentError(f"'{text}' is before the test begins")
+    return at
+
+
+def is_told(at: float) -> bool:
+    """Whether a calendar has the time, in whatever zone it is told."""
+    return _EARLIEST <= at <= _LATEST
+
+
+def _told(text: str, at: float) -> float:
+    if not is_told(at):
+        raise MomentError(f"'{text}' lies {OUTSIDE}")
     return at
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -16,8 +17,8 @@ from andon.config.shapes import Found, shape_mistakes
 from andon.core.mute import MuteWrong, require_named
 from andon.core.reason import Reason
 from andon.rehearsal.given import ids_of, names
-from andon.rehearsal.moments import MomentError, beginning, moment
-from andon.rehearsal.written import MOST_EVENTS, Case, Expect, NoticeExpected, OutcomeExpected, Suite
+from andon.rehearsal.moments import OUTSIDE, MomentError, beginning, is_told, moment
+from andon.rehearsal.written import MOST_EVENTS, Case, Expect, Given, NoticeExpected, OutcomeExpected, Suite
 
 FOLDER = "tests"
 
@@ -110,12 +111,10 @@ class _Rules:
         yield from self._given(case, begins, path)
         for number, answer in enumerate(case.answers):
             yield from self._receiver(answer.receiver, (*path, "answers", number, "receiver"))
-            yield from self._moment(answer.at, begins, (*path, "answers", number, "at"))
-            yield from self._moment(answer.until, begins, (*path, "answers", number, "until"))
+            yield from self._stretch(answer.at, answer.until, begins, (*path, "answers", number))
         for number, mute in enumerate(case.mutes):
             place = (*path, "mutes", number)
-            yield from self._moment(mute.at, begins, (*place, "at"))
-            yield from self._moment(mute.until, begins, (*place, "until"))
+            yield from self._stretch(mute.at, mute.until, begins, place)
             try:
                 require_named(mute.matchers)
             except MuteWrong as error:
@@ -143,10 +142,22 @@ class _Rules:
             elif not given.type and not (given.event and self._suite.events[given.event].type):
                 yield Found(place, "`type` is missing")
             yield from self._moment(given.at, begins, (*place, "at"))
+            yield from self._last(case, given, begins, (*place, "at"))
             yield from self._facts(given.facts, place)
 
-    def _facts(self, facts: Iterable[str], path: Path) -> Iterator[Found]:
-        for name in facts:
+    def _last(self, case: Case, given: Given, begins: float, path: Path) -> Iterator[Found]:
+        """What is wrong with the time of the last of an entry's events."""
+        first = self._read(given.at, begins)
+        if first is None:
+            return
+        last, until = first + (given.times - 1) * given.every, self._read(case.until, begins)
+        if not is_told(last):
+            yield Found(path, f"its last one lies {OUTSIDE}")
+        elif until is not None and last > until:
+            yield Found(path, "its last one comes after the clock stops (`until`)")
+
+    def _facts(self, facts: Mapping[str, Any], path: Path) -> Iterator[Found]:
+        for name, said in facts.items():
             if name not in self._settings.connectors:
                 text = f"there is no connector `{name}` under `connectors`{hint(name, self._settings.connectors)}"
                 yield Found((*path, "facts", name), text, at_key=True)
@@ -154,6 +165,8 @@ class _Rules:
                 yield Found(
                     (*path, "facts", name), f"no rule of `enrich` asks `{name}`, so it has no facts", at_key=True
                 )
+            elif not isinstance(said, Mapping):
+                yield Found((*path, "facts", name), "what a connector says is a map, such as `{line: L3}`", at_key=True)
 
     def _expect(self, case: Case, begins: float, path: Path) -> Iterator[Found]:
         expect, known = case.expect, names(case)
@@ -197,6 +210,20 @@ class _Rules:
                 moment(text, begins, self._zone)
         except MomentError as error:
             yield Found(path, str(error))
+
+    def _stretch(self, at: str, until: str | None, begins: float, path: Path) -> Iterator[Found]:
+        yield from self._moment(at, begins, (*path, "at"))
+        yield from self._moment(until, begins, (*path, "until"))
+        first, last = self._read(at, begins), self._read(until, begins)
+        if first is not None and last is not None and last <= first:
+            yield Found((*path, "until"), "it would end before it begins")
+
+    def _read(self, text: str | None, begins: float) -> float | None:
+        """None for one that is not there, or cannot be read."""
+        try:
+            return moment(text, begins, self._zone) if text is not None else None
+        except MomentError:
+            return None
 
 
 def _event(name: str, known: Iterable[str], path: Path) -> Iterator[Found]:

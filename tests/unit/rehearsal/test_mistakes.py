@@ -42,6 +42,13 @@ WRONG = [
         "5:9: 'tomorrow' is no day with a time; write for example 2026-09-30 19:58",
     ),
     ("{machine:", "{machin:", "6:44: there is no connector `machin` under `connectors`; did you mean `machine`?"),
+    ("{machine: {line: L1}}", "{machine: L1}", "6:44: what a connector says is a map, such as `{line: L3}`"),
+    ("at: 5m", "at: 61m", "6:32: its last one comes after the clock stops (`until`)"),
+    ("at: 5m", "at: 59m, times: 3, every: 1m", "6:32: its last one comes after the clock stops (`until`)"),
+    ("at: 5m", "at: 9999999d", "6:32: '9999999d' lies outside the years 1 to 9999"),
+    ("id: x, times: 2", "id: x, times: 31, every: 100000d", "12:13: its last one lies outside the years 1 to 9999"),
+    ("reason: gone, until: 10m", "reason: gone, at: 11m, until: 10m", "7:63: it would end before it begins"),
+    ("until: 1h", 'mutes: [{matchers: [x=y], at: "13:00", until: "12:30"}]', "8:51: it would end before it begins"),
     ("reason: gone", "reason: delivered", "7:41: `reason` must be `rejected`, `credentials`, `gone`"),
     (
         "[{receiver: group, reason",

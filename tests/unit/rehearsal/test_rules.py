@@ -38,6 +38,16 @@ HOLDS = {
     expect:
       notices:
         - {receiver: leader, at: 0s, to: [li, zhao], route: 0.0.0, group: L7}""",
+    "the number of a repetition stands in every text": """
+    given:
+      - {event: fault, type: "fault{n}", source: "plc-{n}", id: e, times: 1}
+      - {event: fault, labels: {severity: critical}, facts: {machine: {line: "L{n}", leader: ["p{n}"]}}, times: 2}
+    expect:
+      receivers: [duty, leader]
+      includes:
+        - {receiver: duty, contains: fault1}
+        - {receiver: leader, to: p1, group: L1}
+        - {receiver: leader, to: p2, group: L2}""",
     "a fact that is old, or missing for a reason, is given as it stands in an event": """
     given:
       - {event: fault, subject: M-9, facts: {machine: {line: L7, age_s: 340}}}
