@@ -239,6 +239,17 @@ def test_a_configuration_whose_rules_are_all_left_out_is_one(tmp_path: Path) -> 
     assert any("would mean everything" in note.text for note in translation.notes)
 
 
+def test_the_zone_of_the_machine_is_taken_for_ours_and_said(tmp_path: Path) -> None:
+    text = (
+        "route: {receiver: duty, routes: [{receiver: duty, mute_time_intervals: [night]}]}\n"
+        "receivers: [{name: duty, webhook_configs: [{url: 'https://a/'}]}]\n"
+        "time_intervals: [{name: night, time_intervals: [{location: Local, months: [may]}]}]"
+    )
+    translation = made(text.encode())
+    assert loaded(translation, tmp_path).settings.site.zone == "Asia/Shanghai"
+    assert any(note.line == 3 and "`Local`" in note.text and "Asia/Shanghai" in note.text for note in translation.notes)
+
+
 @pytest.mark.parametrize("empty", ["{name: never, time_intervals: []}", "{name: never}"])
 @pytest.mark.parametrize("key", ["mute_time_intervals", "active_time_intervals"])
 def test_an_interval_that_never_holds_stays_one(empty: str, key: str, tmp_path: Path) -> None:

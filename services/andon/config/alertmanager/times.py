@@ -13,6 +13,7 @@ from andon.config.alertmanager.source import Part
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 _UTC = "UTC"
+_LOCAL = "Local"
 _SITE = "Asia/Shanghai"
 
 
@@ -41,6 +42,11 @@ def read(root: Part) -> Times:
 
 def _zone(part: Part) -> str:
     zone = part["location"].text(_UTC)
+    if zone == _LOCAL:
+        part["location"].note(
+            f"`{_LOCAL}` is the zone of Alertmanager's machine, taken for {_SITE}: write another one if need be"
+        )
+        return _SITE
     try:
         ZoneInfo(zone)
     except (ValueError, OSError, KeyError):
