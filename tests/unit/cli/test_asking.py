@@ -94,6 +94,15 @@ def test_a_person_has_the_names_of_their_row(tmp_path: Path) -> None:
     assert names_of(["张三"], None) == {"张三"}
 
 
+def test_a_table_of_several_rows_names_people_too(tmp_path: Path) -> None:
+    """Such a table was passed over; so was one with a mistake in a row of somebody else."""
+    (tmp_path / "people.csv").write_text("userid,姓名\nzhang,张三\nli,李四\nli,李雷\n", "utf-8")
+    (tmp_path / "machines.csv").write_text("machine_no,userid,姓名\nM-7,wang,王五\nM-7,zhao,赵六\n", "utf-8")
+    known = published(tmp_path)
+    assert names_of(["张三"], known) == {"张三", "zhang"}
+    assert names_of(["赵六"], known) == {"赵六", "zhao"}
+
+
 class OfTenThousand:
     """A scan over one partition."""
 

@@ -145,6 +145,11 @@ def test_many_events_are_one_object_each_in_their_order(explain: Explain) -> Non
     assert lines == told(explain(events, "--json"))
 
 
+def test_a_file_of_an_editor_on_windows_is_read(explain: Explain) -> None:
+    assert len(told(explain("\ufeff" + json.dumps(FAULT), "--json"))) == 1
+    assert len(told(explain("\ufeff" + json.dumps(FAULT) + "\r\n" + json.dumps(FAULT) + "\r\n", "--json"))) == 2
+
+
 @pytest.mark.parametrize(
     ("events", "said"),
     [

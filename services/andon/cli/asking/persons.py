@@ -41,17 +41,16 @@ def _people(named: frozenset[str], published: Published) -> Iterator[frozenset[s
 
 
 def _rows(person: frozenset[str], published: Published) -> Iterator[frozenset[str]]:
-    from andon.config.sheet import TableError
-    from andon.enrichment.connectors.csv import read_table
+    from andon.config.sheet import TableError, read_rows
 
     for plug in published.settings.connectors.values():
         if plug.kind != "csv":
             continue
         try:
-            table = read_table(Path(published.directory) / str(plug.options["file"]), str(plug.options["key"]))
-        except (TableError, KeyError, OSError):
+            rows = [row for _, row in read_rows(Path(published.directory) / str(plug.options["file"]), ())]
+        except (TableError, KeyError):
             continue
-        for row in table.values():
-            named = {str(value) for column, value in row.values.items() if column.lower() in _NAMES and value}
+        for row in rows:
+            named = frozenset(value for column, value in row.items() if column.lower() in _NAMES and value)
             if named & person:
-                yield frozenset(named)
+                yield named

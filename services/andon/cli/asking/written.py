@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def read_events(name: str) -> list[Event]:
     Lines). SystemExit, with a sentence, when it is something else."""
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        written = _decoded(raw, name)
+        written = _decoded(raw.removeprefix(BOM_UTF8), name)
     except OSError as error:
         raise SystemExit(f"{name} cannot be read: {error.strerror}") from None
     if not written:
