@@ -12,7 +12,7 @@ import pytest
 
 from andon.cli import main as frame
 from andon.cli.asking import where
-from andon.cli.commands import dlq
+from andon.cli.commands import dlq, whatif
 from andon.cli.commands.check import checked
 from andon.cli.shown.columns import columns, width
 from andon.config import published as versions
@@ -174,6 +174,27 @@ def changed(config: Path, old: str, new: str) -> list[str]:
     before = published(config)
     config.write_text(config.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     return list(difference(before, checked(config)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("{receiver: 组}", "{receiver: 组, routes: [{matchers: [line=L3], receiver: 组}]}", False),
+        (
+            "route:",
+            "connectors: {m: {kind: csv, file: m.csv, key: k}}\nenrich: [{connector: m, labels: {l: a}}]\nroute:",
+            True,
+        ),
+    ],
+)
+def test_what_if_says_that_no_connector_was_asked_anew(config: Path, before: str, after: str, *, said: bool) -> None:
+    old = published(config)
+    text = config.read_text(encoding="utf-8")
+    assert before in text
+    config.write_text(text.replace(before, after, 1), encoding="utf-8")
+    notes = list(whatif.unasked(old.settings, published(config).settings))
+    assert bool(notes) is said
+    assert all("as they were recorded" in note for note in notes)
 
 
 def test_no_difference_to_itself(config: Path) -> None:

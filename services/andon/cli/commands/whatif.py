@@ -21,6 +21,7 @@ from andon.cli.main import DONE, FAILED, USAGE
 if TYPE_CHECKING:
     from andon.cli.asking.past import Past
     from andon.config.published import Published
+    from andon.config.settings import Settings
     from andon.kafka.scan import Scan
     from andon.routing.router import Router
     from andon.routing.whatif import WhatIf
@@ -72,7 +73,7 @@ def _whatif(args: argparse.Namespace) -> int:
         "old": f"version {', '.join(map(str, versions))}",
         "new": str(args.routes),
         **msgspec.to_builtins(difference),
-        "notes": known.said,
+        "notes": [*known.said, *unasked(known.newest.settings, new.settings)],
     }
     if args.html:
         from andon.cli.shown.whatifpage import page
@@ -94,6 +95,12 @@ def _new(path: Path) -> Published:
     from andon.config.published import unpublished
 
     return unpublished(checked(path))
+
+
+def unasked(old: Settings, new: Settings) -> Iterator[str]:
+    """Says so where the new rules would ask for other facts: routes on labels made of these are seen not to match."""
+    if (old.enrich, old.connectors) != (new.enrich, new.connectors):
+        yield "`enrich` or `connectors` are others: labels and facts are as they were recorded, nobody was asked anew"
 
 
 def _run(
