@@ -211,6 +211,25 @@ def test_valid_changes_are_published_and_mistakes_are_told(
     assert "channels.robot.keys[1]: the environment variable ROBOT_3 is not set" in it.out.getvalue()
 
 
+def test_what_a_wrong_file_names_is_published_as_soon_as_it_is_there(stage: Callable[..., Stage]) -> None:
+    """A file is often named before it is written: that it came was not seen, for the file before did not name it."""
+    it = stage()
+    file = it.plan.loaded.file
+    named = file.read_text().replace("token: env:PLANT_TOKEN", "token: env:PLANT_TOKEN, map: mes.yaml")
+
+    async def scenario() -> None:
+        running = asyncio.create_task(it.up.run())
+        await until(lambda: it.watched)
+        file.write_text(named)
+        await until(lambda: "was not published" in it.out.getvalue())
+        (file.parent / "mes.yaml").write_text("type: fault\n")
+        await until(lambda: it.published)
+        assert await ended(running) == 0
+
+    asyncio.run(scenario())
+    assert it.out.getvalue().count("was not published") == 1
+
+
 def test_a_full_disk_under_what_is_shown_stops_nothing_and_is_logged_once(
     stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

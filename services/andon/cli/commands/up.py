@@ -222,19 +222,19 @@ class Up:
         while True:
             watch = Watch(self._watched(taken))
             # Read once more: what was saved after they were read, and before this watch looked, it does not see.
-            other = await self._publish_files(taken, saved=False)
+            other = await self._publish_files(taken, watch, saved=False)
             while other is None:
                 await self._clock.sleep(1.0)
                 if watch.changed():
                     while watch.changed():
                         await self._clock.sleep(0.2)
-                    other = await self._publish_files(taken, saved=True)
+                    other = await self._publish_files(taken, watch, saved=True)
             taken = other
 
-    async def _publish_files(self, taken: Loaded, *, saved: bool) -> Loaded | None:
+    async def _publish_files(self, taken: Loaded, watch: Watch, *, saved: bool) -> Loaded | None:
         """Publishes what the files say; unless somebody `saved` them, only if that is not what was taken of them last.
         None when they are the same, or wrong; and when it fails, for whatever reason: what runs goes on, and only a
-        change that people make can mend it."""
+        change that people make can mend it. What wrong files name is watched too: it may be missing yet."""
         from andon.config.published import content_digest
         from andon.egress.lints import moved
         from andon.runtime.registry import Registry
@@ -253,6 +253,7 @@ class Up:
             self._note(f"{self._plan.loaded.file} could not be published ({error}); save it again")
             _log.exception("not published")
             return None
+        watch.add(self._watched(loaded))
         for mistake in loaded.mistakes:
             self._note(str(mistake), logging.WARNING)
         self._note(f"{loaded.file} was not published: mend it, the old configuration stays", logging.WARNING)
@@ -261,7 +262,8 @@ class Up:
     def _watched(self, loaded: Loaded) -> Sequence[Path]:
         if self._plan.demo:
             return (self._plan.demo.source,)
-        return (loaded.file, loaded.directory / loaded.settings.templates.dir, *loaded.beside)
+        templates = (loaded.directory / loaded.draft.templates.dir,) if loaded.draft else ()
+        return (loaded.file, *templates, *loaded.beside)
 
     def _reload(self) -> Loaded:
         from andon.cli.commands.check import checked

@@ -14,8 +14,13 @@ class Watch:
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        self._paths = tuple(paths)
+        self._paths = tuple(dict.fromkeys(paths))
         self._known = self._look()
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Watches these too, from now on."""
+        self._paths = tuple(dict.fromkeys((*self._paths, *paths)))
+        self._known = self._look() | self._known
 
     def changed(self) -> bool:
         """Whether a file came, went or changed; reading a half-written one is settled by asking again."""
