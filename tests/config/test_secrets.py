@@ -102,3 +102,16 @@ def test_a_file_that_is_gone_empty_or_no_text_is_named(tmp_path: Path, reads: li
     path.write_text("one\n")
     assert secret.reveal() == "one"
     assert str(path) in reads
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("abcd efgh ijkl mnop\n", ["abcd efgh ijkl mnop"]),  # as Google gives them to programs
+        ("\r\n  new one \r\n\r\nold\r\nolder\r\n", ["new one", "old"]),
+        ("\ufeffof Notepad\r\n", ["of Notepad"]),
+    ],
+)
+def test_a_line_is_one_value_whatever_blanks_are_in_it(text: str, values: list[str], tmp_path: Path) -> None:
+    (path := tmp_path / "token").write_bytes(text.encode())
+    assert [value.get_secret_value() for value in SecretRef(f"file:{path}").values()] == values

@@ -23,7 +23,7 @@ class SecretRef:
 
     A `file:` is looked at again at every use, and read when it is another one than before (its inode, size or times),
     so a rotation needs no restart; during one it may hold two lines, the new value first: `values()` gives both,
-    `reveal()` the first.
+    `reveal()` the first, each without the blanks around it.
     """
 
     __slots__ = ("_read", "_seen", "reference")
@@ -90,7 +90,7 @@ class SecretRef:
 
 
 def _values(name: str) -> tuple[SecretStr, ...]:
-    lines = Path(name).read_text(encoding="utf-8").split()
+    lines = [line.strip() for line in Path(name).read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     if not lines:
         raise SecretMissing(f"the secret file {name} is empty")
     return tuple(SecretStr(line) for line in lines[:2])
