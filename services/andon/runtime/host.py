@@ -27,6 +27,7 @@ from andon.runtime.tracing import Spans, spans_of
 log = logging.getLogger(__name__)
 
 _WAIT_S = 60.0
+_INTERRUPTED = 130  # the exit code of every command of ours that ends so
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -108,8 +109,9 @@ async def serve(options: Options, load: Callable[[], Run]) -> None:
     """
     loop = asyncio.get_running_loop()
     # Nothing has begun yet that would have to end, and a thread that waits for Kafka cannot be told to. Left to the
-    # system, the signal would be ignored by the first process of a pod.
-    loop.add_signal_handler(signal.SIGTERM, os._exit, 0)
+    # system, SIGTERM would be ignored by the first process of a pod, and SIGINT would wait for that thread.
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, _INTERRUPTED)):
+        loop.add_signal_handler(number, os._exit, code)
     link = connection(options.kafka, options.bootstrap)
     follower = Follower(link)
     changes: set[asyncio.Task[None]] = set()

@@ -1,5 +1,6 @@
 """`andon run`: which Kafka one service of ours is told to use."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,12 +50,15 @@ def test_without_an_embedded_kafka_it_ends_at_once_and_says_what_to_do(
     )
 
 
-def test_told_to_end_while_it_waits_for_kafka_it_ends_of_itself(config: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_told_to_end_while_it_waits_for_kafka_it_ends_of_itself(
+    number: signal.Signals, code: int, config: str, tmp_path: Path
+) -> None:
     """The first process of a pod is not ended by a signal that it does not handle."""
     argv = [sys.executable, "-m", "andon.cli.main", "run", "routing", "--config", config, "--data", str(tmp_path)]
     service = subprocess.Popen([*argv, "--bootstrap", "127.0.0.1:9"], stderr=subprocess.PIPE, text=True)
     with service:
         assert service.stderr
         assert service.stderr.readline()  # that it cannot connect
-        service.terminate()
-        assert service.wait(20) == 0
+        service.send_signal(number)
+        assert service.wait(20) == code
