@@ -135,14 +135,17 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
     if quorum.crashed and len(running) < QUORUM:
         others = [plan.layout(number) for number in running]
         crash.end_registrations(nodes, options, plan.seats, others, tie_to_parent=how.tie_to_parent)
-    begun = {
-        one.seat.node: launch.begin(
-            one.layout, one.runtime, options, one.seat, plan.seats, tie_to_parent=how.tie_to_parent
-        )
-        for one in nodes
-    }
-    records = running | begun
+    begun: dict[int, launch.Record] = {}
     try:
+        for one in nodes:
+            try:
+                begun[one.seat.node] = launch.begin(
+                    one.layout, one.runtime, options, one.seat, plan.seats, tie_to_parent=how.tie_to_parent
+                )
+            except OSError as problem:
+                quorum.without(one.seat.node, _unusable(one.layout, problem))
+                quorum.refuse_too_few()
+        records = running | begun
         for seat in wanted:
             if seat.node in quorum.absent:
                 continue
@@ -225,9 +228,20 @@ class _Quorum:
 
 def _complete(layouts: Sequence[Layout]) -> None:
     """Makes the copies of all nodes whole, also of one that cannot be started: it may alone have the end of one, and
-    it may lead when it comes, whereupon the others are cut to what it has."""
+    it may lead when it comes, whereupon the others are cut to what it has. Where all that can be read were stopped in
+    order, they have it all."""
+    crashed: list[Layout] = []
+    unread: OSError | None = None
+    for layout in layouts:
+        try:
+            if crash.crashed(layout):
+                crashed.append(layout)
+        except OSError as problem:
+            unread = problem
     try:
-        replicas.complete(layouts, [layout for layout in layouts if crash.crashed(layout)])
+        if crashed and unread:
+            raise unread
+        replicas.complete(layouts, crashed)
     except OSError as problem:
         raise BrokerError(
             "After a crash none is started before the copies on all disks were compared, and one of them cannot be "
@@ -256,8 +270,11 @@ def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple
         for record in asked.values():
             process.tell(record.pid, record.started)
         _left(before, asked, timeout_s)
+        for record in asked.values():
+            process.end(record.pid, record.started, timeout_s=0)
         for number in numbers:
-            node.stop(plan.layout(number).data, timeout_s=0)
+            with suppress(OSError):  # on a broken disk nothing can be put in order
+                node.stop(plan.layout(number).data, timeout_s=0)
         return tuple(asked)
 
 

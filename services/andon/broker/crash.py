@@ -15,6 +15,7 @@ then their controllers run alone first, as that of the single node does.
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +91,10 @@ def end_registrations(
     try:
         for node in nodes:
             text = properties.controller_properties(node.layout, node.seat, cluster, session_ms=session_ms)
-            pid = spawn(node.layout, node.runtime, options, text, tie_to_parent=tie_to_parent)
-            begun.append((pid, process.started(pid) or "ended at once"))
-        # One that cannot even begin is no reason not to wait for those that can decide without it.
+            # One that cannot even begin is no reason not to wait for those that can decide without it.
+            with suppress(OSError):
+                pid = spawn(node.layout, node.runtime, options, text, tie_to_parent=tie_to_parent)
+                begun.append((pid, process.started(pid) or "ended at once"))
         deciding = len(cluster) // 2 + 1 - len(others)
         if _fenced(begun, deciding, crashed_ones, places, session_ms / 1_000):
             _kept([node.layout for node in nodes])
@@ -102,7 +104,8 @@ def end_registrations(
         for pid, start in begun:
             process.end(pid, start, timeout_s=10)
     for node in nodes:
-        clear(node.layout)
+        with suppress(OSError):  # its start says so
+            clear(node.layout)
 
 
 def _fenced(

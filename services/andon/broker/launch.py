@@ -40,10 +40,11 @@ class Record:
 
 
 def alive(layout: Layout) -> Record | None:
-    """The recorded process of a directory, if it still runs and is the very process that was recorded."""
+    """The recorded process of a directory, if it still runs and is the very process that was recorded. Of one that
+    cannot be read, as on a broken disk, there is none: Kafka ends there too."""
     try:
         record = Record(**json.loads(layout.record.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
     ours = process.started(record.pid) == record.started and str(layout.server) in process.command_line(record.pid)
     return replace(record, data=str(layout.data)) if ours else None

@@ -35,6 +35,7 @@ class Box:
         self.alive: dict[int, int] = {}
         self.full: set[int] = set()
         self.dying: set[int] = set()
+        self.unwritable: set[int] = set()
         self.told: set[int] = set()
         data.mkdir()
         write(self.plan)
@@ -78,6 +79,8 @@ class Box:
 
     def begin(self, layout: Layout, *_: object, **__: object) -> launch.Record:
         record = self.record(layout)
+        if int(layout.data.name[-1]) in self.unwritable:
+            raise PermissionError(13, "Permission denied", str(layout.temporary))
         self.alive[int(layout.data.name[-1])] = record.pid
         return record
 
@@ -127,6 +130,46 @@ def test_a_directory_that_cannot_be_written_is_one_node_only(box: Box, monkeypat
     assert "node-1 cannot be used ([Errno 30] Read-only" in started.absent[1]
 
 
+def test_one_that_cannot_write_what_it_starts_with_is_one_node_only(box: Box) -> None:
+    """After it was stopped in order there is nothing in its directory that would have to be removed before."""
+    box.unwritable = {3}
+    started = cluster.start(box.plan.data)
+    assert set(box.alive) == {1, 2}
+    assert "node-3 cannot be used ([Errno 13] Permission denied" in started.absent[3]
+
+
+def test_on_a_disk_that_breaks_no_node_runs(tmp_path: Path) -> None:
+    """The others go on, and `andon up` with them."""
+    plan = Plan(tmp_path, "c", tuple(Seat(number, 8791 + number, 9791 + number) for number in (1, 2, 3)))
+    write(plan)
+    plan.layout(3).data.symlink_to(plan.layout(3).data)  # nothing in it can be read or written: ELOOP
+    assert not cluster.is_running(tmp_path)
+    assert cluster.pids(tmp_path) == {}
+    assert [one.status for one in cluster.status(tmp_path)] == [None] * 3
+    assert cluster.stop(tmp_path) == ()
+
+
+def test_what_was_stopped_in_order_starts_though_a_third_disk_cannot_be_read(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed: Callable[[Layout], bool] = crash.crashed
+
+    def broken(layout: Layout) -> bool:
+        if layout.data.name == "node-3":
+            raise OSError(5, "Input/output error", str(layout.record))
+        return crashed(layout)
+
+    monkeypatch.setattr(crash, "crashed", broken)
+    started = cluster.start(box.plan.data)
+    assert set(box.alive) == {1, 2}
+    assert "node-3 cannot be used ([Errno 5]" in started.absent[3]
+    box.alive = {}
+    box.crash(1)
+    with pytest.raises(BrokerError, match=r"After a crash none .*Input/output error.*node-3.*mend its disk"):
+        cluster.start(box.plan.data)
+    assert box.alive == {}
+
+
 def test_one_that_ends_at_its_start_takes_no_other_along(box: Box) -> None:
     box.dying = {3}
     started = cluster.start(box.plan.data)
@@ -149,7 +192,7 @@ def test_nodes_that_had_been_told_to_end_are_started_anew(box: Box) -> None:
     assert set(box.alive) == {1, 2, 3}
 
 
-@pytest.mark.parametrize("what", ["full", "dying"])
+@pytest.mark.parametrize("what", ["full", "dying", "unwritable"])
 def test_fewer_than_two_are_not_left_running(box: Box, what: str) -> None:
     setattr(box, what, {2, 3})
     with pytest.raises(BrokerError, match="node-2"):
@@ -157,7 +200,7 @@ def test_fewer_than_two_are_not_left_running(box: Box, what: str) -> None:
     assert box.alive == {}
 
 
-@pytest.mark.parametrize("what", ["full", "dying"])
+@pytest.mark.parametrize("what", ["full", "dying", "unwritable"])
 def test_the_one_that_was_asked_for_is_refused(box: Box, what: str) -> None:
     box.alive = {1: 101, 2: 102}
     setattr(box, what, {3})
@@ -175,7 +218,7 @@ def test_a_new_cluster_begins_with_all_of_its_nodes(box: Box) -> None:
         cluster.start(box.plan.data)
 
 
-@pytest.mark.parametrize("what", ["full", "dying"])
+@pytest.mark.parametrize("what", ["full", "dying", "unwritable"])
 def test_after_a_crash_of_all_none_is_started_without_the_third(box: Box, what: str) -> None:
     box.crash(1, 2, 3)
     setattr(box, what, {3})
