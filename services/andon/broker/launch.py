@@ -84,7 +84,7 @@ def begin(
     *,
     tie_to_parent: bool,
 ) -> Record:
-    """Starts a node on formatted storage, records it, and does not wait for it."""
+    """Starts a node on formatted storage, records it, and does not wait for it. Raises OSError."""
     text = properties.server_properties(layout, seat, cluster)
     pid = spawn(layout, runtime, options, text, tie_to_parent=tie_to_parent)
     record = Record(
@@ -99,8 +99,12 @@ def begin(
         host=seat.host,
     )
     aside = layout.record.with_suffix(".new")
-    aside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
-    aside.replace(layout.record)
+    try:
+        aside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
+        aside.replace(layout.record)
+    except OSError:
+        process.end(pid, record.started, timeout_s=5)  # nobody would know it again
+        raise
     return record
 
 

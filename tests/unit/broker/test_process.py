@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from andon.broker import last_words, process, stop
+from andon.broker import last_words, launch, process, stop
+from andon.broker.java import Java
+from andon.broker.jvm import Runtime
 from andon.broker.launch import Record, alive
 from andon.broker.layout import Layout
+from andon.broker.seats import Seat
 
 SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
 
@@ -116,6 +119,21 @@ def test_the_very_process_is_known_again(tmp_path: Path) -> None:
     assert found.pid == pid
     assert stop(tmp_path) is True
     assert process.started(pid) is None
+
+
+def test_a_node_that_cannot_be_recorded_is_not_left_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def spawned(*_: object, **__: object) -> int:
+        begun.append(process.spawn(SLEEP, output=tmp_path / "out"))
+        return begun[0]
+
+    monkeypatch.setattr(launch, "spawn", spawned)
+    Layout(tmp_path).record.with_suffix(".new").mkdir()  # as little as on a full disk can it be written
+    runtime = Runtime(Java(Path("java"), 17, ""), ())
+    with pytest.raises(OSError, match=r"broker\.new"):
+        launch.begin(Layout(tmp_path), runtime, (), Seat(1, 1, 2), tie_to_parent=False)
+    assert process.started(begun[0]) is None
 
 
 def test_the_last_words_of_a_node_are_errors_of_its_present_start(tmp_path: Path) -> None:
