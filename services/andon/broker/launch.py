@@ -17,6 +17,7 @@ from andon.broker.seats import Seat, above
 
 READY_S = 60.0
 ATTEMPTS = 3
+_LOADS = "[LogLoader partition="  # in the log: the version is pinned
 
 
 @dataclass(frozen=True)
@@ -120,15 +121,27 @@ def spawn(layout: Layout, runtime: Runtime, options: Sequence[str], text: str, *
 
 
 def wait(layout: Layout, record: Record, within_s: float = READY_S) -> None:
-    """Returns when the node answers. Raises PortError or BrokerError when it ends instead or takes too long."""
+    """Returns when the node answers. Raises PortError or BrokerError when it ends instead or takes too long, which it
+    does not while it reads its logs: after a crash those may be many gigabytes, and it would have to begin again."""
     deadline = time.monotonic() + within_s
     cluster = storage.cluster_id(layout)
     while not wire.ready(record.host, record.port, cluster):
         if process.started(record.pid) != record.started:
             raise _failed(layout, record)
         if time.monotonic() > deadline:
-            raise BrokerError(f"Kafka did not get ready within {within_s:.0f} s: its log in {layout.logs} says why.")
+            if not _loads(layout, within_s):
+                raise BrokerError(
+                    f"Kafka did not get ready within {within_s:.0f} s: its log in {layout.logs} says why."
+                )
+            deadline = time.monotonic() + within_s
         time.sleep(0.02)
+
+
+def _loads(layout: Layout, lately_s: float) -> bool:
+    """Whether a node has told lately of a log that it reads; it does of each one."""
+    since = time.time() - lately_s
+    told = (line.partition(" ")[0] for line in _tail(layout.logs / "kafka-0.log") if _LOADS in line)
+    return any((_time(when) or 0.0) >= since for when in told)
 
 
 def _failed(layout: Layout, record: Record) -> BrokerError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.broker import last_words, launch, process, stop
+from andon.broker import BrokerError, last_words, launch, process, stop, wire
 from andon.broker.java import Java
 from andon.broker.jvm import Runtime
 from andon.broker.launch import Record, alive
@@ -134,6 +134,30 @@ def test_a_node_that_cannot_be_recorded_is_not_left_running(tmp_path: Path, monk
     with pytest.raises(OSError, match=r"broker\.new"):
         launch.begin(Layout(tmp_path), runtime, (), Seat(1, 1, 2), tie_to_parent=False)
     assert process.started(begun[0]) is None
+
+
+def test_a_node_that_reads_its_logs_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended after a minute, it would have to read them all again, and so for ever."""
+    layout = Layout(tmp_path)
+    layout.logs.mkdir()
+    looked = 0
+
+    def ready(*_: object) -> bool:
+        nonlocal looked
+        looked += 1
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+        if looked < 20:
+            (layout.logs / "kafka-0.log").write_text(
+                f"{now} INFO k: [LogLoader partition=x-{looked}, dir=d] Recovering\n"
+            )
+        return False
+
+    monkeypatch.setattr(wire, "ready", ready)
+    monkeypatch.setattr(process, "started", lambda _: "then")
+    waiting = Record(1, "then", 1, 2, str(tmp_path), "4", "java", 0.0)
+    with pytest.raises(BrokerError, match="did not get ready within 0 s"):
+        launch.wait(layout, waiting, 0.1)
+    assert looked > 20
 
 
 def test_the_last_words_of_a_node_are_errors_of_its_present_start(tmp_path: Path) -> None:
