@@ -93,3 +93,12 @@ def test_a_kept_port_is_for_who_keeps_it_and_wants_exactly_it(taken: int) -> Non
 def test_no_port(port: int) -> None:
     with pytest.raises(PortError, match=f"{port} is no port"), reserved(port):
         pass
+
+
+def test_where_the_cache_may_not_be_written_a_port_is_found_all_the_same(taken: int, cache: Path) -> None:
+    """`andon up` looks for ports also where Kafka is another's, and nothing is ever fetched."""
+    cache.symlink_to(cache)
+    with reserved(taken) as port:
+        assert port > taken
+    with pytest.raises(PortError, match=f"Port {taken} is in use"), reserved(taken, strict=True):
+        pass
