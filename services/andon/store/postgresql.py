@@ -33,6 +33,12 @@ SET lock_timeout = '40s';
 SET statement_timeout = '60s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 """
+# A server that is too old for one of them is to be refused by its number.
+_WITHOUT_HURRY = """
+SET idle_in_transaction_session_timeout = 0;
+SET statement_timeout = 0;
+SELECT set_config('idle_session_timeout', '0', false) WHERE current_setting('idle_session_timeout', true) IS NOT NULL;
+"""
 # A host that vanished is noticed within half a minute, also while an answer is awaited.
 _CONNECT: dict[str, Any] = {
     "connect_timeout": 10,
@@ -91,11 +97,12 @@ def hold_each(engine: Engine, name: str, refused: StoreFailure) -> None:
 
 
 def without_hurry(engine: Engine) -> None:
-    """Connections that may rest within a transaction: whoever has a store alone holds nobody back by it."""
+    """Connections that may rest, also within a transaction: whoever has a store alone holds nobody back by it, and it
+    is the session of a connection at rest that has it."""
 
     @event.listens_for(engine, "connect")
     def _wait(connection: Any, _record: Any) -> None:
-        connection.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
+        connection.execute(_WITHOUT_HURRY)
         connection.commit()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -154,6 +155,17 @@ def test_who_has_a_store_alone_may_take_its_time(postgres: Postgres, database: s
         assert found == ["0", "0"]
         idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'idle in transaction'"
         assert postgres.ask(idle, values=(database,)) == [(0,)]
+        with pytest.raises(StoreFailure, match="is being migrated or upgraded just now"):
+            SqlDeskStore(postgres.url(database), "desk")
+
+
+def test_a_database_that_ends_idle_sessions_does_not_give_away_what_is_had_alone(
+    postgres: Postgres, database: str
+) -> None:
+    """One desk's store is held while another's is copied, which may take hours."""
+    postgres.do(f"ALTER DATABASE {database} SET idle_session_timeout = '200ms'")
+    with closing(Database(postgres.url(database), "desk", alone=True)):
+        time.sleep(1.0)
         with pytest.raises(StoreFailure, match="is being migrated or upgraded just now"):
             SqlDeskStore(postgres.url(database), "desk")
 
