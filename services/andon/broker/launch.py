@@ -171,13 +171,14 @@ def _time(text: str) -> float | None:
 
 
 def _tail(file: Path) -> list[str]:
-    """The last lines of a log; none when it is not there."""
+    """The last lines of a log, of a trace those that say what was thrown, not where; none when it is not there."""
     try:
         with file.open("rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 65_536))
-            return log.read().decode(errors="replace").splitlines()
+            lines = log.read().decode(errors="replace").splitlines()
     except OSError:
         return []
+    return [line for line in lines if not line.lstrip().startswith("at ")]
 
 
 def last_complaint(layout: Layout) -> str:

@@ -160,6 +160,20 @@ def test_a_node_that_reads_its_logs_is_waited_for(tmp_path: Path, monkeypatch: p
     assert looked > 20
 
 
+def test_a_failed_start_says_what_was_thrown_and_not_where(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir()
+    (layout.logs / "kafka-0.log").write_text(
+        "2026-11-27T22:00:00.500+0000 SEVERE k: Exiting Kafka due to fatal exception\n"
+        "Caused by: java.io.IOException: Too many open files\n"
+        "\tat java.base/sun.security.util.SecurityProperties.includedInExceptions(SecurityProperties.java:72)\n"
+        "2026-11-27T22:00:00.600+0000 INFO k: bye\n"
+    )
+    assert launch.last_complaint(layout) == "Caused by: java.io.IOException: Too many open files"
+    (layout.logs / "console.log").write_text("InternalError: no file\n\tat java.lang.Error.<init>(Error.java:1)\n")
+    assert last_words(tmp_path, datetime.now(UTC).timestamp()) == "InternalError: no file"
+
+
 def test_the_last_words_of_a_node_are_errors_of_its_present_start(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
