@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -125,6 +126,31 @@ def test_nodes_without_one_that_cannot_be_started_serve_until_it_is_tried_again(
         child = await kafka()
         monkeypatch.setattr(running, "AGAIN", 0.0)
         assert await asyncio.wait_for(child.wait(), 20) == 1, "it is time"
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_is_given_up_while_it_starts_is_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash it may read its logs for many minutes."""
+    begun: list[int] = []
+
+    def start(_: Path, **__: object) -> broker.Running:
+        begun.append(process.spawn([sys.executable, "-c", "import time; time.sleep(60)"], output=tmp_path / "out"))
+        while process.started(begun[0]):
+            time.sleep(0.01)
+        raise broker.BrokerError("Kafka ended while it started")
+
+    monkeypatch.setattr(broker, "start", start)
+    monkeypatch.setattr(broker, "pids", lambda _: tuple(begun))
+
+    async def scenario() -> None:
+        starting = asyncio.create_task(EmbeddedKafka(tmp_path, 1)())
+        await until(lambda: begun)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(starting, 20)
 
     asyncio.run(scenario())
 

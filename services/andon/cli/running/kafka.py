@@ -91,6 +91,11 @@ class EmbeddedKafka:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             self._given_up = True
+            while self._ours and not starting.done():  # a node that reads its logs would be waited for
+                for pid in broker.pids(self.data):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
+                await asyncio.sleep(POLL)
             with suppress(CannotStart):
                 await (await starting).end(5.0)
             raise
