@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
+
 from andon.core.event import Position
 from andon.core.work import Note, Write
 from andon.kafka.producer import Written
@@ -91,6 +93,18 @@ def test_after_a_failure_everything_from_there_on_is_published_again() -> None:
     at = play(scene)
     assert at.log.keys == [b"1", b"3", b"3", b"2", b"3"]  # readers keep one of each; the last of a key is the newest
     assert at.forgotten() == [3]
+
+
+def test_the_topic_that_takes_nothing_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be gone, or forbidden: what the library says does not tell of which."""
+
+    async def scene(at: Scene) -> None:
+        at.log.fail = {b"2": 1}
+        at.put(1, 2)
+        await at.settle()
+
+    play(scene)
+    assert [(vars(one)["topic"], vars(one)["problem"]) for one in caplog.records] == [("t", "timed out")]
 
 
 def test_it_is_not_drained_while_something_waits() -> None:

@@ -108,7 +108,8 @@ class Outbox:
         if self._unforgotten >= _MANY:
             self.settle()
         if there < len(batch):
-            log.warning("not published, will be tried again", extra={"problem": str(fates[there])})
+            said = {"topic": batch[there].note.topic, "problem": str(fates[there])}
+            log.warning("not published, will be tried again", extra=said)
         return there == len(batch)
 
 
