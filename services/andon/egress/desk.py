@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from andon.core.delivery import Delivery
 from andon.core.digest import Digest, merged
-from andon.core.event import Event, Home, Position, accepted_at
+from andon.core.event import CLEAR, STATE, Event, Home, Position, accepted_at
 from andon.core.failure import Rejected, Retryable
 from andon.core.outcome import (
     Attempt,
@@ -93,7 +93,7 @@ class EgressWork:
             hop=delivery.hop,
             carried=delivery.carried or (tried.carried if tried else None),
             marked=bool(tried and tried.marked),
-            batch=self._batch(delivery, served) if group is not None else None,
+            batch=self._batch(delivery, served, group),
             expires=expires(delivery, born),
         )
         return Taken(item)
@@ -104,8 +104,10 @@ class EgressWork:
     def _decoded(self, body: bytes) -> Delivery:
         return self._stored.decode(opened(body))
 
-    def _batch(self, delivery: Delivery, served: Served | None) -> str | None:
-        asks = self._held.concerns(delivery.event) or (served and served.policy.coalesce)
+    def _batch(self, delivery: Delivery, served: Served | None, group: str | None) -> str | None:
+        if group is None:
+            return "" if _unheard(delivery, served) else None
+        asks = self._held.concerns(delivery.event) or (served and served.policy.coalesce) or _unheard(delivery, served)
         batch = delivery.batch or ("" if asks else None)
         if delivery.storm is None or delivery.held:
             return batch
@@ -135,6 +137,8 @@ class EgressWork:
             return turn_of(delivery, self.receivers.version, self.receivers.silences, now)
         # What carries others is told, whatever it says itself: they would be lost with it, or wait for its cause.
         if item.carried is None:
+            if _unheard(delivery, self.receivers.get(item.queue)):
+                return Skipped(Reason.RESOLVED, delivery.receiver)
             if untold := self._groups.untold(item, delivery, now):
                 return untold
             told = partial(self._groups.told_of, item, delivery.event)
@@ -334,6 +338,12 @@ class EgressWork:
         if counts and rendered.missing and len(item.entries) < 2:
             self._metrics.fields_missing(receiver.policy.channel, rendered.missing)
         return parts(receiver, rendered.content, rendered.ends, marked=item.marked)
+
+
+def _unheard(delivery: Delivery, served: Served | None) -> bool:
+    """Whether it is an end that routing sent only for its group to know (`Router.written`)."""
+    is_end = delivery.event.labels.get(STATE) == CLEAR
+    return is_end and not delivery.hop and served is not None and not served.ends
 
 
 def _refused(item: Item) -> int:

@@ -102,9 +102,10 @@ class Groups:
         return self._tells(item, delivery, now, joined=True)
 
     def closed(self, item: Item, delivery: Delivery, outcome: Outcome, now: float) -> Memos:
-        """An item ended. What a merged one says counts as told; when a notice could not be delivered, nothing that the
-        group told does, so that it is told again."""
-        if isinstance(outcome, Delivered | Merged) and item.carried is None:
+        """An item ended. What a merged one says counts as told, and so does an end of which its receiver does not hear;
+        when a notice could not be delivered, nothing that the group told does, so that it is told again."""
+        known = isinstance(outcome, Delivered | Merged) or outcome.reason is Reason.RESOLVED
+        if known and item.carried is None:
             return self._tells(item, delivery, now, joined=isinstance(outcome, Merged))
         if not isinstance(outcome, Parked) or delivery.held:
             return {}

@@ -53,7 +53,8 @@ class Served(msgspec.Struct, frozen=True):
     """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
     `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person. What
     is for `programs` bears no mark for people; what is `single` becomes part of no digest: the other side would take
-    it in no form, or it is the change of one card. It is `named` if it says whom it is for."""
+    it in no form, or it is the change of one card. It is `named` if it says whom it is for. Without `ends` it hears of
+    none."""
 
     channel: Channel
     kind: str
@@ -65,6 +66,7 @@ class Served(msgspec.Struct, frozen=True):
     programs: bool = False
     single: bool = False
     named: bool = False
+    ends: bool = True
 
 
 class Receivers(Mapping[str, Served]):
@@ -120,6 +122,7 @@ class Receivers(Mapping[str, Served]):
                 programs,
                 single or events is not None or True in changes,
                 bool(receiver.to),
+                receiver.send_resolved,
             )
         for name, served in self._served.items():
             domain = configs[settings.receivers[name].channel].limit_domain()

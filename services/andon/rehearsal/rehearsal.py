@@ -111,7 +111,7 @@ class Rehearsal:
 
     def _accept(self, event: Event) -> None:
         self._episodes.take(event)
-        result = self._router.route(event)
+        result = self._router.written(event)
         self._rules.coverage.routed(event, result)
         if result.ended is not None:
             self._ended.append(_ending(event.id, None, result.ended))

@@ -12,7 +12,7 @@ from andon.config.limits import StormRule
 from andon.config.receivers import FallbackRule
 from andon.config.settings import Settings
 from andon.core.delivery import MAX_RECIPIENTS, Delivery, Fallback, delivery_id
-from andon.core.event import Event
+from andon.core.event import CLEAR, STATE, Event
 from andon.core.matchers import all_hold, compile_matchers
 from andon.core.mute import Mute
 from andon.core.outcome import Skipped
@@ -57,6 +57,11 @@ class Router:
         self.targets = compile_targets(settings, domains, accounts, Directory(tables.people))
         self._storm = _storm(settings.limits.storm)
         self._shared = len({account.name for account in accounts.values()}) < len(accounts)
+        self._quiet = any(
+            one.pace and one.pace.repeat and not self.targets[one.receiver].resolved
+            for one in self.root.all()
+            if one.receiver in self.targets
+        )
         self._episodes = [
             (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
             for rule in settings.episodes.values()
@@ -94,6 +99,32 @@ class Router:
         if not whom.names:
             return Result((), self._nobody(event, nodes[0]))
         return Result(self._deliver(event, nodes[0], target, whom, nodes[0].urgent, self.episode(event)))
+
+    def written(self, event: Event) -> Result[Delivery]:
+        """What is written of an event: what `route` decides, and, by routes that repeat what they told only after a
+        while, ends for the receivers that hear of none (`send_resolved: false`). The desk skips those, and knows by
+        them that what begins there again is news."""
+        decided, unheard = self.route(event), self._unheard_ends(event)
+        return Result((*decided.outputs, *unheard)) if unheard else decided
+
+    def _unheard_ends(self, event: Event) -> tuple[Delivery, ...]:
+        if not self._quiet or event.labels.get(STATE) != CLEAR:
+            return ()
+        if self._silent and isinstance(self.silences.of(event), Skipped):
+            return ()
+        nodes: list[Node] = []
+        self.root.collect(event, nodes)
+        found: dict[str, Delivery] = {}
+        for node in nodes:
+            target = self.targets[node.receiver]
+            if target.resolved or not (node.pace and node.pace.repeat) or node.silenced(event):
+                continue
+            whom = target.whom(event)
+            if whom.names and target.group(event) is not None:
+                found.setdefault(
+                    target.name, self._deliver(event, node, target, whom, node.urgent, self.episode(event))[0]
+                )
+        return tuple(found.values())
 
     def episode(self, event: Event) -> str | None:
         """The key of the fault episode the event belongs to; None when it is no fault or lacks a field of the key."""
@@ -171,10 +202,10 @@ class RoutingStage:
         self._remarked = remarked
 
     async def __call__(self, batch: Sequence[Event], /) -> Sequence[Result[Delivery]]:
-        results = [self.router.route(event) for event in batch]
+        results = [self.router.written(event) for event in batch]
         if parallel := self.router.parallel:
             results = [
-                _untold(result) if event.source in parallel else result
+                _untold(self.router.route(event)) if event.source in parallel else result
                 for event, result in zip(batch, results, strict=True)
             ]
         for result in results:

@@ -21,7 +21,6 @@ class Target:
     __slots__ = (
         "_directory",
         "_kind",
-        "_whom",
         "account",
         "domain",
         "fallback",
@@ -30,6 +29,7 @@ class Target:
         "name",
         "resolved",
         "settings",
+        "whom",
     )
 
     def __init__(
@@ -41,7 +41,7 @@ class Target:
         self.account = account
         self._directory = directory
         self._kind = kind
-        self._whom: Callable[[Event], Whom] = compile_recipients(name, receiver, directory, kind)
+        self.whom: Callable[[Event], Whom] = compile_recipients(name, receiver, directory, kind)
         self.group: Text = _group(receiver.merge)
         self.resolved = receiver.send_resolved
         self.fallback: tuple[tuple[FallbackRule, Target], ...] = ()
@@ -53,7 +53,7 @@ class Target:
 
     def recipients(self, event: Event) -> Names:
         """Who hears of an event, whatever its state."""
-        return self._whom(event).names
+        return self.whom(event).names
 
     def named(self, event: Event) -> tuple[tuple[str, Names], ...]:
         """Each entry of `to` with whom it names."""
@@ -64,13 +64,13 @@ class Target:
         nobody, if there is nobody at last."""
         if not self.hears(event):
             return self, NOBODY
-        whom = self._whom(event)
+        whom = self.whom(event)
         return (self, whom) if whom.names else self._in_its_place(event, whom.remarks)
 
     def _in_its_place(self, event: Event, remarks: tuple[Remark, ...]) -> tuple[Target, Whom]:
         before = self
         while (target := before.if_nobody) is not None and target.hears(event):
-            whom = target._whom(event)  # noqa: SLF001 - of its own kind
+            whom = target.whom(event)
             remarks = (*remarks, Remark(Reason.NO_RECIPIENTS, before.name), *whom.remarks)
             if whom.names:
                 return target, Whom(whom.names, remarks)

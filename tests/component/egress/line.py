@@ -159,7 +159,7 @@ class Line:
         return self.route(msgspec.structs.replace(one, facts=dict(facts or {})))
 
     def route(self, one: Event) -> Event:
-        result = self._router.route(one)
+        result = self._router.written(one)
         if isinstance(result.ended, Skipped):
             self.ended.append(result.ended)
         for delivery in result.outputs:

@@ -187,6 +187,37 @@ def test_who_wants_no_resolved_ones_gets_none(monkeypatch: pytest.MonkeyPatch) -
     assert [(one.reason, one.by) for one in at.ended] == [("resolved", "group")]
 
 
+def test_who_wants_no_resolved_ones_hears_of_what_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, {"send_resolved": False}, group_by=["line"], repeat_interval="2h")
+    seen: list[Seen] = []
+    for state in ("raise", "raise", "clear", "raise"):
+        at.feed("a", state, line="L3")
+        seen += at.run(5)
+    assert texts(seen) == ["a raise", "a raise"]
+    assert [at.told()[f"e-{number}"] for number in (2, 3)] == ["skipped/repeated", "skipped/resolved"]
+
+
+def test_an_end_that_nobody_wants_is_in_no_notice_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, {"send_resolved": False}, group_by=["line"], group_wait="5s", repeat_interval="2h")
+    at.feed("a", line="L3")
+    at.feed("b", line="L3")
+    at.feed("a", "clear", line="L3")
+    (several,) = texts(at.run(20))
+    assert several.endswith("2")
+    at.feed("a", line="L3")
+    assert texts(at.run(20)) == ["a raise"]
+    assert [at.told()[f"e-{number}"] for number in (2, 3)] == ["merged/grouped", "skipped/resolved"]
+
+
+def test_an_end_that_nobody_wants_waits_for_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, {"send_resolved": False}, group_by=["line"], group_interval="5m", repeat_interval="2h")
+    at.feed("a", line="L3")
+    at.run(5)
+    at.feed("a", "clear", line="L3")
+    at.run(5)
+    assert at.told()["e-2"] == "skipped/resolved"
+
+
 def test_a_receiver_that_never_merges_keeps_no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch, {"merge": "none"}, group_wait="5s", repeat_interval="2h")
     at.feed("a", line="L3")

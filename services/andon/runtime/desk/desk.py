@@ -159,7 +159,8 @@ class Desk(OpenWork):
 
     def _join(self, queue: Queue, into: Item, joined: Sequence[Item], reason: Reason, now: float, write: Write) -> None:
         """Merges those that are to be told; the others end here as at their own turn. One that is held back keeps what
-        is behind it in its lane, and one that leaves takes it along: what was told before both says nothing of it."""
+        is behind it in its lane, and one that leaves takes it along: what was told before both says nothing of it. What
+        nobody wants to hear (`resolved`) is told in no case, and so waits for what leaves before it."""
         told: list[Item] = []
         kept: set[str] = set()
         leaving = {into.lane}
@@ -167,7 +168,8 @@ class Desk(OpenWork):
             if item.lane in kept:
                 continue
             turn = now if item.batch is None else self._work.turn(item, (), now)
-            if isinstance(turn, Held):
+            unwanted = isinstance(turn, Skipped) and turn.reason is Reason.RESOLVED
+            if isinstance(turn, Held) or (unwanted and item.lane in leaving):
                 kept.add(item.lane)
             elif isinstance(turn, Skipped) and item.lane not in leaving:
                 self._close(queue, item, turn, (), now, write)
