@@ -156,10 +156,10 @@ def test_a_list_of_several_sessions_counts_each_reader_once(monkeypatch: pytest.
     assert sorted(name for session in sessions for name in session) == sorted(names)
     at.restart()
     for number in range(9):
-        at.feed(f"n{number}", **{"for": "last"})
+        at.feed(f"n{number}", "raise", None, **{"for": "last"})
     at.run(1)
     assert sessions[15:] == [names[-1:]] * 9, "ten in ten minutes"
-    at.feed("n9", **{"for": "last"})
+    at.feed("n9", "raise", None, **{"for": "last"})
     at.run(1)
     assert len(sessions) == 15 + 9
 
