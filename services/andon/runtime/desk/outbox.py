@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ _BATCH = 1_000
 # Forgetting many notes at one time frees whole pages of the store, forgetting each writes a page for each.
 _MANY = 500
 _AGAIN_S = 0.2
+_SAID_AGAIN_S = 60.0
 
 
 class Log(Protocol):
@@ -45,6 +47,7 @@ class Outbox:
         self._waiting: deque[_Stored] = deque()
         self._there: dict[tuple[Home, int], int] = {}
         self._unforgotten = 0
+        self._said = -inf
         self._news = asyncio.Event()
         self._still = asyncio.Event()
         self._still.set()
@@ -108,9 +111,15 @@ class Outbox:
         if self._unforgotten >= _MANY:
             self.settle()
         if there < len(batch):
-            said = {"topic": batch[there].note.topic, "problem": str(fates[there])}
-            log.warning("not published, will be tried again", extra=said)
+            self._say(batch[there].note.topic, str(fates[there]))
         return there == len(batch)
+
+    def _say(self, topic: str, problem: str) -> None:
+        """Once a minute: a topic that refuses does so at each of five tries a second."""
+        now = self._clock.now()
+        if not 0 <= now - self._said < _SAID_AGAIN_S:
+            self._said = now
+            log.warning("not published, tried again until it is", extra={"topic": topic, "problem": problem})
 
 
 class _Stored(msgspec.Struct, frozen=True, eq=False):
