@@ -24,7 +24,8 @@ from andon.egress.amount import MAX_CHARACTERS
 from andon.egress.escape import sendable
 from andon.egress.look import NO_ENDS, Ends, Look
 from andon.egress.masks import masker
-from andon.egress.sandbox import Render, Sandbox, link_to
+from andon.egress.missing import Render
+from andon.egress.sandbox import Sandbox, link_to
 from andon.egress.structured import Broken, Card, Kinds, compiled, file_problems
 from andon.egress.words import BUILT_IN, words_of
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jinja2 import ChainableUndefined, DictLoader, Undefined, pass_context
+from jinja2 import DictLoader, Undefined, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_float, do_int, do_truncate
 from jinja2.runtime import Context
@@ -23,6 +23,7 @@ from msgspec.structs import asdict
 from andon.egress import amount, escape
 from andon.egress.masks import FURTHEST, HIDDEN, Mask, named
 from andon.egress.mentions import Mentions
+from andon.egress.missing import Render, is_none, number, of_what_is_there, place_of_value
 
 MAX_STEPS = 10_000
 _TIME, _DAY, _HOUR = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%H:%M"
@@ -52,37 +53,6 @@ _NO_GLOBALS = ("lipsum", "cycler", "joiner")
 
 
 _HARMLESS = {"text": escape.plain, "markdown": escape.markdown, "markdown_v2": escape.markdown}
-
-
-class Render:
-    """What one render goes by and has used: the mark of a missing field and the reader's clock; fields that were
-    missing, and steps of `range`."""
-
-    __slots__ = ("absent", "mark", "missing", "steps", "zone")
-
-    def __init__(self) -> None:
-        self.absent = _missing_type(self)
-        self.begin("", _UTC)
-
-    def begin(self, mark: str, zone: ZoneInfo) -> None:
-        """Another one."""
-        self.mark, self.zone = mark, zone
-        self.missing = self.steps = 0
-
-    def fields(self, values: dict[str, Any]) -> dict[str, Any]:
-        """A copy in which each null, however deep, is a missing field."""
-        missing = self.absent(name="null")
-        whole = values.copy()
-        copies: list[Any] = [whole]
-        while copies:
-            copy = copies.pop()
-            for key, value in copy.items() if isinstance(copy, dict) else enumerate(copy):
-                if value is None:
-                    copy[key] = missing
-                elif isinstance(value, dict | list):
-                    copy[key] = value.copy()
-                    copies.append(copy[key])
-        return whole
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -122,12 +92,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters |= amount.FILTERS
         self.filters |= {"at": self._at, "date": self._date, "time": self._clock, "link": self._link}
         self.filters |= {"md": self._md, "raw": _raw, "mask": _masked, "tojson": self._tojson}
-        self.filters |= {"int": _int, "float": _float, "truncate": self._truncate}
+        self.filters |= {"int": number(do_int, 0), "float": number(do_float, 0.0), "truncate": self._truncate}
         for name in _CUT_OR_WRITTEN_OTHERWISE:
             self.filters[name] = self._of_hidden(self.filters[name])
         for name in _OF_A_VALUE:
-            self.filters[name] = _of_what_is_there(self.filters[name])
-        self.tests["none"] = _is_none
+            self.filters[name] = of_what_is_there(self.filters[name])
+        self.tests["none"] = is_none
         del self.filters["random"]
         for name in _NO_GLOBALS:
             del self.globals[name]
@@ -224,7 +194,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _of_hidden(self, made: Callable[..., Any]) -> Callable[..., Any]:
         """A filter of Jinja that does not see what is hidden."""
-        place = _place(made)
+        place = place_of_value(made)
 
         @wraps(made)
         def filtered(*arguments: Any, **named: Any) -> Any:
@@ -329,41 +299,6 @@ def _in_list(value: Any) -> Any:
     return _in_json(value) if isinstance(value, Undefined | Struct) else str(value)
 
 
-def _is_none(value: Any) -> bool:
-    return value is None or isinstance(value, Undefined)
-
-
-def _int(value: Any, default: Any = None, base: int = 10) -> Any:
-    """Jinja's own; a missing field stays one when there is no default for it."""
-    if isinstance(value, Undefined):
-        return value if default is None else default
-    return do_int(value, 0 if default is None else default, base)
-
-
-def _float(value: Any, default: Any = None) -> Any:
-    """Jinja's own; a missing field stays one when there is no default for it."""
-    if isinstance(value, Undefined):
-        return value if default is None else default
-    return do_float(value, 0.0 if default is None else default)
-
-
-def _of_what_is_there(made: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of Jinja by which what is missing stays missing."""
-    place = _place(made)
-
-    @wraps(made)
-    def filtered(*arguments: Any, **named: Any) -> Any:
-        value = arguments[place]
-        return value if isinstance(value, Undefined) else made(*arguments, **named)
-
-    return filtered
-
-
-def _place(made: Callable[..., Any]) -> int:
-    """Which argument of a filter is its value: some are given the environment before."""
-    return 1 if hasattr(made, "jinja_pass_arg") else 0
-
-
 def _raw(value: Any) -> escape.Escaped:
     """Shows a value as it is, markup and mentions included."""
     return escape.Escaped(str(value))
@@ -372,30 +307,3 @@ def _raw(value: Any) -> escape.Escaped:
 def _masked(value: Any) -> Any:
     """A name of which the first character is left; what is missing stays missing."""
     return value if isinstance(value, Undefined) else named(str(value))
-
-
-def _missing_type(render: Render) -> type[Undefined]:
-    """Jinja makes its undefined values itself, so the type must know the render."""
-
-    def show(_self: Undefined) -> str:
-        render.missing += 1
-        return render.mark
-
-    def keep(self: Undefined, *_arguments: Any) -> Undefined:
-        return self
-
-    def no(_self: Undefined, _other: Any) -> bool:
-        return False
-
-    def same(_self: Undefined, other: Any) -> bool:
-        return other is None or isinstance(other, Undefined)
-
-    def hashed(_self: Undefined) -> int:
-        return hash(None)
-
-    names = ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "rfloordiv")
-    more = ("mod", "rmod", "neg", "pos", "abs", "round", "call")
-    methods: dict[str, Callable[..., Any]] = {f"__{name}__": keep for name in (*names, *more)}
-    methods |= {f"__{name}__": no for name in ("lt", "le", "gt", "ge")}
-    methods |= {"__eq__": same, "__hash__": hashed, "__str__": show, "__format__": lambda self, _form: show(self)}
-    return type("Missing", (ChainableUndefined,), {**methods, "__slots__": ()})
