@@ -29,11 +29,14 @@ def start() -> Iterator[Starter]:
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A cache that has the jars and nothing else."""
+    """A cache that has the jars and nothing else, but for the locks of ports: tests beside it have the user's."""
     jars = download.fetch()[0].parent
+    ports = jars.parent / "ports"
+    ports.mkdir(exist_ok=True)
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "jars").symlink_to(jars)
+    (cache / "ports").symlink_to(ports)
     monkeypatch.setenv("ANDON_CACHE", str(cache))
     yield cache
     shutil.rmtree(cache)
