@@ -59,6 +59,7 @@ _FORESEEN = {
     ("andon.config.secrets", "SecretMissing"): USAGE,
     ("andon.core.work", "StoreFailure"): STOPPED_BY_LAW,
     ("andon.kafka.errors", "KafkaFailure"): STOPPED_BY_LAW,
+    ("andon.runtime.desk.set_back", "ClockSetBack"): STOPPED_BY_LAW,
 }
 
 # Commands whose answer is a file: with a sign in it that the encoding lacks it must not look whole.

@@ -193,9 +193,9 @@ class EgressWork:
     def stormed(self, item: Item) -> bool:
         return item.born < self._storms.until(item)
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        self._groups.keep(home, memos)
-        self._storms.keep(home, memos)
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
+        self._groups.keep(home, memos, now)
+        self._storms.keep(home, memos, now)
         self._equals.forget(home)
 
     def memo(self, home: Home, name: str) -> bytes:

@@ -28,6 +28,7 @@ _LONGEST_S = 366 * 86_400.0
 # each subject may have one, and of what a hold's digest said.
 _ENDED_S = 86_400.0
 _HELD_S = 31 * 86_400.0
+_BEFORE_S = 0.001
 # Of one group, which is read and written whole: subjects may be order numbers, and each is another one.
 _MOST_TOLD = 1_000
 
@@ -46,6 +47,17 @@ class Group(msgspec.Struct, omit_defaults=True):
     joined: set[str] = set()
     failed: float = 0.0
 
+    def done_by(self, now: float) -> bool:
+        latest = max((at for _, at in self.told.values()), default=0.0)
+        if max(self.spoke, self.failed, latest) <= now:
+            return False
+        self.spoke, self.failed = min(self.spoke, now), min(self.failed, now)
+        # Which of two came first is not known any more: an end that may have come later than what was told did.
+        self.told = {
+            subject: (state, at if at <= now else now - _BEFORE_S) for subject, (state, at) in self.told.items()
+        }
+        return True
+
 
 class Groups:
     """The groups of the homes a desk owns. Methods that change one return the memos that keep it."""
@@ -53,9 +65,9 @@ class Groups:
     def __init__(self) -> None:
         self._kept = Kept(Group)
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        """The memos of a home this process has just taken over; those that are of no group are passed over."""
-        self._kept.keep(home, {name: body for name, body in memos.items() if not is_storm(name)})
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
+        """The memos of a home this process takes over now; those that are of no group are passed over."""
+        self._kept.keep(home, {name: body for name, body in memos.items() if not is_storm(name)}, now)
 
     def memo(self, home: Home, name: str) -> bytes:
         """A memo as it stands now."""

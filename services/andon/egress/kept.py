@@ -23,6 +23,9 @@ class Mattering(Protocol):
 
     over: float
 
+    def done_by(self, now: float) -> bool:
+        """Lets what it says was done later count as done now; whether there was any such thing."""
+
 
 M = TypeVar("M", bound=Mattering)
 
@@ -31,8 +34,7 @@ class Kept(Generic[M]):
     """The things of one kind, of the homes a desk owns. What is changed is put back, which returns the memos that keep
     it; among them, now and then, those of which nothing matters any more, to be forgotten.
 
-    In memory they lie as they do in the store: a hundred thousand are a third of what they would be as objects, and a
-    new owner takes them over without reading them.
+    In memory they lie as they do in the store: a hundred thousand are a third of what they would be as objects.
     """
 
     def __init__(self, kind: type[M]) -> None:
@@ -41,10 +43,14 @@ class Kept(Generic[M]):
         self._swept: dict[Home, float] = {}
         self._codec = Json(kind)
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        """The memos of a home this process has just taken over."""
-        self._of[home] = dict(memos)
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
+        """The memos of a home this process takes over now."""
+        of = self._of[home] = dict(memos)
         self._gone[home] = {}
+        for name, body in memos.items():
+            one = self._codec.decode(body)
+            if one.done_by(now):
+                of[name] = encode(one)
 
     def memo(self, home: Home, name: str) -> bytes:
         """A memo as it stands now."""

@@ -31,6 +31,16 @@ class Counted(msgspec.Struct, omit_defaults=True):
     until: float = 0.0
     parts: tuple[tuple[float, int], ...] = ()
 
+    def done_by(self, now: float) -> bool:
+        if not self.parts or self.parts[-1][0] <= now:
+            return False
+        self.parts = tuple((min(ends, now), count) for ends, count in self.parts)
+        if self.until:
+            period = self.over - self.until
+            self.until = min(self.until, now + period)
+            self.over = self.until + period
+        return True
+
 
 class Storms:
     """The storms of the homes a desk owns. Only items with a storm may be asked about."""
@@ -38,9 +48,9 @@ class Storms:
     def __init__(self) -> None:
         self._kept = Kept(Counted)
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        """The memos of a home this process has just taken over; those that are of no storm are passed over."""
-        self._kept.keep(home, {name: body for name, body in memos.items() if is_storm(name)})
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
+        """The memos of a home this process takes over now; those that are of no storm are passed over."""
+        self._kept.keep(home, {name: body for name, body in memos.items() if is_storm(name)}, now)
 
     def memo(self, home: Home, name: str) -> bytes:
         """A memo as it stands now."""

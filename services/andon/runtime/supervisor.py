@@ -83,7 +83,7 @@ class Backoff:
     """How long to wait before the next start: not at all the first time, then 0.5 s, doubled up to 10 s.
 
     A program that stopped by law L4 (exit 3) is given 5 s, doubled up to 60 s: its disk or its store needs a person.
-    Thirty seconds alive make it new again.
+    Thirty seconds alive make it new again, and so does a clock that was set back meanwhile.
     """
 
     ALIVE = 30.0
@@ -92,7 +92,7 @@ class Backoff:
         self._failures = 0
 
     def after(self, lived: float, code: int) -> float:
-        self._failures = 1 if lived >= self.ALIVE else self._failures + 1
+        self._failures = self._failures + 1 if 0 <= lived < self.ALIVE else 1
         if code == STOPPED_BY_LAW:
             return float(min(5 * 2 ** min(self._failures - 1, 6), 60))
         return 0.0 if self._failures == 1 else float(min(0.5 * 2 ** min(self._failures - 2, 8), 10))

@@ -221,8 +221,8 @@ class TracedWork:
     def stormed(self, item: Item) -> bool:
         return self._inner.stormed(item)
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        self._inner.keep(home, memos)
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
+        self._inner.keep(home, memos, now)
 
     def digest(self, item: Item) -> Digest:
         return self._inner.digest(item)

@@ -227,7 +227,7 @@ class TicketWork:
     def stormed(self, item: Item) -> bool:
         return False
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
         kept = [(name, self._memos.decode(body)) for name, body in memos.items()]
         # One of a long key may have been kept under the whole of it by an earlier version: what came since stands last.
         kept.sort(key=lambda one: one[0] == memo_name(one[1].key))

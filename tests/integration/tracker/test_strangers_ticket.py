@@ -69,7 +69,7 @@ def test_a_number_that_is_a_strangers_here_is_left_alone(tracker: str, title: st
             # As it is where the name stood for another tracker, which gave this number.
             (key,) = work._episodes[HOME]
             memo = msgspec.json.decode(work.memo(HOME, key), type=Episode)
-            work.keep(HOME, {key: encode(msgspec.structs.replace(memo, ticket=number))})
+            work.keep(HOME, {key: encode(msgspec.structs.replace(memo, ticket=number))}, 0.0)
             with pytest.raises(Rejected) as refused:
                 await work.call(taken(work, cleared, 1), 0, 15.0)
             assert refused.value.reason is Reason.GONE

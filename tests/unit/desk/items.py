@@ -139,7 +139,7 @@ class ScriptedWork:
     def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
         return Together((), b"")
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
         self.memos[home] = dict(memos)
 
     def digest(self, item: Item) -> Digest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -24,17 +24,20 @@ QUOTA = Quota(total=100, left=10, begun=START, out=START + 60)
 
 
 class Hours:
-    """A clock that runs as it is waited on, and ends the test after `seconds`."""
+    """A clock that runs as it is waited on, and ends the test after `seconds`. `back` are the steps it makes backwards
+    at those times."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, back: Mapping[float, float] = {}) -> None:
         self.at = START
         self._end = START + seconds
+        self._back = dict(back)
 
     def now(self) -> float:
         return self.at
 
     async def sleep(self, seconds: float) -> None:
         self.at += seconds
+        self.at -= self._back.pop(self.at - START, 0.0)
         if self.at > self._end:
             raise asyncio.CancelledError
 
@@ -51,6 +54,7 @@ class Kept:
         self.looked: list[float] = []
         self.written: list[Write] = []
         self.noted: list[Note] = []
+        self.set_back: list[float] = []
         self.low = False
 
     def quotas(self, _now: float) -> Sequence[tuple[Home, str, Quota]]:
@@ -76,12 +80,20 @@ class Kept:
         self.looked.append(now)
         return [NOTE] if self.low else []
 
-    def keep(self, seconds: float, looks_back: float = 0.0, *, watched: bool = True) -> None:
-        clock: Any = Hours(seconds)
+    def keep(
+        self, seconds: float, looks_back: float = 0.0, *, watched: bool = True, back: Mapping[float, float] = {}
+    ) -> None:
+        clock: Any = Hours(seconds, back)
         parts = cast("Desk", self), cast("Standing", self), cast("DeskGauges", self)
         watch = self.watch if watched else None
         upkeep = Upkeep(
-            *parts, clock, looks_back=lambda: looks_back, prune=self.prune, submit=self.written.append, watch=watch
+            *parts,
+            clock,
+            looks_back=lambda: looks_back,
+            prune=self.prune,
+            submit=self.written.append,
+            set_back=self.set_back.append,
+            watch=watch,
         )
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(upkeep.run())
@@ -119,3 +131,15 @@ def test_a_quota_that_runs_low_is_told_by_the_home_that_counts_it() -> None:
     kept.low = True
     kept.keep(3_700, watched=False)
     assert kept.written == []
+
+
+def test_a_clock_that_goes_back_is_told_with_by_how_much_it_is_behind() -> None:
+    kept = Kept()
+    kept.keep(102, back={100.0: 8.0})
+    assert kept.set_back == [], "that much is waited out"
+    kept = Kept()
+    kept.keep(101, back={100.0: 8 * 3_600.0, 101.0 - 8 * 3_600.0: -1e9})
+    assert kept.set_back == [8 * 3_600.0 - 1.0]
+    kept = Kept()
+    kept.keep(102, back={100.0: 7.5, 93.5: 7.0, 87.5: -1e9})
+    assert kept.set_back == [12.5], "in two steps"

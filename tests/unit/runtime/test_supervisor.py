@@ -152,6 +152,12 @@ def test_law_four_waits_longer_than_a_crash() -> None:
     assert backoff.after(31, 3) == 5
 
 
+def test_a_life_in_which_the_clock_was_set_back_is_no_crash_loop() -> None:
+    backoff = Backoff()
+    backoff.after(1, 3)
+    assert backoff.after(-8 * 3_600, 3) == 5
+
+
 def test_exit_two_stops_everything_with_the_last_words(tmp_path: Path) -> None:
     async def scenario() -> None:
         stable = Stable()

@@ -25,6 +25,7 @@ from andon.runtime.desk.domain import Choice, Domain
 from andon.runtime.desk.gathering import companions, crowded, may_join
 from andon.runtime.desk.open_work import Call, OpenWork
 from andon.runtime.desk.queue import Queue, full, whole
+from andon.runtime.desk.set_back import born_by
 from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, reached
 from andon.runtime.desk.work import Held, Success, Work
 from andon.runtime.failures import Failed
@@ -57,6 +58,7 @@ class Desk(OpenWork):
     def admit(self, item: Item, now: float, write: Write) -> bool:
         """Takes an item into its queue and adds what that changes to `write`. At the queue's cap the waiting routine
         items are merged first; False when even that makes no room, and then nothing has changed."""
+        born_by(item, now)
         queue = self._queue(item)
         if not item.apart and full(queue, self._work.policy(item.queue)) and not self._squeeze(queue, now, write):
             return False

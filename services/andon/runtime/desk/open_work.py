@@ -18,6 +18,7 @@ from andon.runtime.desk.domain import Domain
 from andon.runtime.desk.meter import Quota
 from andon.runtime.desk.packing import packed, size_of
 from andon.runtime.desk.queue import Queue, has_room
+from andon.runtime.desk.set_back import done_by
 from andon.runtime.desk.turns import Address, Turns
 from andon.runtime.desk.work import Work
 
@@ -61,8 +62,10 @@ class OpenWork:
         """Takes over a home; limits and merge rules remember what the ledger does. Attempts of the last owner without
         a result become ambiguous once the deadline of their call has passed on our own clock; until then they hold
         their lane and their slot in the limiter, but no place among the calls of their domain: whoever made them is
-        gone, and a receiver is not left alone for so long because of a call or two."""
+        gone, and a receiver is not left alone for so long because of a call or two. Nothing that is remembered was done
+        later than now: the clock may have been set back."""
         self.drop(holding.home)
+        holding = done_by(holding, now)
         self.epochs[holding.home] = holding.epoch
         self._notes[holding.home] = holding.epoch << 32
         self._open[holding.home] = 0
@@ -90,7 +93,7 @@ class OpenWork:
             if item.entries and item.entries[-1].ended is None:
                 self._queue(item).start(item)
                 heapq.heappush(self._interrupted, (now + self._deadline, item.id, holding.epoch))
-        self._work.keep(holding.home, holding.memos)
+        self._work.keep(holding.home, holding.memos, now)
 
     def _by_account(self, entry: Entry) -> Entry:
         """An older version wrote the place of an account in its pool where its number stands now."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.intake import Intake, ids
 from andon.runtime.desk.outbox import Outbox
 from andon.runtime.desk.room import Room
+from andon.runtime.desk.set_back import ClockSetBack
 from andon.runtime.desk.standing import Standing
 from andon.runtime.desk.upkeep import Upkeep, Watch
 from andon.runtime.desk.work import Work
@@ -59,7 +61,8 @@ class DeskSettings(msgspec.Struct, frozen=True):
 
 
 class DeskRunner:
-    """Runs one desk in one process until it is told to stop, or its store or the log fails (law L4)."""
+    """Runs one desk in one process until it is told to stop, its store or the log fails (law L4), or the clock is set
+    back."""
 
     def __init__(
         self,
@@ -102,17 +105,20 @@ class DeskRunner:
             looks_back=work.looks_back,
             prune=self._forgotten,
             submit=self._submit,
+            set_back=self._start_again,
             watch=watch,
         )
         self._callback_failure: BaseException | None = None
+        self._set_back: ClockSetBack | None = None
         metrics.window_cap.labels(settings.service).set(settings.window)
 
     # ---- life
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then ends its calls, publishes its outbox and leaves. Raises StoreFailure or
-        KafkaFailure when it cannot go on."""
+        KafkaFailure when it cannot go on, and ClockSetBack after an end in the same order."""
         self._loop = asyncio.get_running_loop()
+        self._stop = stop
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._poller = ThreadPoolExecutor(1, f"{self._owner}-poll")
         self._writer = GroupWriter(self._store, self._owner)
@@ -140,6 +146,8 @@ class DeskRunner:
             await asyncio.to_thread(publisher.close)
             await self._writer.close()
             self._store.close()
+        if self._set_back is not None:
+            raise self._set_back
 
     def reconsider(self) -> None:
         """The configuration that the work goes by is another."""
@@ -171,6 +179,15 @@ class DeskRunner:
         if not self._broken.done():
             self._broken.set_exception(error)
             self._broken.exception()  # it may come too late for anyone to ask
+
+    def _start_again(self, back: float) -> None:
+        """What this process remembers lies in the future; who starts by what the store holds has none (set_back)."""
+        by = timedelta(seconds=round(back))
+        self._set_back = ClockSetBack(
+            f"the clock of this machine was set back by {by}: {self._settings.service} ends its calls and is to be "
+            "started again, then it goes on by what its store holds; let a time server set the clock"
+        )
+        self._stop.set()
 
     async def _finish(self, within_s: float) -> None:
         for home in self.desk.epochs:

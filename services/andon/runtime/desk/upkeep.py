@@ -1,4 +1,4 @@
-"""What a desk does by the clock: its gauges, its quotas, and what can be forgotten."""
+"""What a desk does by the clock: its gauges, its quotas, what can be forgotten, and a look at the clock itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from andon.core.work import Note, Write
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.gauges import DeskGauges
 from andon.runtime.desk.meter import Quota
+from andon.runtime.desk.set_back import TOLERANCE_S
 from andon.runtime.desk.standing import Standing
 
 Watch = Callable[[str, Quota, float], Sequence[Note]]
@@ -27,7 +28,8 @@ class Upkeep:
     """Once a second the gauges, once a minute the quotas; once an hour the pruning and a commit of every offset.
 
     `looks_back` tells for how long, in seconds, limits look back; `prune` forgets up to so many items that ended before
-    a time, and tells how many it was; `submit` hands a write to the store.
+    a time, and tells how many it was; `submit` hands a write to the store; `set_back` hears by how many seconds the
+    clock went back, when that is more than a desk can wait out.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Upkeep:
         looks_back: Callable[[], float],
         prune: Callable[[float, int], Awaitable[int]],
         submit: Callable[[Write], object],
+        set_back: Callable[[float], None],
         watch: Watch | None = None,
     ) -> None:
         self._desk = desk
@@ -49,14 +52,18 @@ class Upkeep:
         self._looks_back = looks_back
         self._prune = prune
         self._submit = submit
+        self._set_back = set_back
         self._watch = watch
 
     async def run(self) -> None:
         """Works until cancelled. Raises StoreFailure."""
-        last = watched = self._clock.now()
+        latest = last = watched = self._clock.now()
         while True:
             await self._clock.sleep(1.0)
             now = self._clock.now()
+            latest = max(latest, now)
+            if latest - now > TOLERANCE_S:
+                self._set_back(latest - now)
             self._gauges.refresh(now)
             if self._watch is not None and now - watched > _MINUTE_S:
                 watched = now

@@ -134,8 +134,9 @@ class Work(Protocol):
     def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
         """Those of the others whose people the call of the item may tell as well, and what it says then."""
 
-    def keep(self, home: Home, memos: Mapping[str, bytes]) -> None:
-        """The memos of a home this process has just taken over; they replace whatever it knew of it."""
+    def keep(self, home: Home, memos: Mapping[str, bytes], now: float) -> None:
+        """The memos of a home this process takes over now; they replace whatever it knew of it. What they say was done
+        cannot have been done later: the clock may have been set back."""
 
     def digest(self, item: Item) -> Digest:
         """What the item says, as a digest of one."""
