@@ -126,6 +126,8 @@ class Tokens:
         now = self._clock.now()
         if kept is None or kept.until <= now or (kept.retry and kept.since + LONGEST_S <= now):
             return ""
+        if kept.since > now + _YOUNG_S:  # the clock was set back: nobody knows when it ends
+            return ""
         if kept.token and kept.token != stale:
             return kept.token
         if kept.token:

@@ -111,7 +111,8 @@ class CachedConnector:
         return Answer(entry.values) if self._age(entry.learnt) < self._policy.fresh else None
 
     def _age(self, learnt: float) -> float:
-        return self._clock.now() - learnt
+        """By however much the clock was set back meanwhile, nothing is the fresher for it."""
+        return abs(self._clock.now() - learnt)
 
     def _ask(self, keys: Sequence[str], wait: float) -> str:
         """Begins one call for these keys, or says why not; "" when it was begun or there is nothing to ask."""

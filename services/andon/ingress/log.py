@@ -51,7 +51,7 @@ class KafkaLog:
         now = self._clock.now()
         for fate in fates:
             if isinstance(fate, Position) and fate.at and abs(fate.at / 1_000 - now) >= APART_S:
-                if now - self._told >= AGAIN_S:
+                if not 0 <= now - self._told < AGAIN_S:
                     self._told = now
                     log.warning(_apart(fate, fate.at / 1_000 - now))
                 return

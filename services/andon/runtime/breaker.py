@@ -42,7 +42,7 @@ class Breaker:
         """Whether a call may be made now. Turns an open breaker whose time has passed to half open."""
         if self._state is State.CLOSED:
             return True
-        if self._clock.now() - self._since < self._cool:
+        if 0 <= self._clock.now() - self._since < self._cool:
             return False
         self._turn(State.HALF_OPEN)
         return True

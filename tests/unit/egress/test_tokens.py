@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -85,6 +86,24 @@ def test_a_token_is_renewed_before_it_ends(process: Callable[[], Tokens], vendor
         assert await tokens.token(5.0) == "t1"
         clock.advance(2)
         assert await tokens.token(5.0) == "t2"
+        assert len(vendor.asked) == 2
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_was_kept_before_the_clock_was_set_back_by_hours_says_nothing(
+    refused: bool, process: Callable[[], Tokens], vendor: Vendor, clock: ManualClock
+) -> None:
+    async def scene() -> None:
+        vendor.failure = Rejected(Reason.CREDENTIALS, "errcode 40001") if refused else None
+        with suppress(Rejected):
+            assert await process().token(5.0) == "t1"
+        vendor.failure = None
+        clock.advance(-8 * 3_600)
+        assert await process().token(5.0, stale="t1") == "t2"
+        clock.advance(-10)
+        assert await process().token(5.0) == "t2", "so far two hosts' clocks may differ"
         assert len(vendor.asked) == 2
 
     asyncio.run(scene())

@@ -34,6 +34,15 @@ def test_one_call_tries_after_a_while() -> None:
     assert not breaker.allows()
 
 
+def test_a_clock_that_is_set_back_keeps_no_breaker_open() -> None:
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(-8 * 3_600)
+    assert breaker.allows()
+    breaker.failed()
+    assert not breaker.allows()
+
+
 def test_the_trial_decides() -> None:
     clock = ManualClock()
     breaker = opened(clock)

@@ -171,6 +171,22 @@ def test_answers_serve_for_their_time_and_not_longer() -> None:
     asyncio.run(scenario())
 
 
+def test_a_clock_that_is_set_back_makes_no_answer_the_fresher() -> None:
+    async def scenario() -> None:
+        plant = Plant(CachePolicy(fresh=60, negative=5))
+        await plant.facts("M-1", "M-x")
+        plant.clock.advance(-8 * 3_600)
+        plant.source.version = 2
+        assert await plant.facts("M-1") == [{"line": "L1", "version": 2}]
+        await plant.facts("M-x")
+        assert plant.source.calls[1:] == [["M-1"], ["M-x"]]
+        plant.source.behaviour = fails_with(Retryable(Reason.CONNECTION))
+        plant.clock.advance(-3_600)
+        assert await plant.facts("M-1") == [{"line": "L1", "version": 2, "age_s": 3_600}]
+
+    asyncio.run(scenario())
+
+
 def test_without_a_cache_every_batch_asks() -> None:
     async def scenario() -> None:
         plant = Plant(CachePolicy(fresh=0))

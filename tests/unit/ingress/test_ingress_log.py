@@ -52,6 +52,16 @@ def test_clocks_that_agree_and_answers_without_a_time_are_no_news(caplog: pytest
     assert said(caplog, clock, at(clock, 2), at(clock, -2), Position("andon.events", 0, 1), "no answer in time") == []
 
 
+def test_after_our_clock_was_set_back_it_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger=log.__name__)
+    clock = ManualClock()
+    door = KafkaLog(Told(at(clock, 7_200)), clock)  # type: ignore[arg-type]
+    for _ in range(2):
+        asyncio.run(door.append(()))
+        clock.advance(-8 * 3_600)
+    assert [message.split(" is ")[1].split(" s ")[0] for message in caplog.messages] == ["7200", "36000"]
+
+
 def test_what_is_not_known_stays_ambiguous() -> None:
     door = KafkaLog(Told("no answer in time"), ManualClock())  # type: ignore[arg-type]
     (fate,) = asyncio.run(door.append(()))
