@@ -125,6 +125,54 @@ async def test_while_no_door_was_there_no_silence_grows_and_none_is_forgotten() 
     assert told(await doors.until(8 * HOUR)) == [("silent", 7 * HOUR + 10)], "the ten seconds up to its first beat"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@run
+async def test_after_the_clock_was_set_back_silence_is_told_as_ever(restarted: bool) -> None:
+    doors = Doors(TWO_HOURS)
+    door = doors.start()
+    await doors.until(HOUR)
+    door.heard("mes")
+    await doors.until(HOUR + 30)
+    door.heard("mes")
+    doors.clock.advance(-8 * HOUR)
+    if restarted:
+        await doors.stop(door)
+        door = doors.start()
+    back = HOUR + 30 - 8 * HOUR
+    assert await doors.until(back + 1.9 * HOUR) == []
+    door.heard("mes")
+    assert await doors.until(back + 3.8 * HOUR) == []
+    assert told(await doors.until(back + 4.5 * HOUR)) == [("silent", back + 3.9 * HOUR)]
+    door.heard("mes")
+    assert told(await doors.until(back + 4.6 * HOUR)) == [("heard", back + 4.5 * HOUR)]
+
+
+@run
+async def test_after_the_clock_was_set_back_a_source_that_says_nothing_is_silent_from_then_on() -> None:
+    doors = Doors(TWO_HOURS)
+    doors.start().heard("mes")
+    other = doors.start()
+    await doors.until(HOUR)
+    doors.clock.advance(-8 * HOUR)
+    assert told(await doors.until(-4 * HOUR)) == [("silent", -7 * HOUR + 10 + 2 * HOUR)]
+    other.heard("mes")
+    assert [event.type for event in await doors.until(-3.9 * HOUR)] == ["andon.source.heard"]
+
+
+@run
+async def test_who_was_silent_when_the_clock_was_set_back_is_heard_as_soon_as_it_speaks() -> None:
+    doors = Doors(TWO_HOURS)
+    door = doors.start()
+    door.heard("mes")
+    assert len(await doors.until(3 * HOUR)) == 1
+    doors.clock.advance(-8 * HOUR)
+    assert await doors.until(-4 * HOUR) == [], "it is still silent"
+    door.heard("mes")
+    (heard,) = await doors.until(-4 * HOUR + 60)
+    assert (heard.type, heard.data["silent_for"]) == ("andon.source.heard", "2h"), "so long at least"
+    assert told(await doors.until(0)) == [("silent", -2 * HOUR)]
+
+
 @run
 async def test_a_restart_within_a_minute_takes_nothing_off() -> None:
     doors = Doors(TWO_HOURS)

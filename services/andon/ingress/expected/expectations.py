@@ -122,6 +122,7 @@ class Expectations:
         """Tells the other doors what this one has heard, and judges what all of them have."""
         standing = await self._standing()
         beat = self._own = self._next_beat(self._clock.now())
+        self._heard = {key: min(at, beat.at) for key, at in self._heard.items()}  # the clock may have been set back
         self._back.clear()
         if not await self._written([*self._news(beat.at, standing), beat_record(beat)]):
             return
@@ -163,7 +164,7 @@ class Expectations:
             at = self._heard.get(key) if key.sign == "event" else now if key.source in standing else None
             if at is not None and not self._signs.says(key, at):
                 yield seen_record(key, Seen(at))
-            elif key not in self._signs.seen:
+            elif (seen := self._signs.seen.get(key)) is None or self._signs.ahead(seen.at):
                 yield seen_record(key, Seen(now, first=True))
 
     # ---- what all of them know
@@ -175,8 +176,11 @@ class Expectations:
         if lost is None:
             if (at := self._overdue(key, expected, seen, beat)) is not None:
                 await self._tell_lost(key, expected, Lost(seen.at, at, seen.first))
-        elif lost.found is not None or (seen.at > lost.since and not seen.first):
+        elif lost.found is not None or (not seen.first and self._is_later(seen, lost)):
             await self._tell_found(key, expected, lost, seen)
+
+    def _is_later(self, seen: Seen, lost: Lost) -> bool:
+        return seen.at > lost.since or (seen.at < lost.since and self._signs.ahead(lost.since))
 
     def _overdue(self, key: Key, expected: Expected, seen: Seen, beat: Beat) -> float | None:
         """When the next sign was due, if it did not come."""
@@ -199,7 +203,8 @@ class Expectations:
             found = seen.at
             if not await self._written([lost_record(key, msgspec.structs.replace(lost, found=found))]):
                 return
-        data = self._said(expected, lost) | {"silent_for": duration_text(round(found - lost.since))}
+        until = found if found > lost.since else lost.due  # so long at least, where the clock was set back
+        data = self._said(expected, lost) | {"silent_for": duration_text(round(until - lost.since))}
         if await self._told(_event(key, lost, WORDS[key.sign].found, found, data, ends=CLEAR)):
             await self._written([lost_record(key, None)])
 

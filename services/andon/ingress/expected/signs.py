@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT = b"heartbeat"
 """The key of a record that says nothing: what matters is that it is acknowledged."""
 _BEAT = b"doors"
+_APART_S = 600.0  # so far the clocks of two doors may differ
 
 
 class Key(NamedTuple):
@@ -88,17 +89,22 @@ class Signs:
             self.lost.pop(named, None)
 
     def _see(self, key: Key, new: Seen | None) -> None:
-        """Of two doors the one that saw it later is right, whoever wrote last; any sign is more than none."""
+        """Of two doors the one that saw it later is right, whoever wrote last; any sign is more than none, or than one
+        of a time to come."""
         known = self.seen.get(key)
         if new is None:
             self.seen.pop(key, None)
-        elif known is None or (known.first and not new.first) or (known.first == new.first and new.at > known.at):
+        elif known is None or self.ahead(known.at) or (known.first, new.at) > (new.first, known.at):
             self.seen[key] = new
 
     def says(self, key: Key, at: float) -> bool:
         """Whether a sign was seen at that time or later."""
         seen = self.seen.get(key)
-        return seen is not None and not seen.first and seen.at >= at
+        return seen is not None and not seen.first and seen.at >= at and not self.ahead(seen.at)
+
+    def ahead(self, at: float) -> bool:
+        """Whether the doors have still to come to a time: their clock was set back since."""
+        return self.beat is not None and at > self.beat.at + _APART_S
 
     @property
     def keys(self) -> set[Key]:
