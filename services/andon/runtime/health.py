@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -32,9 +33,9 @@ def listening(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {address} ({os.strerror(error.errno or 0)}); end what uses it, or give another address"
-        ) from None
+        # The errors of a look-up have numbers of their own.
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise CannotListen(f"cannot listen on {address} ({why}); end what uses it, or give another address") from None
 
 
 class HealthPort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from andon.cli.asking import reading
 from andon.cli.asking.persons import names_of
 from andon.cli.asking.reading import Reading
-from andon.cli.asking.times import coming, moment
+from andon.cli.asking.times import coming, moment, point
 from andon.config.published import Published
 from andon.config.settings import Settings
 from andon.core.event import Home
@@ -72,6 +73,12 @@ def test_what_is_no_point_in_time_to_come_is_refused_with_an_example(text: str) 
 def test_what_is_no_point_in_time_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["soon", "0001-01-01", "9999-12-31T20:00"])
+def test_what_no_command_can_ask_about_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="no point in time; write for example 14:00"):
+        point(text)
 
 
 def published(folder: Path) -> Published:

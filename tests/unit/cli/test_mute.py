@@ -86,5 +86,5 @@ def test_a_time_that_no_calendar_has_is_a_mistake(
     when: tuple[str, ...], board: Board, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["mute", "line=L3", "--why", "x", *when]) == 2
-    assert "outside the years 1 to 9999" in capsys.readouterr().out
+    assert "outside the years 1 to 9999" in capsys.readouterr().err
     assert board.mutes == ()

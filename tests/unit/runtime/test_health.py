@@ -89,3 +89,8 @@ def test_a_port_that_is_taken_is_told_with_its_address() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         asyncio.run(main(taken.getsockname()[1]))
+
+
+def test_a_name_that_nobody_knows_is_told_as_one() -> None:
+    with pytest.raises(CannotListen, match=r"cannot listen on nowhere\.invalid:1 \(.*[Nn]ame.*\)"):
+        asyncio.run(HealthPort(Metrics(), lambda: True).open("nowhere.invalid", 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from datetime import UTC, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, time, timedelta
 
 from andon.config.units import seconds
 
@@ -15,7 +15,9 @@ FORMS = "14:00, 2026-11-26, 2026-11-26T14:00, or 2h for so long ago"
 def point(text: str) -> str:
     """The text as it is, for argparse. Raises ArgumentTypeError when it is no point in time."""
     try:
-        moment(text, datetime.now().astimezone())
+        # In the first and the last year another zone's clock may show one that no calendar has.
+        if not MINYEAR < moment(text, datetime.now().astimezone()).year < MAXYEAR:
+            raise ValueError(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is no point in time; write for example {FORMS}") from None
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -64,7 +65,7 @@ def _mute(args: argparse.Namespace) -> int:
     from andon.runtime.publishing import publish
 
     if (args.lasts is None) == (args.until is None):
-        print("andon mute: say how long, by --for 2h or by --until 20:00")
+        print("andon mute: say how long, by --for 2h or by --until 20:00", file=sys.stderr)
         return USAGE
     place = where.cluster(args)
     newest = read_board(place.link).newest
@@ -80,7 +81,7 @@ def _mute(args: argparse.Namespace) -> int:
             return DONE
         after = asyncio.run(publish(place.link, muted(wanted)))
     except (MuteWrong, ValueError) as wrong:
-        print(f"andon mute: {safe(str(wrong))}")
+        print(f"andon mute: {safe(str(wrong))}", file=sys.stderr)
         return USAGE
     made = after.mutes[-1]
     if args.json:
