@@ -7,13 +7,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from math import inf
 from typing import Any
 from uuid import UUID
 
 from tests.chaos.round import Round
 from tests.rig.client import Door, Sent, wait_for
-from tests.rig.plant import TOKEN
+from tests.rig.plant import TOKEN, Plant
 from tests.rig.record import Effect
 from tests.rig.topics import EVENTS, put
 from tests.rig.watch import Store, epochs
@@ -22,6 +23,7 @@ HITS = 5
 STAGES = (("enrichment", "routing"), ("enrichment",), ("routing",))
 ENDED = 50
 SESSION_S = 10.0
+SETTLED_S = 20.0
 TAKEN_S = "is in use by another process"
 
 
@@ -130,6 +132,7 @@ def _repeated(effects: list[Effect], prefix: str) -> list[Effect]:
 def same_slot(run: Round, service: str) -> None:
     """A second process on the slot of a running one: the older leaves with a sentence, nothing is lost or doubled."""
     plant = run.plant
+    _settled(plant, service)
     with plant.load(run.prefix, run.rng, rate=run.rate(60)) as load:
         for _ in run.turns(4):
             run.pause(0.3, 0.8)
@@ -145,6 +148,15 @@ def same_slot(run: Round, service: str) -> None:
             run.expect(said.count(TAKEN_S) > before, f"the older {service} did not say that its slot {TAKEN_S}")
             plant.forget(f"{service}-older")
     run.judge(load.sent)
+
+
+def _settled(plant: Plant, service: str) -> None:
+    """Waits until a process whose session ended, as by the standstill of a round before, believes again that another
+    one has taken its slot: right after it has joined again it is the newer one that leaves."""
+    lines = [line for line in plant.log(service).splitlines() if line.startswith("{") and "session timed out" in line]
+    ended = [json.loads(line)["ts"] for line in lines]
+    if ended:
+        time.sleep(max(0.0, datetime.fromisoformat(ended[-1]).timestamp() + SETTLED_S - time.time()))
 
 
 def zombie_desk(run: Round) -> None:
