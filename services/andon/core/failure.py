@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from andon.core.reason import Reason
 
 LONGEST_S = 3_600.0
 """For how long the other side is left alone at the most, whatever it says: a gateway may name a time without end, and
 until then nothing would be known of the work that waits for it."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for an answer that is no JSON of the wanted form, or nested deeper than it reads."""
 
 
 class Failure(Exception):  # noqa: N818 - a failed call is the field's word; most are no programming errors

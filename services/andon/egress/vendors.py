@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
 from pydantic import AfterValidator
 
 from andon.config.addresses import is_loopback
@@ -16,8 +15,6 @@ from andon.core.reason import Reason
 from andon.web.shown import beginning
 
 JSON = {"Content-Type": "application/json"}
-# What a decoder raises for an answer that is not JSON of the wanted form, or nested deeper than it reads.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Meaning(NamedTuple):

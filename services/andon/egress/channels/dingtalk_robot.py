@@ -21,14 +21,14 @@ from pydantic import field_validator
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
 from andon.config.units import Rate
-from andon.core.failure import LONGEST_S, Failure, Rejected, Retryable
+from andon.core.failure import LONGEST_S, UNREADABLE, Failure, Rejected, Retryable
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.dingtalk import ROBOT
 from andon.egress.robots import Called, Kinds, called
-from andon.egress.vendors import JSON, OTHER, TOO_LONG, UNREADABLE, BaseUrl, Meaning, detail, foreign, revealed
+from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)

@@ -20,14 +20,14 @@ from pydantic import field_validator
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
 from andon.config.units import Rate
-from andon.core.failure import Failure, Rejected
+from andon.core.failure import UNREADABLE, Failure, Rejected
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.feishu import ROBOT
 from andon.egress.robots import Kinds, called
-from andon.egress.vendors import JSON, OTHER, UNREADABLE, BaseUrl, Meaning, detail, foreign, revealed
+from andon.egress.vendors import JSON, OTHER, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor's 100 calls a minute and 5 a second, each with a margin for clocks and ways that differ.
 LIMIT = Limit(100, 62.0)

@@ -9,7 +9,7 @@ import msgspec
 from pydantic import Field, field_validator
 
 from andon.config.section import Section
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import UNREADABLE, Failure, Rejected, Retryable
 from andon.core.reason import Reason
 
 _PATH = re.compile(r"\$(?:\.[A-Za-z_][A-Za-z0-9_-]*)+")
@@ -49,7 +49,7 @@ def judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
     """By the value at the rule's place. Without one the answer is not that system's, and silence is no success."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         value = _ABSENT
     for step in rule.path.split(".")[1:]:
         value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from andon.core.failure import Failure
+from andon.core.failure import UNREADABLE, Failure
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.egress.media import FileGone
-from andon.egress.vendors import OTHER, TOO_LONG, UNREADABLE, Meaning, detail, foreign
+from andon.egress.vendors import OTHER, TOO_LONG, Meaning, detail, foreign
 
 THROTTLED_SECONDS = 60.0
 # Asking for tokens too often, or with a wrong secret, shuts the address out for an hour: one question in ten minutes.

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from andon.config.secrets import SecretRef
 from andon.config.section import Section
 from andon.config.units import Rate, Seconds
-from andon.core.failure import Failure
+from andon.core.failure import UNREADABLE, Failure
 from andon.core.policy import Limit
 from andon.core.ports import Call, Content, Context, Receipt, Reply
 from andon.core.reason import Reason
@@ -26,7 +26,7 @@ from andon.core.specimen import BASE, REFERENCE, ChannelSpecimen
 from andon.egress.cards.wecom import FILE_BYTES, IMAGE_BYTES, ROBOT
 from andon.egress.media import FileGone, Media, bytes_of, read, upload_of
 from andon.egress.robots import Called, Kinds, called
-from andon.egress.vendors import JSON, OTHER, TOO_LONG, UNREADABLE, BaseUrl, Meaning, detail, foreign, revealed
+from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail, foreign, revealed
 
 # The vendor counts 20 calls a minute. Two seconds more keep its window covered when our clocks or the way differ.
 LIMIT = Limit(20, 62.0)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from andon.config.secrets import SecretMissing, SecretRef
-from andon.core.failure import Failure, Rejected, Retryable
+from andon.core.failure import UNREADABLE, Failure, Rejected, Retryable
 from andon.core.ports import Context, Reply
 from andon.core.reason import Reason
 from andon.web.shown import beginning
@@ -100,7 +100,7 @@ def _data(reply: Reply, password: str) -> dict[str, Any]:
     """What the body says; the status alone is not believed (law L5)."""
     try:
         answer = msgspec.json.decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     whole = answer if isinstance(answer, dict) else {}
     error = whole.get("error")
