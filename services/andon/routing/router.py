@@ -57,11 +57,6 @@ class Router:
         self.targets = compile_targets(settings, domains, accounts, Directory(tables.people))
         self._storm = _storm(settings.limits.storm)
         self._shared = len({account.name for account in accounts.values()}) < len(accounts)
-        self._quiet = any(
-            one.pace and one.pace.repeat and not self.targets[one.receiver].resolved
-            for one in self.root.all()
-            if one.receiver in self.targets
-        )
         self._episodes = [
             (tuple(matcher.holds for matcher in compile_matchers(rule.matchers)), compile_key(rule.key))
             for rule in settings.episodes.values()
@@ -69,6 +64,9 @@ class Router:
         for receiver in {node.receiver for node in self.root.all()}:
             if receiver not in self.targets:
                 raise ValueError(f"a route names the receiver {receiver}, which does not exist")
+        self._quiet = any(
+            node.pace and node.pace.repeat and not self.targets[node.receiver].resolved for node in self.root.all()
+        )
 
     def route(self, event: Event) -> Result[Delivery]:
         """One delivery per distinct receiver; several only where one has over 1,000 recipients.
@@ -117,7 +115,7 @@ class Router:
         found: dict[str, Delivery] = {}
         for node in nodes:
             target = self.targets[node.receiver]
-            if target.resolved or not (node.pace and node.pace.repeat) or node.silenced(event):
+            if target.hears(event) or not (node.pace and node.pace.repeat) or node.silenced(event):
                 continue
             whom = target.whom(event)
             if whom.names and target.group(event) is not None:
@@ -202,12 +200,10 @@ class RoutingStage:
         self._remarked = remarked
 
     async def __call__(self, batch: Sequence[Event], /) -> Sequence[Result[Delivery]]:
-        results = [self.router.written(event) for event in batch]
-        if parallel := self.router.parallel:
-            results = [
-                _untold(self.router.route(event)) if event.source in parallel else result
-                for event, result in zip(batch, results, strict=True)
-            ]
+        router, parallel = self.router, self.router.parallel
+        results = [
+            _untold(router.route(event)) if event.source in parallel else router.written(event) for event in batch
+        ]
         for result in results:
             for delivery in result.outputs:
                 for remark in delivery.remarks:

@@ -161,7 +161,9 @@ def test_forgetting_the_last_notes_leaves_it_drained() -> None:
         at.log.fail = {b"1": 99}
         at.put(1)
         await at.settle()
+        assert len(at.outbox) == 1
         at.outbox.forget(HOME)
         await at.outbox.drained()
 
-    play(scene)
+    at = play(scene)
+    assert (len(at.outbox), at.log.keys, at.forgotten()) == (0, [], [])
