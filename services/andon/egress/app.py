@@ -56,7 +56,7 @@ async def run(host: Host) -> None:
     told = traced_work(work, host.spans, host.clock, "egress")
     watch = QuotaWatch(lambda: host.published.settings.watch.quota_left)
     runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics, watch)
-    host.ready_when(lambda: runner.assigned)
+    host.ready_when(lambda: runner.ready)
     host.on_change(changed)
     try:
         await runner.run(host.stop)

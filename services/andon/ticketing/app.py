@@ -54,7 +54,7 @@ async def run(host: Host) -> None:
     store = SqlDeskStore(host.store_url, "ticketing")
     told = traced_work(work, host.spans, host.clock, "ticketing")
     runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics)
-    host.ready_when(lambda: runner.assigned)
+    host.ready_when(lambda: runner.ready)
     host.on_change(changed)
     try:
         await runner.run(host.stop)

@@ -109,6 +109,41 @@ def test_the_topic_that_takes_nothing_is_named_once_a_minute(caplog: pytest.LogC
     assert [(vars(one)["topic"], vars(one)["problem"]) for one in caplog.records] == [("t", "timed out")] * 2
 
 
+def test_it_is_stuck_when_nothing_of_it_was_taken_for_ten_seconds() -> None:
+    async def waits(at: Scene, seconds: float) -> bool:
+        at.clock.advance(seconds)
+        await at.settle()
+        return at.outbox.stuck
+
+    async def scene(at: Scene) -> None:
+        assert not at.outbox.stuck
+        at.log.fail = {b"2": 5}
+        at.put(1, 2, 3)
+        await at.settle()
+        assert [await waits(at, seconds) for seconds in (0.2, 9.5, 0.5, 60.0)] == [False, False, True, True]
+        assert not await waits(at, 0.2)
+        at.clock.advance(60.0)
+        at.log.fail = {b"4": 1}
+        at.put(4)
+        await at.settle()
+        assert not at.outbox.stuck, "what was refused before is no part of it"
+
+    play(scene)
+
+
+def test_what_goes_on_a_little_is_not_stuck() -> None:
+    async def scene(at: Scene) -> None:
+        for number in range(0, 40, 2):
+            at.log.fail = {b"%d" % (number + 1): 1}
+            at.put(number, number + 1)
+            await at.settle()
+            at.clock.advance(3.0)
+            await at.settle()
+            assert not at.outbox.stuck
+
+    play(scene)
+
+
 def test_it_is_not_drained_while_something_waits() -> None:
     async def scene(at: Scene) -> None:
         at.log.gate.clear()

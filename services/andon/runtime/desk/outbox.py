@@ -25,6 +25,7 @@ _BATCH = 1_000
 _MANY = 500
 _AGAIN_S = 0.2
 _SAID_AGAIN_S = 60.0
+_STUCK_S = 10.0
 
 
 class Log(Protocol):
@@ -48,6 +49,7 @@ class Outbox:
         self._there: dict[tuple[Home, int], int] = {}
         self._unforgotten = 0
         self._said = -inf
+        self._refused_since = inf
         self._news = asyncio.Event()
         self._still = asyncio.Event()
         self._still.set()
@@ -63,6 +65,11 @@ class Outbox:
         if self._waiting:
             self._empty.clear()
             self._news.set()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the broker has taken nothing of what waits for ten seconds, and refused to."""
+        return bool(self._waiting) and self._clock.now() - self._refused_since > _STUCK_S
 
     def forget(self, home: Home) -> None:
         """Drops the notes of a home that has left; its next owner finds them in the store."""
@@ -110,7 +117,10 @@ class Outbox:
                 self._unforgotten += 1
         if self._unforgotten >= _MANY:
             self.settle()
+        if there:
+            self._refused_since = inf
         if there < len(batch):
+            self._refused_since = min(self._refused_since, self._clock.now())
             self._say(batch[there].note.topic, str(fates[there]))
         return there == len(batch)
 

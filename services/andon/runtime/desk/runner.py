@@ -82,7 +82,7 @@ class DeskRunner:
         self._clock = clock
         self._metrics = metrics
         self.desk = Desk(work, room=settings.room, deadline=settings.deadline)
-        self.assigned = False
+        self._assigned = False
         self._intake = Intake(self.desk, work, metrics, settings.service)
         self._owner = f"{settings.service}-{settings.slot}"
         self._calls = Calls(
@@ -148,6 +148,11 @@ class DeskRunner:
             self._store.close()
         if self._set_back is not None:
             raise self._set_back
+
+    @property
+    def ready(self) -> bool:
+        """Whether it knows its partitions, and Kafka takes what it has to tell."""
+        return self._assigned and not self._outbox.stuck
 
     def reconsider(self) -> None:
         """The configuration that the work goes by is another."""
@@ -255,7 +260,7 @@ class DeskRunner:
             self._standing.stored(holding.home, holding.offset)
         self._outbox.put(holding.home, holding.epoch, holding.notes)
         self._room.joined()
-        self.assigned = True
+        self._assigned = True
         self._calls.wake()
 
     def _release(self, homes: Sequence[Home]) -> None:
