@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -28,6 +29,7 @@ def host_port(text: str) -> tuple[str, int]:
     return match["v6"] or match["name"], int(match["port"])
 
 
+@lru_cache(maxsize=512)  # asked before each call to a webhook whose address is a secret
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the host, which may be written as names may: LOCALHOST, `localhost.`"""
     if host.lower().removesuffix(".") == "localhost":
