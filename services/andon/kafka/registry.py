@@ -156,24 +156,35 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
+def _tls(ca: str | None) -> ssl.SSLContext:
+    file = ca.removeprefix("file:") if ca else None
+    try:
+        tls = ssl.create_default_context(cafile=file)
+    except OSError as error:  # which names no file
+        why = str(error) if isinstance(error, ssl.SSLError) else error.strerror
+        raise KafkaFailure(f"the TLS file {file} (kafka.registry.ca) cannot be used: {why}") from None
+    # Whatever SSLKEYLOGFILE says.
+    tls.keylog_filename = None  # type: ignore[assignment]
+    return tls
+
+
 class Http:
-    """Requests to a registry over HTTP: TLS verified, no redirect followed, nothing taken from the environment."""
+    """Requests to a registry over HTTP: TLS verified, no redirect followed, nothing taken from the environment. Raises
+    KafkaFailure for an authority that cannot be used."""
 
     def __init__(self, access: Access) -> None:
         import httpx2
 
-        tls: ssl.SSLContext | bool = False  # of plain HTTP there is nothing to verify
-        if access.url.startswith("https://"):
-            tls = ssl.create_default_context(cafile=access.ca.removeprefix("file:") if access.ca else None)
-            # Whatever SSLKEYLOGFILE says.
-            tls.keylog_filename = None  # type: ignore[assignment]
+        # Of plain HTTP there is nothing to verify.
+        tls = _tls(access.ca) if access.url.startswith("https://") else False
         headers = {"Accept": _TYPE, "Content-Type": _TYPE}
         if access.authorization:
             headers["Authorization"] = access.authorization
+        raw = {name.encode(): value.encode() for name, value in headers.items()}  # as text they have to be ASCII
         self._base = access.url.rstrip("/")
         self._failures: tuple[type[Exception], ...] = (httpx2.HTTPError, httpx2.StreamError)
         self._client: Callable[[float], httpx2.Client] = lambda timeout_s: httpx2.Client(
-            headers=headers, timeout=timeout_s, verify=tls, trust_env=False, follow_redirects=False
+            headers=raw, timeout=timeout_s, verify=tls, trust_env=False, follow_redirects=False
         )
 
     def __call__(self, method: str, path: str, body: bytes | None, deadline_s: float, /) -> Answer:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -276,6 +278,23 @@ def test_name_and_password_reach_the_registry_and_nothing_else(
         found = [line for line in server.heads[-1].splitlines() if line.lower().startswith("authorization")]
         assert found == ([f"Authorization: {header}"] if header else [])
     assert "canary" not in caplog.text + repr(link) + repr(Access("http://h", "canary"))
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate"])
+def test_an_authority_that_cannot_be_used_is_named(content: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    registry = {"url": "https://registry.example", "ca": f"file:{file}"}
+    named = rf"the TLS file {re.escape(str(file))} \(kafka.registry.ca\) cannot be used: .+"
+    with pytest.raises(KafkaFailure, match=named):
+        connection(Kafka.model_validate({"bootstrap": "kafka:9092", "registry": registry}))
+
+
+def test_a_token_that_is_not_ascii_is_sent_as_it_is(server: LyingServer) -> None:
+    server.answer = said(200, schema())
+    assert Registry(Access(server.url, "Bearer grün")).schema(7)
+    assert "Authorization: Bearer grün\r\n" in server.heads[0]
 
 
 def test_a_registry_counts_from_one_and_never_meets_the_index(server: LyingServer) -> None:
