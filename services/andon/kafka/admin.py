@@ -91,7 +91,8 @@ class Cluster:
         return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
     def create_topics(self, kafka: Kafka) -> list[str]:
-        """Creates the missing topics and returns their names. Existing ones are left as they are."""
+        """Creates the missing topics and returns their names. Existing ones are left as they are, and so are those that
+        somebody else creates at the same moment."""
         existing = self.partitions()
         replication = self.replication(kafka)
         new = [
@@ -104,10 +105,13 @@ class Cluster:
             for topic in TOPICS
             if topic.name not in existing
         ]
-        if new:
-            self._done(self._admin.create_topics(new, operation_timeout=_STEP_S))
-            self._await({topic.topic: topic.num_partitions for topic in new})
-        return [topic.topic for topic in new]
+        if not new:
+            return []
+        with _told():
+            asked = self._admin.create_topics(new, operation_timeout=_STEP_S)
+            created = [name for name, future in asked.items() if _created(future)]
+        self._await({topic.topic: topic.num_partitions for topic in new})
+        return created
 
     def replication(self, kafka: Kafka) -> int:
         """How many copies a topic is to have: what the configuration says, else 3, and in the embedded Kafka as many
@@ -229,6 +233,17 @@ def _told() -> Iterator[None]:
 
 def _results(futures: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: future.result(timeout=_STEP_S + 5) for key, future in futures.items()}
+
+
+def _created(future: Any) -> bool:
+    """Whether it was this request that made a topic. Raises KafkaException when there is none."""
+    try:
+        future.result(timeout=_STEP_S + 5)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        return False
+    return True
 
 
 def _patiently(ask: Callable[[], T], patience_s: float = _STEP_S) -> T:

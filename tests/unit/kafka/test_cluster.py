@@ -84,6 +84,22 @@ def test_topics_are_made_when_those_who_lead_them_know_them(monkeypatch: pytest.
     assert (slow.refusals, slow.asked) == ([], 2)
 
 
+class Beside(Admin):
+    """Another has just made `andon.events`, and it is listed when the request has been answered."""
+
+    def create_topics(self, new: Sequence[NewTopic], **_: object) -> dict[str, Future[None]]:
+        answers = super().create_topics(new)
+        refused: Future[None] = Future()
+        refused.set_exception(KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS)))
+        return answers | {"andon.events": refused}
+
+
+def test_a_topic_that_another_makes_at_the_same_moment_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    created = cluster(Beside(), monkeypatch).create_topics(Kafka(replication=1))
+    assert "andon.events" not in created
+    assert "andon.outcomes" in created
+
+
 def test_topics_are_grown_when_all_their_partitions_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Admin(KafkaError.LEADER_NOT_AVAILABLE, late=2)
     cluster(slow, monkeypatch).grow(["new"], 3)
