@@ -23,7 +23,7 @@ from andon.cli.running.watch import Watch
 from andon.config.load import Loaded, load
 from andon.config.secrets import SecretMissing
 from andon.runtime.clock import SystemClock
-from andon.runtime.command import Command
+from andon.runtime.command import LOG_BYTES, Command
 from andon.runtime.supervisor import Program, Refused
 from tests.unit.cli.conftest import Configure
 from tests.unit.cli.test_summary import Counted
@@ -258,6 +258,17 @@ def test_a_full_disk_under_what_is_shown_stops_nothing_and_is_logged_once(
     asyncio.run(scenario())
     assert it.state()["state"] == "stopped"
     assert [record.message for record in caplog.records].count("the state can't be shown") == 1
+
+
+def test_its_own_log_is_bounded_as_those_of_its_programs_are(stage: Callable[..., Stage]) -> None:
+    it = stage(run_for=0.1)
+    log = it.home / "logs" / "up.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("ab") as file:
+        file.truncate(LOG_BYTES + 1)
+    asyncio.run(it.up.run())
+    assert log.stat().st_size == 0
+    assert log.with_name("up.log.1").stat().st_size == LOG_BYTES + 1
 
 
 def changed(it: Stage, robot: int) -> None:

@@ -23,6 +23,7 @@ from andon.cli.running.live import REFRESH, Screen, View, screen
 from andon.cli.running.watch import Watch
 from andon.runtime import logs
 from andon.runtime.clock import SystemClock
+from andon.runtime.command import bound
 from andon.runtime.daemon import unawaited
 from andon.runtime.supervisor import Refused, Status, Supervisor
 
@@ -212,6 +213,7 @@ class Up:
 
     async def _refresh(self) -> int:
         while True:
+            bound(self._plan.data / "logs" / "up.log")
             self._show(lambda: self._screen.show(self._view(), self._clock.now()))
             await self._clock.sleep(REFRESH)
 
