@@ -20,6 +20,7 @@ LONGEST = 2_000
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _LIBRDKAFKA = re.compile(r"[A-Z0-9_]+ \[")
 _NUMBERS = re.compile(r"\d+")
+_TRACES = "opentelemetry."
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LOUD = ("aiohttp", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "urllib3")  # address queries hold robot keys
 
@@ -62,9 +63,11 @@ class JsonLines(logging.Formatter):
 
 
 class Repeats(logging.Filter):
-    """Lets librdkafka say the same, but for its numbers, once in `every` seconds.
+    """Lets librdkafka say the same, but for its numbers, once in `every` seconds, and OpenTelemetry the same, whatever
+    is in it.
 
-    While a broker is away each client says so at every attempt to connect, which is 80 times a second.
+    While a broker is away each client says so at every attempt to connect, which is 80 times a second; while a
+    collector is away each process says so every second.
     """
 
     def __init__(self, every: float = 10.0) -> None:
@@ -74,10 +77,13 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        if not _LIBRDKAFKA.match(text):
+        if record.name.startswith(_TRACES):
+            kind = str(record.msg)
+        elif _LIBRDKAFKA.match(text):
+            kind = _NUMBERS.sub("#", text)
+        else:
             return True
-        kind = _NUMBERS.sub("#", text)
-        if record.created - self._said.get(kind, 0.0) < self.every:
+        if 0 <= record.created - self._said.get(kind, 0.0) < self.every:  # the clock may have been set back
             return False
         self._said[kind] = record.created
         return True

@@ -3,11 +3,14 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from andon.config.settings import Otel
 from andon.runtime import logs
+from andon.runtime.tracing import spans_of
 
 
 @pytest.fixture
@@ -89,3 +92,29 @@ def test_a_client_without_a_broker_repeats_itself_once_in_ten_seconds(out: io.St
     log.error(text, 0)
     log.error(text, 1)
     assert out.getvalue().count("\n") == 1
+
+
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    repeats = logs.Repeats()
+    record = logging.makeLogRecord({"name": "andon.x", "msg": "FAIL [egress-0#producer-3]: Connection refused"})
+    for at, passes in ((7_200.0, True), (100.0, True), (109.9, False)):
+        record.created = at
+        assert repeats.filter(record) is passes
+
+
+def test_a_collector_that_is_away_is_told_of_once_in_ten_seconds(out: io.StringIO) -> None:
+    """Every second each process said so twice, and hid all other lines."""
+    spans = spans_of(Otel(endpoint="http://127.0.0.1:9"), "egress", 0)
+    assert spans
+
+    def failed() -> bool:
+        spans("attempt", f"00-{1:032x}-{1:016x}-01", 0.0, 1.0, {}, failed=False)
+        return "Failed to export" in out.getvalue()
+
+    end = time.monotonic() + 30
+    while not failed():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    spans.close()
+    said = [json.loads(line)["event"].partition(" ")[0] for line in out.getvalue().splitlines()]
+    assert sorted(said) == ["Failed", "Transient"]
