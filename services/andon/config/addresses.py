@@ -95,7 +95,8 @@ def _address(text: str) -> str:
     return text
 
 
-def _bootstrap(text: str) -> str:
+def bootstrap(text: str) -> str:
+    """`embedded`, or host:port of each broker with commas; raises ValueError."""
     for broker in [] if text == EMBEDDED else [part.strip() for part in text.split(",")]:
         try:
             _, port = host_port(broker)
@@ -111,4 +112,4 @@ Zone = Annotated[str, AfterValidator(_zone)]
 ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
-Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
+Bootstrap = Annotated[str, AfterValidator(bootstrap)]

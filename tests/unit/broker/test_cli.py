@@ -40,6 +40,21 @@ def test_wrong_usage_is_exit_2(words: tuple[str, ...]) -> None:
     assert left.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--port", "x"), "argument --port: 'x' is no port, a number from 1 to 65535"),
+        (("--heap-mb", "1g"), "argument --heap-mb: Kafka needs at least 256 MB of heap, not 1g"),
+    ],
+)
+def test_what_is_no_number_is_told_in_words(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run("broker", "start", *words)
+    assert said in capsys.readouterr().err
+
+
 def test_a_node_that_could_not_be_started_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

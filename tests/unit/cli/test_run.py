@@ -50,6 +50,23 @@ def test_without_an_embedded_kafka_it_ends_at_once_and_says_what_to_do(
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--metrics-port", "70000"), "argument --metrics-port: '70000' is no port, a number from 1 to 65535"),
+        (("--metrics-port", ""), "argument --metrics-port: '' is no port, a number from 1 to 65535"),
+        (("--listen", "8700"), "argument --listen: '8700' is not host:port; write for example 127.0.0.1:8700 or"),
+        (("--bootstrap", "kafka-1"), "argument --bootstrap: 'kafka-1' is neither `embedded` nor host:port"),
+        (("--slot", "²"), "argument --slot: a slot is a number from 0"),
+    ],
+)
+def test_what_is_no_place_is_told_before_anything_is_asked(
+    words: tuple[str, ...], said: str, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert frame.main(["run", "ingress", "--config", config, *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_told_to_end_while_it_waits_for_kafka_it_ends_of_itself(
     number: signal.Signals, code: int, config: str, tmp_path: Path

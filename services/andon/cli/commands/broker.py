@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from andon.cli.asking import where
+
 if TYPE_CHECKING:
     from andon.broker import Status
 
@@ -38,7 +40,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     start.add_argument(
         "--nodes", type=int, choices=(1, 3), help="one node, or a cluster (default: what is there, or 1)"
     )
-    start.add_argument("--port", type=_port, help="preferred port, the first of three (default: 8792, or as before)")
+    start.add_argument(
+        "--port", type=where.port, help="preferred port, the first of three (default: 8792, or as before)"
+    )
     start.add_argument("--strict-port", action="store_true", help="fail when the port is taken, instead of moving up")
     start.add_argument(
         "--heap-mb", type=_heap, metavar="MB", help="Java's heap (default: 512, and 256 of each of three)"
@@ -62,18 +66,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     reset.set_defaults(func=_reported(_reset))
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"{port} is not between 1 and 65535")
-    return port
-
-
 def _heap(text: str) -> int:
-    megabytes = int(text)
-    if megabytes < 256:
-        raise argparse.ArgumentTypeError(f"Kafka needs at least 256 MB of heap, not {megabytes}")
-    return megabytes
+    if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) >= 256):
+        raise argparse.ArgumentTypeError(f"Kafka needs at least 256 MB of heap, not {text}")
+    return int(text)
 
 
 def _reported(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

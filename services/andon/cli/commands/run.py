@@ -19,16 +19,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("service", choices=SERVICES)
     parser.add_argument("--slot", type=_slot, default=0, help="which of several processes of the service, from 0")
     where.option(parser)
-    parser.add_argument("--listen", metavar="HOST:PORT", help="the door's address (ingress only)")
-    parser.add_argument("--metrics-port", type=int, default=8701, help="health and metrics (default 8701)")
+    parser.add_argument("--listen", type=_listen, metavar="HOST:PORT", help="the door's address (ingress only)")
+    parser.add_argument(
+        "--metrics-port", type=where.port, default=8701, metavar="PORT", help="health and metrics (default 8701)"
+    )
     parser.add_argument("--metrics-address", default="127.0.0.1", help="where that listens (default loopback)")
     parser.set_defaults(func=_run)
 
 
 def _slot(text: str) -> int:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError("a slot is a number from 0")
     return int(text)
+
+
+def _listen(text: str) -> str:
+    from andon.config.addresses import host_port
+
+    where.told(host_port, text)
+    return text
 
 
 def _address(args: argparse.Namespace, kafka: Kafka) -> str:
