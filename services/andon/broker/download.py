@@ -166,6 +166,11 @@ class _Download:
                     problem.close()
                 if self.final(problem) or attempt == ATTEMPTS - 1 or self.stopped.wait(FIRST_PAUSE_S * 2**attempt):
                     raise self.failed(jar, problem) from problem
+            except ValueError:  # their text may hold the proxy's password
+                raise FetchError(
+                    f"{jar.name} could not be fetched from {self.address}: this address or the proxy's cannot be read; "
+                    "HTTPS_PROXY and --proxy are written as http://user:password@host:port."
+                ) from None
             else:
                 return
 

@@ -151,6 +151,13 @@ def test_through_a_proxy(repository: Repository, monkeypatch: pytest.MonkeyPatch
     assert repository.asked == [(f"http://repository.invalid/{jar.path}", None)]
 
 
+@pytest.mark.parametrize("proxy", ["http:/me:secret@127.0.0.1:80", "http://me:secret@a..b:80"])
+def test_a_proxy_that_cannot_be_read_is_told_without_its_password(repository: Repository, proxy: str) -> None:
+    with pytest.raises(FetchError, match=r"the proxy's cannot be read; .* http://user:password@host:port") as caught:
+        fetch([repository.jar("one", CONTENT)], repository=repository.address, proxy=proxy)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_mirror_with_a_password(repository: Repository) -> None:
     address = repository.address.replace("://", "://user:s%40cret@")
     fetch([repository.jar("one", CONTENT)], repository=address)
