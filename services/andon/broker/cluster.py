@@ -256,7 +256,8 @@ def _running(plan: Plan) -> dict[int, launch.Record]:
 
 
 def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple[int, ...]:
-    """Stops all nodes, or the one named by `only`; the numbers of those that ran. Raises BrokerError as `node.stop`.
+    """Stops all nodes, or the one named by `only`; the numbers of those that ran. Those that are just being started are
+    ended, and their start with them. Raises BrokerError as `node.stop`.
 
     A node hands over what it leads before it ends, for which it needs a controller, and so most of the others: all are
     told in the same moment, and one that the others have left behind is killed after ten seconds. Such a node checks
@@ -264,7 +265,11 @@ def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple
     """
     plan = _plan(data)
     numbers = [plan.seat(only).node] if only is not None else [seat.node for seat in plan.seats]
-    with locked(Layout(plan.data).lock):
+
+    def starting() -> list[launch.Record]:
+        return [record for number, record in _running(plan).items() if number in numbers]
+
+    with launch.ending(Layout(plan.data).lock, starting) as told:
         before = _running(plan)
         asked = {number: before[number] for number in numbers if number in before}
         for record in asked.values():
@@ -275,7 +280,7 @@ def stop(data: Path, *, only: int | None = None, timeout_s: float = 20) -> tuple
         for number in numbers:
             with suppress(OSError):  # on a broken disk nothing can be put in order
                 node.stop(plan.layout(number).data, timeout_s=0)
-        return tuple(asked)
+        return tuple(number for number in numbers if number in asked or str(plan.layout(number).data) in told)
 
 
 def _left(running: Mapping[int, launch.Record], asked: Mapping[int, launch.Record], timeout_s: float) -> None:

@@ -3,7 +3,9 @@
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +15,12 @@ from andon.broker.errors import BrokerError, PortError
 from andon.broker.jars import kafka_version
 from andon.broker.jvm import Runtime
 from andon.broker.layout import Layout
+from andon.broker.locks import locked_now
 from andon.broker.seats import Seat, above
 
 READY_S = 60.0
 ATTEMPTS = 3
+_AGAIN_S = 0.1
 _LOADS = "[LogLoader partition="  # in the log: the version is pinned
 
 
@@ -74,6 +78,22 @@ def launch(
             else:
                 return record
     raise AssertionError
+
+
+@contextmanager
+def ending(lock: Path, running: Callable[[], Iterable[Record]]) -> Iterator[AbstractSet[str]]:
+    """Holds the lock of a start for a stop; the directories of what it had to tell to end before. Who starts a node
+    holds it for as long as that reads its logs, and gives up when the node ends."""
+    told: set[str] = set()
+    while True:
+        with locked_now(lock) as ours:
+            if ours:
+                yield told
+                return
+        for record in running():
+            process.tell(record.pid, record.started)
+            told.add(record.data)
+        time.sleep(_AGAIN_S)
 
 
 def begin(

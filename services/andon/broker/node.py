@@ -8,7 +8,7 @@ from andon.broker import archive, crash, disk, download, java, process, seats, s
 from andon.broker.download import Progress
 from andon.broker.errors import BrokerError, PortError
 from andon.broker.jvm import Runtime
-from andon.broker.launch import Record, alive, launch, wait
+from andon.broker.launch import Record, alive, ending, launch, wait
 from andon.broker.layout import Layout
 from andon.broker.locks import locked
 from andon.broker.writer import refuse_second_writer
@@ -82,14 +82,15 @@ def start(
 
 
 def stop(data: Path, *, timeout_s: float = 20) -> bool:
-    """Stops the node on `data`, by SIGTERM and after `timeout_s` by SIGKILL; returns whether one was running.
+    """Stops the node on `data`, by SIGTERM and after `timeout_s` by SIGKILL; returns whether one was running. One that
+    is just being started is ended, and its start with it.
 
     Raises BrokerError when a Kafka that was not started here runs on `data`, or when the node can't be ended.
     """
     layout = Layout(data.absolute())
     if not layout.data.is_dir():
         return False
-    with locked(layout.lock):
+    with ending(layout.lock, lambda: filter(None, [alive(layout)])) as told:
         record = alive(layout)
         if record:
             process.end(record.pid, record.started, timeout_s=timeout_s)
@@ -99,7 +100,7 @@ def stop(data: Path, *, timeout_s: float = 20) -> bool:
         crash.clear(layout)
         if not crash.crashed(layout):
             layout.record.unlink(missing_ok=True)
-        return record is not None
+        return bool(record or told)
 
 
 def status(data: Path) -> Status | None:

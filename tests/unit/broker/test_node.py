@@ -1,12 +1,17 @@
 """A node that runs already, or is just about to end. Processes are stand-ins."""
 
+import subprocess
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from andon.broker import BrokerError, archive, crash, disk, download, java, node, process, start, storage
+from andon.broker import BrokerError, archive, crash, disk, download, java, node, process, start, stop, storage
 from andon.broker.launch import Record
 from andon.broker.layout import Layout
+from andon.broker.locks import locked
 
 
 def record(data: Path, pid: int) -> Record:
@@ -39,3 +44,30 @@ def test_one_that_had_been_told_to_end_is_started_anew(
     else:
         with pytest.raises(BrokerError, match="Kafka ended"):
             start(tmp_path)
+
+
+def test_a_stop_does_not_wait_for_a_start_that_waits_for_its_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = subprocess.Popen(["sleep", "60"])
+    begun = process.started(kafka.pid)
+    assert begun
+    one = replace(record(tmp_path, kafka.pid), started=begun)
+    monkeypatch.setattr(node, "alive", lambda _: one if process.started(kafka.pid) == begun else None)
+    held = threading.Event()
+
+    def starts() -> None:
+        with locked(Layout(tmp_path).lock):
+            held.set()
+            end = time.monotonic() + 20
+            while process.started(kafka.pid) == begun and time.monotonic() < end:
+                time.sleep(0.02)
+
+    starting = threading.Thread(target=starts)
+    starting.start()
+    assert held.wait(5)
+    asked = time.monotonic()
+    assert stop(tmp_path)
+    assert time.monotonic() - asked < 10
+    starting.join()
+    kafka.wait()
