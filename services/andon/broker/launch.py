@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import dropwhile
 from pathlib import Path
 
 from andon.broker import ports, process, properties, storage, wire
@@ -165,7 +166,7 @@ def _loads(layout: Layout, lately_s: float) -> bool:
 
 
 def _failed(layout: Layout, record: Record) -> BrokerError:
-    said = last_complaint(layout)
+    said = last_complaint(layout, record.since)
     if "already in use" in said:
         return PortError(f"Port {record.port} or {record.controller_port} was taken by another program: start again.")
     return BrokerError(f"Kafka ended while it started, its log in {layout.logs} says: {said}")
@@ -201,8 +202,9 @@ def _tail(file: Path) -> list[str]:
     return [line for line in lines if not line.lstrip().startswith("at ")]
 
 
-def last_complaint(layout: Layout) -> str:
-    """The last error in the logs of a node that ended by itself, as one line."""
-    lines = [*_tail(layout.logs / "kafka-0.log"), *_tail(layout.console)]
+def last_complaint(layout: Layout, since: float) -> str:
+    """The last error in the logs of a node that was started `since` then and ended by itself, as one line."""
+    logged = dropwhile(lambda line: (_time(line.partition(" ")[0]) or 0.0) < since, _tail(layout.logs / "kafka-0.log"))
+    lines = [*logged, *_tail(layout.console)]
     complaints = [line for line in lines if "Exception" in line or "Error" in line or " SEVERE " in line]
     return (complaints or lines or ["nothing"])[-1].strip()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.broker import BrokerError, last_words, launch, process, stop, wire
+from andon.broker import BrokerError, PortError, last_words, launch, process, stop, wire
 from andon.broker.java import Java
 from andon.broker.jvm import Runtime
 from andon.broker.launch import Record, alive
@@ -169,9 +169,28 @@ def test_a_failed_start_says_what_was_thrown_and_not_where(tmp_path: Path) -> No
         "\tat java.base/sun.security.util.SecurityProperties.includedInExceptions(SecurityProperties.java:72)\n"
         "2026-11-27T22:00:00.600+0000 INFO k: bye\n"
     )
-    assert launch.last_complaint(layout) == "Caused by: java.io.IOException: Too many open files"
+    assert launch.last_complaint(layout, 0.0) == "Caused by: java.io.IOException: Too many open files"
     (layout.logs / "console.log").write_text("InternalError: no file\n\tat java.lang.Error.<init>(Error.java:1)\n")
     assert last_words(tmp_path, datetime.now(UTC).timestamp()) == "InternalError: no file"
+
+
+def test_a_start_that_is_killed_is_not_told_with_what_an_earlier_one_threw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir()
+    log = layout.logs / "kafka-0.log"
+    log.write_text("2026-11-27T21:59:59.500+0000 SEVERE k: no\njava.net.BindException: Address already in use\n")
+    since = datetime(2026, 11, 27, 22, 0, tzinfo=UTC).timestamp()
+    monkeypatch.setattr(wire, "ready", lambda *_: False)
+    monkeypatch.setattr(process, "started", lambda _: None)
+    killed = Record(1, "then", 1, 2, str(tmp_path), "4", "java", since)
+    with pytest.raises(BrokerError, match=r"Kafka ended while it started, its log in .* says: nothing"):
+        launch.wait(layout, killed, 0.1)
+    with log.open("a") as file:
+        file.write("2026-11-27T22:00:00.500+0000 SEVERE k: no\njava.net.BindException: Address already in use\n")
+    with pytest.raises(PortError):
+        launch.wait(layout, killed, 0.1)
 
 
 def test_the_last_words_of_a_node_are_errors_of_its_present_start(tmp_path: Path) -> None:
