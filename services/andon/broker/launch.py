@@ -22,7 +22,10 @@ from andon.broker.seats import Seat, above
 READY_S = 60.0
 ATTEMPTS = 3
 _AGAIN_S = 0.1
-_LOADS = "[LogLoader partition="  # in the log: the version is pinned
+# In the log: the version is pinned.
+_LOADS = "[LogLoader partition="
+# A controller that has only just begun to decide refuses to register itself, asks again, and all is well.
+_HARMLESS = ("registerController: event failed with NotControllerException", "apiKey=CONTROLLER_REGISTRATION,")
 
 
 @dataclass(frozen=True)
@@ -192,14 +195,22 @@ def _time(text: str) -> float | None:
 
 
 def _tail(file: Path) -> list[str]:
-    """The last lines of a log, of a trace those that say what was thrown, not where; none when it is not there."""
+    """The last lines of a log but for what is harmless, of a trace those that say what was thrown, not where; none when
+    it is not there."""
     try:
         with file.open("rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 65_536))
             lines = log.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-    return [line for line in lines if not line.lstrip().startswith("at ")]
+    found: list[str] = []
+    harmless = False
+    for line in lines:
+        if _time(line.partition(" ")[0]) is not None:  # else it is of a trace
+            harmless = any(text in line for text in _HARMLESS)
+        if not (harmless or line.lstrip().startswith("at ")):
+            found.append(line)
+    return found
 
 
 def last_complaint(layout: Layout, since: float) -> str:

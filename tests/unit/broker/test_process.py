@@ -174,6 +174,21 @@ def test_a_failed_start_says_what_was_thrown_and_not_where(tmp_path: Path) -> No
     assert last_words(tmp_path, datetime.now(UTC).timestamp()) == "InternalError: no file"
 
 
+def test_what_kafka_gets_over_by_itself_is_not_told_as_its_end(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir()
+    thrown = "org.apache.kafka.common.errors.NotControllerException: The active controller appears to be node 1."
+    (layout.logs / "kafka-0.log").write_text(
+        "2026-11-27T22:00:00.500+0000 INFO k: registerController: event failed with NotControllerException\n"
+        "2026-11-27T22:00:00.600+0000 SEVERE k: [A nodeId=1] Unexpected error handling request "
+        "RequestHeader(apiKey=CONTROLLER_REGISTRATION, apiVersion=0, clientId=1)\n"
+        f"java.util.concurrent.CompletionException: {thrown}\n\tat x\nCaused by: {thrown}\n"
+        "2026-11-27T22:00:00.700+0000 INFO k: ready\n"
+    )
+    assert launch.last_error(layout, 0.0) is None
+    assert launch.last_complaint(layout, 0.0).endswith("INFO k: ready")
+
+
 def test_a_start_that_is_killed_is_not_told_with_what_an_earlier_one_threw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
