@@ -156,6 +156,8 @@ def _wordwrap(
     wrapstring: str | None = None,
     break_on_hyphens: bool = True,
 ) -> str:
+    # What is no number, but compares with one (a missing field, NaN), would wrap for ever.
+    width = int(width)
     within(len(wrapstring or "") * (len(s) // max(width, 1) + len(s.splitlines())))
     return filters.do_wordwrap(environment, s, width, break_long_words, wrapstring, break_on_hyphens)
 

@@ -460,6 +460,12 @@ def test_a_value_longer_than_any_notice_is_refused_before_it_is_looked_through(s
     assert time.process_time() - began < 3
 
 
+@pytest.mark.parametrize("width", ["data.nothing", "data.null", "data.nan | float"])
+def test_a_width_that_is_no_number_ends_the_notice_and_not_the_desk(width: str) -> None:
+    found = refusal(f"a\n{{{{ data.v | wordwrap({width}) }}}}", data={"v": "a b", "null": None, "nan": "nan"})
+    assert found.detail.startswith("fault.j2 line 2")
+
+
 def test_what_templates_make_of_values_is_made() -> None:
     data = {"x": 3.14159, "n": 7, "s": "a\nb", "list": [1, 2], "log": "x\n" * 100_000}
     made = {
