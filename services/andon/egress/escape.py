@@ -33,6 +33,12 @@ class Escaped(str):
     __slots__ = ()
 
 
+class Raw(Escaped):
+    """Text that a template says is to be shown as it is."""
+
+    __slots__ = ()
+
+
 def plain(text: str) -> str:
     """`text` without anything a chat tool takes for a mention of people, or for a link (`<a href=…>`, which WeCom's
     applications have in text too)."""

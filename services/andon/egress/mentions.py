@@ -10,11 +10,13 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 
-from andon.egress.escape import Escaped
+from andon.egress.escape import Escaped, Raw
 
-# What stands before the name of a person: `<@` or `@`, `<at id=` and `<at user_id="`.
-_CALLS = re.compile(r"""(?:@|\bid\s*=\s*["']?|\buser_id\s*=\s*["']?)\Z""", re.IGNORECASE)
-_EVERYBODY = re.compile(r"""(\s*["']?\s*)a(?=ll(?![\w.\-@]))""", re.IGNORECASE)
+# What stands before the name of a person: `<@` or `@`, and `<at ` with whatever is within it.
+_CALLS = re.compile(r"(?:@|<at\s[^<>]*)\Z", re.IGNORECASE)
+_LONGEST = 256
+# Also among others: `<at ids=wang,all>`.
+_EVERYBODY = re.compile(r"""((?:\A|,)\s*+(?:["']\s*+)?)a(?=ll(?![\w.\-@]))""", re.IGNORECASE)
 _FILTER = "never_everybody"
 
 
@@ -23,14 +25,15 @@ class Mentions(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters[_FILTER] = _never_everybody
+        environment.filters[_FILTER] = never_everybody
 
     def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
         shown: list[Token] = []
-        calls = False
+        said, calls = "", False
         for token in stream:
             if token.type == "data":
-                calls = _CALLS.search(token.value) is not None
+                said = (said + token.value)[-_LONGEST:]
+                calls = _CALLS.search(said) is not None
             if shown or (calls and token.type == "variable_begin"):
                 shown.append(token)
             else:
@@ -43,16 +46,16 @@ class Mentions(Extension):
 
 def _filtered(shown: list[Token]) -> Iterator[Token]:
     begin, *expression, end = shown
-    if not expression or [token.value for token in expression[-2:]] == ["|", "raw"]:
+    if not expression:
         yield from shown
         return
     yield from (begin, Token(begin.lineno, "lparen", "("), *expression, Token(end.lineno, "rparen", ")"))
     yield from (Token(end.lineno, "pipe", "|"), Token(end.lineno, "name", _FILTER), end)
 
 
-def _never_everybody(value: Any) -> Any:
+def never_everybody(value: Any) -> Any:
     """The value; `all`, which would call everybody, with its first letter full-width."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, Raw):
         return value
-    text = _EVERYBODY.sub(r"\1ａ", value, count=1) if _EVERYBODY.match(value) else value
+    text = _EVERYBODY.sub(r"\1ａ", value)
     return Escaped(text) if isinstance(value, Escaped) else text

@@ -299,9 +299,9 @@ def _in_list(value: Any) -> Any:
     return _in_json(value) if isinstance(value, Undefined | Struct) else str(value)
 
 
-def _raw(value: Any) -> escape.Escaped:
+def _raw(value: Any) -> escape.Raw:
     """Shows a value as it is, markup and mentions included."""
-    return escape.Escaped(str(value))
+    return escape.Raw(str(value))
 
 
 def _masked(value: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 
 from andon.core.markdown import split_markdown
 from andon.core.text import split_bytes, split_numbered
-from andon.egress import escape
+from andon.egress import escape, mentions
 from andon.egress.amount import MAX_CHARACTERS
 from andon.egress.channels import dingtalk_robot
 from andon.egress.channels.smtp import Smtp
@@ -73,6 +73,7 @@ def made_harmless(text: str) -> None:
     escape.sendable(escape.plain(text))
     escape.markdown(text)
     masker(("phone", "id_card", "bank_card"))(text)
+    mentions.never_everybody(text)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +239,11 @@ def test_a_value_between_signs_of_the_template_calls_nobody(kind: str) -> None:
         '<at user_id="{{ data.v if data.v else data.w }}"></at>',
         "<at id={{ data.v | tojson }}></at>",
         "<at id={{ data.w }}{{ data.v }}></at>",
+        "<@{{ data.v if data.v else 'wang' | raw }}>",
+        '<at id={% if data.v %}"{{ data.v }}"{% endif %}></at>',
+        "<at ids=wang,{{ data.w }},{{ data.v }}></at>",
+        "<at ids={{ ['wang', data.v] | join(',') }}></at>",
+        "<at email={{ data.v }}></at>",
     ],
 )
 def test_who_is_named_by_a_value_is_never_everybody(template: str, who: str) -> None:
@@ -248,3 +254,9 @@ def test_who_is_named_by_a_value_is_called_and_so_is_everybody_where_the_templat
     assert shown("<@{{ data.v }}> @{{ data.v }}", v="wang") == "<@wang> @wang"
     assert shown("it@{{ data.v }} all: {{ data.w }}", v="all.corp", w="all") == "it@all.corp all: all"
     assert shown("<@{{ 'all' | raw }}> <@{% if data.v %}all{% endif %}>", v="x") == "<@all> <@all>"
+    assert shown("<@{{ data.v if data.v else 'all' | raw }}>", v="") == "<@all>"
+
+
+def test_what_is_no_mention_may_say_all() -> None:
+    link = "[MES](https://mes.corp/orders?id={{ data.v }}) id = {{ data.v }} <at id=wang></at> id={{ data.v }}"
+    assert shown(link, v="all") == link.replace("{{ data.v }}", "all")
