@@ -16,10 +16,11 @@ _RULE = r"(?:-[ \t]*+){3,}"
 # A value that is but one `-` stays: it mostly says "nothing", and no line of its own is before it.
 _LINE = rf"#+|>+|{_RULE}|(?!\A[=-]\Z)[=-]+{_END}"
 _IN_ITEM = rf"(?:(?:[-+]|[0-9]{{1,9}}[.)])[ \t]++)+(?:#{{1,6}}(?=[ \t])|#{{1,6}}{_END}|>+|{_RULE})"
+_IN_ADDRESS = re.escape("/?&=#(!,:.;~+$%@'-")
 _MARKUP = re.compile(
     r"<(?=[@/!A-Za-z]|\Z)|\A@|@(?=all\b|所有人)|\*|`|\||~~|\](?=[(\[:]|\Z)|\\\Z"
     # Within a word it is a character like any other; at the beginning of one in an address it ends nothing.
-    r"|(?<![\w/?&=#])_+|(?<=[/?&=#])_++(?!\w)|(?<=[^\W_])_++(?!\w)"
+    rf"|(?<![\w{_IN_ADDRESS}])_+|(?<=[{_IN_ADDRESS}])_++(?!\w)|(?<=[^\W_])_++(?!\w)"
     rf"|(?:^|(?<=\r))[ \t]*(?:{_LINE}|{_IN_ITEM})",
     re.MULTILINE | re.IGNORECASE,
 )

@@ -185,6 +185,7 @@ EMPHASIS = (
     "a_b__ _c_d",
     "汉_b_。_b_",
     "x/_b_ ?_b_ =__b__ a&_b/_ #_b_, x/_b=_\ny/_b_",
+    "(_b_) !_b_! ,__b__, :_b:_ ._b_. ;_b;_ ~_b_~ +_b+_ $_b_ %_b_ @_b_ '_b_' -_b-_ (_b)_ -_b_-",
 )
 
 
@@ -209,7 +210,11 @@ def test_what_is_no_emphasis_is_left_as_it_is_in_markdown() -> None:
 
 @pytest.mark.parametrize(
     "link",
-    ["https://kibana.corp/app/discover#/?_g=(time:(from:now-1h))&_a=(x:1)", "https://es.corp/_cat/x?q=_id#_top"],
+    [
+        "https://kibana.corp/app/discover#/?_g=(time:(from:now-1h))&_a=(columns:!(_source),x:_y,_z)",
+        "https://es.corp/_cat/x?q=_id#_top",
+        "https://mes.corp/~_it/.-_x;_y+_z$_a@_b!_c'_d%20_e?token=eyJ._x-_y",
+    ],
 )
 def test_an_address_leads_where_it_says(link: str) -> None:
     assert escape.markdown(link) == link
