@@ -88,6 +88,17 @@ def test_a_receiver_may_be_named_and_a_channel_of_programs_gets_the_event(shown:
     assert json.loads(one["parts"][0]["text"])["subject"] == "M-07"
 
 
+def test_what_is_never_merged_is_shown_alone(shown: Any) -> None:
+    events = [EVENT | {"id": name, "labels": {"severity": "both"}} for name in ("a", "b")]
+    code, out, _ = shown(events, "--merged", "--json")
+    assert code == 0
+    assert [(one["event"], one["receiver"]) for one in json.loads(out)] == [
+        ("a", "programs"),
+        ("b", "plain"),
+        ("b", "programs"),
+    ]
+
+
 def test_merged_and_repeated_notices(shown: Any) -> None:
     events = [EVENT | {"subject": subject} for subject in ("M-01", "M-02")]
     code, out, _ = shown(events, "--merged", "--repeat")

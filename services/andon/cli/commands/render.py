@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("render", help="how a notice of an event would look", description=__doc__)
     parser.add_argument("event", metavar="EVENT", help="a file with an event as JSON, or with many; - reads it in")
     parser.add_argument("--receiver", action="append", metavar="R", help="this receiver, whatever the routes say")
-    parser.add_argument("--merged", action="store_true", help="all events of the file as one notice")
+    parser.add_argument("--merged", action="store_true", help="all events as one notice, where the receiver takes one")
     parser.add_argument("--repeat", action="store_true", help="as it looks when an earlier attempt may have arrived")
     parser.set_defaults(func=_render)
 
@@ -56,20 +56,25 @@ class _Preview:
     def of(
         self, events: Sequence[Event], receivers: Sequence[str], *, merged: bool, repeat: bool
     ) -> Iterator[dict[str, Any]]:
-        """What each receiver of each event would get; of the last event alone, with all merged into it, if `merged`."""
+        """What each receiver of each event would get; of the last event alone, with all merged into it, if `merged`,
+        where the receiver takes what was merged."""
         from andon.core.digest import Digest
         from andon.core.digest import merged as with_one_more
 
         digest: Digest | None = None
         for event in events if merged else ():
             digest = with_one_more(digest, event)
-        for event in events[-1:] if merged else events:
+        for number, event in enumerate(events, 1):
+            told = not merged or number == len(events)
             deliveries = [self._to(event, name) for name in receivers] if receivers else self._routed(event)
-            if not deliveries:
+            if told and not deliveries:
                 ended = self._router.route(event).ended
                 yield {"event": event.id, "ended": msgspec.to_builtins(ended)}
             for delivery in deliveries:
-                yield {"event": event.id, "receiver": delivery.receiver, **self._shown(delivery, digest, repeat)}
+                alone = self._receivers[delivery.receiver].single
+                if told or alone:
+                    shown = self._shown(delivery, None if alone else digest, repeat)
+                    yield {"event": event.id, "receiver": delivery.receiver, **shown}
 
     def _routed(self, event: Event) -> Sequence[Delivery]:
         return self._router.route(event).outputs
