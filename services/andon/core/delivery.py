@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -103,3 +103,8 @@ def delivery_id(event: Event, receiver: str) -> UUID:
 def ended_id(event: Event) -> UUID:
     """The id of the outcome of an event that led to no delivery."""
     return _ids.id(f"{event.source}\n{event.id}")
+
+
+def outcome_id(delivery: UUID, redrive: int) -> UUID:
+    """The id of the outcome of a delivery: its own; after a redrive another one, for it then ends once more."""
+    return uuid5(delivery, str(redrive)) if redrive else delivery

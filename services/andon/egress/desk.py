@@ -8,11 +8,11 @@ from functools import lru_cache, partial
 from hashlib import blake2b
 from itertools import takewhile
 from sys import intern
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec.structs import replace
 
-from andon.core.delivery import Delivery
+from andon.core.delivery import Delivery, outcome_id
 from andon.core.digest import Digest, merged
 from andon.core.event import CLEAR, STATE, Event, Home, Position, accepted_at
 from andon.core.failure import Rejected, Retryable
@@ -222,7 +222,7 @@ class EgressWork:
             self._metrics.delivered_after(channel, max(0.0, now - item.born))
         recipients = recipients or self._so_far(item, delivery, outcome)
         record = OutcomeRecord(
-            id=_outcome_id(item),
+            id=outcome_id(item.id, item.redrive),
             event=delivery.event.id,
             source=delivery.event.source,
             subject=delivery.event.subject,
@@ -350,11 +350,6 @@ def _refused(item: Item) -> int:
     """Attempts at the present part that certainly had no effect, before the first that may have had it."""
     failed = [one for one in item.entries if one.part == item.part and one.ended and one.reason is not Reason.DELIVERED]
     return sum(1 for _ in takewhile(lambda entry: not entry.ambiguous, failed))
-
-
-def _outcome_id(item: Item) -> UUID:
-    """The delivery's id; after a redrive another one, for the delivery then ends once more."""
-    return item.id if not item.redrive else uuid5(item.id, str(item.redrive))
 
 
 def _moment(seconds: float) -> datetime:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
-from andon.core.delivery import Delivery, delivery_id, ended_id
+from andon.core.delivery import Delivery, delivery_id, ended_id, outcome_id
 from andon.core.event import Event, Home, Position, accepted_at, at_position
 from andon.core.ids import minted_at
 from andon.core.outcome import OutcomeRecord, Parked
@@ -216,7 +216,7 @@ class Tracer:
         the `missing` ones, and of the event itself if it led to none, from its acceptance on. One that a stage parked
         may have been redriven, and ended anew since."""
         found: dict[UUID, OutcomeRecord] = {}
-        wanted = {_outcome_id(k) for k in closed} | set(missing) or {ended_id(event)}
+        wanted = {outcome_id(k.id, k.redrive) for k in closed} | set(missing) or {ended_id(event)}
         early = bool(missing or not closed or any(k.redrive for k in closed))
         since = accepted_at(event) if early else min(k.closed or 0.0 for k in closed)
         homes = self._homes(OUTCOMES, event.origin[0].partition)
@@ -324,8 +324,3 @@ def _client(index: RequestIndex, event: Event, clients: Iterable[str]) -> str | 
 def needle(text: str) -> bytes:
     """A text as it stands within the JSON of a record."""
     return msgspec.json.encode(text)[1:-1]
-
-
-def _outcome_id(kept: Kept) -> UUID:
-    """The id of the outcome the item ended with last."""
-    return kept.id if not kept.redrive else uuid5(kept.id, str(kept.redrive))
