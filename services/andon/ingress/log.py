@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from math import inf
 
 import msgspec
 
@@ -19,6 +18,7 @@ from andon.kafka import producer
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Outgoing
 from andon.kafka.topics import ACTIONS, EVENTS
+from andon.runtime.seldom import Seldom
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class KafkaLog:
     def __init__(self, publisher: Publisher, clock: Clock) -> None:
         self._publisher = publisher
         self._clock = clock
-        self._told = -inf
+        self._seldom = Seldom(AGAIN_S, clock)
 
     async def append(self, drafts: Sequence[Draft], late: Late | None = None, /) -> Sequence[Fate]:
         """One answer per event: its position once every replica in sync has it, or why that is not known."""
@@ -51,8 +51,7 @@ class KafkaLog:
         now = self._clock.now()
         for fate in fates:
             if isinstance(fate, Position) and fate.at and abs(fate.at / 1_000 - now) >= APART_S:
-                if not 0 <= now - self._told < AGAIN_S:
-                    self._told = now
+                if self._seldom.due():
                     log.warning(_apart(fate, fate.at / 1_000 - now))
                 return
 

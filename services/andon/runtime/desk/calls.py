@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import inf
 
 from andon.core.fence import fence
 from andon.core.ports import Clock
@@ -18,6 +17,7 @@ from andon.runtime.desk.open_work import Call
 from andon.runtime.desk.work import Success, Work
 from andon.runtime.failures import Failed, classify
 from andon.runtime.metrics import Metrics
+from andon.runtime.seldom import Seldom
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,7 @@ class Calls:
         self._taken = 0
         self._waiting: deque[Call] = deque()
         self._ended_at: deque[float] = deque(maxlen=desk.room)
-        # When it was said last of a domain that its calls fail.
-        self._said: dict[str, float] = {}
+        self._seldom = Seldom(_SAID_AGAIN_S, clock)
 
     def wake(self) -> None:
         """Something the desk may act on has changed."""
@@ -158,19 +157,16 @@ class Calls:
         if write is not None:
             self._submit(write)
         if isinstance(result, Failed) and self._desk.suspect(call):
-            self._say(call, channel, result, now)
+            self._say(call, channel, result)
         self._fill()
         self._news.set()
         self._ended.set()
 
-    def _say(self, call: Call, channel: str, failed: Failed, now: float) -> None:
+    def _say(self, call: Call, channel: str, failed: Failed) -> None:
         """Why calls fail while they are tried again, once a minute for each account: an outcome says it at the end."""
-        if now < self._said.get(call.entry.domain, -inf) + _SAID_AGAIN_S:
-            return
-        self._said = {domain: at for domain, at in self._said.items() if now < at + _SAID_AGAIN_S}
-        self._said[call.entry.domain] = now
-        fields = {"channel": channel, "receiver": call.item.queue, "reason": failed.reason, "detail": failed.detail}
-        log.warning("a call failed", extra=fields)
+        if self._seldom.due(call.entry.domain):
+            fields = {"channel": channel, "receiver": call.item.queue, "reason": failed.reason, "detail": failed.detail}
+            log.warning("a call failed", extra=fields)
 
     async def _attempt(self, call: Call) -> Success | Failed:
         # From the intent on: a process that was frozen must not send once a new owner may have taken the call for

@@ -17,6 +17,7 @@ from andon.core.ports import Clock
 from andon.core.work import Note, Write
 from andon.kafka.producer import Written
 from andon.kafka.records import Outgoing
+from andon.runtime.seldom import Seldom
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,8 @@ class Outbox:
         self._waiting: deque[_Stored] = deque()
         self._there: dict[tuple[Home, int], int] = {}
         self._unforgotten = 0
-        self._said = -inf
         self._refused_since = inf
+        self._seldom = Seldom(_SAID_AGAIN_S, clock)
         self._news = asyncio.Event()
         self._still = asyncio.Event()
         self._still.set()
@@ -126,9 +127,7 @@ class Outbox:
 
     def _say(self, topic: str, problem: str) -> None:
         """Once a minute: a topic that refuses does so at each of five tries a second."""
-        now = self._clock.now()
-        if not 0 <= now - self._said < _SAID_AGAIN_S:
-            self._said = now
+        if self._seldom.due():
             log.warning("not published, tried again until it is", extra={"topic": topic, "problem": problem})
 
 
