@@ -18,8 +18,6 @@ LONGEST = 2_000
 
 # C0 and C1 controls, DEL, the directional marks, embeddings and isolates (UAX #9), line separators, surrogates, BOM.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-_LIBRDKAFKA = re.compile(r"[A-Z0-9_]+ \[")
-_NUMBERS = re.compile(r"\d+")
 _TRACES = "opentelemetry."
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LOUD = ("aiohttp", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "urllib3")  # address queries hold robot keys
@@ -63,12 +61,8 @@ class JsonLines(logging.Formatter):
 
 
 class Repeats(logging.Filter):
-    """Lets librdkafka say the same, but for its numbers, once in `every` seconds, and OpenTelemetry the same, whatever
-    is in it.
-
-    While a broker is away each client says so at every attempt to connect, which is 80 times a second; while a
-    collector is away each process says so every second.
-    """
+    """Lets OpenTelemetry say the same, whatever is in it, once in `every` seconds: while a collector is away each
+    process says so every second."""
 
     def __init__(self, every: float = 10.0) -> None:
         super().__init__()
@@ -76,13 +70,9 @@ class Repeats(logging.Filter):
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        if record.name.startswith(_TRACES):
-            kind = str(record.msg)
-        elif _LIBRDKAFKA.match(text):
-            kind = _NUMBERS.sub("#", text)
-        else:
+        if not record.name.startswith(_TRACES):
             return True
+        kind = str(record.msg)
         if 0 <= record.created - self._said.get(kind, 0.0) < self.every:  # the clock may have been set back
             return False
         self._said[kind] = record.created

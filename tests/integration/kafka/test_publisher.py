@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from confluent_kafka import Message
 
 from andon.core.event import Position
 from andon.kafka import producer
-from andon.kafka.connection import LARGEST_PARKED, Connection, Sparing
+from andon.kafka.connection import LARGEST_PARKED, Connection
 from andon.kafka.producer import Publisher, Undecided, Written
 from andon.kafka.records import Outgoing
 from tests.rig.kafka import Kafka
@@ -186,19 +185,6 @@ def test_close_lets_nobody_wait_for_a_broker_that_is_away() -> None:
         assert all(isinstance(fate, str) for fate in fates)
 
     asyncio.run(main())
-
-
-def test_the_same_line_of_the_client_library_passes_once() -> None:
-    sparing = Sparing(every_s=60)
-
-    def said(text: str) -> bool:
-        return bool(sparing.filter(logging.LogRecord("k", logging.ERROR, "", 0, text, None, None)))
-
-    assert said("broker 1: Connect failed (after 0ms)")
-    assert not said("broker 1: Connect failed (after 13ms)")
-    assert said("another")
-    assert all(not said("another") for _ in range(3))
-    assert Sparing(every_s=0).filter(logging.LogRecord("k", logging.ERROR, "", 0, "x", None, None))
 
 
 @pytest.mark.kafka

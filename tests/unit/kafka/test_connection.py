@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from andon.config.kafka import Kafka
 from andon.config.secrets import SecretMissing
 from andon.kafka.admin import Cluster
-from andon.kafka.connection import Connection, connection
+from andon.kafka.connection import Connection, Sparing, connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import KafkaFailure, NoEntry
 from andon.kafka.foreign import ForeignTopic
@@ -116,3 +117,31 @@ def test_what_else_a_client_refuses_is_said_with_the_address() -> None:
     link = Connection("127.0.0.1:1", {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"})
     with pytest.raises(KafkaFailure, match=r"127.0.0.1:1 .*sasl.username and sasl.password must be set"):
         Cluster(link)
+
+
+def test_a_client_without_a_broker_repeats_itself_once_in_thirty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    sparing, now = Sparing(), 100.0
+    monkeypatch.setattr("andon.kafka.connection.time.monotonic", lambda: now)
+
+    def passes(text: str) -> bool:
+        return bool(sparing.filter(logging.LogRecord("k", logging.ERROR, "", 0, text, None, None)))
+
+    text = "FAIL [egress-0#producer-3] [thrd:127.0.0.1:8792]: Connection refused (after %dms in state CONNECT)"
+    assert passes(text % 0)
+    now = 129.9
+    assert not passes(text % 2)
+    assert passes("SESSTMOUT [egress-0#consumer-2]: session timed out")
+    assert all(not passes("SESSTMOUT [egress-0#consumer-2]: session timed out") for _ in range(3))
+    now = 130.0
+    assert passes(text % 1)
+    assert Sparing(every_s=0).filter(logging.LogRecord("k", logging.ERROR, "", 0, "x", None, None))
+
+
+def test_what_the_client_library_says_goes_through_that_and_what_others_say_does_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    library = Connection("127.0.0.1:1").client()["logger"]
+    for number in range(2):
+        library.error("FAIL [test#producer-%d]: Connection refused", number)
+        logging.getLogger("andon.x").warning("parked")
+    assert caplog.messages == ["FAIL [test#producer-0]: Connection refused", "parked", "parked"]

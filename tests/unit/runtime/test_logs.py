@@ -73,30 +73,9 @@ def test_http_clients_and_the_access_log_do_not_tell_addresses(out: io.StringIO)
     assert out.getvalue() == ""
 
 
-def test_a_client_without_a_broker_repeats_itself_once_in_ten_seconds(out: io.StringIO) -> None:
-    log = logging.getLogger("andon.kafka.connection")
-    repeats = logs.Repeats()
-
-    def passes(text: str, at: float) -> bool:
-        record = log.makeRecord(log.name, logging.ERROR, __file__, 1, text, (), None)
-        record.created = at
-        return repeats.filter(record)
-
-    text = "FAIL [egress-0#producer-3] [thrd:127.0.0.1:8792]: Connection refused (after %dms in state CONNECT)"
-    assert passes(text % 0, 100.0)
-    assert not passes(text % 2, 109.9)
-    assert passes(text % 1, 110.0)
-    assert passes("SESSTMOUT [egress-0#consumer-2]: session timed out", 110.1)
-    assert passes("parked", 110.1)
-    assert passes("parked", 110.1)
-    log.error(text, 0)
-    log.error(text, 1)
-    assert out.getvalue().count("\n") == 1
-
-
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
     repeats = logs.Repeats()
-    record = logging.makeLogRecord({"name": "andon.x", "msg": "FAIL [egress-0#producer-3]: Connection refused"})
+    record = logging.makeLogRecord({"name": "opentelemetry.exporter", "msg": "Failed to export %s"})
     for at, passes in ((7_200.0, True), (100.0, True), (109.9, False)):
         record.created = at
         assert repeats.filter(record) is passes
