@@ -53,6 +53,17 @@ class Connection(msgspec.Struct, frozen=True):
             **self.security,
         }
 
+    def reader(self) -> dict[str, Any]:
+        """The settings of a consumer that reads committed records on its own, and is told when there are no more."""
+        return self.client() | {
+            "group.id": "andon-reader",  # required by the library; no group is joined and nothing is committed
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+
 
 def made(client: Callable[[dict[str, Any]], C], settings: Mapping[str, Any]) -> C:
     """A client of the library's. Raises KafkaFailure for settings that it refuses: it reads certificates and keys now,

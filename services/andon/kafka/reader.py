@@ -32,14 +32,8 @@ class TopicReader:
         that it has come to an end, and asks the brokers twice a second then, not a hundred times."""
         self._consumer = made(
             Consumer,
-            connection.client()
+            connection.reader()
             | {
-                "group.id": "andon-reader",  # required by the library; no group is joined and nothing is committed
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 20,
                 "fetch.wait.max.ms": _PATIENT_MS if patient else _SOON_MS,
             },

@@ -35,14 +35,8 @@ class Scan:
         self._formats = connection.formats
         self._consumer = made(
             Consumer,
-            connection.client()
+            connection.reader()
             | {
-                "group.id": "andon-reader",  # required by the library; no group is joined and nothing is committed
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
                 # A look-up is many short reads: none may wait for records that are not there, or for a long answer.
                 "fetch.wait.max.ms": 2,
                 "fetch.queue.backoff.ms": 2,
