@@ -9,16 +9,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from andon.cli import arguments
 from andon.cli.running import runfile
 
 if TYPE_CHECKING:
     from andon.config.kafka import Kafka
     from andon.kafka.connection import Connection
-
-
-T = TypeVar("T")
 
 
 class NotRunning(Exception):  # noqa: N818 - a state of the machine, read by people
@@ -45,22 +43,7 @@ def option(parser: argparse.ArgumentParser) -> None:
 def _bootstrap(text: str) -> str:
     from andon.config.addresses import bootstrap
 
-    return told(bootstrap, text)
-
-
-def told(read: Callable[[str], T], text: str) -> T:
-    """What `read` makes of a word of the command line; argparse tells of a ValueError nothing but the function."""
-    try:
-        return read(text)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
-
-
-def port(text: str) -> int:
-    """A port that can be listened on. Raises ArgumentTypeError."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, a number from 1 to 65535")
-    return int(text)
+    return arguments.told(bootstrap, text)
 
 
 def cluster(args: argparse.Namespace, kafka: Kafka | None = None) -> Where:

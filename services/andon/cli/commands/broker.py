@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from andon.cli.asking import where
+from andon.cli import arguments
 
 if TYPE_CHECKING:
     from andon.broker import Status
@@ -41,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--nodes", type=int, choices=(1, 3), help="one node, or a cluster (default: what is there, or 1)"
     )
     start.add_argument(
-        "--port", type=where.port, help="preferred port, the first of three (default: 8792, or as before)"
+        "--port", type=arguments.port, help="preferred port, the first of three (default: 8792, or as before)"
     )
     start.add_argument("--strict-port", action="store_true", help="fail when the port is taken, instead of moving up")
     start.add_argument(

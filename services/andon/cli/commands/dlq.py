@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from andon.cli.arguments import seconds
 from andon.cli.asking import where
 from andon.cli.main import DONE, FAILED, USAGE
 from andon.cli.shown.columns import columns
@@ -29,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("dlq", help="look at and redrive what was parked", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="list|redrive")
     listing = commands.add_parser("list", help="what was parked, oldest first")
-    listing.add_argument("--since", type=_seconds, metavar="1h", help="only what was parked within this time")
+    listing.add_argument("--since", type=seconds, metavar="1h", help="only what was parked within this time")
     listing.set_defaults(func=where.reported(_list))
     redrive = commands.add_parser("redrive", help="send parked records again, each as it was to where it was")
     redrive.add_argument("id", nargs="?", type=_id, metavar="ID", help="one record, as `andon dlq list` names it")
@@ -39,15 +40,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for one in (listing, redrive):
         one.add_argument("--reason", help="only what was parked for this reason")
         where.option(one)
-
-
-def _seconds(text: str) -> float:
-    from andon.config.units import seconds
-
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _id(text: str) -> str:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from andon.cli.arguments import seconds
 from andon.cli.asking import where
 from andon.cli.asking.times import coming
 from andon.cli.main import DONE, USAGE
@@ -48,14 +49,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _duration(text: str) -> timedelta:
-    from andon.config.units import seconds
-
     try:
         return timedelta(seconds=seconds(text))
     except OverflowError:
         raise argparse.ArgumentTypeError(f"{text!r} is longer than any calendar") from None
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _mute(args: argparse.Namespace) -> int:

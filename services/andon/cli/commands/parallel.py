@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from andon.cli.arguments import seconds
 from andon.cli.asking import times, where
 from andon.cli.asking.past import past
 from andon.cli.asking.reading import Reading
@@ -41,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     report.add_argument("--until", type=times.point, metavar="TIME", help="until then (default: now)")
     report.add_argument("--old", type=Path, metavar="FILE", help="what the other path told: CSV, or JSON lines")
     report.add_argument("--by", type=_names, metavar="NAME,…", help="the columns to compare (default: all but time)")
-    report.add_argument("--within", type=_seconds, default=900.0, metavar="15m", help="how late it may have told")
+    report.add_argument("--within", type=seconds, default=900.0, metavar="15m", help="how late it may have told")
     where.option(report)
     report.set_defaults(func=where.reported(_report))
 
@@ -51,15 +52,6 @@ def _names(text: str) -> tuple[str, ...]:
     if not names or _TIME in names:
         raise argparse.ArgumentTypeError("names of columns, for example alertname,instance,state")
     return names
-
-
-def _seconds(text: str) -> float:
-    from andon.config.units import seconds
-
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING
 
+from andon.cli import arguments
 from andon.cli.asking import where
 from andon.cli.running.processes import SERVICES
 
@@ -17,26 +18,22 @@ if TYPE_CHECKING:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("run", help="run one service", description=__doc__)
     parser.add_argument("service", choices=SERVICES)
-    parser.add_argument("--slot", type=_slot, default=0, help="which of several processes of the service, from 0")
+    parser.add_argument(
+        "--slot", type=arguments.slot, default=0, help="which of several processes of the service, from 0"
+    )
     where.option(parser)
     parser.add_argument("--listen", type=_listen, metavar="HOST:PORT", help="the door's address (ingress only)")
     parser.add_argument(
-        "--metrics-port", type=where.port, default=8701, metavar="PORT", help="health and metrics (default 8701)"
+        "--metrics-port", type=arguments.port, default=8701, metavar="PORT", help="health and metrics (default 8701)"
     )
     parser.add_argument("--metrics-address", default="127.0.0.1", help="where that listens (default loopback)")
     parser.set_defaults(func=_run)
 
 
-def _slot(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError("a slot is a number from 0")
-    return int(text)
-
-
 def _listen(text: str) -> str:
     from andon.config.addresses import host_port
 
-    where.told(host_port, text)
+    arguments.told(host_port, text)
     return text
 
 

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from andon.cli.arguments import seconds
 from andon.cli.main import DONE, USAGE
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _duration(text: str) -> float:
-    from andon.config.units import seconds
-
-    try:
-        lasts = seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    lasts = seconds(text)
     if lasts < 1:
         raise argparse.ArgumentTypeError("a token lasts at least a second")
     return lasts

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
+from andon.cli import arguments
 from andon.cli.asking import where
 from andon.cli.commands import repartition
 from andon.cli.main import DONE, FAILED
@@ -41,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     members.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(MEMBERS)}, with or without andon-")
     members.add_argument(
         "--remove",
-        type=_slot,
+        type=arguments.slot,
         action="append",
         default=[],
         metavar="SLOT",
@@ -57,12 +58,6 @@ def _service(text: str) -> str:
     if name not in MEMBERS and not name.startswith("source-"):
         raise argparse.ArgumentTypeError(f"there is no group {text}; there are {', '.join(MEMBERS)} and source-NAME")
     return name
-
-
-def _slot(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError("a slot is a number from 0")
-    return int(text)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from andon.cli.arguments import seconds
 from andon.cli.main import DONE, FAILED, INTERRUPTED, USAGE
 from andon.cli.running import processes, runfile, summary, upkeep
 from andon.cli.running.absent import absent
@@ -44,19 +45,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("up", help="start everything on this machine", description=__doc__)
     parser.add_argument("--demo", action="store_true", help="with a demo plant, a vendor's stand-in and a tracker")
     processes.add_option(parser)
-    parser.add_argument("--for", dest="run_for", type=_seconds, metavar="60s", help="run so long, drain and leave")
+    parser.add_argument("--for", dest="run_for", type=seconds, metavar="60s", help="run so long, drain and leave")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="with --for: write what it came to, as JSON")
     parser.add_argument("--yes", action="store_true", help="also over what another configuration left in --data")
     parser.set_defaults(func=_up)
-
-
-def _seconds(text: str) -> float:
-    from andon.config.units import seconds
-
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _up(args: argparse.Namespace) -> int:

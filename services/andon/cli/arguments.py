@@ -1,0 +1,38 @@
+"""What several commands take as an argument, read for argparse. Each reader raises ArgumentTypeError."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def told(read: Callable[[str], T], text: str) -> T:
+    """What `read` makes of a word of the command line; argparse tells of a ValueError nothing but the function."""
+    try:
+        return read(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def seconds(text: str) -> float:
+    """A length of time, such as 90s or 15m."""
+    from andon.config import units
+
+    return told(units.seconds, text)
+
+
+def slot(text: str) -> int:
+    """Which of several processes of a service."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("a slot is a number from 0")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A port that can be listened on."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, a number from 1 to 65535")
+    return int(text)
