@@ -6,6 +6,7 @@ import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from math import inf
@@ -76,6 +77,9 @@ class _Ticket(msgspec.Struct):
     state: str
 
 
+_EVENT, _DELIVERY, _OUTCOME, _TICKET = Json(_Event), Json(_Delivery), Json(_Outcome), Json(_Ticket)
+
+
 class Pairs(Generic[K]):
     """What begins and ends, told of in any order and any number of times: how many began, and which are `open`."""
 
@@ -133,7 +137,6 @@ class Count:
             OUTCOMES: self._outcome,
             TICKETS: self._ticket,
         }
-        self._codecs = (Json(_Event), Json(_Delivery), Json(_Outcome), Json(_Ticket))
 
     def take(self, record: Record) -> None:
         """Counts a record; what cannot be decoded counts as nothing."""
@@ -143,15 +146,15 @@ class Count:
             return
 
     def _event(self, value: bytes) -> None:
-        self._events.begin(self._codecs[0].decode(value))
+        self._events.begin(_EVENT.decode(value))
 
     def _delivery(self, value: bytes) -> None:
-        delivery = self._codecs[1].decode(value)
+        delivery = _DELIVERY.decode(value)
         self._deliveries.begin(delivery.id)
         self._events.end(delivery.event)
 
     def _outcome(self, value: bytes) -> None:
-        ended = self._codecs[2].decode(value)
+        ended = _OUTCOME.decode(value)
         self._events.end(_Event(ended.event, ended.source))
         if ended.delivery:
             self._deliveries.end(ended.delivery)
@@ -169,7 +172,7 @@ class Count:
             self._latencies.append(ended.at.timestamp() * 1000 - ended.origin[0].at)
 
     def _ticket(self, value: bytes) -> None:
-        ticket = self._codecs[3].decode(value)
+        ticket = _TICKET.decode(value)
         if self._tickets.get(ticket.id) is None:  # a record's id stands for one state
             self._tickets.put(ticket.id)
             self._states[ticket.state] += 1
@@ -229,16 +232,13 @@ class Tally:
         if {home.topic for home in self._next} != set(_TOPICS):
             self._next = {}
             raise KafkaFailure("the topics are not there yet")
-        reader = TopicReader(self._connection, self._next, patient=True)
-        try:
+        with closing(TopicReader(self._connection, self._next, patient=True)) as reader:
             while not self._closing.is_set():
                 records = reader.poll()
                 with self._lock:
                     for record in records:
                         self._count.take(record)
                         self._next[record.home] = record.offset + 1
-        finally:
-            reader.close()
 
     def snapshot(self) -> TallySnapshot:
         with self._lock:
