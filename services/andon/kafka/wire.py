@@ -39,17 +39,11 @@ class Answer:
         self._at += struct.calcsize(form)
         return int(value)
 
-    def int8(self) -> int:
-        return self._take(">b")
-
     def int16(self) -> int:
         return self._take(">h")
 
     def int32(self) -> int:
         return self._take(">i")
-
-    def int64(self) -> int:
-        return self._take(">q")
 
     def text(self) -> str | None:
         """A nullable string."""

@@ -26,7 +26,7 @@ class MemoryDeskStore:
 
     Shared by several desks it is their common database: the lease decides whose writes count. It keeps copies, so
     nothing a desk does to an item reaches it but by a commit. While `failure` is set every method raises it. The
-    tables are open to look at; `commits` counts the transactions.
+    tables are open to look at.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,6 @@ class MemoryDeskStore:
         self.entries: dict[tuple[UUID, int, int, int], Entry] = {}
         self.memos: dict[Home, dict[str, bytes]] = {}
         self.notes: dict[Home, dict[int, Note]] = {}
-        self.commits = 0
         self.failure: StoreFailure | None = None
 
     def acquire(self, home: Home, owner: str, since: float, people: float | None = None) -> Holding:
@@ -78,7 +77,6 @@ class MemoryDeskStore:
             raise StoreFailure("an attempt began twice")
         for write in valid:
             self._apply(write)
-        self.commits += 1
         return moved
 
     def _holds(self, write: Write) -> bool:

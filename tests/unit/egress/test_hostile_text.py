@@ -191,13 +191,7 @@ EMPHASIS = (
 
 @pytest.mark.parametrize("value", EMPHASIS)
 def test_a_mail_shows_no_emphasis_heading_or_rule_of_a_value(value: str) -> None:
-    for template in (
-        "{{ data.v }}",
-        "> {{ data.v }}",
-        "- {{ data.v }}\n",
-        "x\n\n{{ data.v }}\n\ny",
-        "x\n{{ data.v }}\n",
-    ):
+    for template in PLACES:
         assert not re.search("<(?:em|strong|h[1-6]|hr)", html(shown(template, v=value)))
         assert html(shown(template, v=value)).count("<blockquote") == template.startswith(">")
 

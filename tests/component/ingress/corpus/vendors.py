@@ -84,15 +84,7 @@ _LARK = ("x-lark-request-timestamp", "x-lark-request-nonce")
 _HOOK = ("webhook-timestamp", "webhook-id")
 _VENDORS = (
     _Vendor("ding", _ding, "msg_signature", ("timestamp", "nonce"), 3_600, 1_000, {"token": "x"}),
-    _Vendor(
-        "lark",
-        _lark,
-        "x-lark-signature",
-        ("x-lark-request-timestamp", "x-lark-request-nonce"),
-        28_800,
-        1,
-        {"sign": "x"},
-    ),
+    _Vendor("lark", _lark, "x-lark-signature", _LARK, 28_800, 1, {"sign": "x"}),
     _Vendor("webhook", _webhook, "webhook-signature", _HOOK, 300, 1, {"secret": "whsec_" + "QUJD" * 8}),
     _Vendor("wechat", _wechat, "msg_signature", ("timestamp", "nonce"), 600, 1, {"token": "x"}),
 )
