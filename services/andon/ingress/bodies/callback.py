@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
+import msgspec
 from pydantic import model_validator
 
 from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.section import Section
 from andon.core.event import Event
 from andon.core.failure import Invalid, Retryable
+from andon.core.ids import Namespace
 from andon.core.ports import Answer, Called, Clock, Context, Inbound
 from andon.core.reason import Reason
 from andon.ingress.bodies import traceparent
@@ -31,6 +33,8 @@ WRITTEN = "CreateTime"
 _BEGUN = 1_700_000_000  # of November 2023: no door has taken a call before
 _DIGITS = 10  # of such a time
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))  # digits of a time of this age, and how many of its unit are a second
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class App(Section):
@@ -248,6 +252,16 @@ def first_of(those: Iterable[_T], look: Callable[[_T], _R | None], otherwise: In
 def require_signed(secrets: Iterable[SecretRef], signed: Callable[[str], bool], otherwise: Invalid) -> None:
     """One of the secrets has signed. Raises as `first_of` does."""
     first_of(secrets, lambda one: any(signed(value) for value in values_of(one)) or None, otherwise)
+
+
+def signed_by(query: Mapping[str, str]) -> Signed:
+    """How WeCom and WeChat sign what they have sealed; empty texts where something is missing."""
+    return Signed(*(query.get(name, "") for name in ("msg_signature", "timestamp", "nonce")))
+
+
+def identity_of(ids: Namespace, fields: Mapping[str, Any]) -> str:
+    """The id of a callback that its vendor gives none: it is known again by all that it says."""
+    return str(ids.id(_canonical(fields).decode()))
 
 
 def text_of(fields: Mapping[str, Any], *names: str) -> str:

@@ -32,6 +32,7 @@ from andon.ingress.bodies.callback import (
     Window,
     checked_size,
     closed,
+    identity_of,
     keys_of,
     moment,
     require_signed,
@@ -47,7 +48,6 @@ _SUBJECTS = ("processInstanceId", "staffId", "StaffId", "userId", "chatId", "Cha
 _LABELS = {"corp": ("CorpId", "corpId"), "user": ("staffId", "StaffId", "userId"), "change": ("type",)} | {
     name: (name,) for name in ("result", "processCode")
 }
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 _ids = Namespace(UUID("c0a5f0d6-3a53-5b8f-9c39-4f3a0d1f6b52"))
 
 
@@ -132,7 +132,7 @@ class DingtalkCallback(Callback):
 
     def _happened(self, inbound: Inbound, kind: str, fields: dict[str, Any], signed: str) -> Event:
         written = text_of(fields, "TimeStamp") or signed
-        identity = text_of(fields, "eventId", "EventId") or str(_ids.id(_canonical(fields).decode()))
+        identity = text_of(fields, "eventId", "EventId") or identity_of(_ids, fields)
         subject = text_of(fields, *_SUBJECTS) or self._name
         labels = {label: text_of(fields, *names) for label, names in _LABELS.items()}
         type_, at = f"dingtalk.event.{kind.lower()}", moment(written, "TimeStamp")

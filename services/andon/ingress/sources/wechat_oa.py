@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-import msgspec
 from pydantic import Field
 
 from andon.config.secrets import SecretRef
@@ -26,12 +25,13 @@ from andon.ingress.bodies.callback import (
     App,
     Callback,
     Seals,
-    Signed,
     Window,
     checked_size,
+    identity_of,
     keys_of,
     moment,
     require_signed,
+    signed_by,
     text_of,
 )
 from andon.ingress.bodies.sealed import same, signature
@@ -44,7 +44,6 @@ _LABELS = {
     "account": ("ToUserName",),
     "key": ("EventKey",),
 }
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 _ids = Namespace(UUID("3f1b7f5e-7d0c-5c43-8a0e-6a6f4f0c2b91"))
 
 
@@ -119,9 +118,9 @@ class WechatOa(Callback):
         type_ = f"wechat.event.{event.lower()}" if kind == "event" else f"wechat.message.{kind.lower()}"
         labels = {label: text_of(fields, *names) for label, names in _LABELS.items()}
         subject = labels["unionid"] or labels["user"] or self._name
-        # A message has a number of its own, within its account; an event is known again by all that it says.
+        # A message has a number of its own, within its account; an event has none.
         number = text_of(fields, "MsgId")
-        identity = f"{labels['account']}:{number}" if number else str(_ids.id(_canonical(fields).decode()))
+        identity = f"{labels['account']}:{number}" if number else identity_of(_ids, fields)
         taken = self._event(inbound, type_, subject, identity, at, fields, labels)
         return Called((taken,), Answer(b"success"), signed)
 
@@ -130,7 +129,7 @@ class WechatOa(Callback):
         Then the time and the nonce are signed, and nothing of the body."""
         query, body = inbound.query, checked_size(inbound.body)
         if not self._plain or ("msg_signature" in query and self._sealed):
-            signed = Signed(*(query.get(name, "") for name in ("msg_signature", "timestamp", "nonce")))
+            signed = signed_by(query)
             opened = self._seals.opened(signed, text_of(_fields(body), "Encrypt"))
             fields = _fields(opened.message)
             self._window.require_written(signed.timestamp, signed.nonce, fields)

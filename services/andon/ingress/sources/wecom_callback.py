@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 from xml.sax.saxutils import escape
 
-import msgspec
 from pydantic import Field
 
 from andon.config.secrets import SecretRef
@@ -28,12 +27,13 @@ from andon.ingress.bodies.callback import (
     Callback,
     Opened,
     Seals,
-    Signed,
     Window,
     checked_size,
     closed,
+    identity_of,
     keys_of,
     moment,
+    signed_by,
     text_of,
     within,
 )
@@ -42,7 +42,6 @@ from andon.ingress.bodies.xml import fields_of
 
 _LISTS = ("SpRecord", "Notifyer", "Comments", "Details", "SelectedItem", "OptionId", "Item")
 _LABELS = {"FromUserName": "user", "AgentID": "agent", "EventKey": "key", "ChangeType": "change"}
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 _ids = Namespace(UUID("5f1d3c52-6b0e-5c7a-9d0a-0c5b6b1c8f41"))
 
 
@@ -115,7 +114,7 @@ class WecomCallback(Callback):
         subject = approval or text_of(fields, "FromUserName") or self._name
         # A message has a number of its own. An event has none, and many come within one second, all in the name of
         # `sys`: it is known again by all that it says, for any field may be the one that differs.
-        identity = text_of(fields, "MsgId") or str(_ids.id(_canonical(fields).decode()))
+        identity = text_of(fields, "MsgId") or identity_of(_ids, fields)
         labels = {label: text_of(fields, name) for name, label in _LABELS.items()}
         taken = self._event(inbound, type_, subject, identity, at, fields, labels)
         answer = Answer() if kind == "event" or not self._reply else self._passive(seal, fields)
@@ -135,8 +134,7 @@ class WecomCallback(Callback):
         return Answer(_xml(outer), "application/xml")
 
     def _opened(self, inbound: Inbound, sealed: str) -> Opened:
-        signed = (inbound.query.get(name, "") for name in ("msg_signature", "timestamp", "nonce"))
-        return self._seals.opened(Signed(*signed), sealed)
+        return self._seals.opened(signed_by(inbound.query), sealed)
 
 
 def _receiver(app: WecomApp, channels: Mapping[str, Mapping[str, Any]]) -> SecretRef | str:

@@ -246,7 +246,7 @@ MISTAKES: dict[str, Mistake] = {
     "a new id each time": (Callback, "_event", counted, a_repetition_has_the_same_id_and_others_have_others),
     "the type is the id": (Callback, "_event", _by_type, a_repetition_has_the_same_id_and_others_have_others),
     "any order is another": (
-        dingtalk,
+        callback,
         "_canonical",
         lambda fields: json.dumps(fields).encode(),
         a_repetition_has_the_same_id_and_others_have_others,
