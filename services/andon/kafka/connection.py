@@ -86,7 +86,7 @@ def _unreadable(file: str) -> str | None:
     return None
 
 
-class Sparing(logging.Filter):
+class Repeats(logging.Filter):
     """Lets what librdkafka says pass once in `every_s` seconds: while a broker is away, each client says it 80 times a
     second. Lines that differ in their numbers only are the same."""
 
@@ -105,7 +105,7 @@ class Sparing(logging.Filter):
         return True
 
 
-log.addFilter(Sparing())
+log.addFilter(Repeats())
 
 
 def connection(kafka: Kafka, bootstrap: str | None = None) -> Connection:
