@@ -45,14 +45,7 @@ async def run(host: Host) -> None:
         await old.close()
         await before.close()
 
-    bounds = DeskSettings(
-        service="egress",
-        topic=DELIVERIES,
-        slot=host.slot,
-        window=settings.limits.window,
-        backlog=settings.limits.backlog,
-        room=settings.limits.in_flight,
-    )
+    bounds = DeskSettings.of("egress", DELIVERIES, host.slot, settings.limits)
     told = traced_work(work, host.spans, host.clock, "egress")
     watch = QuotaWatch(lambda: host.published.settings.watch.quota_left)
     runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics, watch)

@@ -43,14 +43,7 @@ async def run(host: Host) -> None:
         await old.close()
         await before.close()
 
-    bounds = DeskSettings(
-        service="ticketing",
-        topic=ENRICHED,
-        slot=host.slot,
-        window=settings.limits.window,
-        backlog=settings.limits.backlog,
-        room=settings.limits.in_flight,
-    )
+    bounds = DeskSettings.of("ticketing", ENRICHED, host.slot, settings.limits)
     store = SqlDeskStore(host.store_url, "ticketing")
     told = traced_work(work, host.spans, host.clock, "ticketing")
     runner = DeskRunner(bounds, told, store, host.connection, host.clock, host.metrics)

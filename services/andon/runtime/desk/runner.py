@@ -12,10 +12,11 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
+from andon.config.limits import Limits
 from andon.core.event import Home
 from andon.core.ports import Clock
 from andon.core.work import DeskStore, Holding, Write
@@ -58,6 +59,11 @@ class DeskSettings(msgspec.Struct, frozen=True):
     backlog: int = 50_000
     room: int = 64
     deadline: float = DEADLINE_S
+
+    @classmethod
+    def of(cls, service: str, topic: str, slot: int, limits: Limits) -> Self:
+        """The bounds that the configuration sets."""
+        return cls(service, topic, slot, window=limits.window, backlog=limits.backlog, room=limits.in_flight)
 
 
 class DeskRunner:
