@@ -110,6 +110,7 @@ def test_whole_body_keeps_the_limit(kind: str, text: str) -> None:
     [
         (9499, Reason.REJECTED, "size"),
         (19001, Reason.CREDENTIALS, "`hook`"),
+        (19007, Reason.GONE, "enable it"),
         (19021, Reason.CREDENTIALS, "clock"),
         (19022, Reason.CREDENTIALS, "addresses"),
         (19024, Reason.REJECTED, "keywords"),
@@ -124,8 +125,18 @@ def test_refusals_are_final_and_say_what_to_do(code: int, reason: Reason, advice
     assert advice in error.detail
 
 
-def test_throttle_is_tried_again() -> None:
-    error = failure({"code": 11232, "msg": "frequency limited"})
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"code": 11232, "msg": "frequency limited"}),
+        (400, {"code": 9499, "msg": "too many request", "data": {}}),
+        (200, {"StatusCode": 0, "StatusMessage": "", "code": 9499, "msg": "too many request"}),
+        (429, {"code": 99991400, "msg": "request trigger frequency limit"}),
+        (400, {"code": 99991400, "msg": "request trigger frequency limit"}),
+    ],
+)
+def test_throttle_is_tried_again(status: int, body: dict[str, Any]) -> None:
+    error = failure(body, status)
     assert isinstance(error, Retryable)
     assert (error.reason, error.after, error.ambiguous) == (Reason.THROTTLED, 15.0, False)
 

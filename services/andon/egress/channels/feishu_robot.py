@@ -40,10 +40,14 @@ THROTTLED_SECONDS = 15.0
 _KINDS = Kinds("a Feishu bot", BYTES, ROBOT, in_json=True)
 _encode = msgspec.json.Encoder().encode
 
+_THROTTLED = Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS)
+_BAD_REQUEST = 9499
 _MEANING = {
-    9499: Meaning(False, Reason.REJECTED, advice="the body has not the form or the size that Feishu takes"),
-    11232: Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS),
+    _BAD_REQUEST: Meaning(False, Reason.REJECTED, advice="the body has not the form or the size that Feishu takes"),
+    11232: _THROTTLED,
+    99991400: _THROTTLED,  # said by the gateway before all of Feishu's interfaces
     19001: Meaning(False, Reason.CREDENTIALS, advice="`hook` is not the id of a bot"),
+    19007: Meaning(False, Reason.GONE, advice="the bot is disabled: enable it, or put another's hook in `robots`"),
     19021: Meaning(False, Reason.CREDENTIALS, advice="`secret` is not the bot's, or this machine's clock is wrong"),
     19022: Meaning(False, Reason.CREDENTIALS, advice="enter this address in the bot's list of addresses"),
     19024: Meaning(False, Reason.REJECTED, advice="the template must say one of the bot's keywords"),
@@ -123,7 +127,10 @@ class FeishuRobot:
             b'{"code":19024,"msg":"Key Words Not Found","data":{}}',
             b'{"StatusCode":19001,"StatusMessage":"param invalid"}',
         ),
-        throttled=(b'{"code":11232,"msg":"frequency limited","data":{}}',),
+        throttled=(
+            b'{"code":11232,"msg":"frequency limited","data":{}}',
+            b'{"code":9499,"msg":"too many request","data":{}}',
+        ),
         structured={
             "post": '{"zh_cn":{"title":"停机","content":[[{"tag":"text","text":"冲压机 7"}]]}}',
             "interactive": '{"schema":"2.0","body":{"elements":[{"tag":"markdown","content":"**冲压机 7**"}]}}',
@@ -202,4 +209,7 @@ def _judge(reply: Reply, hook: str, secret: str | None) -> Failure | None:
     if code == 0:
         return None
     text = answer.msg or answer.StatusMessage
-    return _MEANING.get(code, OTHER).failure(detail(code, text, hook, *([secret] if secret else [])))
+    # The vendor's one code for a bad body and for calls that come too fast; only the text tells them apart.
+    too_fast = code == _BAD_REQUEST and "too many request" in str(text).lower()
+    meaning = _THROTTLED if too_fast else _MEANING.get(code, OTHER)
+    return meaning.failure(detail(code, text, hook, *([secret] if secret else [])))
