@@ -144,6 +144,8 @@ def test_parts_fit_the_body_however_json_writes_them(text: str) -> None:
 
 # The answer
 
+PLEASE_SIGN = "请确认签名和生成签名的时间戳必须都放在调用的网址中，请确认机器人的密钥加密和填写正确"
+
 
 @pytest.mark.parametrize(
     ("errcode", "errmsg", "reason", "advice"),
@@ -151,6 +153,10 @@ def test_parts_fit_the_body_however_json_writes_them(text: str) -> None:
         (310000, "keywords not in content", Reason.REJECTED, "keywords"),
         (310000, "sign not match", Reason.CREDENTIALS, "`secret`"),
         (310000, "ip 1.2.3.4 not in whitelist", Reason.CREDENTIALS, "list of addresses"),
+        (310000, "description:关键词不匹配;solution:请联系群管理员查看此机器人的关键词", Reason.REJECTED, "keywords"),
+        (310000, "错误描述:关键词不匹配;解决方案:请联系群管理员查看此机器人的关键词", Reason.REJECTED, "keywords"),
+        (310000, f"description:机器人发送签名不匹配;solution:{PLEASE_SIGN}", Reason.CREDENTIALS, "`secret`"),
+        (310000, "description:ip 不在白名单中;solution:设置安全ip地址段", Reason.CREDENTIALS, "list of addresses"),
         (310000, "something new", Reason.CREDENTIALS, ""),
         (300005, "token is not exist", Reason.CREDENTIALS, "token"),
         (300001, "token is not exist", Reason.CREDENTIALS, "token"),
@@ -177,8 +183,9 @@ def test_each_code_of_the_throttle_waits_ten_minutes(errcode: int) -> None:
     assert (error.reason, error.after, error.ambiguous) == (Reason.THROTTLED, 600.0, False)
 
 
-def test_wrong_clock_is_tried_again() -> None:
-    error = failure({"errcode": 310000, "errmsg": "invalid timestamp"})
+@pytest.mark.parametrize("errmsg", ["invalid timestamp", "description:机器人发送签名过期;solution:签名生成时间"])
+def test_wrong_clock_is_tried_again(errmsg: str) -> None:
+    error = failure({"errcode": 310000, "errmsg": errmsg})
     assert isinstance(error, Retryable)
     assert "clock" in error.detail
 

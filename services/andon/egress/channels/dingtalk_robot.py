@@ -65,12 +65,20 @@ _MEANING = {
     400106: _GONE,
     460101: TOO_LONG,
 }
-# All of them are errcode 310000; only the text tells them apart.
+# All of them are errcode 310000; only the text tells them apart: English in the documents, Chinese from the servers.
+_KEYWORD = Meaning(False, Reason.REJECTED, advice="the template must say one of the robot's keywords")
+_CLOCK = Meaning(True, Reason.CREDENTIALS, advice="this machine's clock is wrong by more than an hour")
+_SIGN = Meaning(False, Reason.CREDENTIALS, advice="`secret` is not the robot's")
+_ADDRESS = Meaning(False, Reason.CREDENTIALS, advice="enter this address in the robot's list of addresses")
 _SECURITY_MEANING = (
-    ("keyword", Meaning(False, Reason.REJECTED, advice="the template must say one of the robot's keywords")),
-    ("timestamp", Meaning(True, Reason.CREDENTIALS, advice="this machine's clock is wrong by more than an hour")),
-    ("sign", Meaning(False, Reason.CREDENTIALS, advice="`secret` is not the robot's")),
-    ("whitelist", Meaning(False, Reason.CREDENTIALS, advice="enter this address in the robot's list of addresses")),
+    ("keyword", _KEYWORD),
+    ("关键词", _KEYWORD),
+    ("timestamp", _CLOCK),
+    ("签名过期", _CLOCK),
+    ("sign", _SIGN),
+    ("签名", _SIGN),
+    ("whitelist", _ADDRESS),
+    ("白名单", _ADDRESS),
 )
 _REFUSED = Meaning(False, Reason.CREDENTIALS)
 # The gateway before the old interface has codes of its own for an address that calls too often.
