@@ -136,8 +136,12 @@ def test_who_is_named_as_invalid_was_not_told() -> None:
     assert [one.recipient for one in receipts] == ["Wang", "Zhang", "LI", "party:1", "party:2", "tag:7", "Chen"]
 
 
-def test_nobody_could_be_told() -> None:
-    receipts = sent(Vendor({"errcode": 81013, "errmsg": "user & party & tag all invalid"}), ["wang", "li"])
+@pytest.mark.parametrize(
+    ("errcode", "errmsg"),
+    [(81013, "user & party & tag all invalid"), (82001, "All touser & toparty & totag invalid")],
+)
+def test_nobody_could_be_told(errcode: int, errmsg: str) -> None:
+    receipts = sent(Vendor({"errcode": errcode, "errmsg": errmsg}), ["wang", "li"])
     assert [one.failed.reason for one in receipts if one.failed] == [Reason.GONE, Reason.GONE]
 
 

@@ -241,7 +241,7 @@ class WecomApp:
         return bodies.message(kind, part, to, self._config.agent_id, safe=self._config.safe)
 
     async def _sent(self, path: str, body: bytes, deadline: float) -> Answer:
-        good = (0, codes.NOBODY) if path == _SEND else (0, *codes.NO_CHAT)
+        good = (0, *(codes.NOBODY if path == _SEND else codes.NO_CHAT))
         return await self._account.call(path, body, Answer, deadline, good=good)
 
     async def recall(self, reference: str, sent: float, /, *, deadline: float = 15.0) -> None:
@@ -287,7 +287,7 @@ def _receipt(name: str, failed: Parked | None, by: str, *, later: bool) -> Recei
 def _failed(answer: Answer, recipients: Sequence[str]) -> Iterator[tuple[str, Parked]]:
     """Whom the vendor names beside its answer; it writes userids in lower case, whatever they were."""
     gone = Parked(Reason.GONE, "the vendor knows no such recipient, or the app may not see it")
-    nobody = answer.errcode == codes.NOBODY or answer.errcode in codes.NO_CHAT
+    nobody = answer.errcode in codes.NOBODY | codes.NO_CHAT
     unlicensed = Parked(Reason.REJECTED, "the member has no licence for this app's interface")
     told: dict[str, Parked] = dict.fromkeys(_names(answer.unlicenseduser, ""), unlicensed)
     for names, word in ((answer.invaliduser, ""), (answer.invalidparty, people.PARTY), (answer.invalidtag, people.TAG)):

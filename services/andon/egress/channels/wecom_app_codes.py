@@ -21,8 +21,8 @@ THROTTLED_SECONDS = 60.0
 BANNED_SECONDS = 600.0
 STALE = frozenset({40014, 42001})
 """The access token is not, or no longer, one."""
-NOBODY = 81013
-"""None of the recipients can be told."""
+NOBODY = frozenset({81013, 82001})
+"""None of the recipients can be told; the latter is the older code."""
 NO_CHAT = frozenset({86001, 86003})
 """The chat is none, or none of this app's."""
 _NO_FILE = 40007
