@@ -142,6 +142,16 @@ def test_parts_fit_the_body_however_json_writes_them(text: str) -> None:
     assert max(len(one.body) for one in wire.asked) <= BODY
 
 
+@pytest.mark.parametrize("kind", ["text", "markdown"])
+def test_a_long_text_goes_whoever_it_calls(kind: str) -> None:
+    """The first part of a long notice parked the whole of it when it called fifty people with longer ids."""
+    wire = Recorder(body=OK)
+    channel = robot(wire)
+    first = channel.split(Content(kind, "🏭汉\n" * 5_000))[0]
+    asyncio.run(channel.send(call(first.text, kind, recipients=tuple(f"{n:064}" for n in range(50)))))
+    assert len(wire.asked[0].body) <= BODY
+
+
 # The answer
 
 PLEASE_SIGN = "请确认签名和生成签名的时间戳必须都放在调用的网址中，请确认机器人的密钥加密和填写正确"

@@ -105,6 +105,16 @@ def test_whole_body_keeps_the_limit(kind: str, text: str) -> None:
     assert max(len(one.body) for one in wire.asked) <= BODY
 
 
+@pytest.mark.parametrize("kind", ["text", "markdown"])
+def test_a_long_text_goes_to_a_hundred_people_called_by_name(kind: str) -> None:
+    """The first part of a long notice parked the whole of it when it called more than fifty."""
+    wire = Recorder(body=OK)
+    channel = robot(wire)
+    first = channel.split(Content(kind, '汉"\n' * 10_000))[0]
+    asyncio.run(channel.send(call(first.text, kind, recipients=tuple(f"ou_{n:032x}" for n in range(100)))))
+    assert len(wire.asked[0].body) <= BODY
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "advice"),
     [

@@ -34,7 +34,7 @@ from andon.egress.vendors import JSON, OTHER, TOO_LONG, BaseUrl, Meaning, detail
 LIMIT = Limit(20, 62.0)
 BODY = 20_000
 # Of the body's 20,000 bytes the rest is for the title, the signature's neighbours and fifty people called by name.
-BYTES = {"text": 17_000, "markdown": 17_000}
+BYTES = {"text": 13_000, "markdown": 13_000}
 PEOPLE = 50
 THROTTLED_SECONDS = 600.0
 _BUSY_SECONDS = 60.0
