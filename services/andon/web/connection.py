@@ -7,6 +7,7 @@ of the request may have left, which is the difference between trying again and a
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 from typing import cast
 
@@ -15,6 +16,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from andon.core.ports import Reply
 
 HEAD_CAP = 64 << 10
+# All that may stand in Content-Encoding (IANA's registry) and changes a body; some take the header for the charset.
+_COMPRESSED = re.compile(r"\b(?:gzip|compress|deflate|br|zstd|dcb|dcz|exi|aes128gcm)\b", re.IGNORECASE)
 
 
 class Lost(Exception):  # noqa: N818 - what happened to the connection, named by it
@@ -115,7 +118,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         elif self._size > self._cap or int(self._headers.get("content-length", 0)) > self._cap:
             self._break(f"it has more than {self._cap} bytes")
-        elif self._headers.get("content-encoding", "identity") != "identity":
+        elif _COMPRESSED.search(self._headers.get("content-encoding", "")):
             self._break("it is compressed, and nobody asked for that")
         elif self._complete:
             self._tell()

@@ -199,6 +199,22 @@ def test_compressed_answer_is_not_unpacked() -> None:
     assert "compressed" in failure.detail
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", "deflate", "br", "zstd", "compress", "identity, gzip"])
+def test_every_way_of_compressing_is_known(coding: str) -> None:
+    assert "compressed" in failure_of(answers(200, b"x", {"Content-Encoding": coding})).detail
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", "UTF-8"])
+def test_answer_that_only_names_a_coding_is_read(coding: str) -> None:
+    """Systems that take Content-Encoding for the charset answered well, and were asked again as ambiguous."""
+
+    async def play(wire: HttpWire) -> Reply:
+        async with FakeVendor(answers(200, b"{}", {"Content-Encoding": coding})) as vendor:
+            return await post(wire, vendor.url)
+
+    assert scenario(play).body == b"{}"
+
+
 def test_endless_head_is_capped() -> None:
     assert_ambiguous(failure_of(sends(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000)), Reason.BAD_REPLY)
 
