@@ -307,6 +307,13 @@ def test_where_the_body_decides_only_the_body_does() -> None:
         assert (found.reason, found.ambiguous) == (Reason.BAD_REPLY, True)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gbk", "gb18030"])
+def test_answer_of_an_older_system_is_read(encoding: str) -> None:
+    """One that writes GBK, or a byte order mark, had taken the notice, and got it again until it was parked."""
+    sent(Recorder(200, '{"data":{"code":0,"msg":"成功"}}'.encode(encoding)), **RULE)
+    assert isinstance(failure(200, '{"data":{"code":7,"msg":"失败"}}'.encode(encoding), RULE), Rejected)
+
+
 def test_status_that_is_not_named_is_no_success() -> None:
     found = failure(201, b'{"data":{"code":0}}', RULE)
     assert isinstance(found, Retryable)

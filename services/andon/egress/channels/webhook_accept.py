@@ -47,10 +47,7 @@ class Accept(Section):
 
 def judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
     """By the value at the rule's place. Without one the answer is not that system's, and silence is no success."""
-    try:
-        value = msgspec.json.decode(body)
-    except UNREADABLE:
-        value = _ABSENT
+    value = _said(body)
     for step in rule.path.split(".")[1:]:
         value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
     if value is _ABSENT:
@@ -60,6 +57,16 @@ def judge_body(body: bytes, rule: Body, said: str) -> Failure | None:
     if any(_same(value, one) for one in rule.later):
         return Retryable(Reason.THROTTLED, said)
     return Rejected(Reason.REJECTED, said)
+
+
+def _said(body: bytes) -> Any:
+    """What the answer's JSON says: in UTF-8, also behind a byte order mark, or in what older systems in China write."""
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return msgspec.json.decode(body.decode(encoding))
+        except UNREADABLE:
+            continue
+    return _ABSENT
 
 
 def _same(value: Any, wanted: Scalar) -> bool:
