@@ -228,6 +228,12 @@ def test_errcode_of_the_old_interface_is_told_by_its_sub_code(sub_code: str, rea
     assert f"88: {sub_code}" in error.detail
 
 
+def test_the_gateway_may_say_its_code_as_the_errcode() -> None:
+    error = failure({"errcode": 90002, "subcode": 90002, "errmsg": "submsg=超出了该接口承受的最大qps"})
+    assert isinstance(error, Retryable)
+    assert (error.reason, error.after, error.ambiguous) == (Reason.THROTTLED, 60.0, False)
+
+
 def test_errcode_as_text_is_success() -> None:
     wire = Recorder(body=b'{"errcode":"0","errmsg":"ok"}')
     assert len(asyncio.run(robot(wire).send(call()))) == 1

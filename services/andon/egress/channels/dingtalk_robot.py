@@ -51,7 +51,11 @@ _encode = msgspec.json.Encoder().encode
 _THROTTLED = Meaning(True, Reason.THROTTLED, THROTTLED_SECONDS)
 _NO_TOKEN = Meaning(False, Reason.CREDENTIALS, advice="take the robot's token anew from the group's settings")
 _GONE = Meaning(False, Reason.GONE, advice="the robot was stopped, or taken out of the group")
+# The gateway before the old interface has codes of its own for an address that calls too often;
+# it says them as errcode, or as the sub_code of 88.
+_GATEWAY_LIMITS = dict.fromkeys(range(90_001, 90_019), Meaning(True, Reason.THROTTLED, _BUSY_SECONDS))
 _MEANING = {
+    **_GATEWAY_LIMITS,
     -1: Meaning(True, Reason.BUSY),
     # The documents, logs and the real server each say another code to a robot that was called too often.
     410100: _THROTTLED,
@@ -81,8 +85,6 @@ _SECURITY_MEANING = (
     ("白名单", _ADDRESS),
 )
 _REFUSED = Meaning(False, Reason.CREDENTIALS)
-# The gateway before the old interface has codes of its own for an address that calls too often.
-_GATEWAY_LIMITS = range(90_001, 90_019)
 
 
 class _Answer(msgspec.Struct):
@@ -274,8 +276,7 @@ def _judge(reply: Reply, access: _Access) -> Failure | None:
         return None if reply.status == 200 else foreign(reply, _BUSY_SECONDS)
     secrets = [secret for secret in access if secret]
     if code == _OLD_AUTH:
-        limited = _number(answer.sub_code) in _GATEWAY_LIMITS
-        meaning = Meaning(True, Reason.THROTTLED, _BUSY_SECONDS) if limited else _REFUSED
+        meaning = _GATEWAY_LIMITS.get(_number(answer.sub_code) or 0, _REFUSED)
         return meaning.failure(detail(code, f"{answer.sub_code} {answer.sub_msg}", *secrets))
     meaning = _security(str(answer.errmsg)) if code == _SECURITY else _MEANING.get(code, OTHER)
     return meaning.failure(detail(code, answer.errmsg, *secrets))
