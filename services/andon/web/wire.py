@@ -29,7 +29,7 @@ _READ = 64 << 10
 _COMMON = "User-Agent: andon\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NO_VALUE = re.compile(r"[\0\r\n]")
+_NO_VALUE = re.compile(r"[\0\r\n]|[^\0-\xff]")
 _ANYWHERE = Way()
 # What may happen before a connection is there. A UnicodeError, which is a ValueError, is a host name of odd letters.
 _FAULTS = (OSError, TimeoutError, UnicodeError, SecretMissing, Unusable)
@@ -162,8 +162,10 @@ class HttpWire:
             target = f"http://{address.authority}{target}"
             more = authorization(proxy)
         for name, value in headers.items():
-            if not _NAME.fullmatch(name) or _NO_VALUE.search(value):
-                raise ValueError("a header that is none")
+            if not _NAME.fullmatch(name):
+                raise ValueError("a header whose name is none")
+            if _NO_VALUE.search(value):
+                raise ValueError(f"the value of the header {name} is not one line of Latin letters and signs")
             more += f"{name}: {value}\r\n"
         if body or method not in ("GET", "DELETE"):
             more += f"Content-Length: {len(body)}\r\n"

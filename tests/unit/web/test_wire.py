@@ -318,6 +318,14 @@ def test_header_with_a_line_break_is_rejected() -> None:
     assert heard == 0
 
 
+@pytest.mark.parametrize("value", [f"{SECRET}\r", f"Bearer {SECRET}密码", f"{SECRET}\0"])
+def test_header_that_cannot_be_sent_is_named_without_its_value(value: str) -> None:
+    """A secret of an environment file with CR LF was refused by "UnicodeEncodeError", or as "a header that is none"."""
+    failure = scenario(lambda wire: failing(wire.request("POST", "http://127.0.0.1:9/", headers={"X-Token": value})))
+    assert isinstance(failure, Rejected)
+    assert "the header X-Token" in failure.detail
+
+
 def test_cancellation_closes_the_connection() -> None:
     async def play(wire: HttpWire) -> None:
         async with FakeVendor(hangs()) as vendor:
