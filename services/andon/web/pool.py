@@ -14,12 +14,13 @@ from andon.web.address import Address, Origin
 from andon.web.connection import Connection
 
 CONNECT_SECONDS = 5.0
-# Servers close idle connections after 15 to 75 s; giving one up earlier keeps requests off half-closed sockets.
-IDLE_SECONDS = 10.0
+# Servers close idle connections after 5 s (Apache, Node.js, uvicorn) to 75 s; giving one up earlier keeps requests off
+# half-closed sockets.
+IDLE_SECONDS = 4.0
 
 
 class Pool:
-    """At most `most` connections in use at one time; idle ones are kept for 10 s. Belongs to one event loop.
+    """At most `most` connections in use at one time; idle ones are kept for 4 s. Belongs to one event loop.
 
     Each connection that `kept` or `connected` gave takes a place until `leave`, and is open when it is given.
     `buffer` is what its connections read into; pools of one loop may share it. `dial` gives a
@@ -72,11 +73,12 @@ class Pool:
             raise
 
     def _taken(self, origin: Origin) -> Connection | None:
-        """The idle connection that was used last, if one is still open and has said nothing since."""
+        """The idle connection that was used last, if one is not too old, still open, and has said nothing since."""
         idle = self._idle.get(origin)
+        before = self._loop.time() - IDLE_SECONDS
         while idle:
             connection = idle.pop()
-            if connection.open and connection.quiet():
+            if connection.since > before and connection.open and connection.quiet():
                 return connection
             connection.close()
         return None

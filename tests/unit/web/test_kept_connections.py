@@ -10,6 +10,7 @@ from andon.core.failure import Failure
 from andon.core.ports import Reply
 from andon.core.reason import Reason
 from andon.testing.vendor import FakeVendor, Heard, answers, drips, resets, sends
+from andon.web import pool
 from andon.web.connection import Connection
 from andon.web.wire import HttpWire
 from tests.unit.web.rig import (
@@ -29,6 +30,22 @@ def test_connection_is_used_again() -> None:
             return vendor.connections
 
     assert scenario(play) == 1
+
+
+def test_connection_that_was_idle_for_too_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had become idle just after another one was given for nearly twice the time: longer than servers keep it."""
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.4)
+
+    async def play(wire: HttpWire) -> int:
+        async with FakeVendor(answers(200, OK)) as other, FakeVendor(answers(200, OK)) as vendor:
+            await post(wire, other.url)  # the sweep goes by this one
+            await asyncio.sleep(0.2)
+            await post(wire, vendor.url)
+            await asyncio.sleep(0.5)
+            await post(wire, vendor.url)
+            return vendor.connections
+
+    assert scenario(play) == 2
 
 
 def test_connection_closed_while_idle_is_not_used_again() -> None:
