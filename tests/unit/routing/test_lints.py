@@ -230,6 +230,23 @@ def test_times_episodes_and_inhibition() -> None:
 
 
 @pytest.mark.parametrize(
+    ("matchers", "key", "doubted"),
+    [
+        ([], ["labels.line", "code"], True),
+        (["subject=~M-.*"], ["code"], True),
+        (["subject in [M-1, M-2]"], ["code"], True),
+        (["subject=M-1"], ["code"], False),
+        ([], ["subject"], False),
+        ([], ["labels.line", "subject"], False),
+    ],
+)
+def test_a_fault_that_different_subjects_share(matchers: list[str], key: list[str], doubted: bool) -> None:
+    given = plant({}, episodes={"fault": {"matchers": matchers, "key": key, "ticket_system": "t"}})
+    found = [place for place, _ in check(given, Workdays(), 2026, lambda _: 0)]
+    assert found == ([("episodes", "fault", "key")] if doubted else [])
+
+
+@pytest.mark.parametrize(
     ("entry", "opens"),
     [
         ({"years": ["2020:2025"]}, False),

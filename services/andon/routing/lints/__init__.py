@@ -31,6 +31,7 @@ def check(settings: Settings, workdays: Workdays, year: int, line: Line) -> list
         *_intervals(settings, hours),
         *routes.lints(root, hours, line),
         *_never_meant(settings),
+        *_shared(settings),
         *_inhibitions(settings),
     ]
 
@@ -49,6 +50,15 @@ def _never_meant(settings: Settings) -> Iterator[Lint]:
         yield from _contradiction(fault.matchers, ("episodes", name), "no event is a fault of this rule")
     for name, planned in settings.maintenance.items():
         yield from _contradiction(planned.matchers, ("maintenance", name), "nothing is ever silent")
+
+
+def _shared(settings: Settings) -> Iterator[Lint]:
+    """Rules of episodes by which different subjects have one fault: each partition knows but those of its own."""
+    for name, rule in settings.episodes.items():
+        subjects = Conditions(compile_matchers(rule.matchers)).values.get("subject")
+        if "subject" not in rule.key and (subjects is None or len(subjects) != 1):
+            text = "without `subject`, faults of different subjects share tickets: the end of one closes another's, "
+            yield ("episodes", name, "key"), f"{text}and a later one may open none; put `subject` first"
 
 
 def _inhibitions(settings: Settings) -> Iterator[Lint]:
