@@ -110,6 +110,14 @@ def error(status: int, text: str) -> bytes:
         (200, b'{"data": {"collection": ["1"]}}', Retryable, Reason.BAD_REPLY),
         (200, b'{"data": {"collection": [{"title": "[k#1]"}]}}', Retryable, Reason.BAD_REPLY),
         (200, b'{"data": {"collection": [{"title": "[k#1]", "id": "x"}]}}', Retryable, Reason.BAD_REPLY),
+        (
+            200,
+            b'{"data": {"collection": [{"title": "[k#1]", "id": "%s"}]}}' % (b"9" * 5000),
+            Retryable,
+            Reason.BAD_REPLY,
+        ),
+        (200, b'{"data": {"collection": [{"title": "[k#1]", "id": "\xd9\xa3"}]}}', Retryable, Reason.BAD_REPLY),
+        (200, b'{"data": {"collection": [{"title": "[k#1]", "id": "1", "status": {}}]}}', Retryable, Reason.BAD_REPLY),
     ],
 )
 def test_the_answer_decides(status: int, body: bytes, kind: type[Failure], reason: Reason) -> None:
@@ -118,10 +126,25 @@ def test_the_answer_decides(status: int, body: bytes, kind: type[Failure], reaso
     assert failed.reason is reason
 
 
-@pytest.mark.parametrize("data", [{"attributes": None, "@etag": "e"}, {"attributes": {}, "@etag": None}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"attributes": None, "@etag": "e"},
+        {"attributes": {}, "@etag": None},
+        {"attributes": {"messages": ["1", "2"]}, "@etag": "e"},
+        {"attributes": {"messages": {"id": "1"}}, "@etag": "e"},
+        {"attributes": {"messages": 7}, "@etag": "e"},
+    ],
+)
 def test_a_ticket_without_what_it_is_made_of_is_read_again(data: dict[str, object]) -> None:
     with pytest.raises(Retryable) as failed:
         asyncio.run(system(200, msgspec.json.encode({"data": data}))[0].move("1", "closed", "over"))
+    assert failed.value.reason is Reason.BAD_REPLY
+
+
+def test_changes_without_their_time_are_read_again() -> None:
+    with pytest.raises(Retryable) as failed:
+        asyncio.run(system(200, b'{"data": {"collection": [{"id": "1"}]}}')[0].changes(0.0))
     assert failed.value.reason is Reason.BAD_REPLY
 
 

@@ -22,7 +22,7 @@ from andon.core.policy import Limit
 from andon.core.ports import Context, Ticket
 from andon.core.reason import Reason
 from andon.core.specimen import BASE, REFERENCE, TicketSpecimen
-from andon.ticketing.systems.roundup_rest import Rest
+from andon.ticketing.systems.roundup_rest import Rest, require_numbers
 
 _PRIORITIES = {"critical": "critical", "major": "urgent", "minor": "bug"}
 _PAGE = 100
@@ -137,7 +137,8 @@ class Roundup:
         tickets: list[Ticket] = []
         for number in itertools.count(1):
             page = await rest.items("issue", {**query, "@page_index": str(number)})
-            tickets += [self._ticket(issue["id"], _status(issue)) for issue in page if issue["activity"] >= oldest]
+            late = [issue for issue in page if _text(issue, "activity", "a ticket") >= oldest]
+            tickets += [self._ticket(issue["id"], _status(issue)) for issue in late]
             if len(page) < _PAGE:
                 break
         return tickets
@@ -203,7 +204,9 @@ class Roundup:
 
     async def _change(self, rest: Rest, ticket: str, issue: dict[str, Any], state: str | None, text: str) -> Ticket:
         attributes = issue["attributes"]
-        notes = [note["id"] for note in attributes.get("messages") or ()]
+        messages = attributes.get("messages") or []
+        require_numbers(messages, "the list of a ticket's messages")
+        notes = [message["id"] for message in messages]
         status = _status(attributes)
         # The state is always named: the classic tracker moves a ticket to "chatting" when a comment comes without one.
         body: dict[str, Any] = {"status": state or status} if state or status else {}
@@ -241,4 +244,10 @@ def _status(attributes: dict[str, Any]) -> str:
 
 def _linked(attributes: dict[str, Any], field: str, part: str) -> str:
     item = attributes.get(field)
-    return str(item[part]) if isinstance(item, dict) else ""
+    return _text(item, part, f"the {field} of a ticket") if isinstance(item, dict) else ""
+
+
+def _text(item: dict[str, Any], part: str, what: str) -> str:
+    if not isinstance(text := item.get(part), str):
+        raise Retryable(Reason.BAD_REPLY, f"{what} has no {part}")
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from andon.web.shown import beginning
 _BROKE_INSIDE = "An error occurred"
 # Its answer 409 to a change of a ticket that was deleted; the ticket itself can still be read.
 _RETIRED = "is retired"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Rest:
@@ -86,8 +88,7 @@ class Rest:
         """Those of a kind that a search finds."""
         answer = await self.request("GET", kind, query=query, needs={"collection": list})
         found: list[dict[str, Any]] = answer["collection"]
-        if not all(map(_numbered, found)):
-            raise Retryable(Reason.BAD_REPLY, f"the answer to GET {kind} has something without a number")
+        require_numbers(found, f"the answer to GET {kind}")
         return found
 
     async def token(self, kind: str) -> str:
@@ -117,10 +118,15 @@ def _data(reply: Reply, password: str) -> dict[str, Any]:
     raise Retryable(Reason.BAD_REPLY, f"HTTP {reply.status} without data; is this address a Roundup tracker?")
 
 
+def require_numbers(rows: object, where: str) -> None:
+    """Raises Retryable(BAD_REPLY) unless these are items with their numbers."""
+    if not isinstance(rows, list) or not all(map(_numbered, rows)):
+        raise Retryable(Reason.BAD_REPLY, f"{where} has something without a number")
+
+
 def _numbered(row: object) -> bool:
-    """Whether it is an item with its number."""
     number = row.get("id") if isinstance(row, dict) else None
-    return isinstance(number, str) and number.isdecimal()
+    return isinstance(number, str) and _NUMBER.fullmatch(number) is not None
 
 
 def _failure(status: int, said: str, headers: Mapping[str, str]) -> Failure:
