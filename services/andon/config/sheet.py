@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 _MOST_BYTES = 16 << 20
+_THREE_BYTES = re.compile("[\u0800-\ufffc]+")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -60,9 +62,22 @@ def _text(path: Path) -> str:
         raise TableError(f"{path.name} is larger than {_MOST_BYTES >> 20} MiB; use a database view instead")
     if content.startswith(_UTF16):
         raise TableError(f"{path.name} is UTF-16 text; in Excel save it as 'CSV UTF-8'")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise TableError(f"{path.name} is neither UTF-8 nor GB18030; in Excel save it as 'CSV UTF-8'")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if _mostly_utf8(content):
+            line = content.count(b"\n", 0, error.start) + 1
+            raise TableError(
+                f"{path.name}, line {line}: not UTF-8, as the rest of the file is; in Excel save it as 'CSV UTF-8'"
+            ) from None
+    try:
+        return content.decode("gb18030")
+    except UnicodeDecodeError:
+        raise TableError(f"{path.name} is neither UTF-8 nor GB18030; in Excel save it as 'CSV UTF-8'") from None
+
+
+def _mostly_utf8(content: bytes) -> bool:
+    """Whether there are more of UTF-8's characters of three bytes than mistakes: GB18030 has next to none of them by
+    chance, but half of UTF-8 can be read as GB18030, as other characters."""
+    text = content.decode(errors="replace")
+    return len(text) - len(_THREE_BYTES.sub("", text)) > text.count("\ufffd")

@@ -119,6 +119,18 @@ def test_bytes_that_are_no_table(desk: Desk) -> None:
     assert "larger than 16 MiB" in desk.refusal()
 
 
+def test_a_broken_utf8_table_is_not_read_as_another_encoding(desk: Desk) -> None:
+    """Most pairs of bytes above 0x7F are some character of GB18030: the whole table would be of wrong ones."""
+    whole = (GOOD + "M-2,李娜\nM-3,刘洋\n").encode()
+    for content in (whole + "M-4,王芳\n".encode("gb18030"), whole + "M-4,李".encode()[:-1]):
+        desk.save(content)
+        assert "t.csv, line 5: not UTF-8, as the rest of the file is" in desk.refusal()
+    desk.save(whole)
+    assert desk.ask() == {"no": "M-1", "leader": "张伟"}
+    desk.save("no,leader\nM-1,联通\nM-2,移动\n", "gb18030")  # its first character could be one of UTF-8
+    assert desk.ask() == {"no": "M-1", "leader": "联通"}
+
+
 def test_a_file_that_goes_and_comes(desk: Desk) -> None:
     assert "cannot be read (No such file" in desk.refusal()
     desk.save(GOOD)
