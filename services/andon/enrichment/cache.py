@@ -19,6 +19,8 @@ _LOG = logging.getLogger("andon.enrichment")
 _NOT_FOUND = Answer(missing=Missing.NOT_FOUND)
 # A key is whatever an event has in its place, which may be a text of a megabyte.
 _LONGEST_KEY = 256
+# An event has four times as much, for what it brings itself and for its other facts.
+_LARGEST_ANSWER = 1 << 20
 
 
 class CachePolicy(msgspec.Struct, frozen=True):
@@ -155,7 +157,12 @@ class CachedConnector:
                 del self._flights[key]
         failure = _failure(lookup, len(keys)) if lookup.done() else (Missing.TIMEOUT, "")
         if failure is None:
-            flight.answers = dict(zip(keys, lookup.result(), strict=True))
+            answers = dict(zip(keys, lookup.result(), strict=True))
+            if unfit := {key: why for key, facts in answers.items() if (why := _unfit(facts))}:
+                fields = {"connector": self.name, "answers": len(unfit), "detail": next(iter(unfit.values()))}
+                _LOG.warning("answers that no event can hold", extra=fields)
+            flight.failed = Missing.WRONG_ANSWER  # of a key that is not among the answers
+            flight.answers = {key: facts for key, facts in answers.items() if key not in unfit}
             self._remember(flight.answers)
         else:
             flight.failed = str(failure[0])
@@ -205,6 +212,15 @@ class CachedConnector:
         if entry and self._age(entry.learnt) < self._policy.stale:
             return Answer(entry.values, age=self._age(entry.learnt))
         return Answer(missing=flight.failed if flight else refused)
+
+
+def _unfit(facts: Facts) -> str:
+    """Why no event can hold this answer; "" if one can. Written into one, it would keep the event from going on."""
+    try:
+        size = len(msgspec.json.encode(dict(facts.values)))
+    except Exception as error:  # noqa: BLE001 - the values are the connector's, and so is what becomes of them
+        return f"JSON has no such value ({type(error).__name__})"
+    return f"{size:,} bytes, and {_LARGEST_ANSWER:,} is the most" if size > _LARGEST_ANSWER else ""
 
 
 def _failure(lookup: asyncio.Future[list[Facts]], keys: int) -> tuple[str, str] | None:

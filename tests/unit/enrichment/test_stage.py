@@ -288,6 +288,29 @@ def test_a_broken_answer_is_marked(answer: Any, monkeypatch: pytest.MonkeyPatch)
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("value", [object(), {1j: 1}, "\ud800", "x" * (1 << 20), ["x" * 1_100] * 1_000])
+def test_an_answer_that_no_event_can_hold_is_marked_and_costs_the_others_nothing(
+    value: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant = Plant(CachePolicy(fresh=60))
+
+    async def answer(keys: Sequence[str], /) -> Any:
+        return [Facts({"line": value if key == "M-1" else "L2"}) for key in keys]
+
+    async def scenario() -> None:
+        assert await plant.facts("M-1") == [{"line": "L1", "version": 1}]
+        monkeypatch.setattr(plant.source, "lookup", answer)
+        plant.clock.advance(60)
+        old = {"line": "L1", "version": 1, "age_s": 60}
+        assert await plant.facts("M-1", "M-2") == [old, {"line": "L2"}]
+        plant.clock.advance(86_400)
+        assert await plant.facts("M-1", "M-2") == [{"missing": "wrong_answer"}, {"line": "L2"}]
+        assert plant.cached.breaker.state is State.CLOSED
+
+    asyncio.run(scenario())
+    assert {record.message for record in caplog.records} == {"answers that no event can hold"}
+
+
 def test_a_failing_source_is_covered_by_what_was_known() -> None:
     async def scenario() -> None:
         plant = Plant(CachePolicy(fresh=60, stale=3_600))
