@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
@@ -20,6 +20,7 @@ from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.ports import Clock, Ticket, TicketSystem
 from andon.core.reason import Reason
 from andon.core.stored import Stored
+from andon.core.ticket import EpisodeRecord
 from andon.core.work import Item, Known, Note, Reach, memo_name
 from andon.kafka.codecs import Json, encode
 from andon.kafka.records import Record
@@ -241,16 +242,12 @@ class TicketWork:
         if not isinstance(outcome, Parked):
             return Told()
         job = self._jobs.decode(item.body)
-        at = _moment(now)
-        told = [
-            ticket_record(command, None, at, failed=True, system=job.system, detail=outcome.detail or outcome.reason)
-            for command in job.commands
-        ]
+        episode = self._episodes.get(item.home, {}).get(memo_name(item.lane))
+        told = _given_up(job, episode, _moment(now), outcome.detail or outcome.reason)
         notes = [Note(TICKETS, item.lane.encode(), encode(one)) for one in told if one]
         key = self._stored.decode(job.event).subject.encode()
         more = unfinished_header(job.system, job.commands)
         notes.append(dlq_copy(ENRICHED, *item.record, key, job.event, outcome, item.redrive, more))
-        episode = self._episodes.get(item.home, {}).get(memo_name(item.lane))
         if episode is None:
             return Told(tuple(notes))
         for command in job.commands:
@@ -305,6 +302,19 @@ def _has_none(before: Episode | None, after: Episode) -> bool:
     if before is not None and before.number == after.number:
         return before.ticket_state is TicketState.NONE
     return not after.system
+
+
+def _given_up(job: Job, episode: Episode | None, at: datetime, detail: str) -> Iterator[EpisodeRecord | None]:
+    """What is told of a job that was given up: if it was to open a ticket first and that is there, then only the rest
+    failed."""
+    opening, *rest = job.commands
+    if rest and episode and episode.ticket and episode.number == opening.number:
+        ticket = Ticket(episode.ticket, "", episode.ticket_link)
+        yield ticket_record(opening, ticket, at, system=job.system)
+    else:
+        rest = list(job.commands)
+    for command in rest:
+        yield ticket_record(command, None, at, failed=True, system=job.system, detail=detail)
 
 
 def _missing(system: str) -> str:

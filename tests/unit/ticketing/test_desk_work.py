@@ -373,6 +373,25 @@ def test_a_parked_command_leaves_a_failed_ticket_and_the_event_in_the_dlq() -> N
     assert (desk.episode().ticket_state, desk.episode().state) == (TicketState.FAILED, FaultState.RAISED)
 
 
+def test_a_ticket_that_was_opened_and_could_not_be_closed_is_told_as_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Service()
+
+    async def refuses(*_: str) -> Ticket:
+        raise Rejected(Reason.REJECTED, "no such state")
+
+    monkeypatch.setattr(desk.tracker, "move", refuses)
+    desk.say("clear", number="e2", minute=1)
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == [f"open {KEY}#1"]
+    assert desk.told() == ["raised", "cleared", "ticket_opened", "ticket_failed"]
+    opened, failed = (record(note) for note in desk.notes(TICKETS)[2:])
+    assert (opened.ticket, opened.link, opened.detail) == ("1", "http://tracker/1", "")
+    assert failed.detail == "no such state"
+    assert (desk.episode().ticket, desk.episode().ticket_state) == ("1", TicketState.FAILED)
+
+
 def test_a_command_for_an_event_without_zone_that_a_version_before_took_in_stops_no_desk() -> None:
     desk = Service()
     desk.say("raise", number="e1")
