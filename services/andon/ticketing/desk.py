@@ -263,7 +263,7 @@ class TicketWork:
         episode = self._episodes[item.home][name]
         notes: list[Note] = []
         for command in job.commands:
-            ticket = await _carry_out(system, command)
+            ticket = await _carry_out(system, command, ends=isinstance(job.commands[-1], Close))
             # The episode may have moved on while the call was under way: what was done is applied to what it is now.
             episode = applied(self._episodes[item.home][name], command, ticket, failed=False)
             self._episodes[item.home][name] = episode
@@ -326,15 +326,18 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-async def _carry_out(system: TicketSystem, command: Command) -> Ticket | None:
-    """Does to the tracker what the command says. Safe to repeat: tickets are found by their key.
+async def _carry_out(system: TicketSystem, command: Command, *, ends: bool) -> Ticket | None:
+    """Does to the tracker what the command says. Safe to repeat: tickets are found by their key. `ends` says that the
+    ticket is to be closed in the end.
 
     Never by the number they had when they were opened: another tracker may be reached under the same name by now, and
     there it is a stranger's; and of two tickets made for one key at the same moment ours may have been given up.
     """
     key = ticket_key(command)
     if isinstance(command, Open):
-        return await system.open(key, command.title, command.text, command.severity)
+        ticket = await system.open(key, command.title, command.text, command.severity)
+        # Closed by a person meanwhile, or one of before the stores were begun anew: the fault is on.
+        return await system.reopen(ticket.id, command.text) if ticket.closed and not ends else ticket
     found = await system.find(key)
     if found is None:
         raise Rejected(Reason.GONE, f"the tracker has no ticket for {key}")

@@ -392,6 +392,28 @@ def test_a_ticket_that_was_opened_and_could_not_be_closed_is_told_as_opened(monk
     assert (desk.episode().ticket, desk.episode().ticket_state) == ("1", TicketState.FAILED)
 
 
+@pytest.mark.parametrize(("over", "done"), [(False, ["reopen 9"]), (True, ["closed 9"])])
+def test_a_fault_that_is_on_leaves_no_ticket_of_its_mark_closed(
+    over: bool, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the stores were begun anew beside a tracker that has the tickets of before."""
+    desk = Service()
+    desk.tracker.tickets[f"{KEY}#1"] = Ticket("9", "resolved", closed=True)
+
+    async def reopen(ticket: str, _text: str) -> Ticket:
+        desk.tracker.done.append(f"reopen {ticket}")
+        return Ticket(ticket, "unread")
+
+    monkeypatch.setattr(desk.tracker, "reopen", reopen)
+    if over:
+        desk.say("clear", number="e2", minute=1)
+    desk.say("raise", number="e1")
+    desk.take()
+    desk.work_off()
+    assert desk.tracker.done == done
+    assert desk.episode().ticket == "9"
+
+
 def test_a_command_for_an_event_without_zone_that_a_version_before_took_in_stops_no_desk() -> None:
     desk = Service()
     desk.say("raise", number="e1")
