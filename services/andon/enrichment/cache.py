@@ -113,7 +113,7 @@ class CachedConnector:
         return Answer(entry.values) if self._age(entry.learnt) < self._policy.fresh else None
 
     def _age(self, learnt: float) -> float:
-        """By however much the clock was set back meanwhile, nothing is the fresher for it."""
+        """With the clock set back, as old as its time is ahead: it does not serve until the clock has caught up."""
         return abs(self._clock.now() - learnt)
 
     def _ask(self, keys: Sequence[str], wait: float) -> str:
