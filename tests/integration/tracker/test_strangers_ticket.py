@@ -90,6 +90,22 @@ def test_a_ticket_is_opened_and_closed_by_its_mark(tracker: str) -> None:
     asyncio.run(run())
 
 
+def test_a_ticket_of_before_the_stores_were_begun_anew_is_opened_again(tracker: str) -> None:
+    async def run() -> None:
+        async with rig(tracker) as real:
+            work, (raised, cleared) = work_on(real), faults("E-504")
+            await work.call(taken(work, raised, 0), 0, 15.0)
+            await work.call(taken(work, cleared, 1), 0, 15.0)
+            again = msgspec.structs.replace(raised, id="again", time=raised.time + timedelta(days=1))
+            anew = work_on(real)
+            await anew.call(taken(anew, again, 0), 0, 15.0)
+            (seen,) = [one for one in await real.seen(raised.type) if one.title.startswith("[line-3/M-07/E-504#1]")]
+            assert not seen.closed
+            assert sum("again" in text for text in seen.comments) == 1
+
+    asyncio.run(run())
+
+
 def test_a_ticket_whose_mark_a_person_took_away_is_gone(tracker: str) -> None:
     async def run() -> None:
         async with rig(tracker) as real:
