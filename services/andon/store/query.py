@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
+    RowMapping,
     Select,
     Table,
     create_engine,
@@ -32,6 +33,8 @@ from andon.core.reason import Reason
 
 _NAME = re.compile(r"[^\W\d][\w$#]{0,127}")
 _MOST_ROWS = 100_000
+MOST_OF_KEY = 1_001
+"""Rows of one key that are read; nobody takes as many for an answer."""
 _MOST_KEYS = 1_000  # Oracle takes no longer list; the others take more
 
 Row = dict[str, Any]
@@ -69,7 +72,8 @@ class ViewReader:
         self._table: Table | None = None
 
     def rows(self, keys: Sequence[Any]) -> list[Row]:
-        """All rows whose key is one of `keys`, with values JSON can hold; the key with blanks at its end, if any."""
+        """All rows whose key is one of `keys`, with values JSON can hold; the key with blanks at its end, if any. Of a
+        key with very many rows, `MOST_OF_KEY` or more of them."""
         try:
             with self._engine.connect() as connection:
                 table = self._known(connection)
@@ -79,10 +83,19 @@ class ViewReader:
                         for name, value in row.items()
                     }
                     for some in _slices(keys)
-                    for row in connection.execute(_statement(table, self._key, some)).mappings()
+                    for row in self._some(connection, table, some)
                 ]
         except SQLAlchemyError as error:
             raise self._forgotten(error) from None
+
+    def _some(self, connection: Connection, table: Table, keys: Sequence[Any]) -> Sequence[RowMapping]:
+        """The rows of these keys; if they are too many, those of each half, down to a key that has too many itself."""
+        limit = MOST_OF_KEY if len(keys) == 1 else _MOST_ROWS
+        found = connection.execute(_statement(table, self._key, keys).limit(limit)).mappings().all()
+        if len(keys) == 1 or len(found) < limit:
+            return found
+        half = len(keys) // 2
+        return [*self._some(connection, table, keys[:half]), *self._some(connection, table, keys[half:])]
 
     @staticmethod
     def _key_as_it_is(value: Any) -> Any:

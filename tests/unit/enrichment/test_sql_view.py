@@ -114,6 +114,36 @@ def test_too_many_rows_are_no_answer(folder: Path, monkeypatch: pytest.MonkeyPat
     assert (twice.found, once.found) == (False, True)
 
 
+def test_what_is_read_of_a_key_is_more_than_an_answer_may_have() -> None:
+    assert query.MOST_OF_KEY > sql.MOST_ROWS
+
+
+def test_of_a_key_with_very_many_rows_only_some_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a history that a connector was pointed at; and the other keys of its batch have their rows all the same."""
+    with closing(sqlite3.connect(folder / "history.db")) as database, database:
+        database.execute("CREATE TABLE history (machine_no TEXT, at INTEGER)")
+        database.executemany("INSERT INTO history VALUES (?, ?)", (("M-1", at) for at in range(500)))
+        database.executemany("INSERT INTO history VALUES (?, ?)", ((f"M-{number}", number) for number in range(2, 9)))
+    monkeypatch.setattr(sql, "MOST_ROWS", 20)
+    monkeypatch.setattr(query, "MOST_OF_KEY", 21)
+    monkeypatch.setattr(query, "_MOST_ROWS", 50)
+    read: list[int] = []
+    rows = ViewReader.rows
+
+    def counted(self: ViewReader, keys: Sequence[Any]) -> list[Row]:
+        read.append(len(found := rows(self, keys)))
+        return found
+
+    monkeypatch.setattr(ViewReader, "rows", counted)
+    keys = [f"M-{number}" for number in range(1, 10)]
+    options = {"url": "sqlite:///history.db", "view": "history"}
+    found = ask(folder, *keys, **options)
+    assert [one.values.get("at") for one in found] == [None, *range(2, 9), None]
+    found = ask(folder, *keys, **options, many=True)
+    assert [one.values.get("at") for one in found] == [None, *([number] for number in range(2, 9)), None]
+    assert max(read) <= 21 + 7
+
+
 def test_whole_number_keys(folder: Path) -> None:
     options = {"view": "v_numbered", "key": "id", "key_type": "integer"}
     answers = ask(folder, "7", "07", "7.0", "x", "", "9" * 30, "70", **options)

@@ -42,8 +42,8 @@ def _address(value: Any) -> Any:
 
 
 class SqlView:
-    """Rows of a view by its key column: one read-only `SELECT … WHERE key IN (…)` per lookup, in a thread of its own,
-    which holds up no end of the process.
+    """Rows of a view by its key column: one read-only `SELECT … WHERE key IN (…)` per lookup (several, where there
+    are very many rows), in a thread of its own, which holds up no end of the process.
 
     A key with two rows counts as not found, because neither is the answer (with `many`, one with over a thousand, too
     long a list for an event); the log says how many there were. The
