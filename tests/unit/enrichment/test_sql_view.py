@@ -22,6 +22,7 @@ from andon.core.ports import Context, Facts
 from andon.core.reason import Reason
 from andon.enrichment.connectors import sql
 from andon.enrichment.connectors.sql import SqlView
+from andon.enrichment.mapping import MOST_ROWS
 from andon.store import query
 from andon.store.query import Row, ViewReader, plain
 from andon.testing.clock import ManualClock
@@ -115,7 +116,7 @@ def test_too_many_rows_are_no_answer(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_read_of_a_key_is_more_than_an_answer_may_have() -> None:
-    assert query.MOST_OF_KEY > sql.MOST_ROWS
+    assert query.MOST_OF_KEY > MOST_ROWS
 
 
 def test_of_a_key_with_very_many_rows_only_some_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
