@@ -1,5 +1,6 @@
 """Starts, recognises and ends the processes of the embedded broker."""
 
+import locale
 import os
 import signal
 import subprocess
@@ -21,9 +22,15 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def spawn(
-    command: Sequence[str], *, output: Path, tie_to_parent: bool = False, environment: Mapping[str, str] | None = None
-) -> int:
+def environment() -> Mapping[str, str]:
+    """This process's, as Java needs it: where Python reads names as UTF-8 although the locale has no such signs, as
+    under LC_ALL=C, Java is to read them so too. It finds no folder with a Chinese name otherwise."""
+    if sys.getfilesystemencoding() == "utf-8" != locale.getencoding().lower():
+        return {**os.environ, "LC_ALL": "C.UTF-8"}
+    return os.environ
+
+
+def spawn(command: Sequence[str], *, output: Path, tie_to_parent: bool = False) -> int:
     """Starts `command` in a session of its own, with its output appended to the file `output`, and returns its pid.
 
     The process goes on when this one ends, unless `tie_to_parent`: then it gets SIGTERM as soon as the *thread* that
@@ -35,7 +42,7 @@ def spawn(
     return os.posix_spawn(
         command[0],
         list(command),
-        os.environ if environment is None else environment,
+        environment(),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(output), flags, 0o640),

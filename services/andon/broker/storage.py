@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from andon.broker import process
 from andon.broker.errors import BrokerError
 from andon.broker.jars import kafka_version
 from andon.broker.jvm import Runtime
@@ -75,7 +76,12 @@ def _made_by_kafka(layout: Layout, runtime: Runtime) -> Path:
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", new_id(), "--config", str(layout.server)]
     try:
         subprocess.run(
-            runtime.command(layout, tool), check=True, capture_output=True, timeout=120, stdin=subprocess.DEVNULL
+            runtime.command(layout, tool),
+            env=process.environment(),
+            check=True,
+            capture_output=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.CalledProcessError as problem:
         said = problem.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]

@@ -1,6 +1,7 @@
 """Only the process that was started is ever ended."""
 
 import json
+import locale
 import os
 import signal
 import subprocess
@@ -160,6 +161,13 @@ def test_a_node_that_reads_its_logs_is_waited_for(tmp_path: Path, monkeypatch: p
     assert looked > 20
 
 
+@pytest.mark.parametrize(("encoding", "told"), [("ANSI_X3.4-1968", "C.UTF-8"), ("UTF-8", "C"), ("utf-8", "C")])
+def test_java_reads_names_of_files_as_python_does(encoding: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setattr(locale, "getencoding", lambda: encoding)
+    assert process.environment()["LC_ALL"] == told
+
+
 def test_a_failed_start_says_what_was_thrown_and_not_where(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.logs.mkdir()
@@ -169,7 +177,9 @@ def test_a_failed_start_says_what_was_thrown_and_not_where(tmp_path: Path) -> No
         "\tat java.base/sun.security.util.SecurityProperties.includedInExceptions(SecurityProperties.java:72)\n"
         "2026-11-27T22:00:00.600+0000 INFO k: bye\n"
     )
-    assert launch.last_complaint(layout, 0.0) == "Caused by: java.io.IOException: Too many open files"
+    since = datetime(2026, 11, 27, 22, 0, tzinfo=UTC).timestamp()
+    assert launch.last_complaint(layout, since) == "Caused by: java.io.IOException: Too many open files"
+    assert launch.last_complaint(layout, since + 60) == "nothing"
     (layout.logs / "console.log").write_text("InternalError: no file\n\tat java.lang.Error.<init>(Error.java:1)\n")
     assert last_words(tmp_path, datetime.now(UTC).timestamp()) == "InternalError: no file"
 
