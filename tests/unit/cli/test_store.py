@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from andon.cli import main as frame
+from andon.cli.running.runfile import RunFile
 from andon.core.work import Write
 from andon.store import upkeep
 from andon.store.desk import SqlDeskStore
+from tests.unit.cli.conftest import Configure
 from tests.unit.desk.items import HOME, item
 
 
@@ -116,12 +118,34 @@ def test_a_place_that_is_none(place: str, said: str, source: str, capsys: pytest
 
 
 def test_upgrade_and_adopt_take_the_store_of_the_data_directory(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    common = ["--config", str(tmp_path / "none.yaml"), "--data", str(tmp_path)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    common = ["--data", str(tmp_path)]
     assert frame.main(["store", "upgrade", *common]) == 1
-    assert capsys.readouterr().out == "no desk has a store there\n"
+    assert capsys.readouterr().err.startswith(f"andon store: no desk has a store in {tmp_path / 'store'}; name the")
     SqlDeskStore(f"sqlite:///{tmp_path / 'store'}", "ticketing").close()
     assert frame.main(["store", "upgrade", *common]) == 0
     assert capsys.readouterr().out.startswith("ticketing: schema ")
     assert frame.main(["store", "adopt", "postgresql+psycopg://db/andon"]) == 2
+
+
+def test_the_store_of_another_configuration_is_never_taken(
+    source: str,
+    configure: Configure,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither for one that was named and is not there, nor in a folder that has none: the last `andon up` had one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    SqlDeskStore(f"sqlite:///{tmp_path / 'store'}", "ticketing").close()
+    assert frame.main(["store", "adopt", "--config", "none.yaml", "--data", str(tmp_path)]) == 2
+    assert "none.yaml:1:1: there is no such file" in capsys.readouterr().err
+    config = configure()
+    config.write_text(f'{config.read_text()}store: {{url: "{source}"}}\n', encoding="utf-8")
+    RunFile(tmp_path, {"config": str(config)}).write("stopped", ())
+    assert frame.main(["store", "upgrade", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("egress: schema ")

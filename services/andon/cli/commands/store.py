@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from andon.cli.asking import where
-from andon.cli.main import DONE, FAILED, USAGE
+from andon.cli.main import DONE, USAGE
 
 DESKS = ("egress", "ticketing")
 _PLACE = "sqlite:////folder, postgresql+psycopg://host/name, or env:NAME or file:/path of one with a password"
@@ -48,12 +48,14 @@ def _place(text: str) -> str:
 
 
 def _configured(args: argparse.Namespace) -> str:
-    """The store of the configuration, else the one in the data directory. Raises config.mistakes.Invalid."""
+    """The store of the configuration, else the one in the data directory. Raises config.mistakes.Invalid, also for a
+    configuration that was named and is not there: the store would be another one."""
     from andon.config.load import load
 
     if args.place:
         return str(args.place)
-    found = load(args.config).settings.store.address() if args.config.exists() else None
+    file = where.file(args)
+    found = load(file).settings.store.address() if file else None
     return found or f"sqlite:///{args.data.absolute() / 'store'}"
 
 
@@ -70,7 +72,7 @@ def _migrate(args: argparse.Namespace) -> int:
         for desk in migration.left:
             sums = migration.move(desk, _progress(desk, quiet=args.json))
             moved[desk] = {table: {"rows": one.rows, "digest": one.digest} for table, one in sums.items()}
-    return _told(args, moved, lambda: _moved(moved))
+    return _told(args, args.source, moved, lambda: _moved(moved))
 
 
 def _progress(desk: str, *, quiet: bool) -> Callable[[str, int, int], None]:
@@ -97,7 +99,7 @@ def _upgrade(args: argparse.Namespace) -> int:
     url = _configured(args)
     done = {desk: upkeep.upgrade(url, desk) for desk in DESKS if upkeep.is_there(url, desk)}
     words = {desk: f"schema {new}" if old == new else f"schema {old} became {new}" for desk, (old, new) in done.items()}
-    return _told(args, done, lambda: "\n".join(f"{desk}: {told}" for desk, told in words.items()))
+    return _told(args, url, done, lambda: "\n".join(f"{desk}: {told}" for desk, told in words.items()))
 
 
 def _adopt(args: argparse.Namespace) -> int:
@@ -109,12 +111,12 @@ def _adopt(args: argparse.Namespace) -> int:
         return USAGE
     done = {desk: upkeep.adopt(url, desk) for desk in DESKS if upkeep.is_there(url, desk)}
     words = {True: "belongs to this machine now", False: "belonged to this machine already"}
-    return _told(args, done, lambda: "\n".join(f"{desk}: {words[new]}" for desk, new in done.items()))
+    return _told(args, url, done, lambda: "\n".join(f"{desk}: {words[new]}" for desk, new in done.items()))
 
 
-def _told(args: argparse.Namespace, done: dict[str, Any], text: Callable[[], str]) -> int:
-    if args.json:
-        print(json.dumps(done))
-    else:
-        print(text() if done else "no desk has a store there")
-    return DONE if done else FAILED
+def _told(args: argparse.Namespace, url: str, done: dict[str, Any], text: Callable[[], str]) -> int:
+    if not done:
+        place = url.removeprefix("sqlite:///") if url.startswith("sqlite:") else "that database"
+        raise SystemExit(f"no desk has a store in {place}; name the right one, or its configuration, or its --data")
+    print(json.dumps(done) if args.json else text())
+    return DONE
