@@ -207,7 +207,7 @@ def _say(name: str, sentence: str) -> None:
 
 def _forgive(stream: TextIO) -> None:
     """Lets what people read show a sign that the stream's encoding lacks as its number."""
-    if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+    if isinstance(stream, TextIOWrapper) and stream.errors in {"strict", "surrogateescape"}:  # that is LC_ALL=C's
         stream.reconfigure(errors="backslashreplace")
 
 

@@ -82,9 +82,10 @@ def test_a_stream_that_is_closed_changes_no_exit_code_but_what_it_had_to_say(clo
     assert "NoneType" not in f"{done.stdout}{done.stderr}"
 
 
-def test_a_sign_that_the_encoding_lacks_stops_no_answer() -> None:
+@pytest.mark.parametrize("errors", ["", ":surrogateescape"])
+def test_a_sign_that_the_encoding_lacks_stops_no_answer(errors: str) -> None:
     script = "import sys; from andon.cli import main as frame; frame._forgive(sys.stdout); print('一 \u2713')"
-    environment = {**os.environ, "PYTHONIOENCODING": "gbk"}
+    environment = {**os.environ, "PYTHONIOENCODING": f"gbk{errors}"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
     assert done.stdout.decode("gbk") == "一 \\u2713\n"
 

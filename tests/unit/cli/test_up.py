@@ -358,7 +358,11 @@ def test_what_can_not_go_together_is_refused(capsys: pytest.CaptureFixture[str],
     assert frame.main(["up", "--demo", "--config", "x.yaml", *data]) == 2
     assert frame.main(["up", "--summary", "s.json", *data]) == 2
     assert frame.main(["up", "--for", "soon", *data]) == 2
-    assert "--demo has its own configuration" in capsys.readouterr().err
+    for none in (tmp_path, tmp_path / "none" / "s.json"):
+        assert frame.main(["up", "--for", "5s", "--summary", str(none), *data]) == 2
+    said = capsys.readouterr().err
+    assert "--demo has its own configuration" in said
+    assert f"the summary {tmp_path} cannot be written" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -81,7 +81,7 @@ def config(tmp_path: Path) -> Path:
 def test_wrong_usage_is_exit_two(argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert frame.main([*argv, "--data", str(tmp_path)]) == 2
     told = capsys.readouterr()
-    assert len((told.err or told.out).strip().splitlines()[-1]) > 20
+    assert len(told.err.strip().splitlines()[-1]) > 20
 
 
 @pytest.mark.parametrize(
@@ -321,3 +321,14 @@ def test_a_key_without_end_is_left_out_of_the_copy() -> None:
 def test_an_id_is_looked_for_as_json_writes_it() -> None:
     assert needle('a"b\\c') == b'a\\"b\\\\c'
     assert needle("路径") == "路径".encode()
+
+
+def test_an_export_into_what_is_no_folder_is_one_sentence(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    board = SimpleNamespace(version=lambda _number: versions.unpublished(checked(config)))
+    monkeypatch.setattr("andon.cli.commands.config._board", lambda _args: board)
+    assert frame.main(["config", "export", "1", "--to", str(tmp_path / "file")]) == 1
+    why = f"{tmp_path / 'file'} cannot be written (Not a directory); name another folder"
+    assert capsys.readouterr().err == f"andon config: {why}\n"

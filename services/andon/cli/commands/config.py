@@ -197,7 +197,8 @@ def _export(args: argparse.Namespace) -> int:
     try:
         files = [str(file) for file in write(_board(args).version(args.number), args.to)]
     except OSError as error:
-        raise SystemExit(str(error)) from None
+        why = f"{args.to} cannot be written ({error.strerror}); name another folder" if error.errno else error
+        raise SystemExit(str(why)) from None
     if args.json:
         print(json.dumps(files, ensure_ascii=False))
     else:

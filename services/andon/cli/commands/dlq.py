@@ -92,7 +92,7 @@ def _redrive(args: argparse.Namespace) -> int:
     from andon.runtime.parked import redrive
 
     if sum((args.id is not None, args.reason is not None, args.all)) != 1:
-        print("andon dlq redrive: name one record, or --reason R, or --all")
+        print("andon dlq redrive: name one record, or --reason R, or --all", file=sys.stderr)
         return USAGE
     found = _entries(args)
     chosen = [one for one in found if args.id in (None, one.id) and not one.redriven]

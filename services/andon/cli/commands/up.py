@@ -77,7 +77,14 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
         return "--demo has its own configuration; give either --demo or --config"
     if args.summary and args.run_for is None:
         return "--summary needs --for: only a run with an end has a summary"
+    if args.summary and not _writable(args.summary):
+        return f"the summary {args.summary} cannot be written; name a file that can, in a folder that is there"
     return None
+
+
+def _writable(file: Path) -> bool:
+    """As far as can be seen without writing it: a run that was interrupted leaves none."""
+    return not file.is_dir() and os.access(file if file.exists() else file.parent, os.W_OK)
 
 
 class Up:
