@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from andon.core.advisory import open_items
 from andon.core.event import Home
 from andon.core.ports import Clock
 from andon.kafka.admin import Cluster
@@ -95,9 +96,3 @@ class Undecided:
             self._since[home] = end, since
             longest[home.topic] = max(longest.get(home.topic, 0.0), now - since)
         return longest
-
-
-def open_items(note: str) -> int:
-    """The number of open items in the note beside a desk's offset; 0 when it has none."""
-    name, _, number = note.partition("=")
-    return int(number) if name == "open" and number.isdigit() else 0

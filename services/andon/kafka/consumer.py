@@ -285,6 +285,10 @@ class GroupConsumer:
 
     def committed(self, wanted: Iterable[Home]) -> dict[Home, int]:
         """The group's committed offsets; a partition without one is left out. Raises Unreachable after 15 s."""
+        return {home: offset for home, (offset, _) in self.noted(wanted).items()}
+
+    def noted(self, wanted: Iterable[Home]) -> dict[Home, tuple[int, str]]:
+        """As `committed`, each offset with its note."""
         asked = [TopicPartition(home.topic, home.partition) for home in wanted]
         deadline = time.monotonic() + _WAIT_S
         while True:
@@ -295,7 +299,7 @@ class GroupConsumer:
             except KafkaException as error:
                 refused = error.args[0]
             if refused is None:
-                return {Home(p.topic, p.partition): p.offset for p in answered if p.offset >= 0}
+                return {Home(p.topic, p.partition): (p.offset, p.metadata or "") for p in answered if p.offset >= 0}
             if refused.code() not in PASSING:
                 self._raise(refused)
             if time.monotonic() > deadline:

@@ -109,6 +109,9 @@ class FakeConsumer:
         self.broker.told += said.values()
         return answer(True)
 
+    def noted(self, wanted: Iterable[Home]) -> dict[Home, tuple[int, str]]:
+        return {home: self.broker.committed[home] for home in wanted if home in self.broker.committed}
+
     def close(self) -> None:
         if self.positions:
             self._revoke(list(self.positions))

@@ -303,3 +303,22 @@ def test_why_calls_fail_is_said_once_a_minute_for_each_account(run: Run, caplog:
     assert [(vars(one)["reason"], vars(one)["detail"]) for one in said] == [
         (Reason.NOT_SENT, "no connection to qyapi.weixin.qq.com (refused)")
     ] * 2
+
+
+def test_a_store_that_knows_nothing_of_what_was_open_is_told_of(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """It was lost, or is another one: nobody hears of what was open, and that must not stay unsaid."""
+
+    async def scene(plant: Plant) -> None:
+        plant.broker.committed = {HOME: (3, "open=2"), OTHER: (1, "open=0")}
+        for done in (2, 4):  # the second one finds what the first one has stored
+            plant.fill(1, first=done)
+            plant.fill(1, OTHER, first=done + 1)
+            plant.stop.clear()
+            async with plant.running(plant.runner()):
+                await plant.until(lambda done=done: len(plant.outcomes()) == done)  # type: ignore[misc]
+            plant.broker.consumers.clear()
+
+    run(scene)
+    (said,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert said.getMessage().startswith("the store knows nothing of what was open: put the right one back")
+    assert (vars(said)["open"], vars(said)["partitions"]) == (2, [HOME.partition])

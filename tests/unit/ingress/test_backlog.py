@@ -8,8 +8,9 @@ from typing import cast
 
 import pytest
 
+from andon.core.advisory import open_items
 from andon.core.event import Home
-from andon.ingress.backlog import SETTLE_S, Backlog, Undecided, open_items
+from andon.ingress.backlog import SETTLE_S, Backlog, Undecided
 from andon.kafka.admin import Cluster
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.topics import DELIVERIES, ENRICHED, EVENTS

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -17,11 +18,13 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from andon.config.limits import Limits
+from andon.core.advisory import open_items
 from andon.core.event import Home
 from andon.core.ports import Clock
 from andon.core.work import DeskStore, Holding, Write
 from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
+from andon.kafka.errors import Unreachable
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Record
 from andon.runtime.desk.calls import Calls
@@ -115,6 +118,8 @@ class DeskRunner:
             watch=watch,
         )
         self._callback_failure: BaseException | None = None
+        # Homes that have come in, and of which the store knows nothing.
+        self._unknown: set[Home] = set()
         self._set_back: ClockSetBack | None = None
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -254,7 +259,9 @@ class DeskRunner:
             for home in homes:
                 holding = self._store.acquire(home, self._owner, since, people)
                 self._loop.call_soon_threadsafe(self._adopt, holding)
-                if holding.offset is not None:
+                if holding.offset is None:
+                    self._unknown.add(home)
+                else:
                     starts[home] = holding.offset
         except Exception as error:  # noqa: BLE001 - raised again by _poll: nothing may be thrown through librdkafka
             self._callback_failure = error
@@ -319,7 +326,20 @@ class DeskRunner:
         records = self._consumer.poll(self._settings.window, _POLL_S)
         if self._callback_failure:
             raise self._callback_failure
+        if self._unknown:
+            self._look_for_lost()
         return records
+
+    def _look_for_lost(self) -> None:
+        """Says what was open where the store knows nothing: it was lost, or it is another one."""
+        with suppress(Unreachable):
+            notes = {home: note for home, (_, note) in self._consumer.noted(self._unknown).items()}
+            lost = {home: waiting for home, note in notes.items() if (waiting := open_items(note))}
+            self._unknown.clear()
+            if lost:
+                problem = "the store knows nothing of what was open: put the right one back (docs/operations.md#backup)"
+                places = sorted(home.partition for home in lost)
+                log.error(problem, extra={"open": sum(lost.values()), "partitions": places})
 
     async def _take(self, records: Sequence[Record]) -> None:
         read = self._intake.read(records)

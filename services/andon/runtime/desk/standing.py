@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from andon.core.advisory import open_note
 from andon.core.event import Home
 from andon.runtime.desk.desk import Desk
 
@@ -47,8 +48,3 @@ class Standing:
             notes = {home: open_note(waiting) for home, (_, waiting) in news.items()}
             if await commit(offsets, notes):
                 self._told.update((home, one) for home, one in news.items() if home in self._stored)
-
-
-def open_note(waiting: int) -> str:
-    """The note beside an advisory offset: how many items taken in before it are open."""
-    return f"open={waiting}"
