@@ -79,3 +79,8 @@ def test_told_to_end_while_it_waits_for_kafka_it_ends_of_itself(
         assert service.stderr.readline()  # that it cannot connect
         service.send_signal(number)
         assert service.wait(20) == code
+
+
+def test_only_the_door_has_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["run", "egress", "--listen", "127.0.0.1:8700"]) == frame.USAGE
+    assert capsys.readouterr().err == "andon run: --listen is the door's address, and egress is no door\n"

@@ -64,6 +64,8 @@ def _write(target: Path, text: str) -> None:
         with target.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
+        if not target.exists():
+            sys.exit(f"{target.parent} is no folder; name one")
         sys.exit(f"{target} is there already; name another folder, or move it away")
     except OSError as error:
         sys.exit(f"{target} cannot be written ({error.strerror})")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from andon.cli import arguments
 from andon.cli.asking import where
+from andon.cli.main import DONE, USAGE
 from andon.cli.running.processes import SERVICES
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ def _run(args: argparse.Namespace) -> int:
     from andon.runtime import logs
     from andon.runtime.host import Options, serve
 
+    if args.listen and args.service != "ingress":
+        print(f"andon run: --listen is the door's address, and {args.service} is no door", file=sys.stderr)
+        return USAGE
     logs.configure(args.service)
     kafka = kafka_of(args.config)
     options = Options(
@@ -64,4 +69,4 @@ def _run(args: argparse.Namespace) -> int:
         listen=args.listen,
     )
     asyncio.run(serve(options, lambda: importlib.import_module(f"andon.{args.service}.app").run))
-    return 0
+    return DONE

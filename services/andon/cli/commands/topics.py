@@ -1,4 +1,4 @@
-"""`andon topics [list|create|check|offsets GROUP|members GROUP]`: create, look at and repair topics and groups."""
+"""`andon topics [list|create|check|repartition N|offsets GROUP|members GROUP]`: topics and groups, and their repair."""
 
 from __future__ import annotations
 
