@@ -107,7 +107,9 @@ def f21_burst(run: Round, seconds: float = 3.0, rate: int = 10 * CAPACITY) -> No
     run.expect(plant.drained(run.prefix, [*burst.sent, last], 60), "F21: the first event after it got no outcome")
 
 
-CLOSES_LATE_S = 5
+# Two on a quiet machine. Where eight busy programs shared two cores it was six: the door learns what waits from
+# offsets that services tell, and each of these is late then.
+CLOSES_LATE_S = 10
 
 
 @dataclass

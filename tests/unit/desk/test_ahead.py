@@ -93,7 +93,8 @@ def test_where_calls_are_slow_no_intent_is_ahead(run: Run) -> None:
 
 
 def test_a_kill_leaves_what_waited_for_a_place_in_doubt_and_the_next_owner_ends_it(run: Run) -> None:
-    """At most as many as there are places, beside the calls themselves."""
+    """At most as many as there are places, beside the calls themselves. Results that were on their way to the store
+    when the kill came are in it: where they were so many that nothing had waited for a place, there is another kill."""
     doubted = 0
 
     async def scene(plant: Plant) -> None:
@@ -105,10 +106,13 @@ def test_a_kill_leaves_what_waited_for_a_place_in_doubt_and_the_next_owner_ends_
         async with plant.running(plant.runner(room=ROOM, deadline=0.3)):
             await plant.until(lambda: len(plant.outcomes()) == 200)
 
-    plant = run(scene)
+    for _ in range(10):
+        plant = run(scene)
+        assert sum(1 for one in plant.store.entries.values() if one.reason is Reason.INTERRUPTED) == doubted
+        assert sum(marked for _, marked in plant.work.called) == doubted
+        if doubted > ROOM:
+            break
     assert ROOM < doubted <= 2 * ROOM
-    assert sum(1 for one in plant.store.entries.values() if one.reason is Reason.INTERRUPTED) == doubted
-    assert sum(marked for _, marked in plant.work.called) == doubted
 
 
 def test_what_waits_for_a_place_is_not_called_when_its_home_leaves(run: Run) -> None:
