@@ -30,7 +30,7 @@ def configure(service: str, level: int | str = logging.INFO, stream: TextIO | No
     """
     out = logging.StreamHandler(stream or sys.stderr)
     out.setFormatter(JsonLines(service))
-    out.addFilter(Repeats())
+    out.addFilter(QuietTraces())
     logging.root.handlers[:] = [out]
     logging.root.setLevel(level)
     logging.captureWarnings(capture=True)
@@ -60,7 +60,7 @@ class JsonLines(logging.Formatter):
         return safe(json.dumps(line, ensure_ascii=False))
 
 
-class Repeats(logging.Filter):
+class QuietTraces(logging.Filter):
     """Lets OpenTelemetry say the same, whatever is in it, once in `every` seconds: while a collector is away each
     process says so every second."""
 

@@ -74,7 +74,7 @@ def test_http_clients_and_the_access_log_do_not_tell_addresses(out: io.StringIO)
 
 
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
-    repeats = logs.Repeats()
+    repeats = logs.QuietTraces()
     record = logging.makeLogRecord({"name": "opentelemetry.exporter", "msg": "Failed to export %s"})
     for at, passes in ((7_200.0, True), (100.0, True), (109.9, False)):
         record.created = at
