@@ -20,6 +20,7 @@ from andon.kafka.topics import ENRICHED
 from andon.runtime.clock import SystemClock
 from andon.runtime.metrics import Metrics
 from andon.testing.builders import event
+from andon.testing.contract_tickets import Seen
 from andon.ticketing.desk import Systems, TicketWork, compiled
 from andon.ticketing.episode import Episode
 from tests.integration.tracker.rig import RoundupRig, rig
@@ -78,13 +79,18 @@ def test_a_number_that_is_a_strangers_here_is_left_alone(tracker: str, title: st
     asyncio.run(run())
 
 
+async def the_ticket(real: RoundupRig, fault: Event, episode: str) -> Seen:
+    (seen,) = [one for one in await real.seen(fault.type) if one.title.startswith(f"[line-3/M-07/{episode}]")]
+    return seen
+
+
 def test_a_ticket_is_opened_and_closed_by_its_mark(tracker: str) -> None:
     async def run() -> None:
         async with rig(tracker) as real:
             work, (raised, cleared) = work_on(real), faults("E-502")
             await work.call(taken(work, raised, 0), 0, 15.0)
             await work.call(taken(work, cleared, 1), 0, 15.0)
-            (seen,) = [one for one in await real.seen(raised.type) if one.title.startswith("[line-3/M-07/E-502#1]")]
+            seen = await the_ticket(real, raised, "E-502#1")
             assert seen.closed
 
     asyncio.run(run())
@@ -99,7 +105,7 @@ def test_a_ticket_of_before_the_stores_were_begun_anew_is_opened_again(tracker: 
             again = msgspec.structs.replace(raised, id="again", time=raised.time + timedelta(days=1))
             anew = work_on(real)
             await anew.call(taken(anew, again, 0), 0, 15.0)
-            (seen,) = [one for one in await real.seen(raised.type) if one.title.startswith("[line-3/M-07/E-504#1]")]
+            seen = await the_ticket(real, raised, "E-504#1")
             assert not seen.closed
             assert sum("again" in text for text in seen.comments) == 1
 
