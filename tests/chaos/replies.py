@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.chaos.round import Round
 from tests.rig.client import Sent, wait_for
-from tests.rig.plantfile import LIMIT, LIMITED, PARKING, PERIOD_S, ROBOTS
+from tests.rig.plantfile import BLOCK_S, LIMIT, LIMITED, PARKING, PERIOD_S, ROBOTS
 from tests.rig.record import Record
 from tests.rig.verdict import Case
 
@@ -79,7 +79,7 @@ def f16_throttled(run: Round, after_s: int = 2) -> None:
 
 
 def f16_errcode_45009(run: Round) -> None:
-    """WeCom's own "too often", which does not say until when: a robot is left alone for a minute. All at once."""
+    """WeCom's own "too often", which does not say until when: a robot is left alone for its `block`. All at once."""
     plant = run.plant
     with plant.load(run.prefix, run.rng, rate=run.rate(40)) as load:
         run.pause(0.2, 0.8)
@@ -91,7 +91,7 @@ def f16_errcode_45009(run: Round) -> None:
     record = run.judge(load.sent, 240)
     run.injections = len({one.receiver for one in record.odd})
     run.expect(run.injections == len(ROBOTS), f"void: only {run.injections} robots were asked meanwhile")
-    _left_alone(run, record, 60)
+    _left_alone(run, record, BLOCK_S)
 
 
 def _left_alone(run: Round, record: Record, after_s: float) -> None:

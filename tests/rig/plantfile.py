@@ -12,6 +12,8 @@ PARKING = ("r13", "r14", "r15")
 LIMITED = ("r16", "r17")
 """Receivers whose robots take LIMIT calls in any PERIOD_S seconds."""
 LIMIT, PERIOD_S = 10, 2
+BLOCK_S = 20
+"""For so long each robot is left alone once its vendor has said 45009. The usual minute would be most of a round."""
 ALL_ROBOTS = ROBOTS + PARKING + LIMITED
 CALLED, CORP = "/callbacks/app", "ww1"
 """Where messages to an application are called out, and whose it is."""
@@ -44,7 +46,7 @@ def plantfile(sink: int, door: int, limits: Mapping[str, int], folder: Path) -> 
 
 def _channel(name: str, sink: int) -> str:
     limit = f"{LIMIT}/{PERIOD_S}s" if name in LIMITED else "100000/s"
-    base = f'base_url: "http://127.0.0.1:{sink}", limit: {limit}'
+    base = f'base_url: "http://127.0.0.1:{sink}", limit: {limit}, block: {BLOCK_S}s'
     return f"  {name}: {{kind: wecom_robot, keys: [env:CHAOS_{name}], {base}}}"
 
 
