@@ -1,7 +1,7 @@
 """Three nodes of Kafka on one box: any of them may be lost. Start, stop, status, reset; all of them, or one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,16 +118,11 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
         raise BrokerError(LONE)
     runtime = Runtime(java.find(), download.fetch(progress=how.progress), how.heap_mb)
     quorum = _Quorum(set(running), from_nothing=not running, only=only)
-    nodes = []
-    for seat in missing:
-        one = Node(plan.layout(seat.node), seat, replace(runtime, within=tuple(how.within.get(seat.node, ()))))
-        try:
-            quorum.add(one)
-            _prepare(one, plan.cluster)
-        except BrokerError as problem:
-            quorum.without(seat.node, problem)
-        else:
-            nodes.append(one)
+    those = [
+        Node(plan.layout(seat.node), seat, replace(runtime, within=tuple(how.within.get(seat.node, ()))))
+        for seat in missing
+    ]
+    nodes = [one for one in those if _prepared(one, plan.cluster, quorum)]
     quorum.refuse_too_few()
     options = archive.options(runtime)
     if not running:
@@ -161,14 +156,22 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
                 if seat.node in begun:
                     process.end(failed.pid, failed.started, timeout_s=5)
     except BaseException:
-        for record in begun.values():
-            process.tell(record.pid, record.started)
-        for record in begun.values():
-            process.end(record.pid, record.started, timeout_s=5)
+        _end(begun.values())
         raise
     archive.train_in_background(runtime, tie_to_parent=how.tie_to_parent)
     answering = tuple(node.running(one) for _, one in sorted(records.items()))
     return Cluster(plan.bootstrap, plan.data, answering, {number: str(why) for number, why in quorum.absent.items()})
+
+
+def _prepared(one: Node, cluster: str, quorum: "_Quorum") -> bool:
+    """Whether the node can be started; of one that cannot, the quorum knows why."""
+    try:
+        quorum.add(one)
+        _prepare(one, cluster)
+    except BrokerError as problem:
+        quorum.without(one.seat.node, problem)
+        return False
+    return True
 
 
 def _prepare(one: Node, cluster: str) -> None:
@@ -180,6 +183,14 @@ def _prepare(one: Node, cluster: str) -> None:
         storage.format_storage(one.layout, one.runtime, node_id=one.seat.node, cluster=cluster)
     except OSError as problem:
         raise _unusable(one.layout, problem) from problem
+
+
+def _end(begun: Collection[launch.Record]) -> None:
+    """All are told before the first is waited for."""
+    for record in begun:
+        process.tell(record.pid, record.started)
+    for record in begun:
+        process.end(record.pid, record.started, timeout_s=5)
 
 
 def _unusable(layout: Layout, problem: OSError) -> BrokerError:
