@@ -20,17 +20,17 @@ def used_share(path: Path) -> float:
     return usage.used / (usage.used + usage.free)
 
 
-def disk_full(path: Path, *, limit: float = LIMIT) -> bool:
-    """Whether the disk under `path` is at least `limit` full, so that nothing large should be begun on it."""
-    return used_share(path) >= limit
+def disk_full(path: Path) -> bool:
+    """Whether the disk under `path` is at least `LIMIT` full, so that nothing large should be begun on it."""
+    return used_share(path) >= LIMIT
 
 
-def refuse_when_full(path: Path, *, limit: float = LIMIT) -> None:
-    """Raises DiskFullError when the disk under `path` is at least `limit` full."""
+def refuse_when_full(path: Path) -> None:
+    """Raises DiskFullError when the disk under `path` is at least `LIMIT` full."""
     share = used_share(path)
-    if share >= limit:
+    if share >= LIMIT:
         raise DiskFullError(
-            f"The disk under {path} is {share:.0%} full and Kafka does not start at {limit:.0%} or more: "
+            f"The disk under {path} is {share:.0%} full and Kafka does not start at {LIMIT:.0%} or more: "
             "free some space or choose another --data directory."
         )
 

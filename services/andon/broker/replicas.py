@@ -94,7 +94,7 @@ def _copy(folder: Path) -> Copy | None:
     return Copy(segments[-1], last.epoch if last else _NOTHING, offset, position)
 
 
-def _batches(segment: Path, start: int = 0) -> Iterator[Batch]:
+def _batches(segment: Path) -> Iterator[Batch]:
     """The batches of a segment up to the first that is not whole: it is cut off, or has a page that was not written.
 
     Pages that were never written read as zeros. What such a page has of a batch may be less than a page: its end,
@@ -102,6 +102,7 @@ def _batches(segment: Path, start: int = 0) -> Iterator[Batch]:
     """
     size = segment.stat().st_size
     held: tuple[Batch, bytes] | None = None
+    start = 0
     with segment.open("rb") as file:
         while start + _HEADER.size <= size:
             file.seek(start)

@@ -11,9 +11,11 @@ DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSION = 55, 0
 METADATA_TOPIC = b"__cluster_metadata"
 CORRELATION = 1
 LONGEST = 16 << 20
+ANSWER_S = 2.0
+CREATED_S = 10.0
 
 
-def ready(host: str, port: int, cluster: str, *, timeout_s: float = 2.0) -> bool:
+def ready(host: str, port: int, cluster: str, *, timeout_s: float = ANSWER_S) -> bool:
     """Whether the broker of `cluster` answers and takes part in it, so that a topic can be created at once.
 
     Kafka takes its port only at the end of its start; until then another node may have taken it, and would answer.
@@ -36,9 +38,9 @@ class Share:
     leads: int = 0
 
 
-def shares(host: str, port: int, *, timeout_s: float = 2.0) -> dict[int, Share]:
+def shares(host: str, port: int) -> dict[int, Share]:
     """The part that each node has in all partitions. Raises OSError when the broker does not say."""
-    answer = _ask(host, port, METADATA, METADATA_VERSION, struct.pack(">i?", -1, False), timeout_s)
+    answer = _ask(host, port, METADATA, METADATA_VERSION, struct.pack(">i?", -1, False), ANSWER_S)
     found: dict[int, Share] = {}
     try:
         for leader, copies, in_sync in _partitions(answer):
@@ -50,12 +52,12 @@ def shares(host: str, port: int, *, timeout_s: float = 2.0) -> dict[int, Share]:
     return found
 
 
-def quorum_leader(host: str, port: int, *, timeout_s: float = 2.0) -> int | None:
+def quorum_leader(host: str, port: int) -> int | None:
     """The node whose controller decides for the cluster; None while none does. Raises OSError."""
     # The later form of the protocol: lengths are one more than they say, and nothing is tagged.
     topic = struct.pack(f">B{len(METADATA_TOPIC)}s", len(METADATA_TOPIC) + 1, METADATA_TOPIC)
     body = b"\0\x02" + topic + struct.pack(">BiBBB", 2, 0, 0, 0, 0)
-    answer = _ask(host, port, DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSION, body, timeout_s)
+    answer = _ask(host, port, DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSION, body, ANSWER_S)
     try:
         # Correlation, tags; error, one topic with its name, one partition: its number, error, leader.
         error, partition_error, leader = struct.unpack_from(f">hxx{len(METADATA_TOPIC)}xx4xhi", answer, 5)
@@ -64,12 +66,13 @@ def quorum_leader(host: str, port: int, *, timeout_s: float = 2.0) -> int | None
     return leader if error == partition_error == 0 and leader >= 0 else None
 
 
-def create_topic(host: str, port: int, name: str, *, partitions: int = 1, timeout_s: float = 10.0) -> None:
-    """Asks for a topic and waits for the answer, whatever it says; only for training runs. Raises OSError."""
+def create_topic(host: str, port: int, name: str) -> None:
+    """Asks for a topic of one partition and waits for the answer, whatever it says; only for training runs. Raises
+    OSError."""
     text = name.encode()
-    topic = struct.pack(f">h{len(text)}sihii", len(text), text, partitions, 1, 0, 0)
-    body = struct.pack(">i", 1) + topic + struct.pack(">i?", int(timeout_s * 1000), False)
-    _ask(host, port, CREATE_TOPICS, CREATE_TOPICS_VERSION, body, timeout_s)
+    topic = struct.pack(f">h{len(text)}sihii", len(text), text, 1, 1, 0, 0)
+    body = struct.pack(">i", 1) + topic + struct.pack(">i?", int(CREATED_S * 1000), False)
+    _ask(host, port, CREATE_TOPICS, CREATE_TOPICS_VERSION, body, CREATED_S)
 
 
 def serving_cluster(answer: bytes) -> str | None:
