@@ -97,38 +97,43 @@ class Receivers(Mapping[str, Served]):
             configs[name] = cast("ChannelConfig", registry.config(GROUP, plug))
             self._channels[name] = registry.build(GROUP, plug, context)
         for name, receiver in settings.receivers.items():
-            channel = self._channels[receiver.channel]
-            config, plug = configs[receiver.channel], settings.channels[receiver.channel]
-            policy = policy_of(receiver, config, settings.limits, plug.reserve_urgent)
-            beside[config.limit_domain()].update(policy.limits)
-            events = channel if isinstance(channel, EventChannel) else None
-            if isinstance(channel, KeyedChannel):
-                policy = _keyed(policy)
-            programs = isinstance(config, ForPrograms) and config.for_programs()
-            single = programs and not told_of_digests(self.renderer, receiver, plug.kind, settings)
-            changes = self.renderer.changes(receiver.template, plug.kind, receiver.language or settings.site.language)
-            if events or single or True in changes:
-                policy = _one_by_one(policy)
-            if False not in changes:
-                policy = msgspec.structs.replace(policy, people=(), routine=())
-            self._served[name] = Served(
-                channel,
-                plug.kind,
-                look_of(receiver, settings),
-                policy,
-                events,
-                structures_of(type(channel)),
-                config if isinstance(config, CountsPeople) else None,
-                programs,
-                single or events is not None or True in changes,
-                bool(receiver.to),
-                receiver.send_resolved,
-            )
+            served = self._serve(receiver, configs[receiver.channel], settings)
+            beside[configs[receiver.channel].limit_domain()].update(served.policy.limits)
+            self._served[name] = served
         for name, served in self._served.items():
             domain = configs[settings.receivers[name].channel].limit_domain()
             others = tuple(sorted(beside[domain].difference(served.policy.limits), key=msgspec.structs.astuple))
             policy = msgspec.structs.replace(served.policy, beside=others)
             self._served[name] = msgspec.structs.replace(served, policy=policy)
+
+    def _serve(self, receiver: Receiver, config: ChannelConfig, settings: Settings) -> Served:
+        """A receiver without what others of its limit domain add to its policy."""
+        channel, plug = self._channels[receiver.channel], settings.channels[receiver.channel]
+        policy = policy_of(receiver, config, settings.limits, plug.reserve_urgent)
+        events = channel if isinstance(channel, EventChannel) else None
+        if isinstance(channel, KeyedChannel):
+            policy = _keyed(policy)
+        programs = isinstance(config, ForPrograms) and config.for_programs()
+        undigested = programs and not told_of_digests(self.renderer, receiver, plug.kind, settings)
+        changes = self.renderer.changes(receiver.template, plug.kind, receiver.language or settings.site.language)
+        single = events is not None or undigested or True in changes
+        if single:
+            policy = _one_by_one(policy)
+        if False not in changes:
+            policy = msgspec.structs.replace(policy, people=(), routine=())
+        return Served(
+            channel,
+            plug.kind,
+            look_of(receiver, settings),
+            policy,
+            events=events,
+            structures=structures_of(type(channel)),
+            counts=config if isinstance(config, CountsPeople) else None,
+            programs=programs,
+            single=single,
+            named=bool(receiver.to),
+            ends=receiver.send_resolved,
+        )
 
     def _wire(self, plug: ChannelPlug, wire: Wire) -> Wire:
         """The channel's way out: everybody's, unless it has a proxy of its own or goes without."""
