@@ -119,13 +119,20 @@ def make(
     doors = {program_name("door", slot): door(settings, address) for slot, address in listen.items()}
     if demo:
         programs.append(demo.plant(settings, doors["door"], run_for, data / "logs", SystemClock()))
-    addresses = {**doors, "kafka": bootstrap, **(demo.addresses() if demo else {})}
     ours = tuple(program.name for program in services)
     last = runfile.read(data, "programs")
-    gone = left((program["name"] for program in last["programs"]) if last else (), ours)
-    notes = (*_moved(settings.listen.address, first), *absent(settings))
     return Plan(
-        data, loaded, bootstrap, kafka, ours, tuple(programs), addresses, demo, gone, run_for is not None, notes
+        data,
+        loaded,
+        bootstrap,
+        kafka,
+        services=ours,
+        programs=tuple(programs),
+        addresses={**doors, "kafka": bootstrap, **(demo.addresses() if demo else {})},
+        demo=demo,
+        left=left((program["name"] for program in last["programs"]) if last else (), ours),
+        ends=run_for is not None,
+        notes=(*_moved(settings.listen.address, first), *absent(settings)),
     )
 
 
