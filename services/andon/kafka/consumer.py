@@ -28,6 +28,27 @@ _LEAVE_S = 2.0
 _SETTLED_S = 10.0
 # A broker that has just started may not know its topics yet.
 _UNKNOWN_S = 10.0
+_SETTINGS: dict[str, object] = {
+    "group.protocol": "classic",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 10_000,
+    # A member hears of a rebalance with its next heartbeat, and a cooperative one has two rounds: with the
+    # usual 3 s, partitions that moved stood still for up to 6 s.
+    "heartbeat.interval.ms": 1_000,
+    # A partition without a committed offset stops the service: "earliest" would send everything again,
+    # "latest" would lose everything.
+    "auto.offset.reset": "error",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "isolation.level": "read_committed",
+    "fetch.queue.backoff.ms": 20,
+    # librdkafka's prefetch is no queue cap; bound it in bytes, and what one answer brings of all partitions,
+    # so that a backlog does not fill the memory.
+    "queued.min.messages": 4_000,
+    "queued.max.messages.kbytes": 8_192,
+    "fetch.message.max.bytes": 1 << 20,
+    "fetch.max.bytes": 4 << 20,
+}
 
 
 def homes(partitions: Iterable[TopicPartition]) -> list[Home]:
@@ -75,34 +96,15 @@ class GroupConsumer:
         self._uncounted = False
         self._offered: Callable[[bool], None] | None = None
         self._refused = ""
-        settings: dict[str, object] = {
+        own: dict[str, object] = {
             "group.id": self.group,
             "client.id": f"{self.group}-{slot}",
             "group.instance.id": self._instance,
-            "group.protocol": "classic",
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": 10_000,
-            # A member hears of a rebalance with its next heartbeat, and a cooperative one has two rounds: with the
-            # usual 3 s, partitions that moved stood still for up to 6 s.
-            "heartbeat.interval.ms": 1_000,
-            # A partition without a committed offset stops the service: "earliest" would send everything again,
-            # "latest" would lose everything.
-            "auto.offset.reset": "error",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
             "on_commit": self._answered,
-            "isolation.level": "read_committed",
-            "fetch.queue.backoff.ms": 20,
-            # librdkafka's prefetch is no queue cap; bound it in bytes, and what one answer brings of all partitions,
-            # so that a backlog does not fill the memory.
-            "queued.min.messages": 4_000,
-            "queued.max.messages.kbytes": 8_192,
-            "fetch.message.max.bytes": 1 << 20,
-            "fetch.max.bytes": 4 << 20,
         }
         if connection.foreign:
-            settings["error_cb"] = self._told_of
-        self._settings = connection.client() | settings | dict(more or {})
+            own["error_cb"] = self._told_of
+        self._settings = connection.client() | _SETTINGS | own | dict(more or {})
         self._consumer = self._joined()
 
     def _joined(self) -> Consumer:
