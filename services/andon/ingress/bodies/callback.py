@@ -59,10 +59,10 @@ class App(Section):
 class Callback(ABC):
     """A source that a vendor calls back, but for what is the vendor's own."""
 
-    def __init__(self, context: Context, random: Callable[[int], bytes] | None) -> None:
+    def __init__(self, context: Context) -> None:
         self._name = context.name
         self._clock = context.clock
-        self._random = random or Randomness().take
+        self._random = Randomness().take
 
     @abstractmethod
     def called(self, inbound: Inbound, /) -> Called:

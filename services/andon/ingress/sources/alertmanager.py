@@ -7,7 +7,7 @@ github.com/feiyu563/PrometheusAlert, controllers/prometheusalert.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -76,12 +76,12 @@ class AlertmanagerSource:
         b'"annotations":{"summary":"no answer"},"startsAt":"2023-11-14T22:00:00Z"}]',
     )
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
+    def __init__(self, config: Config, context: Context) -> None:
         self.token, self.oauth = config.token, config.oauth
         self.may = config.may
         self._name = context.name
         self._clock = context.clock
-        self._random = random or Randomness().take
+        self._random = Randomness().take
         self._many = msgspec.json.Decoder(list[msgspec.Raw])
         self._hook = msgspec.json.Decoder(Webhook)
         self._one = msgspec.json.Decoder(Alert)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -101,8 +101,8 @@ class DingtalkCallback(Callback):
         secret="abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",  # noqa: S106 - the alphabet
     )
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        super().__init__(context, random)
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(context)
         apps = config.apps or (config,)
         self._window = Window(context.clock, config.within)
         keys = keys_of(apps, lambda app: app.receive_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -91,8 +91,8 @@ class FeishuCallback(Callback):
         b'KWOZfE7sMzLWn6TEKE+AH6tW1RwjY0wSdvrAnr0xSI="}',
     )
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        super().__init__(context, random)
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(context)
         self._apps = config.apps or (config,)
         self._window = Window(context.clock, config.within)
 

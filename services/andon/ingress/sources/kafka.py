@@ -5,7 +5,7 @@ Binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/ka
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -38,9 +38,9 @@ class KafkaSource:
 
     specimen: ClassVar = SourceSpecimen({"topic": "alarms"})
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
+    def __init__(self, config: Config, context: Context) -> None:
         self._clock = context.clock
-        self._random = random or Randomness().take
+        self._random = Randomness().take
 
     def parse(self, inbound: Inbound, /) -> Sequence[Event]:
         """The one event of a record. Raises Invalid (a Rejected)."""

@@ -5,7 +5,6 @@ Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -62,8 +61,8 @@ class StandardWebhooks(Callback):
     )
     own_ids: ClassVar = True
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        super().__init__(context, random)
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(context)
         self._secrets = config.secrets
         self._window = Window(context.clock, config.within)
         self._map = context.map or EventMap(_RECOMMENDED, "UTC", self._random)

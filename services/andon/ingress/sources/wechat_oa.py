@@ -6,7 +6,7 @@ compatible and safe mode; XML and JSON).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -91,8 +91,8 @@ class WechatOa(Callback):
         secret="abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",  # noqa: S106 - the alphabet
     )
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        super().__init__(context, random)
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(context)
         apps = config.apps or (config,)
         self._window = Window(context.clock, config.within)
         keys = keys_of(apps, lambda app: app.receive_id)

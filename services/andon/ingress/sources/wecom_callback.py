@@ -6,7 +6,7 @@ Source: developer.work.weixin.qq.com/document/path/90930 (callbacks), 90968 (the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 from xml.sax.saxutils import escape
@@ -88,8 +88,8 @@ class WecomCallback(Callback):
         secret="abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",  # noqa: S106 - the alphabet
     )
 
-    def __init__(self, config: Config, context: Context, *, random: Callable[[int], bytes] | None = None) -> None:
-        super().__init__(context, random)
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(context)
         self._reply = config.reply
         keys = keys_of(config.apps or (config,), lambda app: _receiver(app, context.channels))
         self._window = Window(context.clock, config.within)
