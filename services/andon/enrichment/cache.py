@@ -64,16 +64,9 @@ class CachedConnector:
     answer serves the next batch; nobody waits for it a second time. Belongs to one event loop.
     """
 
-    def __init__(
-        self,
-        name: str,
-        connector: Connector,
-        clock: Clock,
-        policy: CachePolicy | None = None,
-        breaker: Breaker | None = None,
-    ) -> None:
+    def __init__(self, name: str, connector: Connector, clock: Clock, policy: CachePolicy | None = None) -> None:
         self.name = name
-        self.breaker = breaker or Breaker(clock)
+        self.breaker = Breaker(clock)
         self._connector = connector
         self._clock = clock
         self._policy = policy or CachePolicy()

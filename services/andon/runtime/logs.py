@@ -19,6 +19,7 @@ LONGEST = 2_000
 # C0 and C1 controls, DEL, the directional marks, embeddings and isolates (UAX #9), line separators, surrogates, BOM.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _TRACES = "opentelemetry."
+_EVERY_S = 10.0
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LOUD = ("aiohttp", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "urllib3")  # address queries hold robot keys
 
@@ -61,19 +62,18 @@ class JsonLines(logging.Formatter):
 
 
 class QuietTraces(logging.Filter):
-    """Lets OpenTelemetry say the same, whatever is in it, once in `every` seconds: while a collector is away each
-    process says so every second."""
+    """Lets OpenTelemetry say the same, whatever is in it, once in ten seconds: while a collector is away each process
+    says so every second."""
 
-    def __init__(self, every: float = 10.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.every = every
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith(_TRACES):
             return True
         kind = str(record.msg)
-        if 0 <= record.created - self._said.get(kind, 0.0) < self.every:  # the clock may have been set back
+        if 0 <= record.created - self._said.get(kind, 0.0) < _EVERY_S:  # the clock may have been set back
             return False
         self._said[kind] = record.created
         return True

@@ -13,8 +13,8 @@ _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 2, 5, 10, 30, 60,
 class Metrics:
     """The metrics of one process. Registered in a registry of their own, so tests can hold several."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry or CollectorRegistry()
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
         self._gauges: list[Callable[[], None]] = []
         r = self.registry
         accepted = Counter("andon_events_accepted", "Events answered with 202.", ["source"], registry=r)

@@ -20,9 +20,9 @@ MOST_SECONDS = 1.0
 class Budget:
     """What all paths together may cost over one body."""
 
-    def __init__(self, steps: int = MOST_STEPS, seconds: float = MOST_SECONDS) -> None:
-        self._left = steps
-        self._until = thread_time() + seconds
+    def __init__(self) -> None:
+        self._left = MOST_STEPS
+        self._until = thread_time() + MOST_SECONDS
 
     def spend(self) -> None:
         """One step. Raises Invalid (TOO_LARGE)."""
