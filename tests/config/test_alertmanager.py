@@ -146,10 +146,10 @@ def test_the_example_passes_the_check(tmp_path: Path, capsys: pytest.CaptureFixt
     printed = capsys.readouterr()
     assert (printed.out, printed.err.splitlines()[:-1]) == (written, report.splitlines()[:-1])
     assert main(["import", "alertmanager", str(EXAMPLE), "--to", str(tmp_path / "new")]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     file = tmp_path / "new" / "andon.yaml"
     assert main(["import", "alertmanager", str(EXAMPLE), "--to", str(file)]) == 1
-    assert capsys.readouterr().err == f"andon import: {file} is no folder; name one\n"
+    assert capsys.readouterr().err == f"andon import: {file} is not a folder; name one\n"
 
 
 def test_routes_of_the_example(example: Translation, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Stored:
     at: float = 0.0
 
     def json(self) -> dict[str, Any] | None:
-        """Its value, None when it is no JSON object."""
+        """Its value, None when it is not a JSON object."""
         return self._json
 
     @cached_property

@@ -34,5 +34,5 @@ def slot(text: str) -> int:
 def port(text: str) -> int:
     """A port that can be listened on."""
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 1 to 65535")
     return int(text)

@@ -33,7 +33,7 @@ def write(published: Published, folder: Path) -> Iterator[Path]:
     texts = {folder / FILE_NAME: text(settings)}
     texts |= {templates / _name(name): content for name, content in published.files.items()}
     if there := next((file for file in texts if file.exists()), None):
-        raise FileExistsError(f"{there} is there already; name a folder that is empty or not there yet")
+        raise FileExistsError(f"{there} already exists; name a folder that is empty or does not exist yet")
     templates.mkdir(parents=True, exist_ok=True)
     for file, content in texts.items():
         file.parent.mkdir(exist_ok=True)

@@ -43,7 +43,7 @@ def test_wrong_usage_is_exit_2(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--port", "x"), "argument --port: 'x' is no port, a number from 1 to 65535"),
+        (("--port", "x"), "argument --port: 'x' is not a port; write a number from 1 to 65535"),
         (("--heap-mb", "1g"), "argument --heap-mb: Kafka needs at least 256 MB of heap, not 1g"),
     ],
 )

@@ -153,9 +153,9 @@ def test_a_file_of_an_editor_on_windows_is_read(explain: Explain) -> None:
 @pytest.mark.parametrize(
     ("events", "said"),
     [
-        ('{"type": "fault"}\n{"type": 7}\n', "line 2, is no event as JSON: Expected `str`, got `int`"),
-        ('{"type": "fault"', "is no event as JSON: Input data was truncated"),
-        ("", "is no event as JSON"),
+        ('{"type": "fault"}\n{"type": 7}\n', "line 2, is not an event in JSON: Expected `str`, got `int`"),
+        ('{"type": "fault"', "is not an event in JSON: Input data was truncated"),
+        ("", "is not an event in JSON"),
         ("[]", "holds no event"),
         ('{"type": "a", "labls": {}}', "unknown field `labls`"),
         ('{"type": "a", "time": "2026-11-26T08:00:00"}', "the event's time needs a zone"),

@@ -175,6 +175,6 @@ def test_a_delivery_nobody_knows(tmp_path: Path, recall: Recall) -> None:
 def test_wrong_usage_and_a_wrong_configuration_are_exit_two(tmp_path: Path, recall: Recall) -> None:
     code, _, err = recall("seven")
     assert code == 2
-    assert "seven is no id of a delivery" in err
+    assert "seven is not a delivery id" in err
     (tmp_path / "andon.yaml").write_text("version: 1\n", encoding="utf-8")
     assert recall()[0] == 2

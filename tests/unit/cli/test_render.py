@@ -134,7 +134,7 @@ def test_what_would_not_be_sent_says_why(shown: Any) -> None:
 @pytest.mark.parametrize(
     ("event", "sentence"),
     [
-        ("{", "is no event as JSON"),
+        ("{", "is not an event in JSON"),
         ("[]", "holds no event"),
         ({"subject": "x"}, "missing required field `type`"),
         (EVENT | {"typo": 1}, "unknown field `typo`"),

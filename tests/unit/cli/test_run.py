@@ -53,8 +53,8 @@ def test_without_an_embedded_kafka_it_ends_at_once_and_says_what_to_do(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--metrics-port", "70000"), "argument --metrics-port: '70000' is no port, a number from 1 to 65535"),
-        (("--metrics-port", ""), "argument --metrics-port: '' is no port, a number from 1 to 65535"),
+        (("--metrics-port", "70000"), "argument --metrics-port: '70000' is not a port; write a number from 1 to 65535"),
+        (("--metrics-port", ""), "argument --metrics-port: '' is not a port; write a number from 1 to 65535"),
         (("--listen", "8700"), "argument --listen: '8700' is not host:port; write for example 127.0.0.1:8700 or"),
         (("--bootstrap", "kafka-1"), "argument --bootstrap: 'kafka-1' is neither `embedded` nor host:port"),
         (("--slot", "²"), "argument --slot: a slot is a number from 0"),

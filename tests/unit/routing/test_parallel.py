@@ -232,10 +232,10 @@ def test_the_other_paths_record_is_csv_or_json_lines(tmp_path: Path) -> None:
         ("a.csv", "alertname\nHot\n", "no column `time`"),
         ("a.csv", "time,alertname\n", "has no row"),
         ("a.csv", "time\n2023-11-14\n", "nothing can be compared"),
-        ("a.csv", "time,alertname\n\nsoon,Hot\n", "a.csv:3: 'soon' is no time"),
+        ("a.csv", "time,alertname\n\nsoon,Hot\n", "a.csv:3: 'soon' is not a time"),
         ("a.jsonl", "{", "line 1 is no JSON"),
-        ("a.jsonl", "[1]", "line 1 is no JSON object"),
-        ("a.jsonl", '{"alertname": "Hot"}', "a.jsonl:1: '' is no time"),
+        ("a.jsonl", "[1]", "line 1 is not a JSON object"),
+        ("a.jsonl", '{"alertname": "Hot"}', "a.jsonl:1: '' is not a time"),
     ],
 )
 def test_what_is_no_record_is_one_sentence(tmp_path: Path, name: str, text: str, said: str) -> None:

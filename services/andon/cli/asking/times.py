@@ -19,7 +19,7 @@ def point(text: str) -> str:
         if not MINYEAR < moment(text, datetime.now().astimezone()).year < MAXYEAR:
             raise ValueError(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no point in time; write for example {FORMS}") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a point in time; write for example {FORMS}") from None
     return text
 
 
@@ -45,7 +45,7 @@ def coming(text: str, now: datetime) -> datetime:
     try:
         found = moment(text, now)
     except ValueError:
-        raise ValueError(f"{text} is no point in time; write for example {COMING}") from None
+        raise ValueError(f"{text} is not a point in time; write for example {COMING}") from None
     return found if _of_day(text) is None else found + timedelta(days=1)
 
 

@@ -49,7 +49,7 @@ def _decoded(raw: bytes, name: str) -> list[Written]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         found = _by_line(raw, name)
         if not found:
-            raise SystemExit(f"{name} is no event as JSON: {error}") from None
+            raise SystemExit(f"{name} is not an event in JSON: {error}") from None
         return found
     return whole if isinstance(whole, list) else [whole]
 
@@ -64,7 +64,7 @@ def _by_line(raw: bytes, name: str) -> list[Written]:
             found.append(msgspec.json.decode(one, type=Written))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if found:
-                raise SystemExit(f"{name}, line {number}, is no event as JSON: {error}") from None
+                raise SystemExit(f"{name}, line {number}, is not an event in JSON: {error}") from None
             return []
     return found
 

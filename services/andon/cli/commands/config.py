@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     back = commands.add_parser("rollback", help="publish the content of an earlier version as a new one")
     back.set_defaults(func=where.reported(_rollback))
     export = commands.add_parser("export", help="write a version as files")
-    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder, empty or not there yet")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
     export.set_defaults(func=where.reported(_export))
     for one in (show, back, export):
         one.add_argument("number", type=int, metavar="VERSION", help="its number, as `andon config log` shows it")
@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no count; write for example 20")
+        raise argparse.ArgumentTypeError(f"{text} is not a count; write for example 20")
     return int(text)
 
 

@@ -44,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _id(text: str) -> str:
     if not _ID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text} is no id of a parked record; `andon dlq list` shows them, like 3-17")
+        raise argparse.ArgumentTypeError(f"{text} is not the id of a parked record, such as 3-17; see `andon dlq list`")
     return text
 
 

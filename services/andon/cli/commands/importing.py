@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("program", choices=["alertmanager"], help="whose configuration it is")
     parser.add_argument("file", type=Path, metavar="FILE", help="its file, alertmanager.yml")
-    parser.add_argument("--to", type=Path, metavar="DIR", help=f"write DIR/{FILE_NAME}, which must not be there yet")
+    parser.add_argument("--to", type=Path, metavar="DIR", help=f"write DIR/{FILE_NAME}, which must not exist yet")
     parser.set_defaults(func=run)
 
 
@@ -65,8 +65,8 @@ def _write(target: Path, text: str) -> None:
             stream.write(text)
     except FileExistsError:
         if not target.exists():
-            sys.exit(f"{target.parent} is no folder; name one")
-        sys.exit(f"{target} is there already; name another folder, or move it away")
+            sys.exit(f"{target.parent} is not a folder; name one")
+        sys.exit(f"{target} already exists; name another folder, or move it away")
     except OSError as error:
         sys.exit(f"{target} cannot be written ({error.strerror})")
 

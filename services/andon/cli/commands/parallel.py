@@ -154,7 +154,7 @@ def _json(stream: Any) -> Iterator[tuple[int, Mapping[str, str]]]:
         except ValueError as error:
             raise _Unreadable(f"line {number} is no JSON ({error})") from None
         if not isinstance(row, dict):
-            raise _Unreadable(f"line {number} is no JSON object")
+            raise _Unreadable(f"line {number} is not a JSON object")
         labels = row.pop("labels", {})
         whole = row | labels if isinstance(labels, dict) else row
         yield number, {name: str(value) for name, value in whole.items() if isinstance(value, str | int | float)}
@@ -171,7 +171,7 @@ def _moment(text: str, place: str, zone: tzinfo | None) -> float:
         return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         raise SystemExit(
-            f"{place}: {text!r} is no time; write 2026-11-26T14:00:00+08:00, or seconds since 1970"
+            f"{place}: {text!r} is not a time; write 2026-11-26T14:00:00+08:00, or seconds since 1970"
         ) from None
 
 

@@ -35,7 +35,7 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no id of a delivery; `andon trace EVENT_ID` shows them") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a delivery id; `andon trace EVENT_ID` shows those") from None
 
 
 def _recall(args: argparse.Namespace) -> int:

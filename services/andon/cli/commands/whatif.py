@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no number of notices; write for example 100, or 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of notices; write for example 100, or 0")
     return int(text)
 
 
