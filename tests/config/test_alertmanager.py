@@ -272,7 +272,7 @@ def test_an_interval_that_never_holds_stays_one(empty: str, key: str, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("receivers: []", "alertmanager.yml:1:1: the file has no `route`, so it is no configuration of Alertmanager's"),
+        ("receivers: []", "alertmanager.yml:1:1: the file has no `route`, so it is not one of Alertmanager's"),
         ("route: {receiver: a}\nreceivers: [{name: b}]", "yml:1:19: `receiver` names no receiver; possible: `b`"),
         ("route: {receiver: a, group_wait: 5}\nreceivers: [{name: a}]", "1:34: `group_wait` must be a duration"),
         ("route: {receiver: a, routes: [{matchers: ['x']}]}\nreceivers: [{name: a}]", "`matchers[0]` is no matcher"),

@@ -127,7 +127,7 @@ def test_what_other_yaml_versions_have(text: str, place: tuple[int, int], words:
         (b"a: 1\nb:2\nc: 1\n", (2, 1), "not YAML: while scanning a simple key"),
         (b"a: *x\n", (1, 4), "`*x` names no anchor"),
         (b"a: &x [*x]\n", (1, 8), "`*x` names no anchor"),
-        (b"a: 1\n---\nb: 2\n", (2, 1), "one file holds one document"),
+        (b"a: 1\n---\nb: 2\n", (2, 1), "a file holds one document"),
         (b"? [a]\n: 1\n", (1, 3), "a key is a plain word"),
         (b"a: 1\nb: \xff\n", (2, 4), "not UTF-8"),
         ("a: 1\nb: 故障\n".encode("gbk"), (2, 4), "not UTF-8"),

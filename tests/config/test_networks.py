@@ -43,7 +43,7 @@ def test_networks(text: str, network: str) -> None:
     ],
 )
 def test_no_networks(text: str) -> None:
-    with pytest.raises(ValueError, match="is no network"):
+    with pytest.raises(ValueError, match="is not a network"):
         network_of(text)
 
 
@@ -62,7 +62,7 @@ def test_what_asks_a_caller_has_no_sense_where_nobody_calls(key: str, value: obj
     data = {"sources": {"alarms": {"kind": "kafka", "topic": "alarms", key: value}}, "route": {"receiver": "it"}}
     (found,) = rule_mistakes(data)
     assert found.path == ("sources", "alarms", key)
-    assert found.text == f"nobody calls a `kafka` source, which fetches: `{key}` has no sense"
+    assert found.text == f"nobody calls a `kafka` source, which fetches: `{key}` makes no sense"
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "network of a source": (
         "line: {kind: door, token: env:LINE_TOKEN}",
         "line: {kind: door, token: env:LINE_TOKEN, allow: [10.0.0.0/8, ‹10.3.*]}",
-        "`allow[1]`: '10.3.*' is no network; write for example 10.0.0.0/8, 10.3.*.*, fd00::/8 or one address",
+        "`allow[1]`: '10.3.*' is not a network; write for example 10.0.0.0/8, 10.3.*.*, fd00::/8 or one address",
     ),
     "address within a network": (
         "line: {kind: door, token: env:LINE_TOKEN}",
@@ -84,7 +84,10 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "network of a proxy": (
         "listen: {address",
         "listen: {trusted_proxies: [‹proxy], address",
-        "`trusted_proxies[0]`: 'proxy' is no network; write for example 10.0.0.0/8, 10.3.*.*, fd00::/8 or one address",
+        (
+            "`trusted_proxies[0]`: 'proxy' is not a network; "
+            "write for example 10.0.0.0/8, 10.3.*.*, fd00::/8 or one address"
+        ),
     ),
     "client certificates without TLS": (
         "listen: {address",

@@ -115,7 +115,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "recipient without a name": (
         "office: {channel: printer}",
         'office: {channel: printer, ‹to: [wang, " li"]}',
-        "`to`: entry 2 is no name: it is empty or has blanks around it",
+        "`to`: entry 2 is not a name: it is empty or has blanks around it",
     ),
     # missing keys
     "no channel": ("office: {channel: printer}", "‹office: {template: head}", "`channel` is missing"),

@@ -56,7 +56,7 @@ def network_of(text: str) -> IpNetwork:
             raise ValueError
     except ValueError:
         form = "10.0.0.0/8, 10.3.*.*, fd00::/8 or one address"
-        raise ValueError(f"{text!r} is no network; write for example {form}") from None
+        raise ValueError(f"{text!r} is not a network; write for example {form}") from None
     if address != loose.network_address:
         raise ValueError(f"{text!r} is an address within a network; the network is {loose}")
     mapped = loose.network_address.ipv4_mapped if isinstance(loose, ipaddress.IPv6Network) else None

@@ -121,7 +121,7 @@ class _Composer:
             raise Unreadable(place, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, AliasEvent):
             if event.anchor not in self.anchors:
-                raise Unreadable(place, f"`*{event.anchor}` names no anchor that stands before it")
+                raise Unreadable(place, f"`*{event.anchor}` names no anchor defined before it")
             return self.anchors[event.anchor]
         if event.tag is not None and not (isinstance(event, ScalarEvent) and event.tag == _TEXT_TAG):
             self.mistakes.append((place, "tags (`!…`) are not used in this file"))
@@ -246,7 +246,7 @@ def _composed(raw: bytes, made: Callable[[_Composer], T]) -> T:
     try:
         return made(_Composer(iter(YAML(typ="safe", pure=True).parse(text))))
     except ReaderError as error:
-        raise Unreadable(_of_offset(text, error.position), "a control character stands here") from None
+        raise Unreadable(_of_offset(text, error.position), "there is a control character here") from None
     except MarkedYAMLError as error:
         raise _unreadable(error) from None
     except YAMLError as error:
@@ -271,7 +271,7 @@ def _root(composer: _Composer) -> _Node:
     root = composer.node(_opening(composer), 0)
     for after in composer.events:
         if isinstance(after, DocumentStartEvent):
-            raise Unreadable(_place(after.start_mark), "one file holds one document; a second one begins here")
+            raise Unreadable(_place(after.start_mark), "a file holds one document; a second one begins here")
         if not isinstance(after, DocumentEndEvent):
             break
     return root

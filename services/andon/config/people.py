@@ -85,7 +85,7 @@ def _people(rows: Iterator[Row], columns: DirectoryTable, needed: Mapping[str, s
         if not person:
             raise TableError(f"entry {number} has nothing in the column '{columns.id}'")
         if person in seen:
-            raise TableError(f"'{person}' is there a second time (entry {number})")
+            raise TableError(f"'{person}' appears a second time (entry {number})")
         seen.add(person)
         yield Person(
             person,

@@ -24,7 +24,7 @@ _LONGEST_LINK = 512
 def _language(text: str) -> str:
     if not LANGUAGE.fullmatch(text):
         raise ValueError(
-            f"{text!r} is no language; write a code of ISO 639-1 such as zh or en, or with a country zh-TW"
+            f"{text!r} is not a language; write a code of ISO 639-1 such as zh or en, or with a country zh-TW"
         )
     return text
 
@@ -59,7 +59,7 @@ def _people(value: tuple[str, ...]) -> tuple[str, ...]:
         )
     for number, name in enumerate(value):
         if not name or name != name.strip() or not name.isprintable():
-            raise ValueError(f"entry {number + 1} is no name: it is empty or has blanks around it")
+            raise ValueError(f"entry {number + 1} is not a name: it is empty or has blanks around it")
     return value
 
 

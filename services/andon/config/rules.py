@@ -68,7 +68,7 @@ def _sources(data: Any) -> Iterator[Found]:
         for key in ("allow", "rate", "client_cert"):
             if kind in _FETCHED and source.get(key) is not None:
                 yield Found(
-                    ("sources", name, key), f"nobody calls a `{kind}` source, which fetches: `{key}` has no sense"
+                    ("sources", name, key), f"nobody calls a `{kind}` source, which fetches: `{key}` makes no sense"
                 )
         if isinstance(wanted, str) and wanted != "none" and not with_authority:
             yield Found(("sources", name, "client_cert"), "`client_cert` needs `listen.client_ca`, which signs it")

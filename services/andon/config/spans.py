@@ -44,10 +44,10 @@ def parse_days(word: str) -> frozenset[int]:
     first, last = _ends(word)
     for name in (first, last):
         if name in (WORKDAY, HOLIDAY):
-            raise IntervalError(f"'{word}' is no range; {name} stands alone")
+            raise IntervalError(f"'{word}' is not a range; {name} stands alone")
         if name not in DAYS:
             raise IntervalError(
-                f"'{word}' is no day; write monday … sunday, a range like monday:friday, workday or holiday"
+                f"'{word}' is not a day; write monday … sunday, a range like monday:friday, workday or holiday"
             )
     begin, end = DAYS.index(first), DAYS.index(last)
     return frozenset((begin + step) % 7 for step in range((end - begin) % 7 + 1))
@@ -60,10 +60,10 @@ def parse_window(text: str) -> tuple[int, int]:
     """
     match = _WINDOW.fullmatch(text)
     if not match:
-        raise IntervalError(f"'{text}' is no time window; write for example 08:00-20:00, 20:00-08:00 or 08:00-24:00")
+        raise IntervalError(f"'{text}' is not a time window; write for example 08:00-20:00, 20:00-08:00 or 08:00-24:00")
     begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
     if begin >= DAY or end > DAY:
-        raise IntervalError(f"'{text}' is no time window; the day ends at 24:00")
+        raise IntervalError(f"'{text}' is not a time window; the day ends at 24:00")
     if begin == end:
         raise IntervalError(f"the time window '{text}' is empty; the whole day is 00:00-24:00")
     return begin, end if end > begin else end + DAY
@@ -100,7 +100,7 @@ def parse_years(text: str) -> tuple[int, int]:
     """The first and the last year of `2026` or `2026:2028`. Raises IntervalError."""
     first, last = (_number(end, text) for end in _ends(text))
     if not 1 <= first <= last:
-        raise IntervalError(f"'{text}' is no span of years; write for example 2026 or 2026:2028")
+        raise IntervalError(f"'{text}' is not a span of years; write for example 2026 or 2026:2028")
     return first, last
 
 
@@ -114,13 +114,13 @@ def _month(word: str, text: str) -> int:
         return MONTHS.index(word.lower()) + 1
     number = _number(word, text) if _NUMBER.fullmatch(word) else 0
     if not 1 <= number <= 12:
-        raise IntervalError(f"'{text}' is no month; write january … december, 1 … 12, or a range like january:march")
+        raise IntervalError(f"'{text}' is not a month; write january … december, 1 … 12, or a range like january:march")
     return number
 
 
 def _number(word: str, text: str) -> int:
     if not _NUMBER.fullmatch(word):
-        raise IntervalError(f"'{text}' is no number, and no range of numbers like 1:5")
+        raise IntervalError(f"'{text}' is not a number, nor a range of numbers like 1:5")
     return int(word)
 
 

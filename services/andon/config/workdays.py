@@ -53,7 +53,7 @@ def read_overrides(path: Path) -> Workdays:
         if word not in _WORKED:
             raise TableError(f"{place}: '{word}' says nothing of a day; write work or off")
         if day in days:
-            raise TableError(f"{place}: {day} is there a second time")
+            raise TableError(f"{place}: {day} appears a second time")
         days[day] = _WORKED[word]
     return _workdays(years, days)
 
@@ -72,4 +72,4 @@ def _date(text: str, place: str) -> date:
     try:
         return date(*map(int, match.groups())) if match else date.fromisoformat(text)
     except ValueError:
-        raise TableError(f"{place}: '{text}' is no date; write for example 2026-10-10") from None
+        raise TableError(f"{place}: '{text}' is not a date; write for example 2026-10-10") from None

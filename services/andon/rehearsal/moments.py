@@ -23,7 +23,7 @@ def beginning(text: str, zone: ZoneInfo) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise MomentError(f"'{text}' is no day with a time; write for example 2026-09-30 19:58") from None
+        raise MomentError(f"'{text}' is not a day with a time; write for example 2026-09-30 19:58") from None
     return _told(text, (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 
 
@@ -41,7 +41,9 @@ def moment(text: str, begins: float, zone: ZoneInfo) -> float:
     try:
         at = beginning(text, zone)
     except MomentError:
-        raise MomentError(f"'{text}' is no time; write 5m after the beginning, 20:01:30, or 2026-09-30 20:01") from None
+        raise MomentError(
+            f"'{text}' is not a time; write 5m after the beginning, 20:01:30, or 2026-09-30 20:01"
+        ) from None
     if at < begins:
         raise MomentError(f"'{text}' is before the test begins")
     return at

@@ -314,7 +314,7 @@ def test_a_language_without_templates_is_refused() -> None:
 
 @pytest.mark.parametrize("language", ["english", "EN", "e", "zh_TW", "zh-tw", ""])
 def test_what_is_no_language_is_refused(language: str) -> None:
-    with pytest.raises(ValueError, match="is no language; write a code of ISO 639-1"):
+    with pytest.raises(ValueError, match="is not a language; write a code of ISO 639-1"):
         Receiver(channel="c", language=language)
 
 

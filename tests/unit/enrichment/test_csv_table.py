@@ -83,7 +83,7 @@ def test_an_unchanged_file_is_not_read_again(desk: Desk, monkeypatch: pytest.Mon
 BAD = {
     "no,leader\nM-1\n": "t.csv, line 2: 1 cells where the first row names 2",
     "no,leader\nM-1,x,y\n": "line 2: 3 cells",
-    "no,leader\nM-1,x\nM-1,y\n": "line 3: no M-1 is there a second time",
+    "no,leader\nM-1,x\nM-1,y\n": "line 3: no M-1 appears a second time",
     "no,leader\n,x\n": "line 2: the key no is empty",
     "name,leader\n": "t.csv has no column 'no'; its first row names name, leader",
     "": "its first row names none",

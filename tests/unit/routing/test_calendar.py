@@ -44,13 +44,13 @@ def test_days() -> None:
 @pytest.mark.parametrize(
     ("word", "problem"),
     [
-        ("workday:holiday", "'workday:holiday' is no range; workday stands alone"),
-        ("monday:holiday", "is no range; holiday stands alone"),
-        ("Monday", "is no day"),
-        ("mon", "is no day"),
-        ("monday:", "is no day"),
-        ("", "is no day"),
-        ("1:5", "is no day"),
+        ("workday:holiday", "'workday:holiday' is not a range; workday stands alone"),
+        ("monday:holiday", "is not a range; holiday stands alone"),
+        ("Monday", "is not a day"),
+        ("mon", "is not a day"),
+        ("monday:", "is not a day"),
+        ("", "is not a day"),
+        ("1:5", "is not a day"),
     ],
 )
 def test_no_days(word: str, problem: str) -> None:
@@ -62,7 +62,7 @@ def test_no_days(word: str, problem: str) -> None:
     "text", ["8:00-20:00", "08:00", "24:00-08:00", "08:00-24:01", "08:00-08:60", "25:00-26:00", "8-20"]
 )
 def test_no_windows(text: str) -> None:
-    with pytest.raises(IntervalError, match="is no time window"):
+    with pytest.raises(IntervalError, match="is not a time window"):
         parse_window(text)
 
 
@@ -156,13 +156,13 @@ def test_parts_of_the_year(key: str, text: str, holding: list[str] | None) -> No
         (parse_days_of_month, "32", "days 1 to 31"),
         (parse_days_of_month, "5:1", "ends before it begins"),
         (parse_days_of_month, "-1:5", "ends from there too"),
-        (parse_days_of_month, "x", "is no number"),
-        (parse_days_of_month, "1:", "is no number"),
-        (parse_months, "13", "is no month"),
+        (parse_days_of_month, "x", "is not a number"),
+        (parse_days_of_month, "1:", "is not a number"),
+        (parse_months, "13", "is not a month"),
         (parse_months, "mai", "is no"),
         (parse_months, "december:january", "write two ranges"),
-        (parse_years, "2026:2025", "is no span of years"),
-        (parse_years, "0", "is no span of years"),
+        (parse_years, "2026:2025", "is not a span of years"),
+        (parse_years, "0", "is not a span of years"),
     ],
 )
 def test_no_spans(parse: Callable[[str], object], text: str, problem: str) -> None:

@@ -202,8 +202,8 @@ def test_outside_a_window_it_is_over_at_once() -> None:
         ({"matchers": []}, "1 to 20 matchers"),
         ({"matchers": ['line!="L4"']}, "mute everything"),
         ({"matchers": ["line"]}, "after the name"),
-        ({"days": ["sunnyday"]}, "is no day"),
-        ({"times": ["6-10"]}, "is no time window"),
+        ({"days": ["sunnyday"]}, "is not a day"),
+        ({"times": ["6-10"]}, "is not a time window"),
     ],
 )
 def test_what_is_no_maintenance_window(changed: dict[str, Any], told: str) -> None:

@@ -98,12 +98,12 @@ def test_a_file_can_give_a_whole_year(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("2026-13-01,off,", "suzhou.csv, line 2: '2026-13-01' is no date; write for example 2026-10-10"),
-        ("tomorrow,off,", "'tomorrow' is no date"),
+        ("2026-13-01,off,", "suzhou.csv, line 2: '2026-13-01' is not a date; write for example 2026-10-10"),
+        ("tomorrow,off,", "'tomorrow' is not a date"),
         ("2026-10-10,maybe,", "'maybe' says nothing of a day; write work or off"),
         ("2026-10-10,complete,", "'complete' says nothing of a day"),
-        ("2026,off,", "'2026' is no date"),
-        ("2026-10-10,off,\n2026/10/10,work,", "line 3: 2026-10-10 is there a second time"),
+        ("2026,off,", "'2026' is not a date"),
+        ("2026-10-10,off,\n2026/10/10,work,", "line 3: 2026-10-10 appears a second time"),
     ],
 )
 def test_mistakes_of_a_file(tmp_path: Path, row: str, problem: str) -> None:

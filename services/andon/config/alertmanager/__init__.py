@@ -53,7 +53,7 @@ def translate(raw: bytes, file: str) -> Translation:
     source = Source(file, document)
     root = source.root
     if not root["route"]:
-        raise root.wrong("has no `route`, so it is no configuration of Alertmanager's")
+        raise root.wrong("has no `route`, so it is not one of Alertmanager's")
     variables, times = Variables(), read_times(root)
     channels = Channels(root, variables)
     routes = Routes(root, channels, times)

@@ -43,7 +43,7 @@ def wechat(part: Part, site: Part, variables: Variables, name: str) -> Integrati
     corp = part["corp_id"] or site["wechat_api_corp_id"]
     agent = part["agent_id"].text() if re.fullmatch(r"\d{1,9}", part["agent_id"].text()) else ""
     if not agent:
-        part.note("`agent_id` is no number: write that of the application at its channel, in place of 0")
+        part.note("`agent_id` is not a number: write that of the application at its channel, in place of 0")
     own = part if part["api_secret"] or part["api_secret_file"] else None
     what = "the secret of the application of WeCom"
     given = (own, "api_secret") if own else (site, "wechat_api_secret")

@@ -123,7 +123,7 @@ def read_table(path: Path, key: str, *, many: bool = False) -> Table:
             raise TableError(f"{path.name}, line {line}: the key {key} is empty")
         rows = table.setdefault(values[key], [])
         if rows and not many:
-            raise TableError(f"{path.name}, line {line}: {key} {values[key]} is there a second time")
+            raise TableError(f"{path.name}, line {line}: {key} {values[key]} appears a second time")
         if len(rows) == MOST_ROWS:
             raise TableError(f"{path.name}, line {line}: {key} {values[key]} has more than {MOST_ROWS} rows")
         rows.append(values)
