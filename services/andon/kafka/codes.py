@@ -37,7 +37,7 @@ def refusal(error: KafkaError) -> str:
     """
     code = error.code()
     if code in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):  # noqa: SLF001 - public constants
-        return "the account (sasl); mend its user or password"
+        return "the account (sasl); correct its user or password"
     if code == KafkaError._SSL or "SSL alert" in error.str():  # noqa: SLF001
-        return "the connection (tls); mend the certificate that is not good, or not any more, here or there"
+        return "the connection (tls); replace the certificate that is not valid, or no longer valid, here or there"
     return ""

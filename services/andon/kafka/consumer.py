@@ -230,8 +230,8 @@ class GroupConsumer:
             return
         if code in FORBIDDEN and self._connection.foreign:
             raise NoEntry(
-                f"the Kafka at {self._connection.bootstrap} lets the account not read {self.topic} as {self.group} "
-                f"({error.str()}); ask who runs it for the right to read with that group"
+                f"the Kafka at {self._connection.bootstrap} does not let the account read {self.topic} as {self.group} "
+                f"({error.str()}); ask whoever runs it for the right to read with that group"
             )
         if error.fatal() or code in FINAL:
             raise KafkaFailure(f"{self.group} cannot go on: {error.str()}")
@@ -270,7 +270,7 @@ class GroupConsumer:
             if self._connection.foreign:
                 raise NoEntry(
                     f"the Kafka at {self._connection.bootstrap} has no topic {self.topic}, or none that the account "
-                    "may see; ask who runs it, or take the source out of the configuration"
+                    "may see; ask whoever runs it, or take the source out of the configuration"
                 )
             raise KafkaFailure(f"the topic {self.topic} does not exist; `andon topics create` creates what is missing")
         self._unknown_since = None

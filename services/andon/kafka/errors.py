@@ -55,8 +55,8 @@ class Repartitioning(KafkaFailure):
 
     def __init__(self, count: int) -> None:
         super().__init__(
-            f"the topics are being given {count} partitions; services start again when that is done. If nobody does it "
-            f"any more, say `andon topics repartition {count}` again"
+            f"the topics are being given {count} partitions; services start again when that is done. If it was "
+            f"interrupted, run `andon topics repartition {count}` again"
         )
 
 

@@ -45,7 +45,7 @@ from andon.runtime.feeds import Feed
 log = logging.getLogger(__name__)
 
 _BATCH = 500
-_AGAIN = "say it again, nothing is delivered twice by that"
+_AGAIN = "run it again: nothing is delivered twice by that"
 _DIGITS = 19  # of the largest offset
 
 

@@ -54,7 +54,7 @@ async def publish(
             raise
         raise KafkaFailure(
             f"it is not known whether this was made: {failure}. Look at `andon mutes` or `andon config log` before you "
-            "say it again"
+            "try again"
         ) from None
 
 

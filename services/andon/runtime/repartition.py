@@ -79,7 +79,7 @@ class Repartition:
     def _require(self) -> None:
         recorded = self._recorded
         if recorded.becoming and not self.under_way:
-            raise Refused(f"one to {recorded.becoming} partitions was begun: say it with that number first")
+            raise Refused(f"one to {recorded.becoming} partitions was begun: run it with that number first")
         for topic in GROWING:
             there = recorded.partitions.get(topic, 0)
             if self._count % max(there, 1) or (self._count <= there and not self.under_way):
@@ -170,7 +170,7 @@ class Repartition:
         try:
             producer.commit([Outgoing(CONFIG, TOPICS_KEY, msgspec.json.encode(recorded))])
         except Aborted as aborted:
-            raise KafkaFailure(f"it is not known whether {CONFIG} has it: {aborted}; say it again") from None
+            raise KafkaFailure(f"it is not known whether {CONFIG} has it: {aborted}; run it again") from None
         finally:
             producer.close()
         self._recorded = recorded

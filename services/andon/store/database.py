@@ -91,7 +91,7 @@ class Database:
         if found < today:
             raise StoreFailure(
                 f"the store {self.name} has schema {found}, this version needs {today}: stop every process of the "
-                "desk and say `andon store upgrade`"
+                "desk and run `andon store upgrade`"
             )
         if found > today:
             raise StoreFailure(
@@ -103,8 +103,8 @@ class Database:
         kept = {row.key: row.value for row in connection.execute(select(tables.about))}
         if moved := kept.get("moved"):
             raise Moved(
-                f"the store {self.name} was migrated to {moved}, and what stands here is old: set store.url to where "
-                "it is now"
+                f"the store {self.name} was migrated to {moved}, and what is here is out of date: set store.url to "
+                "where it is now"
             )
         machine = sqlite.machine() if self.is_sqlite else None
         if machine and "machine" not in kept:
@@ -112,7 +112,7 @@ class Database:
         elif machine and machine != kept["machine"]:
             raise StoreFailure(
                 f"the store {self.name} is SQLite and belongs to another machine: several hosts need PostgreSQL "
-                "(docs/store.md); if it was moved here, and nothing uses it there, say `andon store adopt`"
+                "(docs/store.md); if it was moved here, and nothing uses it there, run `andon store adopt`"
             )
 
     def run(self, work: Callable[[Connection], T]) -> T:

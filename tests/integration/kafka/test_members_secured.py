@@ -170,7 +170,7 @@ def test_a_topic_of_others_is_left_when_they_take_away_the_right_and_read_when_t
         assert read(consumer)
         for future in admin.create_acls([AclBinding(*rule)]).values():
             future.result(30)
-        with pytest.raises(NoEntry, match=f"lets the account not read {topic} as {group_of(service)}"):
+        with pytest.raises(NoEntry, match=f"does not let the account read {topic} as {group_of(service)}"):
             wait_for(lambda: bool(consumer.poll(1, 0.2)) and False, 30)
     finally:
         consumer.close()

@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_used_is_named_and_read_again_some_seconds_later(t
 def test_a_login_that_is_refused_is_tried_again_some_seconds_later_with_the_secret_of_then(
     clients: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = "the Kafka at 127.0.0.1:1 refuses the account (sasl); mend its user or password"
+    refused = "the Kafka at 127.0.0.1:1 refuses the account (sasl); correct its user or password"
 
     async def main() -> None:
         clock = ManualClock()

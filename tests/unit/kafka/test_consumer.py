@@ -114,8 +114,8 @@ def _told(monkeypatch: pytest.MonkeyPatch, code: int, *, foreign: bool) -> Kafka
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "lets the account not read mes as andon-source-mes"),
-        (KafkaError.GROUP_AUTHORIZATION_FAILED, "lets the account not read mes as andon-source-mes"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "does not let the account read mes as andon-source-mes"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "does not let the account read mes as andon-source-mes"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, "has no topic mes"),
     ],
 )

@@ -122,7 +122,7 @@ def test_from_grown_topics_there_is_no_way_back(system: System, monkeypatch: pyt
         with pytest.raises(Refused):
             done(said())
     assert system.recorded.becoming == 24
-    with pytest.raises(Refused, match="say it with that number first"):
+    with pytest.raises(Refused, match="run it with that number first"):
         done(said(36))
     done(said())
     assert system.recorded == Recorded(dict.fromkeys(GROWING, 24), first=12)
@@ -133,5 +133,5 @@ def test_a_record_that_was_not_answered_is_a_sentence(system: System, monkeypatc
         raise Aborted("Local: Timed out")
 
     monkeypatch.setattr(System, "commit", unanswered)
-    with pytest.raises(KafkaFailure, match="say it again"):
+    with pytest.raises(KafkaFailure, match="run it again"):
         done(said())
