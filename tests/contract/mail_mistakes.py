@@ -13,6 +13,8 @@ from andon.core.failure import Rejected, Retryable
 from andon.core.ports import Call, Receipt
 from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
+from andon.egress.channels.smtp_account import Account
+from andon.testing.clock import ManualClock
 from andon.web import smtp
 from andon.web.smtp import Session
 
@@ -116,12 +118,16 @@ class EveryRefusalLasts(Smtp):
 
 
 class ShowsWhatTheServerSaid(Smtp):
-    def _account(self) -> Any:
-        class Account(tuple[str, ...]):
-            def __iter__(self) -> Any:
-                return iter(())
+    def _account(self) -> Account:
+        account = super()._account()
+        account.forms = ()
+        return account
 
-        return Account(super()._account())
+
+class TriesThePasswordAgain(Smtp):
+    def _account(self) -> Account:
+        self._clock = ManualClock()  # another one, which remembers nothing
+        return super()._account()
 
 
 class StarttlsIfOffered(Smtp):

@@ -117,6 +117,7 @@ def test_every_channel_has_a_contract() -> None:
         (mail.SaysNothingOfMachines, "machines_are_told_that_a_machine_sends"),
         (mail.EveryRefusalLasts, "passing_refusal_is_retryable"),
         (mail.ShowsWhatTheServerSaid, "secret_is_never_shown"),
+        (mail.TriesThePasswordAgain, "refused_account_is_left_alone"),
     ],
 )
 def test_broken_channel_of_mail_is_caught(channel: type[Any], name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from hashlib import sha256
 
 import msgspec
@@ -19,12 +18,11 @@ from andon.core.failure import LONGEST_S, Failure, Rejected, Retryable
 from andon.core.ports import Clock, Vault
 from andon.core.reason import Reason
 from andon.core.work import StoreFailure
+from andon.egress.hold_off import HOLD_OFF_S, held_off
 from andon.egress.vendors import revealed
 
 # A token is given up this long before its end, or a tenth of its life if that is less.
 _MARGIN_S = 300.0
-# After a refusal nobody asks for the same account with the same secret for so long.
-HOLD_OFF_S = 600.0
 # A token younger than this that is refused is not the token's fault: asking for another would be a loop.
 _YOUNG_S = 30.0
 _CLAIM_S = 20.0
@@ -179,9 +177,7 @@ class Tokens:
         try:
             granted = await self._fetch(secret, left)
         except Rejected as refused:
-            until = now + HOLD_OFF_S
-            said = f"{refused.detail}; not asked again before {datetime.fromtimestamp(until, UTC):%H:%M} UTC"
-            return _Kept(now, until, reason=refused.reason, detail=said)
+            return _Kept(now, now + HOLD_OFF_S, reason=refused.reason, detail=held_off(refused, now).detail)
         except Retryable as failed:
             if failed.reason in _BLOCKING and failed.after:
                 return _Kept(now, now + failed.after, reason=failed.reason, detail=failed.detail, retry=True)

@@ -33,6 +33,8 @@ Law = Callable[["MailRig"], Awaitable[None]]
 LAWS: dict[str, Law] = {}
 
 _SECONDS = 30.0
+# A channel may leave an account alone that was refused, as `refused_account_is_left_alone` asks; not for longer.
+_FORGOTTEN_S = 3600.0
 _BEFORE_THE_END = (GREETING, "EHLO", "AUTH", "MAIL", "RCPT", "DATA")
 THREE = ("a@corp.cn", "b@corp.cn", "c@corp.cn")
 TEXT = "冲压机 7 停机\n请检查"
@@ -49,7 +51,8 @@ class MailRig:
         self.config_type = channel_type.Config
         self.options = {key: place.get(value, value) for key, value in specimen.options.items()}
         self.config: Any = self.config_type.model_validate(self.options)
-        self.channel: Channel = channel_type(self.config, Context("contract", Path(), ManualClock(), wire))
+        self.clock = ManualClock()
+        self.channel: Channel = channel_type(self.config, Context("contract", Path(), self.clock, wire))
 
     async def send(self, one: Call | None = None, **changes: Any) -> Sequence[Receipt] | Retryable | Rejected:
         """What `send` returns or raises; anything else, and taking a second longer than the deadline, breaks the
@@ -234,9 +237,20 @@ async def lasting_refusal_is_rejected(rig: MailRig) -> None:
     for step in ("AUTH", "MAIL", "DATA", END):
         rig.server.says = {step: "554 5.7.1 no"}
         result = await rig.send()
+        rig.clock.advance(_FORGOTTEN_S)
         expect(isinstance(result, Rejected), f"554 to {step} is Rejected: {result}")
         reason = Reason.CREDENTIALS if step == "AUTH" else Reason.REJECTED
         expect(isinstance(result, Failure) and result.reason is reason, "by its reason")
+
+
+@law
+async def refused_account_is_left_alone(rig: MailRig) -> None:
+    rig.server.says = {"AUTH": "535 5.7.8 wrong password"}
+    for _ in range(3):
+        result = await rig.send()
+        expect(isinstance(result, Failure) and result.reason is Reason.CREDENTIALS, f"535 to AUTH: {result}")
+    tried = sum(line.startswith("AUTH") for line in rig.server.heard)
+    expect(tried == 1, f"a refused password is not tried again by the next mail, for servers lock accounts: {tried}")
 
 
 @law
@@ -314,6 +328,7 @@ async def secret_is_never_shown(rig: MailRig) -> None:
     for step in ("AUTH", "MAIL", END):
         rig.server.says = {step: "535 no: " + " ".join(forms)}
         result = await rig.send()
+        rig.clock.advance(_FORGOTTEN_S)
         if isinstance(result, Failure):
             shown += [repr(result), result.detail, *traceback.format_exception(result)]
     for form in forms:

@@ -31,10 +31,11 @@ from andon.core.reason import Reason
 from andon.core.specimen import HOST, PORT, REFERENCE, MailSpecimen
 from andon.egress.certified import Certified
 from andon.egress.channels import smtp_answers as answers
+from andon.egress.channels.smtp_account import Account
 from andon.egress.channels.smtp_address import ascii_form, recipient_fault
 from andon.egress.channels.smtp_header import mailbox, unstructured
 from andon.web.address import checked_host
-from andon.web.smtp import Answer, Lost, Refused, Session, Unreadable, name_of_us, said_forms
+from andon.web.smtp import Answer, Lost, Refused, Session, Unreadable, name_of_us
 from andon.web.tls import Tls, Unusable
 
 BYTES = 384 << 10  # more than a template can render
@@ -204,14 +205,17 @@ class Smtp:
     async def close(self) -> None:
         """Nothing to release: each mail has a connection of its own."""
 
-    def _account(self) -> tuple[str, ...]:
-        """Name and password, or nothing. Raises SecretMissing."""
-        return tuple(one.reveal() for one in (self._config.user, self._config.password) if one)
+    def _account(self) -> Account:
+        """Raises SecretMissing, and Rejected where the server has refused the account lately."""
+        named = [one.reveal() for one in (self._config.user, self._config.password) if one]
+        account = Account(self._clock, self._config.limit_domain(), named)
+        account.look()
+        return account
 
     # ---- the session
 
     async def _handed_over(
-        self, call: Call, known: dict[str, str], mail: bytes, account: Sequence[str]
+        self, call: Call, known: dict[str, str], mail: bytes, account: Account
     ) -> dict[str, Receipt]:
         session, said = Session(), dict[str, Answer]()
         failure: Failure
@@ -223,9 +227,9 @@ class Smtp:
         try:
             async with asyncio.timeout(seconds):
                 await self._exchange(session, order, said, mail, account, seconds)
-            return answers.receipts(known, said, said_forms(account))
+            return answers.receipts(known, said, account.forms)
         except Refused as refused:
-            failure = answers.refusal(refused, said_forms(account))
+            failure = answers.refusal(refused, account.forms)
         except TimeoutError:
             failure = answers.broken(session, Reason.TIMEOUT, f"no answer within {call.deadline:g} s")
         except Unreadable as error:
@@ -237,7 +241,7 @@ class Smtp:
             session.close()
         if not isinstance(failure, Retryable) or failure.ambiguous or not answers.refusals(said):
             raise failure
-        return answers.receipts(known, said, said_forms(account), failure)
+        return answers.receipts(known, said, account.forms, failure)
 
     async def _exchange(
         self,
@@ -245,7 +249,7 @@ class Smtp:
         known: Mapping[str, str],
         said: dict[str, Answer],
         mail: bytes,
-        account: Sequence[str],
+        account: Account,
         seconds: float,
     ) -> None:
         """One session; `said` becomes what was answered of each recipient who was asked for."""
@@ -257,8 +261,7 @@ class Smtp:
         await session.begin(sock, name, (context, host) if context and way == "tls" else None)
         if context and way == "starttls":
             await session.secure(context, host, name)
-        if account:
-            await session.sign_in(account[0], account[1])
+        await account.sign_in(session)
         await session.sender(self._sender, len(mail))
         await self._ask_for(session, known, said, until)
         if not any(answer.good for answer in said.values()):
