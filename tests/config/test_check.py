@@ -113,6 +113,47 @@ def test_a_program_that_has_no_form_for_what_was_merged_is_warned_of(
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "files", "unheard"),
+    [
+        ("wecom_robot", {"fault.j2": "停机"}, ""),
+        ("wecom_robot", {"fault.md.j2": "停机"}, "markdown"),
+        ("wecom_robot", {"fault.md.j2": "停机 <@{{ data.who }}>"}, ""),
+        ("wecom_robot", {"fault.md.j2": "停机 {% include 'who.j2' %}", "who.j2": "<@zhang>"}, ""),
+        ("wecom_robot", {"fault.wecom_robot.md2.j2": "停机"}, "markdown_v2"),
+        ("wecom_robot", {"fault.j2": "停机", "mes.fault/fault.md.j2": "停机"}, "markdown"),
+        ("wecom_robot", {"fault.wecom_robot.news.yaml": "articles: [{title: 停机, url: 'https://a.cn'}]"}, "news"),
+        ("feishu_robot", {"fault.md.j2": "停机"}, ""),
+        ("feishu_robot", {"fault.feishu_robot.post.yaml": "zh_cn: {content: [[{tag: text, text: 停机}]]}"}, "post"),
+        ("dingtalk_robot", {"fault.md.j2": "停机"}, ""),
+    ],
+)
+def test_a_robot_that_calls_nobody_of_to_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, files: dict[str, str], unheard: str
+) -> None:
+    keys = {
+        "wecom_robot": "keys: [env:K]",
+        "feishu_robot": "robots: [{hook: env:H}]",
+        "dingtalk_robot": "robots: [{token: env:T}]",
+    }
+    file = tmp_path / "andon.yaml"
+    file.write_text(
+        "version: 1\n"
+        f"channels: {{robot: {{kind: {kind}, {keys[kind]}}}}}\n"
+        "receivers: {team: {channel: robot, to: [all], template: fault}}\n"
+        "route: {receiver: team}\n"
+    )
+    for name, text in files.items():
+        (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "templates" / name).write_text(text)
+    assert main(["check", str(file)]) == 0
+    warnings = capsys.readouterr().out.splitlines()[:-1]
+    assert len(warnings) == bool(unheard)
+    for warning in warnings:
+        assert warning.startswith(f"{file}:3:36: warning: nobody of `to` is called by the template ")
+        assert f"and this is {unheard};" in warning
+
+
 def test_what_is_hardly_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "andon.yaml"
     file.write_text(DOUBTFUL)

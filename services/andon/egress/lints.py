@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import cast
 
@@ -20,6 +20,7 @@ from andon.egress.render import Renderer
 from andon.runtime.registry import Registry
 
 _DIGEST = "digest"
+_CALL = re.compile(r"@|<at\s")
 # A template that another one names by an expression: which one it is, only an event says.
 _BY_EXPRESSION = re.compile(r"\{%[-+]?\s*(?:include|extends|import|from)\s+[^\s\"']")
 
@@ -27,7 +28,9 @@ _BY_EXPRESSION = re.compile(r"\{%[-+]?\s*(?:include|extends|import|from)\s+[^\s\
 def check(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Path, str]]:
     """`files` are the texts of the templates by name."""
     yield from _unused(settings, files)
-    yield from _never_merged(settings, files, registry)
+    renderer = Renderer(files)
+    yield from _never_merged(settings, renderer, registry)
+    yield from _never_called(settings, files, renderer, registry)
 
 
 def moved(before: Settings, after: Settings, registry: Registry) -> Iterator[str]:
@@ -57,9 +60,8 @@ def _domains(settings: Settings, registry: Registry) -> dict[str, tuple[str, boo
     return found
 
 
-def _never_merged(settings: Settings, files: Mapping[str, str], registry: Registry) -> Iterator[tuple[Path, str]]:
+def _never_merged(settings: Settings, renderer: Renderer, registry: Registry) -> Iterator[tuple[Path, str]]:
     """Receivers whose programs have no form for what was merged."""
-    renderer = Renderer(files)
     for name, receiver in settings.receivers.items():
         plug = settings.channels[receiver.channel]
         config = registry.config(GROUP, plug)
@@ -67,6 +69,31 @@ def _never_merged(settings: Settings, files: Mapping[str, str], registry: Regist
         if programs and not told_of_digests(renderer, receiver, plug.kind, settings):
             text = f"template {receiver.template} has no form for what was merged, so every notice is sent alone"
             yield ("receivers", name, "template"), f"{text}; use `digest` in it, or write digest.{plug.kind}.j2"
+
+
+def _never_called(
+    settings: Settings, files: Mapping[str, str], renderer: Renderer, registry: Registry
+) -> Iterator[tuple[Path, str]]:
+    """Receivers whose people no call by name reaches: their template is of a kind in which their channel calls none of
+    them, and names nobody itself."""
+    for name, receiver in settings.receivers.items():
+        channel = settings.channels[receiver.channel].kind
+        calls: Collection[str] | None = getattr(registry.plug_in(GROUP, channel), "calls", None)
+        if not receiver.to or calls is None:
+            continue
+        for file in renderer.used(receiver.template, channel, receiver.language or settings.site.language):
+            kind = renderer.kind(file)
+            if kind not in calls and not _calls_somebody(file, files):
+                text = f"nobody of `to` is called by the template {file}, for a {channel} calls by name in"
+                so = f"{' and '.join(calls)}, and this is {kind}; name whom it calls in the template, or make it a text"
+                yield ("receivers", name, "to"), f"{text} {so}"
+
+
+def _calls_somebody(file: str, files: Mapping[str, str]) -> bool:
+    """Whether a template may call somebody by itself, or by what it includes."""
+    text = files.get(file, "")
+    parts = [text, *(part for name, part in files.items() if mentions(text, name))]
+    return any(map(_CALL.search, parts)) or _BY_EXPRESSION.search(text) is not None
 
 
 def _unused(settings: Settings, files: Mapping[str, str]) -> Iterator[tuple[Path, str]]:

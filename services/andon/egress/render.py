@@ -179,8 +179,14 @@ class Renderer:
             rest = f"\n\n{words.more} [{words.whole}]({link})" if marked else f"\n{words.more} {words.whole}: {link}"
         return Ends(tail, rest)
 
+    def used(self, template: str, kind: str, language: str) -> tuple[str, ...]:
+        """The files used for that template in a channel of that kind, whatever the event."""
+        return tuple(dict.fromkeys(self.file(template, kind, language, of) for of in ("", *sorted(self._types))))
+
     def kind(self, file: str) -> str:
-        """What a text template is sent as."""
+        """What a template is sent as."""
+        if is_structured(file):
+            return parts_of(file).kind
         return next((kind for form, kind in _KINDS.items() if file.endswith(form)), _TEXT)
 
     def _find(self, template: str, kind: str, language: str, event_type: str) -> _Usable | Broken:
@@ -238,8 +244,7 @@ def check(
             kind, place = settings.channels[receiver.channel].kind, ("receivers", name, "template")
             known = (takes or {}).get(kind, ())
             language = receiver.language or settings.site.language
-            all_of = [renderer.file(receiver.template, kind, language, one) for one in ("", *sorted(types_of(files)))]
-            for file in dict.fromkeys(all_of):
+            for file in renderer.used(receiver.template, kind, language):
                 used.setdefault(file, place)
                 if known and not is_structured(file) and (content := renderer.kind(file)) not in known:
                     text = f"template {file} is {content}, and a {kind} takes {', '.join(sorted(known))}"
