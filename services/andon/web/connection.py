@@ -43,6 +43,11 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
+        # What old servers write and every browser reads: lines that end in LF alone, folded headers, a length beside
+        # chunks. That could make a second answer of a first one, and what stands behind an answer is read by nobody.
+        self._parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_headers=True, lenient_chunked_length=True
+        )
         self._transport: asyncio.Transport | None = None
         self._socket = select.poll()
         self._answer: asyncio.Future[Reply] | None = None

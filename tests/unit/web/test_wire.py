@@ -215,6 +215,28 @@ def test_answer_that_only_names_a_coding_is_read(coding: str) -> None:
     assert scenario(play).body == b"{}"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\nX-A: b\nContent-Length: 2\n\n{}", id="lines that end in LF alone"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-A: b\r\n  c\r\nContent-Length: 2\r\n\r\n{}", id="a folded header"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            id="a length beside chunks",
+        ),
+    ],
+)
+def test_answer_of_an_old_server_is_read(answer: bytes) -> None:
+    """As browsers and curl read it: such a system had taken a notice, and was asked again as ambiguous."""
+
+    async def play(wire: HttpWire) -> Reply:
+        async with FakeVendor(sends(answer)) as vendor:
+            return await post(wire, vendor.url)
+
+    reply = scenario(play)
+    assert (reply.status, reply.body) == (200, b"{}")
+
+
 def test_endless_head_is_capped() -> None:
     assert_ambiguous(failure_of(sends(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000)), Reason.BAD_REPLY)
 
