@@ -33,7 +33,10 @@ _TEXT, _MARKDOWN, _MARKDOWN_2 = "text", "markdown", "markdown_v2"
 _SHORT = 8
 _KINDS = {".md.j2": _MARKDOWN, ".md2.j2": _MARKDOWN_2}
 # What an expression in a template can raise beside Jinja's own errors.
-_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_FAULTS = (
+    *(TemplateError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
+    RecursionError,
+)
 
 
 class Rendered(msgspec.Struct, frozen=True):

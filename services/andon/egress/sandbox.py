@@ -243,7 +243,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @pass_context
     def _at(self, _context: Context, value: Any, zone: str | None = None, format: str = _TIME) -> Any:  # noqa: A002 - template word
-        """A time on the clock of `zone`, else of the reader; text in ISO 8601 with a zone counts as a time."""
+        """A time on the clock of `zone`, else of the reader; text in ISO 8601 with a zone counts as a time.
+        One that is in no year of that clock (9999-12-31T23:59:59Z in China) stays as it is."""
         time = value
         if isinstance(value, str):
             try:
@@ -252,7 +253,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return value
         if not isinstance(time, datetime) or time.tzinfo is None:
             return value
-        return _local(time, _clock_of(zone) if zone else self._render.zone, format)
+        try:
+            return _local(time, _clock_of(zone) if zone else self._render.zone, format)
+        except OverflowError:
+            return value
 
     @pass_context
     def _date(self, context: Context, value: Any, format: str = _DAY) -> Any:  # noqa: A002 - template word

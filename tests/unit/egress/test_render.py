@@ -50,6 +50,20 @@ def test_every_variable_of_the_context() -> None:
     assert text("{{ receiver }} {{ delivery }} {{ repeat }} {{ digest }}") == f"l3-group {delivery().id} false {MARK}"
 
 
+@pytest.mark.parametrize("never", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+08:00"])
+def test_a_time_that_stands_for_never_is_shown_as_it_is(never: str) -> None:
+    """ERP systems say `valid to` so, and .NET its first moment; on clocks east of Greenwich they are in no year."""
+    renderer = Renderer({"fault.j2": "{{ data.till | at }} {{ data.till | date }}"}, MARK)
+    found = renderer.render(delivery(event(data={"till": never})), "wecom_robot", Look("fault"))
+    assert found.content.text == f"{never} {never}"
+
+
+def test_a_filter_that_asserts_is_told_as_a_template_that_failed() -> None:
+    refused = refusal("甲\n{{ data.code | truncate(2) }}")
+    assert refused.reason is Reason.TEMPLATE_BROKEN
+    assert refused.detail == "fault.j2 line 2: expected length >= 3, got 2"
+
+
 # Which file is used, and as what
 
 
