@@ -118,7 +118,8 @@ def parsing_is_pure(rig: SourceRig) -> None:
     for one, other in zip(first, second, strict=True):
         said = [(e.id, e.source, e.type, e.subject, e.time, e.data, e.labels) for e in (one, other)]
         expect(said[0] == said[1], "the same twice is the same event")
-        expect(one.traceparent and not one.facts and not one.origin, "a new event has a trace, no facts and no origin")
+        expect(one.traceparent, "a new event has a trace: `traceparent` (andon.ingress.bodies.traceparent makes one)")
+        expect(not one.facts and not one.origin, "a new event has no facts and no origin")
 
 
 @law
