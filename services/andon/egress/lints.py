@@ -78,7 +78,7 @@ def _never_called(
     them, and names nobody itself."""
     for name, receiver in settings.receivers.items():
         channel = settings.channels[receiver.channel].kind
-        calls: Collection[str] | None = getattr(registry.plug_in(GROUP, channel), "calls", None)
+        calls: Collection[str] | None = getattr(registry.plug_in(GROUP, channel), "calls_by_name", None)
         if not receiver.to or calls is None:
             continue
         for file in renderer.used(receiver.template, channel, receiver.language or settings.site.language):

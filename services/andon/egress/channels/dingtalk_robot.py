@@ -158,7 +158,7 @@ class DingtalkRobot:
             return [(None, many)] if people > PEOPLE else []
 
     structures: ClassVar = ROBOT
-    calls: ClassVar = ("text", "markdown")
+    calls_by_name: ClassVar = ("text", "markdown")
     specimen: ClassVar = ChannelSpecimen(
         options={"robots": [{"token": REFERENCE, "secret": REFERENCE}], "base_url": BASE},
         kinds=BYTES,

@@ -115,7 +115,7 @@ class FeishuRobot:
             return tuple(robot.hook.reference for robot in self.robots)
 
     structures: ClassVar = ROBOT
-    calls: ClassVar = ("text", "markdown")
+    calls_by_name: ClassVar = ("text", "markdown")
     specimen: ClassVar = ChannelSpecimen(
         options={"robots": [{"hook": REFERENCE, "secret": REFERENCE}], "base_url": BASE},
         kinds=BYTES,

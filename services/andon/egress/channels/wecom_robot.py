@@ -100,7 +100,7 @@ class WecomRobot:
             return tuple(key.reference for key in self.keys)
 
     structures: ClassVar = ROBOT
-    calls: ClassVar = ("text",)
+    calls_by_name: ClassVar = ("text",)
     specimen: ClassVar = ChannelSpecimen(
         options={"keys": [REFERENCE], "base_url": BASE},
         kinds=BYTES,
@@ -199,7 +199,7 @@ def _said(call: Call) -> Any:
     kind, text = call.content.kind, call.content.text
     if kind in ROBOT:
         return msgspec.Raw(text.encode())
-    names = called(call) if kind in WecomRobot.calls else Called()
+    names = called(call) if kind in WecomRobot.calls_by_name else Called()
     users = [*names.users, *(("@all",) if names.everybody else ())]
     lists = {"mentioned_list": users, "mentioned_mobile_list": list(names.mobiles)}
     return {"content": text} | {name: people for name, people in lists.items() if people}
