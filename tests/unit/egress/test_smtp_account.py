@@ -11,10 +11,12 @@ from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.ports import Receipt
 from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
+from andon.egress.channels.smtp_account import Account
 from andon.egress.hold_off import HOLD_OFF_S
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
 from andon.testing.mail import CLOSE, FakeMail
+from andon.web.smtp import Answer, Refused, Session
 from andon.web.wire import HttpWire
 
 NO = "535 5.7.8 Error: authentication failed"
@@ -112,6 +114,38 @@ def test_an_account_that_was_taken_once_is_held_off_when_it_is_refused() -> None
         assert not isinstance(await send(), Failure)
 
     played(scene)
+
+
+def test_an_account_that_another_session_is_let_in_by_meanwhile_is_not_held_off() -> None:
+    class Server(Session):
+        def __init__(self, answer: Refused | None = None) -> None:
+            super().__init__()
+            self.refused = answer
+            self.answers = asyncio.Event()
+
+        async def sign_in(self, user: str, password: str) -> None:
+            await self.answers.wait()
+            if self.refused:
+                raise self.refused
+
+    async def scene() -> None:
+        clock = ManualClock()
+        good, slow, bad = Server(), Server(), Server(Refused("AUTH", Answer(535, "no")))
+        good.answers.set()
+        bad.answers.set()
+        await Account(clock, "mail", ("andon", "right")).sign_in(good)
+        other = asyncio.create_task(Account(clock, "mail", ("andon", "right")).sign_in(slow))
+        await asyncio.sleep(0)
+        account = Account(clock, "mail", ("andon", "right"))
+        with pytest.raises(Rejected):
+            await account.sign_in(bad)
+        with pytest.raises(Rejected):
+            account.look()
+        slow.answers.set()
+        await other
+        account.look()
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("said", ["454 4.7.0 Temporary authentication failure", CLOSE])

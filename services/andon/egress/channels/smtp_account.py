@@ -67,4 +67,4 @@ class Account:
             now = self._clock.now()
             known.taken, known.until, known.refusal = False, now + HOLD_OFF_S, held_off(failure, now)
             raise known.refusal from None
-        known.taken = True
+        known.taken, known.refusal = True, None
