@@ -57,6 +57,20 @@ class Topic:
         return [Position(records[0].topic, 0, 0)] * len(records)
 
 
+class Wrong:
+    """A clock that is ahead of another one, or behind it."""
+
+    def __init__(self, right: ManualClock, ahead: float) -> None:
+        self._right = right
+        self._ahead = ahead
+
+    def now(self) -> float:
+        return self._right.now() + self._ahead
+
+    async def sleep(self, seconds: float, /) -> None:
+        await self._right.sleep(seconds)
+
+
 class Doors:
     """A plant with doors that may come and go; time passes by `until`, with beats of every door."""
 
@@ -75,13 +89,14 @@ class Doors:
         for door in self.topic.doors:
             door.follow(self.published, {"mes": "alarms at k:9092"})
 
-    def start(self, *, linked: bool | None = None) -> Expectations:
-        """One more door, which reads what the compacted topic has kept."""
+    def start(self, *, linked: bool | None = None, ahead: float = 0.0) -> Expectations:
+        """One more door, which reads what the compacted topic has kept; its clock is `ahead` by so many seconds."""
 
         async def stands() -> bool:
             return self.links.get("mes", True) if linked is None else linked
 
-        door = Expectations(self.topic, self.clock, lambda: {"mes": stands})
+        clock = Wrong(self.clock, ahead) if ahead else self.clock
+        door = Expectations(self.topic, clock, lambda: {"mes": stands})
         door.follow(self.published, {"mes": "alarms at k:9092"})
         for key, value in self.topic.kept.items():
             door.take(key, value)

@@ -173,6 +173,18 @@ async def test_who_was_silent_when_the_clock_was_set_back_is_heard_as_soon_as_it
     assert told(await doors.until(0)) == [("silent", -2 * HOUR)]
 
 
+@pytest.mark.parametrize("ahead", [-590.0, -90.0, 90.0, 590.0])
+@run
+async def test_doors_whose_clocks_differ_do_not_hide_a_silence_from_each_other(ahead: float) -> None:
+    doors = Doors(TWO_HOURS)
+    right = doors.start()
+    doors.start(ahead=ahead)
+    await doors.until(HOUR)
+    right.heard("mes")
+    ((what, when),) = told(await doors.until(5 * HOUR, every=20))
+    assert (what, abs(when - 3 * HOUR) <= abs(ahead)) == ("silent", True)
+
+
 @run
 async def test_a_restart_within_a_minute_takes_nothing_off() -> None:
     doors = Doors(TWO_HOURS)

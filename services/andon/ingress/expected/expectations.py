@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 10.0
 GAP_S = 60.0
-"""Beats further apart than this: no door was there in between."""
+"""A door that knows of no beat for longer, of its own neither: none was there in between."""
 _LEAST_BEAT_S = 0.5
 _BACK_S = 15.0
 _LATE_BEATS = 2.0  # so many beats after its time a sign may still be on its way from another door
@@ -60,6 +60,7 @@ class Expectations:
         self._door = uuid4().hex
         self._signs = Signs()
         self._own = Beat(0.0, "")
+        self._there = 0.0  # when its own last beat stood in the topic, by its clock: that of another door may be wrong
         self._heard: dict[Key, float] = {}  # of what is expected, and only what the topic does not say yet
         self._not_before: dict[Key, tuple[float, float]] = {}
         self._refused = False
@@ -94,6 +95,7 @@ class Expectations:
         # What any door takes out of the topic again, this one must not put back: it would be told under its old id.
         self._heard = {sign: at for sign, at in self._heard.items() if not self._signs.says(sign, at)}
         if self._signs.beat == self._own:
+            self._there = self._own.at
             self._back.set()
 
     def read(self) -> None:
@@ -147,7 +149,7 @@ class Expectations:
     def _next_beat(self, now: float) -> Beat:
         last = self._signs.beat
         gaps = last.gaps if last else ()
-        if last and now - last.at > max(GAP_S, 3 * self.beat_s):
+        if last and now - max(last.at, self._there) > max(GAP_S, 3 * self.beat_s):
             oldest = min((seen.at for seen in self._signs.seen.values()), default=now)
             gaps = with_gap(gaps, (last.at, now), oldest)
         return Beat(now, self._door, gaps)
