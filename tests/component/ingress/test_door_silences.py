@@ -153,6 +153,10 @@ def test_a_silence_of_later_is_pending_and_may_be_moved(tmp_path: Path) -> None:
         assert [one["status"]["state"] for one in await shown(stand)] == ["pending"]
         assert await put(stand, silence(id="m2", startsAt=at(2), endsAt=at(3))) == "m2"
         assert stand.configuration.mutes()[0].begins > datetime.now(UTC) + timedelta(hours=1.5)
+        assert (await stand.client.delete("/api/v2/silence/m2", headers=MINE)).status_code == 200
+        (one,) = await shown(stand)
+        assert (one["status"]["state"], one["startsAt"]) == ("expired", one["endsAt"]), "it never began"
+        assert datetime.fromisoformat(one["endsAt"]) <= datetime.now(UTC)
 
     at_door(tmp_path, test)
 

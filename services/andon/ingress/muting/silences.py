@@ -98,8 +98,8 @@ class Known:
             told = {mute.id: mute for mute in newest.mutes}
             for which in self._found.keys() - told.keys() - self._over:
                 mute, _ = self._found[which]
-                ended = msgspec.structs.replace(mute, ends=min(mute.ends, max(mute.begins, newest.at)))
-                self._found[which] = ended, newest.at
+                begins, ends = min(mute.begins, newest.at), min(mute.ends, newest.at)
+                self._found[which] = msgspec.structs.replace(mute, begins=begins, ends=ends), newest.at
                 self._over.add(which)
             for which, mute in told.items():
                 if which not in self._found or self._found[which][0] != mute:
