@@ -332,11 +332,15 @@ def test_each_needs_a_list_of_a_thousand_at_most(body: str, said: str) -> None:
 
 
 def test_a_bad_event_is_named_by_its_number_and_takes_no_good_one_with_it() -> None:
-    first, second, third = mapped({"each": "@", "type": "{t}"}, '[{"t": "a"}, {}, {"t": "b"}]')
-    assert isinstance(first, Event)
-    assert isinstance(third, Event)
+    long = "x" * 4_097
+    body = f'[{{"t": "a"}}, {{}}, {{"t": "b"}}, {{"t": "c", "x": "{long}"}}, {{"t": "d"}}]'
+    rules = {"each": "@", "type": "{t}", "labels": {"x": {"from": "x", "else": ""}}}
+    first, second, third, fourth, fifth = mapped(rules, body)
+    assert all(isinstance(good, Event) for good in (first, third, fifth))
     assert isinstance(second, Invalid)
     assert (second.detail, second.field) == ("event 2: `type` needs `t`, and there is nothing", "t")
+    assert isinstance(fourth, Invalid)
+    assert (fourth.detail, fourth.field) == ("event 4: `labels.x` is longer than 4,096 characters", "x")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ class _OneText:
             kind = "a list" if isinstance(value, list) else "an object"
             raise Invalid(Reason.INVALID, f"`{self._where}`: `{self.path}` is {kind}, not one value", self.path)
         if len(said) > LONGEST_TEXT:
-            raise Invalid(Reason.TOO_LARGE, f"`{self._where}` is longer than {LONGEST_TEXT:,} characters", self.path)
+            raise Invalid(Reason.INVALID, f"`{self._where}` is longer than {LONGEST_TEXT:,} characters", self.path)
         return said.strip()
 
 
