@@ -1,4 +1,5 @@
-"""XML from outside as plain values. No DTD, no entities, a bounded depth: what such things are for is never in it."""
+"""XML from outside as plain values. No DTD, no entities, a bounded depth: what such things are for is never in it. And
+a bounded number of elements: Python is told of each, before anybody knows who sent it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ MOST_NODES = 20_000
 
 def fields_of(body: bytes, lists: Collection[str] = ()) -> dict[str, Any]:
     """The children of the root by their names: text, or fields again. What stands more than once is a list, and so are
-    the elements named in `lists`, also when they stand once. Attributes are left out. Raises Invalid (MALFORMED)."""
+    the elements named in `lists`, also when they stand once. Attributes are left out. Raises Invalid (MALFORMED,
+    TOO_LARGE)."""
     found = _parsed(body, _Fields(lists))
     if not isinstance(found, dict):
         raise Invalid(Reason.MALFORMED, "the XML has no fields")
@@ -31,13 +33,22 @@ def tree_of(body: bytes | str) -> Element:
 
 
 def _parsed(body: bytes | str, target: _Target) -> Any:
-    """What the target makes of the body. Raises Invalid (MALFORMED)."""
+    """What the target makes of the body. Raises Invalid (MALFORMED, TOO_LARGE)."""
+    nodes = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal nodes
+        nodes += 1 + len(attributes)
+        if nodes > MOST_NODES:
+            raise Invalid(Reason.TOO_LARGE, f"the XML has more than {MOST_NODES:,} elements and attributes")
+        target.start(name, attributes)
+
     # Expat itself: ElementTree's parser in Python, which is the one that can be told to refuse a DTD, took an eighth of
     # the time of a callback.
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _no_doctype
-    parser.StartElementHandler = target.start
+    parser.StartElementHandler = start
     parser.EndElementHandler = target.end
     parser.CharacterDataHandler = target.data
     try:
@@ -70,20 +81,16 @@ class _Target(Protocol):
 
 
 class _Tree(TreeBuilder):
-    """Builds the tree while the parser reads, as deep and as large as is allowed."""
+    """Builds the tree while the parser reads, as deep as is allowed."""
 
     def __init__(self) -> None:
         super().__init__()
         self._depth = 0
-        self._nodes = 0
 
     def start(self, tag: str, attributes: dict[str, str], /) -> Element:
         self._depth += 1
-        self._nodes += 1 + len(attributes)
         if self._depth > DEEPEST:
             raise Invalid(Reason.MALFORMED, f"the XML is nested deeper than {DEEPEST} levels")
-        if self._nodes > MOST_NODES:
-            raise Invalid(Reason.TOO_LARGE, f"the XML has more than {MOST_NODES:,} elements and attributes")
         return super().start(_named(tag), {_named(name): value for name, value in attributes.items()})
 
     def end(self, tag: str, /) -> Element:

@@ -81,6 +81,8 @@ def test_xml_becomes_plain_fields() -> None:
         (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a><b/></a>', "DTD"),
         (b"<a>" * (DEPTH + 1) + b"</a>" * (DEPTH + 1), "deeper"),
         (b"<a>" * 300_000, "deeper"),
+        (b"<a>" + b"<b/>" * 20_000 + b"</a>", "more than 20,000 elements"),
+        (b"<a>" + b"<b x='' y=''/>" * 7_000 + b"</a>", "more than 20,000 elements and attributes"),
     ],
 )
 def test_other_xml_is_refused_by_name(body: bytes, says: str) -> None:
