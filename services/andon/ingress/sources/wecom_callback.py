@@ -55,7 +55,7 @@ class WecomApp(App):
     channel: str | None = None
     """The channel of the same application, whose `corp_id` the callback must be for."""
     receive_id: SecretRef | str | None = None
-    """In place of `channel`: the corp id, or a suite's id; empty for a robot."""
+    """In place of `channel`: the corp id, or a suite's id. What a robot calls back with is JSON, and not taken here."""
 
     def require(self) -> None:
         """Raises ValueError where something is missing."""
