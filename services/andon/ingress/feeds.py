@@ -95,8 +95,10 @@ class Feeds:
 
     @property
     def assigned(self) -> bool:
-        """Whether every feed has joined its group, but for those that were kept out: the door has others to serve."""
-        return all(running.barred or running.joined for running in self._running.values())
+        """Whether every feed has joined its group, but for those that were kept out, or whose cluster, which is another
+        one, has not let them in for a minute: the door has others to serve."""
+        now = self._clock.now()
+        return all(running.joined or running.is_apart(now) for running in self._running.values())
 
     def links(self) -> dict[str, Callable[[], Awaitable[bool]]]:
         """Source → whether its cluster answers this process now, and has its topic."""
@@ -119,7 +121,7 @@ class Feeds:
         await self._end(set(self._running))
 
     def _begun(self, service: str, feed: Feed, reading: Reading, window: int, version: int) -> _Running:
-        running = _Running(feed, reading)
+        running = _Running(feed, reading, self._clock.now())
 
         async def passing(batch: Sequence[Event], /) -> Sequence[Result[Event]]:
             return await running.reading.passing(batch, running.stop)
@@ -165,8 +167,9 @@ class Feeds:
 class _Running:
     task: asyncio.Task[None]
 
-    def __init__(self, feed: Feed, reading: Reading) -> None:
+    def __init__(self, feed: Feed, reading: Reading, began: float) -> None:
         self.feed = feed
+        self._began = began
         self.reading = reading
         self.stop = asyncio.Event()
         self.barred = ""  # why it was, the last time
@@ -175,6 +178,10 @@ class _Running:
     @property
     def joined(self) -> bool:
         return self._runner is not None and self._runner.assigned
+
+    def is_apart(self, now: float) -> bool:
+        """Whether nobody is to wait until it has joined."""
+        return bool(self.barred or (self.feed.config.bootstrap and now - self._began > _LASTED_S))
 
     async def connected(self) -> bool:
         return self._runner is not None and await self._runner.connected()

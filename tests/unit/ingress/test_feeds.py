@@ -171,6 +171,33 @@ def test_a_cluster_that_cannot_be_entered_costs_its_own_topic_and_is_tried_again
     asyncio.run(main())
 
 
+def test_the_door_waits_a_minute_for_a_cluster_that_does_not_answer_and_for_its_own_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Runner, "assigned", False)
+    monkeypatch.setenv("ANDON_TEST_USER", "andon")
+    monkeypatch.setenv("ANDON_TEST_OLD", "old")
+    monkeypatch.setattr(feeds, "StageRunner", Runner)
+    Runner.reads = {}
+
+    async def main() -> None:
+        clock = ManualClock()
+        under = Feeds(Connection("b"), clock, Metrics(), None, 0, lambda _error: None)
+        other = _feed("mes", "mes", "env:ANDON_TEST_OLD")
+        await under.take({"source-mes": other}, 10, 1)
+        clock.advance(59)
+        assert not under.assigned
+        clock.advance(2)
+        assert under.assigned, "the door is ready for all others"
+        ours = Feed("scada", ReadTopic(topic="alarms")), other[1]
+        await under.take({"source-mes": other, "source-scada": ours}, 10, 2)
+        clock.advance(600)
+        assert not under.assigned
+        await under.close()
+
+    asyncio.run(main())
+
+
 def test_what_is_wrong_again_after_it_was_right_is_said_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
