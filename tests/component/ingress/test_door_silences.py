@@ -13,8 +13,10 @@ from typing import Any, cast
 from uuid import NAMESPACE_URL, uuid5
 
 import httpx2
+import msgspec
 import pytest
 
+from andon.core.event import Home
 from andon.core.matchers import Matcher, OnLabel, compile_matchers
 from andon.core.mute import Mute
 from andon.core.ticket import EpisodeRecord
@@ -24,6 +26,7 @@ from andon.ingress.muting.mutes import PublishedConfiguration
 from andon.ingress.muting.silences import Known
 from andon.kafka.connection import Connection
 from andon.kafka.producer import Publisher
+from andon.kafka.records import Record
 from tests.component.ingress.stand import PLANT, FakeConfiguration, Stand, standing
 
 PATH = "/api/v2/silences"
@@ -305,6 +308,30 @@ def test_alerts_are_the_open_episodes_and_nothing_is_said_where_there_is_no_rule
         assert (await found("receiver=it"))[:9] == "receiver:"
 
     at_door(tmp_path, test)
+
+
+def test_an_episode_that_cannot_be_read_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [(b"a", msgspec.json.encode(opened("Hot"))), (b"b", b'{"newer": true}'), (b"c", b"{}"), (b"c", b"")]
+
+    class Topic:
+        def __init__(self, _: Connection) -> None: ...
+
+        def partitions(self) -> dict[str, int]:
+            return {"andon.active": 1}
+
+        def beginnings(self, homes: Sequence[Home]) -> dict[Home, int]:
+            return dict.fromkeys(homes, 0)
+
+        def ends(self, homes: Sequence[Home]) -> dict[Home, int]:
+            return dict.fromkeys(homes, len(there))
+
+        def stretch(self, *_: object) -> list[Record]:
+            return [Record("andon.active", 0, at, 0, key, value) for at, (key, value) in enumerate(there)]
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(active, "Scan", Topic)
+    assert active.open_episodes(Connection("b")) == [opened("Hot")]
 
 
 def test_the_loop_goes_on_while_alerts_are_held_against_mutes_and_a_mute_is_compiled_once(

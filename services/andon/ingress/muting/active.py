@@ -7,8 +7,8 @@ model.LabelSet.Fingerprint.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,7 +20,7 @@ from andon.core.mute import Mute
 from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
 from andon.ingress.refusal import Refused
-from andon.kafka.codecs import Json
+from andon.kafka.codecs import Json, Undecodable
 from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.scan import Scan
@@ -105,8 +105,9 @@ class Active:
 
 
 def open_episodes(connection: Connection) -> list[EpisodeRecord]:
-    """What `andon.active` says now; blocking. Raises KafkaFailure."""
-    codec, found = Json(EpisodeRecord), dict[bytes | None, bytes]()
+    """What `andon.active` says now; blocking. What cannot be read is passed over, as where it is to inhibit. Raises
+    KafkaFailure."""
+    found = dict[bytes | None, bytes]()
     with closing(Scan(connection)) as scan:
         homes = [Home(ACTIVE, number) for number in range(scan.partitions().get(ACTIVE, 0))]
         for record in scan.stretch(scan.beginnings(homes), scan.ends(homes)):
@@ -114,7 +115,14 @@ def open_episodes(connection: Connection) -> list[EpisodeRecord]:
                 found[record.key] = record.value
             else:
                 found.pop(record.key, None)
-    return [codec.decode(value) for value in found.values()]
+    return list(_read(found.values()))
+
+
+def _read(values: Iterable[bytes]) -> Iterator[EpisodeRecord]:
+    codec = Json(EpisodeRecord)
+    for value in values:
+        with suppress(Undecodable):
+            yield codec.decode(value)
 
 
 def fingerprint(labels: dict[str, str]) -> str:
