@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TypeVar
 
+from andon.cli.asking.words import is_text
+
 T = TypeVar("T")
 
 
@@ -36,3 +38,17 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 1 to 65535")
     return int(text)
+
+
+def version(text: str) -> int:
+    """The number of a version of the configuration."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version, a number as `andon config log` shows it, such as 12")
+    return int(text)
+
+
+def words(text: str) -> str:
+    """What is kept with a version. Python has bytes that are not UTF-8 as signs that no record can have."""
+    if not is_text(text):
+        raise argparse.ArgumentTypeError("it is not UTF-8")
+    return text

@@ -85,6 +85,26 @@ def test_wrong_usage_is_exit_two(argv: list[str], capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        *((["config", *words], "such as 12") for words in (["show", "x"], ["show", "-1"], ["diff", "1", "1.5"])),
+        (["config", "rollback", "newest", "--why", "loud"], "'newest' is no version, a number as `andon config log`"),
+        (["config", "log", "--last", "9" * 20], "write for example 20"),
+        (["config", "rollback", "1", "--why", "\udcbb\udcbb"], "--why: it is not UTF-8"),
+        (["apply", "--author", "\udcbb"], "--author: it is not UTF-8"),
+        (["unmute", "m1", "--why", "\udcbb"], "--why: it is not UTF-8"),
+        (["mute", "line=L3", "--for", "2h", "--why", "\udcbb"], "--why: it is not UTF-8"),
+        (["mute", "line=\udcbb", "--for", "2h", "--why", "x"], "MATCHER: it is not UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_said(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert frame.main([*argv, "--data", str(tmp_path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "argv",
     [
         ["trace", "e-1"],

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from andon.cli.arguments import words
 from andon.cli.asking import where
 from andon.cli.main import DONE, FAILED, USAGE
 from andon.runtime.logs import safe
@@ -39,8 +40,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def said_options(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
     """Adds `--why` and `--author`, which every version keeps."""
-    parser.add_argument("--why", default="", required=needed, metavar="REASON", help="kept with the version")
-    parser.add_argument("--author", default="", metavar="NAME", help="who does it (default: the user signed in here)")
+    shown = "who does it (default: the user signed in here)"
+    parser.add_argument(
+        "--why", type=words, default="", required=needed, metavar="REASON", help="kept with the version"
+    )
+    parser.add_argument("--author", type=words, default="", metavar="NAME", help=shown)
 
 
 def _apply(args: argparse.Namespace) -> int:

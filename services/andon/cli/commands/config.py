@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from andon.cli.arguments import version
 from andon.cli.asking import where
 from andon.cli.commands import apply
 from andon.cli.main import DONE, FAILED, USAGE
@@ -35,8 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show = commands.add_parser("show", help="the settings of a version, as an andon.yaml")
     show.set_defaults(func=where.reported(_show))
     diff = commands.add_parser("diff", help="what differs: the files here, or version B, against version A")
-    diff.add_argument("before", nargs="?", type=int, metavar="A", help="a version (default: the one in force)")
-    diff.add_argument("after", nargs="?", type=int, metavar="B", help="a version (default: the files here)")
+    diff.add_argument("before", nargs="?", type=version, metavar="A", help="a version (default: the one in force)")
+    diff.add_argument("after", nargs="?", type=version, metavar="B", help="a version (default: the files here)")
     diff.set_defaults(func=where.reported(_diff))
     apply.options(commands.add_parser("publish", help="the same as `andon apply`", description=apply.__doc__))
     back = commands.add_parser("rollback", help="publish the content of an earlier version as a new one")
@@ -45,14 +46,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
     export.set_defaults(func=where.reported(_export))
     for one in (show, back, export):
-        one.add_argument("number", type=int, metavar="VERSION", help="its number, as `andon config log` shows it")
+        one.add_argument("number", type=version, metavar="VERSION", help="its number, as `andon config log` shows it")
     for one in (log, show, diff, back, export):
         where.option(one)
     apply.said_options(back, needed=True)
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
         raise argparse.ArgumentTypeError(f"{text} is not a count; write for example 20")
     return int(text)
 

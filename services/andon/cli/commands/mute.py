@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from andon.cli.arguments import seconds
+from andon.cli.arguments import seconds, words
 from andon.cli.asking import where
 from andon.cli.asking.times import coming
 from andon.cli.main import DONE, USAGE
@@ -29,14 +29,16 @@ _MOST = 50_000
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("mute", help="tell nobody of what matches, for a while", description=__doc__)
-    parser.add_argument("matchers", nargs="+", metavar="MATCHER", help="as in a route: 'line=\"L3\"'; all must hold")
+    shown = "as in a route: 'line=\"L3\"'; all must hold"
+    parser.add_argument("matchers", nargs="+", type=words, metavar="MATCHER", help=shown)
     parser.add_argument("--for", dest="lasts", type=_duration, metavar="2h", help="how long, from its beginning on")
     parser.add_argument("--until", metavar="TIME", help="when it ends: 20:00, or 2026-11-26T20:00 (the site's zone)")
     parser.add_argument(
         "--from", dest="begins", metavar="TIME", help="when it begins: the same, or 2h for in so long (default: now)"
     )
-    parser.add_argument("--why", required=True, metavar="REASON", help="kept with it")
-    parser.add_argument("--author", default="", metavar="NAME", help="whose it is (default: the user signed in here)")
+    parser.add_argument("--why", type=words, required=True, metavar="REASON", help="kept with it")
+    shown = "whose it is (default: the user signed in here)"
+    parser.add_argument("--author", type=words, default="", metavar="NAME", help=shown)
     parser.add_argument(
         "--then",
         choices=("digest", "drop"),
