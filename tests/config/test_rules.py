@@ -186,6 +186,11 @@ TABLE: dict[str, tuple[str, str, str]] = {
         'office: {channel: printer}\n  ‹"": {channel: printer}',
         "a name is not empty and has no blanks around it",
     ),
+    "a name with a sign that nobody sees": (
+        "office: {channel: printer}",
+        'office: {channel: printer}\n  ‹"a\\u200bb": {channel: printer}',
+        "a name has no tabs and other signs in it that nobody sees",
+    ),
 }
 
 

@@ -117,6 +117,11 @@ TABLE: dict[str, tuple[str, str, str]] = {
         'office: {channel: printer, ‹to: [wang, " li"]}',
         "`to`: entry 2 is not a name: it is empty or has blanks around it",
     ),
+    "recipient with a sign that nobody sees": (
+        "office: {channel: printer}",
+        'office: {channel: printer, ‹to: [wang, "li\\u200b"]}',
+        "`to`: entry 2 is no name: it has signs in it that nobody sees",
+    ),
     # missing keys
     "no channel": ("office: {channel: printer}", "‹office: {template: head}", "`channel` is missing"),
     "no rate in merge": ("merge: {over: 10/m, by: [line, code]}", "‹merge: {by: [line]}", "`over` is missing"),

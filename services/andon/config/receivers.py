@@ -14,6 +14,7 @@ from andon.config.units import Rate, Seconds
 from andon.core.delivery import MAX_RECIPIENTS
 from andon.core.policy import Merge, OnAmbiguous
 from andon.core.reason import Reason
+from andon.core.text import is_line
 
 _FIELD = re.compile(r"\{(id|subject)\}")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s]*", re.ASCII)
@@ -58,8 +59,10 @@ def _people(value: tuple[str, ...]) -> tuple[str, ...]:
             f"{len(value)} names; a delivery has at most {MAX_RECIPIENTS} recipients: make several receivers"
         )
     for number, name in enumerate(value):
-        if not name or name != name.strip() or not name.isprintable():
+        if not name or name != name.strip():
             raise ValueError(f"entry {number + 1} is not a name: it is empty or has blanks around it")
+        if not is_line(name):
+            raise ValueError(f"entry {number + 1} is not a name: it has signs in it that nobody sees")
     return value
 
 

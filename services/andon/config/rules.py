@@ -14,6 +14,7 @@ from andon.config.secrets import SecretMissing, SecretRef
 from andon.config.settings import Listen
 from andon.config.shapes import Found
 from andon.core.event import TELLER
+from andon.core.text import is_line
 
 _FETCHED = ("kafka",)
 _OURS = f"`{TELLER}` is the source of what Andon itself tells; use another"
@@ -177,8 +178,10 @@ def _unreachable(path: Path, node: Any) -> Iterator[Found]:
 def _names(data: Any) -> Iterator[Found]:
     for section in (*GROUPS, "receivers", "episodes", "maintenance"):
         for name in entries(data, section):
-            if not name.strip() or name != name.strip() or not name.isprintable():
+            if not name.strip() or name != name.strip():
                 yield Found((section, name), "a name is not empty and has no blanks around it")
+            elif not is_line(name):
+                yield Found((section, name), "a name has no tabs and other signs in it that nobody sees")
     for name in entries(data, "calendar", "time_intervals"):
         if not name.strip():
             yield Found(("calendar", "time_intervals", name), "a name is not empty and has no blanks around it")

@@ -10,6 +10,7 @@ import msgspec
 
 from andon.core.event import Event, Moment
 from andon.core.matchers import MatcherError, all_hold, compile_matchers
+from andon.core.text import is_line
 
 Then = Literal["drop", "digest"]
 """What becomes of a muted event: nobody hears of it, or everybody does, in one digest, when it is over."""
@@ -50,8 +51,10 @@ def require_sound(mute: Mute, now: datetime) -> None:
     if not mute.why.strip():
         raise MuteWrong("why", "a mute needs a reason")
     for field, text in (("why", mute.why), ("creator", mute.creator), *(("matchers", one) for one in mute.matchers)):
-        if len(text) > _MOST_TEXT or not text.isprintable():
-            raise MuteWrong(field, f"at most {_MOST_TEXT} characters in one line")
+        if len(text) > _MOST_TEXT:
+            raise MuteWrong(field, f"at most {_MOST_TEXT} characters, not {len(text)}")
+        if not is_line(text):
+            raise MuteWrong(field, "write it in one line, without tabs and other signs that nobody sees")
     require_named(mute.matchers)
     if mute.ends <= mute.begins:
         raise MuteWrong("until", "it would end before it begins")

@@ -1,4 +1,4 @@
-"""Splitting text into parts of at most so many UTF-8 bytes, with nothing lost between them."""
+"""Splitting text into parts of at most so many UTF-8 bytes, with nothing lost between them; and what one line is."""
 
 from __future__ import annotations
 
@@ -87,6 +87,11 @@ def fitting(text: str, limit: int, in_json: bool) -> int:
     if not in_json or size_of(text[:fits], in_json) <= limit:
         return fits
     return bisect_right(range(1, fits + 1), limit, key=lambda count: size_of(text[:count], in_json))
+
+
+def is_line(text: str) -> bool:
+    """Whether it is one line of signs that people see: blanks of any width are such, tabs and control signs are not."""
+    return text.isprintable() or all(sign.isprintable() or unicodedata.category(sign) == "Zs" for sign in text)
 
 
 def _break(text: str, start: int, most: int) -> int:

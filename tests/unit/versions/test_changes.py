@@ -214,6 +214,7 @@ def test_of_two_mutes_that_were_made_at_one_time_none_is_lost(board: Board) -> N
     [
         ({"why": " "}, "why", "needs a reason"),
         ({"why": "a\nb"}, "why", "one line"),
+        ({"why": "a\tb"}, "why", "signs that nobody sees"),
         ({"why": "x" * 1_001}, "why", "1000 characters"),
         ({"matchers": ()}, "matchers", "1 to 20 matchers"),
         ({"matchers": ('line="L3',)}, "matchers", "closing double quote"),
@@ -230,6 +231,11 @@ def test_what_is_no_mute(board: Board, wrong: dict[str, Any], field: str, told: 
         put(board, muted(mute(**wrong)))
     assert refused.value.field == field
     assert ids(board) == []
+
+
+def test_a_reason_may_have_the_blanks_that_chinese_keyboards_write(board: Board) -> None:
+    put(board, muted(mute(why="夜班\u3000换模\u00a0两小时")))
+    assert ids(board) == ["m3"]
 
 
 def test_mutes_have_a_size_together(board: Board) -> None:
