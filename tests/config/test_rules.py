@@ -261,6 +261,12 @@ def test_sqlite_is_refused_for_several_hosts(store: str, tmp_path: Path) -> None
     assert said(read(tmp_path, changed("version: 1\n", f"version: 1\nstore: {{{postgres}}}\n"))) == []
 
 
+@pytest.mark.parametrize("hosts", ['"2"', "+2.0", "'on'"])
+def test_what_is_no_number_is_no_way_past_a_rule_about_one(hosts: str, tmp_path: Path) -> None:
+    (mistake,) = said(read(tmp_path, changed("version: 1\n", f"version: 1\nstore: {{hosts: {hosts}}}\n")))
+    assert mistake.endswith("`hosts` must be a whole number")
+
+
 def test_what_an_address_elsewhere_names_is_looked_at_and_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
@@ -136,11 +137,17 @@ def _without_empty_sections(data: Any) -> Any:
 def _settings(data: Any) -> tuple[Settings | None, list[Found]]:
     """The settings, and what was left out of them for its shape; None where that is too much."""
     try:
-        return Settings.model_validate(_plugs_apart(data), by_alias=True, by_name=False), []
+        return _strict(_plugs_apart(data)), []
     except ValidationError as error:
         rest = without_mistakes(data, error)
         draft = None if rest is None else _settings(rest)[0]
         return draft, shape_mistakes(Settings, data, error)
+
+
+def _strict(data: Any) -> Settings:
+    """As strict as JSON: `yes` and `"2"` are text, neither true nor a number. The rules between keys look at the data
+    itself, where they are text. Raises ValidationError."""
+    return Settings.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
 
 
 def _plugs_apart(data: Any) -> Any:

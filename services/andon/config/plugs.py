@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from inspect import getdoc
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from andon.config.addresses import Network, ProxyUrl
@@ -80,10 +80,15 @@ class Plug(Section):
         return {"type": "object", "description": getdoc(cls), "properties": ours, "required": ["kind"]}
 
 
+def _tuple(value: Any) -> Any:
+    """A list as the tuple that is asked for: behind `Plug._gather` it is one of Python, whose kind is looked at."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 class SourcePlug(Plug):
     """A configured source: its kind, the keys that all sources have, and those that are its own."""
 
-    allow: tuple[Network, ...] = ()
+    allow: Annotated[tuple[Network, ...], BeforeValidator(_tuple)] = ()
     """From where its client may call: `10.0.0.0/8`, `10.3.*.*`, one address; from everywhere by default. See
     docs/door.md."""
     rate: Rate | None = None

@@ -97,6 +97,7 @@ def test_other_outcomes_are_no_such_end(outcome: Any) -> None:
         ("{kind: http, token: env:T, parallel: false}", []),
         ("{kind: http, token: env:T, parallel: true}", ["kind `http` cannot run beside another path"]),
         ("{kind: kafka, topic: x, parallel: true}", ["kind `kafka` cannot run beside another path"]),
+        ("{kind: http, token: env:T, parallel: yes}", ["`parallel` must be true or false"]),
         ("{kind: alertmanager, token: env:T, parallel: maybe}", ["true or false"]),
         (f"{CALLBACK}, parallel: true}}", []),
         (f"{CALLBACK}, parallel: true, reply: 收到}}", ["it would answer people"]),
