@@ -20,6 +20,7 @@ channels: {robot: {kind: wecom_robot, keys: [env:ROBOT]}}
 receivers: {shift: {channel: robot}}
 route: {receiver: shift, routes: [{matchers: ['line="1"'], urgent: true}]}
 """
+TOO_LONG = "x" * 300
 DOUBTFUL = """\
 version: 1
 calendar: {time_intervals: {night: [{times: ["20:00-08:00"]}]}}
@@ -213,6 +214,22 @@ def test_what_we_ship_is_meant(folder: str, capsys: pytest.CaptureFixture[str]) 
 def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path)]) == 1
     assert capsys.readouterr().out == f"{tmp_path}/andon.yaml:1:1: there is no such file\n"
+
+
+@pytest.mark.parametrize("given", [["check", TOO_LONG], ["check", "--config", TOO_LONG], ["test", TOO_LONG], ["check"]])
+def test_a_file_that_nobody_may_look_at(
+    given: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may look at everything; a name that the system refuses is like one that it keeps from us."""
+    monkeypatch.setenv("ANDON_CONFIG", TOO_LONG)
+    assert main(given) in (1, 2)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (f"{TOO_LONG}:1:1: cannot be read (File name too long)\n", "")
+
+
+def test_what_needs_kafka_says_why_a_file_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "log", "--config", TOO_LONG]) == 2
+    assert capsys.readouterr().err == f"andon config: {TOO_LONG}:1:1: cannot be read (File name too long)\n"
 
 
 def test_no_file_where_nobody_named_one(

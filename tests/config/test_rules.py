@@ -220,6 +220,14 @@ def test_templates_that_cannot_be_read(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_of_templates_that_nobody_may_look_at(tmp_path: Path) -> None:
+    """Root may look at everything; a name that the system refuses is like one that it keeps from us."""
+    name = "x" * 300
+    assert said(read(tmp_path, changed("{dir: texts}", f"{{dir: {name}}}"))) == [
+        f"32:18: {name} cannot be read (File name too long)",
+    ]
+
+
 def test_more_than_one_record_can_hold(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     for number in range(8):

@@ -152,13 +152,24 @@ def _common() -> argparse.ArgumentParser:
 
 
 def _file(config: Path) -> Path:
-    return config / "andon.yaml" if config.is_dir() else config
+    return config / "andon.yaml" if os.path.isdir(config) else config
 
 
 def _absent(args: argparse.Namespace) -> str:
     """That the environment names a configuration which is not there: who set it long ago does not think of it."""
     named = None if args.config_given else os.environ.get("ANDON_CONFIG")
-    return "" if not named or args.config.exists() else f"$ANDON_CONFIG names {named}, which is not there"
+    return "" if not named or _is_there(args.config) else f"$ANDON_CONFIG names {named}, which is not there"
+
+
+def _is_there(file: Path) -> bool:
+    """Also of one that nobody lets us look at: whoever reads it says why it cannot."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class _Command(argparse.ArgumentParser):

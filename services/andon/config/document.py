@@ -8,6 +8,7 @@ only here depth and size can be bounded before memory is spent, and every duplic
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -211,8 +212,8 @@ class _Reading:
 
 
 def file_of(path: File) -> File:
-    """The file itself, or the andon.yaml of a folder."""
-    return path / FILE_NAME if path.is_dir() else path
+    """The file itself, or the andon.yaml of a folder. Where nobody may look, whoever reads it says so."""
+    return path / FILE_NAME if os.path.isdir(path) else path
 
 
 def read(file: File) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
@@ -213,8 +214,11 @@ def _beside(above: tuple[str, ...], plug: dict[str, Any], model: type[BaseModel]
 def _templates(directory: File, data: Any) -> tuple[dict[str, str], list[Found]]:
     named = entries(data, "templates").get("dir")
     folder = directory / (named if isinstance(named, str) else Templates().dir)
-    if isinstance(named, str) and not folder.is_dir():
+    try:
+        texts, unread = read_templates(folder)
+    except OSError as error:
+        return {}, [Found(("templates", "dir"), f"{folder.name} cannot be read ({error.strerror})")]
+    if isinstance(named, str) and not os.path.isdir(folder):
         return {}, [Found(("templates", "dir"), "there is no such folder")]
-    texts, unread = read_templates(folder)
     found = [Found(("templates", "dir"), f"{name} {problem}") for name, problem in unread.items()]
     return texts, [*found, *template_mistakes(data, texts.keys() | unread.keys())]

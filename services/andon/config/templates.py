@@ -120,16 +120,15 @@ def read_templates(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Every template of the folder and of the folders in it by its name, sorted; and of each that cannot be read what
     is wrong with it.
 
-    A folder that is not there has none; one whose name begins with a dot is left alone.
+    A folder that is not there has none; one whose name begins with a dot is left alone. Raises OSError for a folder
+    that cannot be read.
     """
     texts: dict[str, str] = {}
     unread: dict[str, str] = {}
     try:
         files = sorted(_templates(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, {}
-    except OSError as error:
-        return {}, {folder.name: f"cannot be read ({error.strerror})"}
     for file in files:
         name = file.relative_to(folder).as_posix()
         text, problem = _text(file)

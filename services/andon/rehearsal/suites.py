@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -41,7 +42,7 @@ def find(paths: Iterable[File]) -> tuple[list[File], list[Mistake]]:
     files: list[File] = []
     mistakes: list[Mistake] = []
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):
             files += sorted(path.glob("*.yaml"))
             mistakes += [
                 Mistake(str(file), 1, 1, (), f"is not read; rename it to {file.stem}.yaml")

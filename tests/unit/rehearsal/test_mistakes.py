@@ -111,3 +111,6 @@ def test_files_that_would_not_be_read_are_named(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out == f"{tmp_path}/tests/more.yml:1:1: is not read; rename it to more.yaml\n"
     assert main(["test", str(tmp_path), "--tests", str(tmp_path / "nowhere.yaml")]) == 2
     assert capsys.readouterr().out == f"{tmp_path}/nowhere.yaml:1:1: there is no such file\n"
+    name = "x" * 300  # root may look at everything; this is like a file that the system keeps from us
+    assert main(["test", str(tmp_path), "--tests", name]) == 2
+    assert f"{name}:1:1: cannot be read (File name too long)\n" in capsys.readouterr().out

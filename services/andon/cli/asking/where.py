@@ -69,10 +69,10 @@ def address(args: argparse.Namespace, kafka: Kafka) -> str:
 def file(args: argparse.Namespace) -> Path | None:
     """The configuration that was named or is here, else the one of the last `andon up` on `--data`, if there is one."""
     named: Path = args.config
-    if named.exists() or args.config_given or "ANDON_CONFIG" in os.environ:
+    if os.path.exists(named) or args.config_given or "ANDON_CONFIG" in os.environ:
         return named
     last = runfile.read(args.data, "config")
-    return Path(last["config"]) if last is not None and Path(last["config"]).exists() else None
+    return Path(last["config"]) if last is not None and os.path.exists(last["config"]) else None
 
 
 def _configured(args: argparse.Namespace) -> Kafka:

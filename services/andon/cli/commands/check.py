@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -112,7 +113,7 @@ def unusable(one: Published) -> list[str]:
     found = [*_of_plugs(one.settings, registry)]
     if not found:
         folder = Path(one.directory)  # of the machine that published it
-        found = _of_services(one.settings, one.files, folder if folder.is_dir() else None, registry)
+        found = _of_services(one.settings, one.files, folder if os.path.isdir(folder) else None, registry)
     found = found or routing.check_whole(one.settings, one.tables)
     return [": ".join(filter(None, (".".join(map(str, way)), text))) for way, text in found]
 
