@@ -48,6 +48,7 @@ def value(text: str) -> object:
         ("|\n  a\n  b\n", "a\nb\n"),
         ("班长", "班长"),
         ("e5", "e5"),
+        ('"\\ud83d\\udd25 E-1"', "🔥 E-1"),
         ("1.", "1."),
     ],
 )
@@ -133,6 +134,9 @@ def test_what_other_yaml_versions_have(text: str, place: tuple[int, int], words:
         ("a: 1\nb: 故障\n".encode("gbk"), (2, 4), "not UTF-8"),
         ("a: 1\n".encode("utf-16"), (1, 1), "not UTF-8"),
         (b"a: 1\nb: x\x01\n", (2, 5), "a control character"),
+        (b'a: 1\nb: "x\\0"\n', (2, 4), "a NUL, or half of a character"),
+        (b'a: 1\n"\\ud83d": 1\n', (2, 1), "a NUL, or half of a character"),
+        (b'a: "\\udd25\\ud83d"\n', (1, 4), "a NUL, or half of a character"),
         (b"[" * 5_000, (1, 62), "nested deeper than 60 levels"),
         (b"a: " + b"{a: " * 5_000, (1, 244), "nested deeper than 60 levels"),
     ],

@@ -45,6 +45,7 @@ _CONSTANTS: dict[str, Any] = {"": None, "~": None} | {
     for word, value in (("null", None), ("true", True), ("false", False))
     for form in (word, word.title(), word.upper())
 }
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
 _BASED = re.compile(r"0o[0-7]{1,21}|0x[0-9a-fA-F]{1,16}")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?")
@@ -155,7 +156,7 @@ class _Composer:
             if not isinstance(event, ScalarEvent):
                 raise Unreadable(place, "a key is a plain word, not a map, a list or an alias")
             value = self.node(next(self.events), depth + 1)
-            key = event.value
+            key = _text(event)
             if key == "<<" and _plain(event):
                 self.mistakes.append((place, "`<<` (merge) is not part of YAML 1.2; write the keys out"))
             elif key in seen:
@@ -173,9 +174,24 @@ def _place(mark: Any) -> Place:
     return (mark.line + 1, mark.column + 1)
 
 
+def _text(event: Any) -> str:
+    """The text of a scalar. JSON, which is YAML too, writes a character beyond U+FFFF as two halves. Raises Unreadable
+    for what no record can have."""
+    text: str = event.value
+    if not _NO_TEXT.search(text):
+        return text
+    try:
+        whole = text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        whole = "\0"
+    if "\0" in whole:
+        raise Unreadable(_place(event.start_mark), "a NUL, or half of a character, stands in this text; take it out")
+    return whole
+
+
 def _resolve(event: Any) -> Any:
     """The value of a scalar: only a plain one (no quotes, no tag) is anything but text."""
-    text: str = event.value
+    text = _text(event)
     if not _plain(event):
         return text
     if text in _CONSTANTS:
