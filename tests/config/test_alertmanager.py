@@ -289,6 +289,12 @@ def test_what_is_no_configuration(text: str, said: str) -> None:
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["1.10", "1e3", "True", "0x1F", "+5", "007", "yes", "2026-11-28"])
+def test_a_value_stays_as_it_is_written(text: str) -> None:
+    rules = f"route: {{receiver: a, routes: [{{receiver: a, match: {{x: {text}}}}}]}}\nreceivers: [{{name: a}}]"
+    assert f"matchers: ['x=\"{text}\"']" in made(rules.encode()).text
+
+
 @pytest.mark.parametrize(
     ("text", "ours"),
     [

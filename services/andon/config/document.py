@@ -111,9 +111,10 @@ class _Node:
 
 @dataclass
 class _Composer:
-    """Makes nodes of the parser's events, within the bounds."""
+    """Makes nodes of the parser's events, within the bounds; `scalar` makes the values."""
 
     events: Iterator[Event]
+    scalar: Callable[[Any], Any]
     anchors: dict[str, _Node] = field(default_factory=dict)
     mistakes: list[tuple[Place, str]] = field(default_factory=list)
 
@@ -137,7 +138,7 @@ class _Composer:
             return _Node(place, items=[self.node(item, depth + 1) for item in iter(self._next(SequenceEndEvent), None)])
         if isinstance(event, MappingStartEvent):
             return _Node(place, pairs=list(self.pairs(depth)))
-        return _Node(place, scalar=_resolve(event))
+        return _Node(place, scalar=self.scalar(event))
 
     def _next(self, end: type[Event]) -> Any:
         """A function that gives the next event, or None at `end`."""
@@ -205,6 +206,12 @@ def _resolve(event: Any) -> Any:
     return text
 
 
+def _as_it_stands(event: Any) -> str | None:
+    """The same without numbers and truth values: how they are written is kept."""
+    text = _text(event)
+    return None if _plain(event) and text in _CONSTANTS and _CONSTANTS[text] is None else text
+
+
 @dataclass
 class _Reading:
     """Turns nodes into data; an alias is written out, so the number of values is bounded here."""
@@ -250,18 +257,24 @@ def parse(raw: bytes) -> Document:
     return _composed(raw, _document)
 
 
+def parse_texts(raw: bytes) -> Document:
+    """The same with every value as the text that stands there, `1.10` and `True` too, as other programs read what is to
+    be text. Raises Unreadable."""
+    return _composed(raw, _document, _as_it_stands)
+
+
 def section(raw: bytes, key: str) -> Any:
     """What stands under a key of the first level, None where there is no such key. What follows it is not read, be it
     right or wrong. Raises Unreadable."""
     return _composed(raw, lambda composer: _section(composer, key))
 
 
-def _composed(raw: bytes, made: Callable[[_Composer], T]) -> T:
+def _composed(raw: bytes, made: Callable[[_Composer], T], scalar: Callable[[Any], Any] = _resolve) -> T:
     if len(raw) > MAX_BYTES:
         raise Unreadable((1, 1), f"larger than {MAX_BYTES >> 20} MiB")
     text = _decode(raw)
     try:
-        return made(_Composer(iter(YAML(typ="safe", pure=True).parse(text))))
+        return made(_Composer(iter(YAML(typ="safe", pure=True).parse(text)), scalar))
     except ReaderError as error:
         raise Unreadable(_of_offset(text, error.position), "there is a control character here") from None
     except MarkedYAMLError as error:

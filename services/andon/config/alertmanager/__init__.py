@@ -16,7 +16,7 @@ from andon.config.alertmanager.source import Note, Part, Source
 from andon.config.alertmanager.times import Times
 from andon.config.alertmanager.times import read as read_times
 from andon.config.alertmanager.variables import Variables
-from andon.config.document import Unreadable, parse
+from andon.config.document import Unreadable, parse_texts
 from andon.config.mistakes import Invalid, Mistake, shortened
 
 __all__ = ["Note", "Translation", "translate"]
@@ -45,7 +45,7 @@ def translate(raw: bytes, file: str) -> Translation:
     No secret of the source is in the result. Raises Invalid for what Alertmanager would refuse.
     """
     try:
-        document = parse(raw)
+        document = parse_texts(raw)
     except Unreadable as error:
         raise Invalid([Mistake(file, *error.place, (), shortened(error.text))]) from None
     if document.mistakes:

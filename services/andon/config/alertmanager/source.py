@@ -70,8 +70,6 @@ class Part:
         """A scalar as text, as Alertmanager reads one where it wants text."""
         if isinstance(self.value, dict | list):
             raise self.wrong("must be text")
-        if isinstance(self.value, bool):
-            return "true" if self.value else "false"
         return default if self.value is None else str(self.value)
 
     def flag(self, default: bool) -> bool:
