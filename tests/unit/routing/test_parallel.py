@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from andon.cli.commands.parallel import _rows
+from andon.cli.commands.parallel import _names, _rows
 from andon.config.load import load
 from andon.core.delivery import Delivery, delivery_id, ended_id
 from andon.core.event import Event
@@ -225,6 +225,17 @@ def test_the_other_paths_record_is_csv_or_json_lines(tmp_path: Path) -> None:
     assert rows == [Row(NOON, ("热", "raise")), Row(1_699_934_400.0, ("Hot", "clear"))]
     lines.write_text('{"time": "2023-11-14T04:00:00", "labels": {"alertname": "Hot"}, "n": 1}\n\n', encoding="utf-8")
     assert _rows(lines, ("alertname",), UTC) == (("alertname",), [Row(NOON, ("Hot",))])
+
+
+def test_a_name_that_the_other_paths_record_lacks_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "told.csv"
+    file.write_text("time,alertname,host\n1699934400,Hot,m8\n")
+    with pytest.raises(SystemExit, match=r"told\.csv has no column `instance`, so all would be lost"):
+        _rows(file, _names("alertname, instance"), UTC)
+    assert _rows(file, _names("alertname, host"), UTC)[1] == [Row(1_699_934_400.0, ("Hot", "m8"))]
+    file.write_bytes("time,alertname\n1699934400,热\n".encode("gbk"))
+    with pytest.raises(SystemExit, match=r"told\.csv is not UTF-8; save it as UTF-8"):
+        _rows(file, None, UTC)
 
 
 @pytest.mark.parametrize(

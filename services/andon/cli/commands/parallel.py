@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name for name in text.split(",") if name)
+    names = tuple(filter(None, map(str.strip, text.split(","))))
     if not names or _TIME in names:
         raise argparse.ArgumentTypeError("names of columns, for example alertname,instance,state")
     return names
@@ -115,21 +115,26 @@ def _rows(file: Path, by: tuple[str, ...] | None, zone: tzinfo | None) -> tuple[
     from andon.routing.beside import row_of
 
     found: list[Row] = []
-    names = by
+    names, columns = by, set[str]()
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             written = _csv(stream) if file.suffix.lower() == ".csv" else _json(stream)
             for number, row in written:
                 names = names or tuple(name for name in row if name != _TIME)
+                columns.update(row)
                 found.append(row_of(row, _moment(row.get(_TIME, ""), f"{file}:{number}", zone), names))
     except OSError as error:
         raise SystemExit(f"{file} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error, _Unreadable) as error:
+    except UnicodeDecodeError:
+        raise SystemExit(f"{file} is not UTF-8; save it as UTF-8, in Excel as 'CSV UTF-8'") from None
+    except (csv.Error, _Unreadable) as error:
         raise SystemExit(f"{file} cannot be read: {error}") from None
     if not found:
         raise SystemExit(f"{file} has no row")
     if not names:
         raise SystemExit(f"{file} has no column beside {_TIME}, so nothing can be compared")
+    if absent := [name for name in names if name not in columns]:
+        raise SystemExit(f"{file} has no column `{'`, `'.join(absent)}`, so all would be lost; choose others with --by")
     return names, found
 
 
