@@ -106,3 +106,12 @@ def test_mutes_that_cannot_be_kept_are_told(topic: Topic, capsys: pytest.Capture
 def test_what_files_may_say_a_version_may_say() -> None:
     demo = Path(__file__).parents[3] / "deploy" / "config" / "demo"
     assert unusable(unpublished(checked(demo))) == []
+
+
+def test_mistakes_in_the_files_are_told_a_program_as_json(
+    topic: Topic, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "andon.yaml").write_text("version: 2\nroute: {receiver: it}\n")
+    assert frame.main(["config", "diff", "--json", "--config", str(tmp_path)]) == 2
+    told = msgspec.json.decode(capsys.readouterr().out)
+    assert (told["ok"], told["mistakes"][0]["text"]) == (False, "`version` must be 1")

@@ -60,8 +60,7 @@ def _apply(args: argparse.Namespace) -> int:
 
     loaded = checked(args.path or args.config)
     if loaded.mistakes:
-        answer = {"ok": False, "mistakes": [asdict(mistake) for mistake in loaded.mistakes]}
-        print(json.dumps(answer, ensure_ascii=False) if args.json else "\n".join(map(str, loaded.mistakes)))
+        say_mistakes(loaded, as_json=args.json)
         return USAGE
     if args.no_tests:
         print("andon apply: the tests of the rules were not run (--no-tests)", file=sys.stderr)
@@ -88,6 +87,12 @@ def _apply(args: argparse.Namespace) -> int:
     else:
         print(_said(version, published=published, dry=args.dry_run, changed=bool(changes)))
     return DONE
+
+
+def say_mistakes(loaded: Loaded, *, as_json: bool) -> None:
+    """Prints them: they are the answer."""
+    answer = {"ok": False, "mistakes": [asdict(mistake) for mistake in loaded.mistakes]}
+    print(json.dumps(answer, ensure_ascii=False) if as_json else "\n".join(map(str, loaded.mistakes)))
 
 
 def say_lost(board: Board | None) -> None:

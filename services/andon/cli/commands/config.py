@@ -153,7 +153,7 @@ def _files(args: argparse.Namespace) -> Loaded | None:
 
     loaded = checked(where.file(args) or args.config)
     if loaded.mistakes:
-        print("\n".join(map(str, loaded.mistakes)))
+        apply.say_mistakes(loaded, as_json=args.json)
     return None if loaded.mistakes else loaded
 
 
