@@ -126,6 +126,8 @@ def test_a_receivers_own_look_is_shown_in_every_part(shown: Any) -> None:
 def test_what_would_not_be_sent_says_why(shown: Any) -> None:
     code, out, _ = shown(EVENT | {"labels": {"severity": "minor"}})
     assert (code, out) == (0, "render-1: nobody hears of it: muted by 0.0 always\n")
+    code, out, _ = shown(EVENT | {"id": "\x1b[2J", "labels": {"severity": "minor"}})
+    assert (code, out) == (0, "\\u001b[2J: nobody hears of it: muted by 0.0 always\n")
     code, out, _ = shown(EVENT, "--receiver", "silent")
     assert code == 1
     assert "would be parked: empty: silent.j2 renders to nothing" in out

@@ -118,7 +118,7 @@ def _text(one: Mapping[str, Any]) -> str:
 
     if "ended" in one:
         rule = f" by {one['ended']['by']}" if one["ended"].get("by") else ""
-        return f"{one['event']}: nobody hears of it: {one['ended']['reason']}{rule}"
+        return safe(f"{one['event']}: nobody hears of it: {one['ended']['reason']}{rule}")
     head = f"{one['event']} → {one['receiver']} ({one['kind']} {one['channel']}"
     head += f", template {one['template']})" if "template" in one else ")"
     if "parked" in one:
