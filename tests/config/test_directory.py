@@ -105,6 +105,8 @@ def test_who_asks_nobody_reads_nothing(tmp_path: Path) -> None:
         (CSV, "工号,角色\n", "it has no rows"),
         (CSV, "工号,角色\n,采购部\n", "5:3: the directory cannot be read: entry 1 has nothing in the column '工号'"),
         (CSV, "工号,角色\n1,a\n1,b\n", "'1' appears a second time (entry 2)"),
+        (CSV, "工号,角色\n1,a\n@ALL,b\n", "'@ALL' (entry 2) is nobody's name: it would call everybody"),
+        (CSV, "工号,角色,上级\n1,a,2；所有人\n", "'所有人' (entry 1) is nobody's name"),
         (CSV, "userid\n1\n", "there is no column '工号'; `directory.id` says which"),
         (CSV, "工号,部门\n1\n", "people.csv, line 2: 1 cells"),
         (CSV, "工号,角色\n1," + "a/" * 16 + "a\n", "has more than 16 steps"),

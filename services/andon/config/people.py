@@ -17,7 +17,7 @@ from andon.config.shapes import Found
 from andon.config.sheet import TableError
 from andon.core.failure import Failure
 from andon.core.paths import text_of
-from andon.core.people import Person
+from andon.core.people import Person, means_everybody
 from andon.core.ports import ReadsWhole
 
 _BETWEEN = re.compile(r"[;；,，、]")
@@ -87,13 +87,17 @@ def _people(rows: Iterator[Row], columns: DirectoryTable, needed: Mapping[str, s
         if person in seen:
             raise TableError(f"'{person}' appears a second time (entry {number})")
         seen.add(person)
+        managers = _several(row, columns.manager)
+        addresses = {kind: (text_of(row.get(column)) or "").strip() for kind, column in columns.addresses.items()}
+        if everybody := next(filter(means_everybody, (person, *managers, *addresses.values())), None):
+            raise TableError(f"'{everybody}' (entry {number}) is nobody's name: it would call everybody")
         yield Person(
             person,
             _several(row, columns.department),
             _several(row, columns.role),
             _several(row, columns.shift),
-            _several(row, columns.manager),
-            {kind: (text_of(row.get(column)) or "").strip() for kind, column in columns.addresses.items()},
+            managers,
+            addresses,
         )
     if not seen:
         raise TableError("it has no rows")

@@ -7,6 +7,13 @@ from enum import StrEnum
 
 import msgspec
 
+_EVERYBODY = ("all", "所有人", "party:1")  # and the department above all others in WeCom
+
+
+def means_everybody(text: str) -> bool:
+    """Whether it could, to any vendor: a channel takes off an @ of its own."""
+    return text.strip().lstrip("@").strip().lower() in _EVERYBODY
+
 
 class Trait(StrEnum):
     """What people can be named by."""

@@ -14,12 +14,10 @@ from collections.abc import Callable, Sequence
 from andon.config.computed import AND, FACT, MANAGER_OF, TRAITS
 from andon.core.event import Event
 from andon.core.paths import PathError, compile_path, compile_template, text_of
-from andon.core.people import Directory, Trait
+from andon.core.people import Directory, Trait, means_everybody
 
 Ids = Sequence[str]
 Who = Callable[[Event], Ids]
-
-_EVERYBODY = ("all", "所有人", "party:1")  # and the department above all others in WeCom
 
 
 def compile_who(entry: str, directory: Directory) -> Who:
@@ -62,11 +60,6 @@ def _from_fact(path: str) -> Who:
     def names(event: Event) -> list[str]:
         value = lookup(event)
         texts = map(text_of, value if isinstance(value, list) else (value,))
-        return [text for text in texts if text and not _means_everybody(text)]
+        return [text for text in texts if text and not means_everybody(text)]
 
     return names
-
-
-def _means_everybody(text: str) -> bool:
-    """Whether it could, to any vendor: a channel takes off an @ of its own."""
-    return text.strip().lstrip("@").strip().lower() in _EVERYBODY
