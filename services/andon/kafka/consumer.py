@@ -223,7 +223,8 @@ class GroupConsumer:
             self._require_count()  # a partition that was added has no offset either
             raise OffsetsMissing(
                 f"the group {self.group} has no usable committed offset on {self.topic} ({error.str()}). Offsets of an "
-                f"idle group expire; `andon topics offsets {self.group}` shows what is known and restores them"
+                f"idle group expire, records are deleted in time; `andon topics offsets {self.group}` shows what is "
+                "known and restores them"
             )
         if code in FENCED_MEMBER:
             self._join_again_or_leave()

@@ -29,7 +29,7 @@ class GroupInUse(KafkaFailure):
 
 
 class OffsetsMissing(KafkaFailure):
-    """An assigned partition has no committed offset: expired, or never written."""
+    """An assigned partition has no offset to go on at: expired, never written, or one that the log has nothing of."""
 
 
 class PartitionsChanged(KafkaFailure):

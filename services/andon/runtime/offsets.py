@@ -4,6 +4,9 @@ A service whose partition has no committed offset stops: to begin at the start w
 the end would lose what waits. What was done already is known all the same. A desk's store has the offset of every
 partition it took anything in from. A stage's output says from which record it was made; those are in order, so the
 newest one of a partition tells how far the stage was.
+
+It stops too at an offset of which the partition has nothing: records were deleted before they were read, or the end of
+the log was lost. Then the nearest there is has to do, and a person is told what that passes over.
 """
 
 from __future__ import annotations
@@ -32,12 +35,20 @@ _AGAIN_S = 1.0
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """One partition: what it still has from, where it ends, and the group's offset; None when there is none."""
+    """One partition: what it still has from, where it ends, the group's offset, and that of a desk's store, which it
+    goes by; None when there is none."""
 
     home: Home
     first: int
     end: int
     committed: int | None
+    stored: int | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the service cannot go on there."""
+        at = self.committed if self.stored is None else self.stored
+        return self.committed is None or at is None or not self.first <= at <= self.end
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -54,36 +65,51 @@ class _Ways(msgspec.Struct):
 _codec = Json(_Ways)
 
 
-def standing(scan: Scan, cluster: Cluster, service: str, topic: str) -> list[Standing]:
-    """Every partition the service reads, in order. Raises KafkaFailure."""
+def standing(scan: Scan, cluster: Cluster, service: str, topic: str, store: Lookup | None = None) -> list[Standing]:
+    """Every partition the service reads, in order; `store` is a desk's, if it is at hand. Raises KafkaFailure."""
     homes = [Home(topic, number) for number in range(scan.partitions().get(topic, 0))]
     if not homes:
-        raise KafkaFailure(f"there is no topic {topic}; `andon topics create` makes it")
-    committed = cluster.offsets(service, topic)
+        made = "; `andon topics create` makes it" if service in READERS else ""
+        raise KafkaFailure(f"there is no topic {topic}{made}")
+    committed, stored = cluster.offsets(service, topic), store.offsets(topic) if store else {}
     first, ends = scan.beginnings(homes), scan.ends(homes)
-    return [Standing(home, first[home], ends[home], committed.get(home, (None, ""))[0]) for home in homes]
+    return [
+        Standing(home, first[home], ends[home], committed.get(home, (None, ""))[0], stored.get(home)) for home in homes
+    ]
 
 
 def restored(
-    scan: Scan, service: str, missing: Collection[Standing], store: Lookup | None, now: float
+    scan: Scan, service: str, lost: Collection[Standing], store: Lookup | None, now: float
 ) -> dict[Home, Restored]:
-    """The offsets of the partitions that have none. Raises KafkaFailure when a desk's store is not at hand.
+    """The offsets at which the service can go on. Raises KafkaFailure when a desk's store is not at hand.
 
     How far a source was in the topic of others stands nowhere else: there it is the first record kept, and what was
     taken before comes again, under the ids it had.
     """
+    missing = [one.home for one in lost if one.committed is None and one.first < one.end]
     if service in SINKS:
-        done = _done(scan, SINKS[service], [one.home for one in missing if one.first < one.end], now)
+        done = _done(scan, SINKS[service], missing, now) if missing else {}
         why = f"after the newest record that {' or '.join(SINKS[service])} has of it"
     elif service not in READERS:
         done, why = {}, ""
     elif store is None:
         raise KafkaFailure(f"the store of {service} is not here; give its data directory with --data")
     else:
-        done, why = store.offsets(READERS[service]), "as its store has it"
-    known = {one.home: Restored(done[one.home], why) for one in missing if one.home in done}
-    new = {one.home: Restored(one.first, _of_nothing(one)) for one in missing}
-    return new | known
+        done, why = {one.home: one.stored for one in lost if one.stored is not None}, "as its store has it"
+    return {one.home: _nearest(one, done.get(one.home, one.committed), why) for one in lost}
+
+
+def _nearest(one: Standing, at: int | None, why: str) -> Restored:
+    """The offset that the partition has nearest to where the service was."""
+    if at is None:
+        return Restored(one.first, _of_nothing(one))
+    if at < one.first:
+        return Restored(one.first, f"offsets {at} to {one.first - 1} were deleted before they were read")
+    if at > one.end and one.committed is None:  # Kafka forgets offsets together with a topic
+        return Restored(one.first, f"it was at {at}, the topic was made anew")
+    if at > one.end:
+        return Restored(one.end, f"it was at {at}, the end of the log was lost: goes on with what comes")
+    return Restored(at, why)
 
 
 def _of_nothing(one: Standing) -> str:

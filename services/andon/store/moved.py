@@ -1,4 +1,5 @@
-"""Open work that a repartition has given to other homes, and where the records of that work stand.
+"""Open work that a repartition has given to other homes, where the records of that work stand, and where a desk reads
+on.
 
 A topic grows to a multiple of its partitions, so all that one new partition holds comes from one old one. What moves
 keeps its order, before everything that is taken in later: its offsets become negative, all by the same step. The
@@ -64,6 +65,13 @@ def offsets(connection: Connection, topic: str) -> dict[Home, int]:
     where = (lease.c.topic == topic) & lease.c.offset.is_not(None)
     found = connection.execute(select(lease.c.partition, lease.c.offset).where(where)).all()
     return {Home(topic, row.partition): row.offset for row in found}
+
+
+def read_on(homes: Mapping[Home, int], connection: Connection) -> None:
+    """Sets where the desk reads on; who held a lease before writes nothing any more."""
+    rows = [{"t": home.topic, "p": home.partition, "o": offset} for home, offset in homes.items()]
+    where = (lease.c.topic == bindparam("t")) & (lease.c.partition == bindparam("p"))
+    _each(connection, update(lease).where(where).values(offset=bindparam("o"), epoch=lease.c.epoch + 1), rows)
 
 
 def move(topic: str, place: Callable[[bytes], int], keys: Keys, connection: Connection) -> int:

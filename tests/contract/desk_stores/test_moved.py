@@ -134,5 +134,15 @@ def test_what_is_pruned_leaves_nothing_of_where_it_stood(url: str) -> None:
         assert store.look(records) == {}
 
 
+def test_a_desk_reads_on_where_it_is_told_to(url: str) -> None:
+    written(url, Write(HOME, 0, offset=12), Write(OTHER, 0, offset=5))
+    with closing(SqlDeskStore(url, "desk")) as zombie:
+        epoch = zombie.acquire(HOME, "x", 0.0).epoch
+        with closing(Database(url, "desk")) as store:
+            store.run(partial(moved.read_on, {HOME: 8}))
+            assert store.look(partial(moved.offsets, topic=HOME.topic)) == {HOME: 8, OTHER: 5}
+        assert zombie.commit([Write(HOME, epoch, offset=13)]) == {(HOME, epoch)}
+
+
 def _at(home: Home, one: Item) -> Item:
     return msgspec.structs.replace(one, home=home)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 from andon.cli import arguments
 from andon.cli.asking import where
+from andon.cli.asking.stores import address, desk
 from andon.cli.commands import repartition
 from andon.cli.main import DONE, FAILED
 from andon.cli.running.processes import MEMBERS
@@ -31,10 +33,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         one = commands.add_parser(name, help=what, description=what)
         where.option(one)
         one.set_defaults(func=where.reported(command))
-    offsets = commands.add_parser("offsets", help="a group's offsets; --restore mends missing ones")
+    offsets = commands.add_parser("offsets", help="a group's offsets; --restore mends those of no use")
     groups = f"{', '.join(MEMBERS)} or source-NAME, with or without andon-"
     offsets.add_argument("group", type=_service, metavar="GROUP", help=groups)
-    offsets.add_argument("--restore", action="store_true", help="commit what the missing ones must have been")
+    offsets.add_argument("--restore", action="store_true", help="commit what those of no use must have been")
     offsets.add_argument("--yes", action="store_true", help="do not ask")
     where.option(offsets)
     offsets.set_defaults(func=where.reported(_offsets))
@@ -157,14 +159,17 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
         link = feed.config.elsewhere() or place.link
         read.append((service, feed.config.topic, stack.enter_context(closing(Scan(link))), Cluster(link)))
     for service, name, one_scan, one_cluster in read:
-        lost = [
-            str(one.home.partition) for one in standing(one_scan, one_cluster, service, name) if one.committed is None
-        ]
-        if lost:
-            yield (
-                f"{group_of(service)} has no offset on {name} {', '.join(lost)}; "
-                f"`andon topics offsets {group_of(service)} --restore` mends it"
-            )
+        store = _store(place, service, stack)
+        lost = [one for one in standing(one_scan, one_cluster, service, name, store) if one.lost]
+        for what, partitions in (
+            ("no offset on", [str(one.home.partition) for one in lost if one.committed is None]),
+            ("an offset outside of", [str(one.home.partition) for one in lost if one.committed is not None]),
+        ):
+            if partitions:
+                yield (
+                    f"{group_of(service)} has {what} {name} {', '.join(partitions)}; "
+                    f"`andon topics offsets {group_of(service)} --restore` mends it"
+                )
 
 
 def _feeds(board: Any) -> Mapping[str, Any]:
@@ -176,7 +181,7 @@ def _feeds(board: Any) -> Mapping[str, Any]:
 
 
 def _offsets(args: argparse.Namespace) -> int:
-    """Exit code 1 when an offset is missing and was not restored."""
+    """Exit code 1 when an offset is of no use and was not restored."""
     from andon.kafka.admin import Cluster
     from andon.kafka.scan import Scan
     from andon.kafka.topics import READERS, group_of
@@ -194,21 +199,23 @@ def _offsets(args: argparse.Namespace) -> int:
         link, topic = feed.config.elsewhere() or place.link, feed.config.topic
     with ExitStack() as stack:
         scan, cluster = stack.enter_context(closing(Scan(link))), Cluster(link)
-        found = offsets.standing(scan, cluster, args.group, topic)
-        missing = [one for one in found if one.committed is None]
-        if not missing or not args.restore:
-            _show(args, found, {})
-            if missing and not args.json:
-                print(f"`andon topics offsets {group_of(args.group)} --restore` says what they were, and restores them")
-            return FAILED if missing else DONE
         store = _store(place, args.group, stack)
-        known = offsets.restored(scan, args.group, missing, store, SystemClock().now())
+        found = offsets.standing(scan, cluster, args.group, topic, store)
+        lost = [one for one in found if one.lost]
+        if not lost or not args.restore:
+            _show(args, found, {})
+            if lost and not args.json:
+                print(f"`andon topics offsets {group_of(args.group)} --restore` says what they were, and restores them")
+            return FAILED if lost else DONE
+        known = offsets.restored(scan, args.group, lost, store, SystemClock().now())
     if not args.json:
         _show(args, found, known)
     if not where.agreed(f"Commit {len(known)} offsets for {group_of(args.group)}?", yes=args.yes):
         print("nothing was changed")
         return FAILED
     offsets.commit(cluster, args.group, known)
+    if store and (moved := {one.home: known[one.home].offset for one in lost if one.stored != known[one.home].offset}):
+        _place(place, args.group, moved)
     if args.json:
         _show(args, found, known)
     else:
@@ -241,15 +248,22 @@ def _members(args: argparse.Namespace) -> int:
 
 def _store(place: where.Where, service: str, stack: ExitStack) -> Any:
     """The store of a desk, None when it is not here; a stage has none."""
-    if service not in ("egress", "ticketing"):
-        return None
-    from andon.runtime.follower import read_board
-    from andon.store.lookup import look_into
+    return desk(_address(place), service, stack) if service in ("egress", "ticketing") else None
 
-    newest = read_board(place.link).newest
-    url = (newest.settings.store.address() if newest else None) or f"sqlite:///{place.data.absolute() / 'store'}"
-    found = look_into(url, service)
-    return stack.enter_context(closing(found)) if found else None
+
+def _place(place: where.Where, service: str, offsets: Mapping[Any, int]) -> None:
+    """Lets a desk read on at these offsets, and not where its store has it."""
+    from andon.store.database import Database
+    from andon.store.moved import read_on
+
+    with closing(Database(_address(place), service, alone=True)) as database:
+        database.run(partial(read_on, offsets))
+
+
+def _address(place: where.Where) -> str:
+    from andon.runtime.follower import KEPT, read_board
+
+    return address(read_board(place.link, KEPT).newest, place.data)
 
 
 def _show(args: argparse.Namespace, found: Sequence[Any], known: Mapping[Any, Any]) -> None:
@@ -260,6 +274,7 @@ def _show(args: argparse.Namespace, found: Sequence[Any], known: Mapping[Any, An
             "first": one.first,
             "end": one.end,
             "committed": one.committed,
+            "stored": one.stored,
             "restored": known[one.home].offset if one.home in known else None,
             "why": known[one.home].why if one.home in known else "",
         }
@@ -268,16 +283,20 @@ def _show(args: argparse.Namespace, found: Sequence[Any], known: Mapping[Any, An
     if args.json:
         print(json.dumps({"group": f"andon-{args.group}", "partitions": rows}, ensure_ascii=False))
         return
-    word: Callable[[Any], str] = lambda value: "missing" if value is None else str(value)  # noqa: E731 - short
     shown = [("PARTITION", "FIRST", "END", "COMMITTED", "TO RESTORE")]
     shown += [
         (
             f"{row['topic']}-{row['partition']}",
             str(row["first"]),
             str(row["end"]),
-            word(row["committed"]),
+            _committed(row),
             f"{row['restored']}  {row['why']}" if row["restored"] is not None else "",
         )
         for row in rows
     ]
     print("\n".join(line.rstrip() for line in columns(shown, 0)))
+
+
+def _committed(row: Mapping[str, Any]) -> str:
+    shown = "missing" if row["committed"] is None else str(row["committed"])
+    return shown if row["stored"] in (None, row["committed"]) else f"{shown}, its store has {row['stored']}"
