@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -14,6 +16,8 @@ from andon.kafka.connection import Connection, made
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.formats import MAGIC
 from andon.kafka.records import Record, from_message
+
+log = logging.getLogger(__name__)
 
 _ANSWER_S = 10.0
 _SILENCE_S = 15.0
@@ -154,6 +158,23 @@ class Scan:
 
     def close(self) -> None:
         self._consumer.close()
+
+
+def past_marks(connection: Connection, offsets: Mapping[Home, int]) -> dict[Home, int]:
+    """The ends of the partitions that have nothing from these offsets on but marks of transactions; none of them while
+    the cluster does not answer. Blocking.
+
+    When a partition is quiet for longer than its topic keeps records, all of them are deleted, the mark behind the last
+    one too: who stopped right before that mark finds nothing at its offset any more.
+    """
+    try:
+        with closing(Scan(connection)) as scan:
+            first, ends = scan.beginnings(offsets), scan.ends(offsets)
+            behind = [(home, at, ends[home]) for home, at in offsets.items() if first[home] <= at < ends[home]]
+            return {home: end for home, at, end in behind if scan.first_from(home, at, end) is None}
+    except KafkaFailure as error:
+        log.warning("not asked for marks of transactions", extra={"problem": str(error)})
+        return {}
 
 
 def _is_news(error: KafkaError) -> bool:

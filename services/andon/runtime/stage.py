@@ -25,6 +25,7 @@ from andon.kafka.connection import Connection
 from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import Aborted, Unreachable
 from andon.kafka.records import Record
+from andon.kafka.scan import past_marks
 from andon.kafka.transactions import TransactionalProducer
 from andon.runtime.answers import Answer, Answering
 from andon.runtime.metrics import Metrics
@@ -170,8 +171,10 @@ class StageRunner(Generic[Out]):
         return records
 
     def _recommit(self) -> None:
+        """Between two batches: what is before an end has been committed."""
         try:
-            self._consumer.commit(self._consumer.committed(self._consumer.assigned))
+            known = self._consumer.committed(self._consumer.assigned)
+            self._consumer.commit(known | past_marks(self._settings.elsewhere or self._connection, known))
         except Unreachable as error:
             log.warning("offsets not renewed", extra={"service": self._settings.service, "problem": str(error)})
 

@@ -19,6 +19,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Plant],
             plant = Plant()
             monkeypatch.setattr(runner, "GroupConsumer", plant.broker.consumer)
             monkeypatch.setattr(runner, "Publisher", plant.broker.publisher)
+            monkeypatch.setattr(runner, "past_marks", plant.broker.past_marks)
             await scene(plant)
             return plant
 

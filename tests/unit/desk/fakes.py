@@ -14,8 +14,8 @@ from andon.kafka.records import Outgoing, Record
 
 
 class FakeBroker:
-    """`logs` is what can be read, `published` what was written. Set `refusing` to make the log refuse records, and
-    `deaf` to make it lose so many commits of offsets."""
+    """`logs` is what can be read, `published` what was written. Set `refusing` to make the log refuse records, `deaf`
+    to make it lose so many commits of offsets, `marks` to let so many marks of transactions stand behind each log."""
 
     def __init__(self, homes: Iterable[Home]) -> None:
         self.logs: dict[Home, list[Record]] = {home: [] for home in homes}
@@ -26,6 +26,7 @@ class FakeBroker:
         self.deaf = 0
         self.polls = 0
         self.seeks: list[Mapping[Home, int]] = []
+        self.marks = 0
         self.consumers: list[FakeConsumer] = []
 
     def consumer(self, *_: object, on_assign: Any, on_revoke: Any) -> FakeConsumer:
@@ -36,6 +37,10 @@ class FakeBroker:
 
     def publisher(self, *_: object, linger_ms: int) -> FakePublisher:
         return FakePublisher(self)
+
+    def past_marks(self, _connection: object, offsets: Mapping[Home, int]) -> dict[Home, int]:
+        at_end = (home for home, offset in offsets.items() if offset == len(self.logs[home]))
+        return {home: offsets[home] + self.marks for home in at_end if self.marks}
 
     def move(self, homes: Sequence[Home], source: FakeConsumer, target: FakeConsumer) -> None:
         """Takes homes from one member and, once it has let go, gives them to another."""

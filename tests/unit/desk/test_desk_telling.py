@@ -123,6 +123,20 @@ def test_an_idle_desk_tells_its_offsets_again_every_hour(run: Run, monkeypatch: 
     assert len(plant.work.called) == 3
 
 
+def test_a_desk_goes_past_marks_of_transactions_every_hour(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention deletes them with the records before them, and the store's offset would be before everything."""
+
+    async def scene(plant: Plant) -> None:
+        monkeypatch.setattr(upkeep, "_HOUR_S", 0.0)
+        plant.fill(3)
+        plant.broker.marks = 1
+        async with plant.running(plant.runner()):
+            await plant.until(lambda: plant.broker.committed.get(HOME) == (4, "open=0"))
+            assert plant.store.leases[HOME].offset == 4
+
+    run(scene)
+
+
 def test_what_the_broker_did_not_take_is_told_again(run: Run) -> None:
     async def scene(plant: Plant) -> None:
         plant.fill(3)

@@ -56,6 +56,7 @@ class Kept:
         self.noted: list[Note] = []
         self.set_back: list[float] = []
         self.low = False
+        self.passed = 0
 
     def quotas(self, _now: float) -> Sequence[tuple[Home, str, Quota]]:
         return [(HOME, "robot", QUOTA)]
@@ -65,6 +66,9 @@ class Kept:
 
     def refresh(self, now: float) -> None:
         self.refreshed.append(now)
+
+    async def pass_marks(self) -> None:
+        self.passed += 1
 
     def repeat(self) -> None:
         self.repeated.append(self.refreshed[-1])
@@ -89,6 +93,7 @@ class Kept:
         upkeep = Upkeep(
             *parts,
             clock,
+            pass_marks=self.pass_marks,
             looks_back=lambda: looks_back,
             prune=self.prune,
             submit=self.written.append,
@@ -105,6 +110,7 @@ def test_gauges_each_second_quotas_each_minute_and_offsets_each_hour() -> None:
     assert len(kept.refreshed) == 9_000
     assert 145 <= len(kept.looked) <= 150
     assert [round((at - START) / 3_600) for at in kept.repeated] == [1, 2]
+    assert kept.passed == 2
 
 
 def test_what_ended_a_month_ago_is_forgotten_in_portions_and_all_of_it() -> None:

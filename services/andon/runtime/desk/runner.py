@@ -27,6 +27,8 @@ from andon.kafka.consumer import GroupConsumer
 from andon.kafka.errors import Unreachable
 from andon.kafka.producer import Publisher
 from andon.kafka.records import Record
+from andon.kafka.scan import past_marks
+from andon.runtime.daemon import unawaited
 from andon.runtime.desk.calls import Calls
 from andon.runtime.desk.desk import Desk
 from andon.runtime.desk.gauges import DeskGauges
@@ -111,6 +113,7 @@ class DeskRunner:
             self._standing,
             DeskGauges(self.desk, work, metrics),
             clock,
+            pass_marks=self._pass_marks,
             looks_back=work.looks_back,
             prune=self._forgotten,
             submit=self._submit,
@@ -366,6 +369,16 @@ class DeskRunner:
     def _pause(self, wanted: set[Home]) -> None:
         self._consumer.resume()
         self._consumer.pause(wanted)
+
+    async def _pass_marks(self) -> None:
+        """Lets the store read on behind marks of transactions, where these are all that is left to read."""
+        before = self._standing.all_stored()
+        ends = await unawaited("marks", partial(past_marks, self._connection, before))
+        async with self._standing.whole:
+            now = self._standing.all_stored()
+            for home, end in ends.items():
+                if home in self.desk.epochs and now.get(home) == before[home]:
+                    self._submit(Write(home, self.desk.epochs[home], offset=end))
 
     # ---- what is told to the door
 

@@ -29,6 +29,10 @@ class Standing:
         """The store has everything of the home that is before this offset."""
         self._stored[home] = offset
 
+    def all_stored(self) -> Mapping[Home, int]:
+        """Up to where the store has everything, of each home."""
+        return dict(self._stored)
+
     def forget(self, home: Home) -> None:
         """The home has left, or tells from the beginning."""
         self._stored.pop(home, None)

@@ -27,9 +27,10 @@ _HOUR_S = 3_600.0
 class Upkeep:
     """Once a second the gauges, once a minute the quotas; once an hour the pruning and a commit of every offset.
 
-    `looks_back` tells for how long, in seconds, limits look back; `prune` forgets up to so many items that ended before
-    a time, and tells how many it was; `submit` hands a write to the store; `set_back` hears by how many seconds the
-    clock went back, when that is more than a desk can wait out.
+    `pass_marks` takes offsets past marks of transactions; `looks_back` tells for how long, in seconds, limits look
+    back; `prune` forgets up to so many items that ended before a time, and tells how many it was; `submit` hands a
+    write to the store; `set_back` hears by how many seconds the clock went back, when that is more than a desk can wait
+    out.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Upkeep:
         gauges: DeskGauges,
         clock: Clock,
         *,
+        pass_marks: Callable[[], Awaitable[None]],
         looks_back: Callable[[], float],
         prune: Callable[[float, int], Awaitable[int]],
         submit: Callable[[Write], object],
@@ -49,6 +51,7 @@ class Upkeep:
         self._standing = standing
         self._gauges = gauges
         self._clock = clock
+        self._pass_marks = pass_marks
         self._looks_back = looks_back
         self._prune = prune
         self._submit = submit
@@ -70,6 +73,7 @@ class Upkeep:
                 self._look(self._watch, now)
             if now - last > _HOUR_S:
                 last = now
+                await self._pass_marks()
                 self._standing.repeat()
                 await self._forget(now - max(_KEEP_S, self._looks_back() + _MORE_S))
 
