@@ -253,8 +253,8 @@ def _next(records: Iterator[Record], chosen: AbstractSet[str]) -> list[Record]:
 def _again(record: Record) -> Outgoing:
     number = str(redrive_of(record) + 1).encode()
     headers = ((REDRIVE, number), *own_headers(record))
-    # Parked, a record without a key has an empty one; hardly any program writes one that is empty on purpose.
-    return Outgoing(_header(record, TOPIC), record.key or None, record.original, headers)
+    # Parked, a record without a key or value has an empty one; hardly any program writes one that is empty on purpose.
+    return Outgoing(_header(record, TOPIC), record.key or None, record.original or None, headers)
 
 
 def _marker(record: Record) -> Outgoing:

@@ -192,6 +192,12 @@ def test_a_record_that_had_no_key_has_none_again(log: Log) -> None:
     assert [one.key for _, one in log.written if one.topic != DLQ] == [None, b"some"]
 
 
+def test_a_tombstone_is_one_again(log: Log) -> None:
+    """An empty value would stand in the other program's compacted topic as the newest one of its key."""
+    assert log.redrive(log.park("mes.alarms", b"", "mes"), feeds=(MES,)) == (1, [])
+    assert log.sent() == [(OWN, "mes.alarms", None)]
+
+
 @pytest.mark.parametrize("value", [b"body", b""])
 def test_a_record_that_brings_the_header_of_a_marker_is_listed_and_redriven(log: Log, value: bytes) -> None:
     one = log.park("mes.alarms", value, "mes", headers=((REDRIVEN, b"0-9"), ("andon-source", b"theirs")))
