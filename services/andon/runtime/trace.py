@@ -170,16 +170,15 @@ class Tracer:
     # ---- deliveries and outcomes
 
     def sent(
-        self, event: Event, receivers: Iterable[str], expected: Mapping[str, str]
+        self, event: Event, receivers: Iterable[str], expected: Mapping[UUID, str]
     ) -> tuple[list[Sent], OutcomeRecord | None]:
         """The deliveries of an event to any of these receivers, and its own outcome if it led to none. `expected`
-        gives the limit domain of each receiver that should hear of it: without the store, those are searched for."""
+        gives the limit domain of each delivery that should be there: without the store, those are searched for."""
         kept = self._kept(event, receivers)
         whole = [self._at(Position(k.home.topic, k.home.partition, k.offset), self._deliveries) for k in kept]
         found = {one.id: Sent(one, k) for one, k in zip(whole, kept, strict=True) if one}
-        missing = {delivery_id(event, name): domain for name, domain in expected.items()}
         closed = [k for k in kept if k.outcome]
-        lacking = missing.keys() - found.keys()
+        lacking = expected.keys() - found.keys()
         records = self.outcomes(event, closed, lacking) if closed or lacking or not kept else []
         for record in records:
             if record.delivery is None:
@@ -190,7 +189,7 @@ class Tracer:
             if one is not None:
                 old = found.get(one.id, Sent(one))
                 found[one.id] = msgspec.structs.replace(old, outcomes=(*old.outcomes, record))
-        for number, domain in missing.items():
+        for number, domain in expected.items():
             if number not in found and (one := self._waiting(event, number, domain)):
                 found[number] = Sent(one)
         own = next((one for one in records if one.delivery is None), None)
@@ -203,13 +202,14 @@ class Tracer:
     def _kept(self, event: Event, receivers: Iterable[str]) -> list[Kept]:
         if self._egress is None:
             return []
-        found = list(self._egress.items(delivery_id(event, name) for name in receivers).values())
+        ids = {delivery_id(event, name): name for name in receivers}
+        found = self._egress.items(ids)
         for first in tuple(found):  # above 1,000 recipients a delivery comes in parts
             number = 2
-            while more := self.kept(delivery_id(event, f"{first.queue}#{number}")):
-                found.append(more)
+            while more := self.kept(delivery_id(event, f"{ids[first]}#{number}")):
+                found[more.id] = more
                 number += 1
-        return found
+        return list(found.values())
 
     def outcomes(self, event: Event, closed: Sequence[Kept], missing: Collection[UUID]) -> list[OutcomeRecord]:
         """The records of `andon.outcomes` about an event: of deliveries the store says are closed, at their time; of

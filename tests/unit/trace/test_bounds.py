@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from andon.cli.commands.trace import EventPath
+from andon.core.delivery import delivery_id
 from andon.core.event import Home, Position
 from andon.kafka.records import Record
 from andon.kafka.scan import Scan
@@ -50,7 +51,7 @@ def tracer(monkeypatch: pytest.MonkeyPatch) -> Tracer:
 def test_each_topic_that_was_not_read_to_its_end_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     it, one = tracer(monkeypatch), event(origin=(Position(EVENTS, 0, 7, 1_000),))
     it.enriched(Accepted(one, "by hand"))
-    it.sent(one, (), {"shift": "robot"})
+    it.sent(one, (), {delivery_id(one, "shift"): "robot"})
     it.tickets(one, "episode", 0.0, None)
     it.tickets(one, "episode", 0.0, None)
     it.parked(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -85,8 +86,8 @@ def test_one_that_led_to_a_delivery_has_no_outcome_of_its_own() -> None:
     topics.put(OUTCOMES, ended(PARKED))
     place = topics.put(DELIVERIES, TO)
     topics.put(OUTCOMES, ended(Delivered(Evidence.VENDOR_ACCEPTED), place))
-    nothing: dict[str, str] = {}
-    for expected in (nothing, {"shift": "robot"}):
+    nothing: dict[UUID, str] = {}
+    for expected in (nothing, {TO.id: "robot"}):
         sent, own = Tracer(cast("Scan", topics)).sent(EVENT, (), expected)
         assert own is None
         assert [[type(one.outcome) for one in each.outcomes] for each in sent] == [[Delivered]]

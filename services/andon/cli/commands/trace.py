@@ -19,6 +19,8 @@ from andon.cli.main import DONE
 from andon.cli.shown.decision import decision
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from andon.config.published import Published
     from andon.core.delivery import Delivery
     from andon.core.event import Event
@@ -208,9 +210,9 @@ def _beginning(accepted: Accepted, enriched: Event | None) -> dict[str, Any]:
     }
 
 
-def _expected(router: Router | None, event: Event) -> dict[str, str]:
-    """The receivers that should hear of it, with the limit domain of each."""
-    return {one.receiver: one.domain for one in router.route(event).outputs} if router else {}
+def _expected(router: Router | None, event: Event) -> dict[UUID, str]:
+    """The deliveries that should be there, with the limit domain of each."""
+    return {one.id: one.domain for one in router.route(event).outputs} if router else {}
 
 
 _OF_AN_ATTEMPT = ("number", "redrive", "part", "reason", "ambiguous", "marked", "reference")
