@@ -77,6 +77,7 @@ class TransactionalProducer:
         }
         self._formats = connection.formats
         self._producer: Producer | None = None
+        self._missing: set[str] = set()
 
     def start(self) -> None:
         """Makes sure of a producer. A new one fences every earlier one of the same transactional.id and ends what that
@@ -201,20 +202,21 @@ class TransactionalProducer:
             raise SlotTaken(f"slot {slot} of {group} is in use by another process")
         if error.code() in FINAL:
             raise KafkaFailure(f"{', '.join(sorted(topics))} cannot be written: {error.str()}")
-        if error.code() == _FAILED_DELIVERY:
-            self._require(producer, topics)
+        if error.code() in (_FAILED_DELIVERY, _TIMED_OUT):
+            self._require(producer, topics, at_once=error.code() == _FAILED_DELIVERY)
         log.warning("transaction aborted", extra={"transactional_id": self.transactional_id, "problem": error.str()})
         raise Aborted(error.str())
 
-    @staticmethod
-    def _require(producer: Producer, topics: set[str]) -> None:
-        """Raises KafkaFailure when a topic does not exist; librdkafka says no more than "failed delivery"."""
+    def _require(self, producer: Producer, topics: set[str], *, at_once: bool) -> None:
+        """Raises KafkaFailure when a topic does not exist, `at_once` or when it did not the last time either: a broker
+        that has just started may not know it yet. librdkafka says no more than "failed delivery", or "timed out"."""
         try:
             known = producer.list_topics(timeout=_ASK_S).topics
         except KafkaException:
             return
-        if missing := sorted(topics - known.keys()):
-            raise KafkaFailure(f"the topic {missing[0]} does not exist; `andon topics create` creates what is missing")
+        before, self._missing = self._missing, topics - known.keys()
+        if gone := sorted(self._missing if at_once else self._missing & before):
+            raise KafkaFailure(f"the topic {gone[0]} does not exist; `andon topics create` creates what is missing")
 
     def close(self) -> None:
         """Lets go of the producer; nothing is in flight between transactions."""
