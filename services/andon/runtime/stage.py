@@ -43,6 +43,7 @@ _HOUR_S = 3_600.0
 _REST = 1.0
 _SHORTEST_S, _LONGEST_S = 0.03, 0.2
 _AGAIN_S = 0.05
+_STEPS = 50
 
 
 class StageSettings(msgspec.Struct, Generic[Out], frozen=True):
@@ -96,6 +97,7 @@ class StageRunner(Generic[Out]):
         )
         self._consumer: GroupConsumer
         self._left: set[Home] = set()
+        self._most = settings.window
         self.assigned = False
         metrics.window_cap.labels(settings.service).set(settings.window)
 
@@ -124,10 +126,11 @@ class StageRunner(Generic[Out]):
     async def _turn(self, stop: asyncio.Event) -> None:
         recommitted = self._clock.now()
         while not stop.is_set():
+            most = self._most
             records = await self._on_poller(self._poll)
             if records:
                 took = await self._work(records, stop)
-                if len(records) < self._settings.window:
+                if len(records) < most:
                     await self._clock.sleep(min(max(_SHORTEST_S, _REST * took), _LONGEST_S))
             if self._clock.now() - recommitted > _HOUR_S:  # a partition may be idle while others are not
                 recommitted = self._clock.now()
@@ -166,7 +169,7 @@ class StageRunner(Generic[Out]):
         return {}
 
     def _poll(self) -> list[Record]:
-        records = self._consumer.poll(self._settings.window, _POLL_S)
+        records = self._consumer.poll(self._most, _POLL_S)
         self._left.clear()  # from here on: what leaves takes its records out of this batch
         return records
 
@@ -179,14 +182,17 @@ class StageRunner(Generic[Out]):
             log.warning("offsets not renewed", extra={"service": self._settings.service, "problem": str(error)})
 
     async def _work(self, records: Sequence[Record], stop: asyncio.Event) -> float:
-        """Answers a batch and commits it; how long the transaction took, in seconds."""
+        """Answers a batch and commits it; how long the transaction took, in seconds. After one that did not happen the
+        next has half as many records, for it may be that the cluster does not take so much in time."""
         gauge = self._metrics.window_in_flight.labels(self._settings.service)
         gauge.set(len(records))
         answers = await self._ask(records)
         began = self._clock.now()
         try:
             self._count(await self._on_poller(self._commit, records, answers))
+            self._most = min(self._settings.window, self._most + max(1, self._settings.window // _STEPS))
         except Aborted:
+            self._most = max(1, len(records) // 2)
             await self._clock.sleep(_AGAIN_S)
             await self._until_answered(self._settle, stop)
         gauge.set(0)
