@@ -202,7 +202,10 @@ def _engine(text: str, deadline: float, connections: int) -> Engine:
         raise Rejected(Reason.INVALID, f"there is no driver for this database ({type(error).__name__})") from None
     except (ArgumentError, ValueError):
         raise Rejected(Reason.INVALID, "the address of the database cannot be read") from None
-    _set_read_only(engine, backend)
+    if backend in ("mysql", "mariadb"):
+        event.listen(engine, "connect", _set_read_only)
+    elif engine.dialect.driver == "psycopg":
+        event.listen(engine, "connect", take_any_time)
     return engine
 
 
@@ -223,7 +226,9 @@ def _connect_args(backend: str, deadline: float) -> Mapping[str, Any]:
         return {"timeout": deadline}
     if backend == "postgresql":
         milliseconds = int(deadline * 1000)
-        options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on"
+        # psycopg reads times in the server's usual style alone, and a role or a database may have another.
+        style = "-c DateStyle=ISO -c IntervalStyle=postgres"
+        options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on {style}"
         return {"connect_timeout": max(2, int(deadline)), "options": options, **_alive(deadline, milliseconds)}
     if backend in ("mysql", "mariadb"):
         return {"connect_timeout": max(1, int(deadline)), "read_timeout": max(1, int(deadline))}
@@ -242,14 +247,37 @@ def _alive(deadline: float, milliseconds: int) -> Mapping[str, int]:
     }
 
 
-def _set_read_only(engine: Engine, backend: str) -> None:
-    if backend not in ("mysql", "mariadb"):
-        return
+def _set_read_only(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION READ ONLY")
 
-    @event.listens_for(engine, "connect")
-    def begin(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION READ ONLY")
+
+def take_any_time(connection: Any, _record: Any) -> None:
+    """PostgreSQL has times that Python has not (infinity, before our era, after 9999, 24:00). They come as it writes
+    them: one alone would keep every row that is asked for with it from being read."""
+    from psycopg.pq import Format
+
+    adapters = connection.adapters
+    for name in ("date", "time", "timetz", "timestamp", "timestamptz", "interval"):
+        adapters.register_loader(name, _or_text(adapters.get_loader(adapters.types[name].oid, Format.TEXT)))
+
+
+def _or_text(reader: Any) -> Any:
+    from psycopg import DataError
+    from psycopg.adapt import Loader
+
+    class OrText(Loader):
+        def __init__(self, oid: int, context: Any = None) -> None:
+            super().__init__(oid, context)
+            self._reader = reader(oid, context)
+
+        def load(self, data: Any) -> Any:
+            try:
+                return self._reader.load(data)
+            except DataError:
+                return bytes(data).decode()
+
+    return OrText
 
 
 def _failure(error: SQLAlchemyError) -> Failure:

@@ -12,9 +12,13 @@ from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import Format
 from pydantic import ValidationError
 
 from andon.core.failure import Failure, Rejected, Retryable
@@ -24,7 +28,7 @@ from andon.enrichment.connectors import sql
 from andon.enrichment.connectors.sql import SqlView
 from andon.enrichment.mapping import MOST_ROWS
 from andon.store import query
-from andon.store.query import Row, ViewReader, plain
+from andon.store.query import Row, ViewReader, plain, take_any_time
 from andon.testing.clock import ManualClock
 from andon.web.nowire import NoWire
 
@@ -401,3 +405,28 @@ def test_a_configuration_that_cannot_be(options: dict[str, Any]) -> None:
 def test_values_of_databases_in_json(value: object, expected: object) -> None:
     assert plain(value) == expected
     assert type(plain(value)) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "expected"),
+    [
+        ("date", "infinity", "infinity"),
+        ("date", "0044-03-15 BC", "0044-03-15 BC"),
+        ("timestamp", "-infinity", "-infinity"),
+        ("timestamp", "12000-01-01 00:00:00", "12000-01-01 00:00:00"),
+        ("timestamptz", "infinity", "infinity"),
+        ("time", "24:00:00", "24:00:00"),
+        ("date", "2026-03-01", "2026-03-01"),
+        ("timestamp", "2026-03-01 08:30:00", "2026-03-01T08:30:00"),
+        ("interval", "00:01:00", 60.0),
+    ],
+)
+def test_a_time_of_postgresql_that_python_has_not_comes_as_it_is_written(
+    kind: str, written: str, expected: object
+) -> None:
+    adapters = AdaptersMap(psycopg.adapters)
+    take_any_time(SimpleNamespace(adapters=adapters), None)
+    number = adapters.types[kind].oid
+    loader = adapters.get_loader(number, Format.TEXT)
+    assert loader is not None
+    assert plain(loader(number).load(written.encode())) == expected
