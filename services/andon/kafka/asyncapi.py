@@ -86,7 +86,7 @@ _DLQ_HEADERS = {
         "andon-redrive": {**_TEXT, "description": "How often it was sent again."},
         "andon-source": {**_TEXT, "description": "Of a record of another program's topic: the source that read it."},
         "andon-cut": {**_TEXT, "description": "Its length in bytes, when only its beginning is kept."},
-        "andon-command": {**_TEXT, "description": "What ticketing was to do to an existing ticket, as JSON."},
+        "andon-command": {**_TEXT, "description": "What ticketing was to do to a ticket, as JSON."},
         "andon-redriven": {**_TEXT, "description": "On a record without a value: the parked one that was sent again."},
     },
 }

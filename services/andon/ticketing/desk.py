@@ -42,6 +42,7 @@ from andon.ticketing.episode import (
     episode_key,
     redriven,
     ticket_key,
+    time_of,
 )
 from andon.ticketing.records import records, ticket_record
 from andon.ticketing.unfinished import Unfinished, unfinished_header, unfinished_of
@@ -122,7 +123,7 @@ class TicketWork:
         if left and before:
             # A version before did not keep it: its episode has none, and so a command of it while its rule named none.
             system = left.system or (found and found[0].ticket_system) or ""
-            return self._make_up(record, event, Unfinished(system, left.command), before, known)
+            return self._make_up(record, event, msgspec.structs.replace(left, system=system), before, known)
         if found is None:
             self._metrics.record("ticketing", "skipped", Reason.NO_EPISODE)
             return Taken()
@@ -135,7 +136,7 @@ class TicketWork:
         by now the rules may know nothing of its episode."""
         key = left.command.key
         if _stands_alone(left.command, before):
-            return Taken(self._item(record, event, key, left.system, (left.command,)))
+            return Taken(self._item(record, event, key, left.system, left.commands(event)))
         after, commands = redriven(before, event)
         if not commands or _repeats(record, event, key, known):
             return Taken()
@@ -154,7 +155,7 @@ class TicketWork:
         if before and redrive_of(record) and after.ticket_state is TicketState.FAILED:
             # It was counted when it first came, which may be longer ago than the episode remembers.
             after = msgspec.structs.replace(after, raises=before.raises)
-            if not _repeats(record, event, key, known):
+            if not _is_earlier(event, after) and not _repeats(record, event, key, known):
                 after, commands = redriven(after, event)
         if after == before:
             return Taken()
@@ -287,6 +288,12 @@ def _repeats(record: Record, event: Event, key: str, known: Mapping[UUID, Known]
     """Whether an item of this record is not taken in, as for one of a parked copy that was redriven before."""
     before = known.get(_item_id(event, key))
     return before is not None and before.repeated_by(fingerprint(event), redrive_of(record))
+
+
+def _is_earlier(event: Event, newest: Episode) -> bool:
+    """Whether the event is of an episode before this one: what the ticket of this one needs is left to its own event,
+    which it then tells."""
+    return newest.raised_at is not None and time_of(event) < newest.raised_at
 
 
 def _stands_alone(command: Close | Comment, newest: Episode) -> bool:

@@ -12,13 +12,13 @@ from andon.config.routing import EpisodeRule
 from andon.core.failure import Failure, Rejected
 from andon.core.reason import Reason
 from andon.core.work import Note
-from andon.kafka.topics import DLQ
+from andon.kafka.topics import DLQ, TICKETS
 from andon.runtime.dlq import REASON
 from andon.testing.builders import EVENT
 from andon.ticketing.desk import compiled
 from andon.ticketing.episode import RECENT, TicketState
 from andon.ticketing.unfinished import HEADER
-from tests.unit.ticketing.test_desk_work import HOME, KEY, RULES, Service
+from tests.unit.ticketing.test_desk_work import HOME, KEY, RULES, Service, record
 
 
 def say(desk: Service, state: str, number: str, minute: int = 0, failure: Failure | None = None) -> None:
@@ -103,6 +103,19 @@ def test_it_leaves_the_failed_ticket_of_the_next_fault_to_the_redrive_of_that() 
     redrive(desk, other)
     assert desk.tracker.done == [f"open {KEY}#1", "closed 1", f"open {KEY}#2"]
     assert desk.episode().ticket_state is TicketState.OPEN
+
+
+def test_so_does_the_redrive_of_an_opening() -> None:
+    desk = Service()
+    say(desk, "raise", "e1", failure=refused())
+    say(desk, "clear", "e2", 1)
+    say(desk, "raise", "e3", 2, failure=refused())
+    first, _, other = desk.notes(DLQ)
+    redrive(desk, first)
+    assert desk.tracker.done == []
+    redrive(desk, other)
+    assert desk.tracker.done == [f"open {KEY}#2"]
+    assert record(desk.notes(TICKETS)[-1]).event == "e3"
 
 
 def test_a_close_that_fails_again_can_be_redriven_again() -> None:
@@ -261,6 +274,33 @@ def test_an_old_close_that_has_no_ticket_is_parked_again_and_opens_nothing() -> 
     redrive(desk, closing)
     assert desk.tracker.done == [f"open {KEY}#2"]
     assert [dict(parked.headers)[REASON].decode() for parked in desk.notes(DLQ)[2:]] == [Reason.GONE]
+
+
+def ended_as_it_began() -> tuple[Service, Note]:
+    """The clear came before its raise, so one job opens and closes: it was parked, and the next fault has begun."""
+    desk = Service()
+    say(desk, "clear", "e2", 1)
+    say(desk, "raise", "e1", failure=refused())
+    (parked,) = desk.notes(DLQ)
+    say(desk, "raise", "e3", 2)
+    return desk, parked
+
+
+def test_a_ticket_that_was_to_be_opened_and_closed_is_so_when_the_next_fault_has_begun() -> None:
+    desk, parked = ended_as_it_began()
+    before = desk.episode()
+    redrive(desk, parked)
+    assert desk.tracker.done == [f"open {KEY}#2", f"open {KEY}#1", "closed 2"]
+    assert desk.told()[-2:] == ["ticket_opened", "ticket_closed"]
+    assert desk.episode() == before
+
+
+def test_so_it_is_when_that_fails_once_more() -> None:
+    desk, parked = ended_as_it_began()
+    desk.tracker.failure = refused()
+    redrive(desk, parked)
+    redrive(desk, desk.notes(DLQ)[-1])
+    assert desk.tracker.done == [f"open {KEY}#2", f"open {KEY}#1", "closed 2"]
 
 
 def test_what_opens_a_ticket_is_not_copied_beside_its_event() -> None:
