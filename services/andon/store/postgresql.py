@@ -25,19 +25,20 @@ _IN_USE, _MAKING = 0x616E646F, 0x616E6470
 _ENDING_S, _AGAIN_S = 1.0, 0.05
 
 # A process that is frozen in the middle of a transaction holds its leases' locks: the server ends it, so that the next
-# owner need not wait for ever. `off` of synchronous_commit would take back what a commit has promised.
+# owner need not wait for ever. One at rest is not ended, for it is its session that says that the store is in use; a
+# server that is too old for that setting is to be refused by its number. `off` of synchronous_commit would take back
+# what a commit has promised.
 _SESSION = """
 SET search_path TO "{schema}";
 SET idle_in_transaction_session_timeout = '20s';
+SELECT set_config('idle_session_timeout', '0', false) WHERE current_setting('idle_session_timeout', true) IS NOT NULL;
 SET lock_timeout = '40s';
 SET statement_timeout = '60s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 """
-# A server that is too old for one of them is to be refused by its number.
 _WITHOUT_HURRY = """
 SET idle_in_transaction_session_timeout = 0;
 SET statement_timeout = 0;
-SELECT set_config('idle_session_timeout', '0', false) WHERE current_setting('idle_session_timeout', true) IS NOT NULL;
 """
 # A host that vanished is noticed within half a minute, also while an answer is awaited.
 _CONNECT: dict[str, Any] = {

@@ -170,6 +170,13 @@ def test_a_database_that_ends_idle_sessions_does_not_give_away_what_is_had_alone
             SqlDeskStore(postgres.url(database), "desk")
 
 
+def test_nor_does_it_give_away_what_is_in_use(postgres: Postgres, database: str) -> None:
+    """A desk at rest has nothing to say to its store for hours."""
+    postgres.do(f"ALTER DATABASE {database} SET idle_session_timeout = '200ms'")
+    with closing(SqlDeskStore(postgres.url(database), "desk")), pytest.raises(StoreFailure, match="is in use"):
+        Database(postgres.url(database), "desk", alone=True)  # which asks for a second
+
+
 def test_a_store_is_used_as_soon_as_the_server_has_ended_the_session_that_had_it_alone(
     postgres: Postgres, database: str
 ) -> None:
