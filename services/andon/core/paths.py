@@ -20,6 +20,7 @@ Text = Callable[[Event], str | None]
 
 _NUMBER = re.compile(r"(?P<whole>[+-]?\d+)(?:\.0*)?|(?P<fraction>[+-]?\d*\.\d+)")
 _LONGEST_NUMBER = 300  # what is longer no float can hold, and of some length on Python makes no int of it
+_LONGEST_KEY = 64 << 10
 _PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<path>[^{}]*)\}|(?P<stray>[{}])|(?P<text>[^{}]+)")
 
 
@@ -102,7 +103,9 @@ def compile_field(name: str) -> Text:
 
 
 def compile_key(fields: Sequence[str], missing: str | None = None) -> Text:
-    """A key of several fields, joined by "/". A field without a value counts as `missing`, or makes the key None.
+    """A key of several fields, joined by "/". A field without a value counts as `missing`, or makes the key None. Where
+    nothing counts as missing it has at most 64 KiB, else it is None too: what goes by it is told by records that have
+    it twice.
 
     In every field but the first, "/" is written %2F and "%" is written %25, so different values never meet in one key.
     Raises PathError.
@@ -122,7 +125,7 @@ def compile_key(fields: Sequence[str], missing: str | None = None) -> Text:
             if "/" in value or "%" in value:
                 value = value.replace("%", "%25").replace("/", "%2F")
             text = f"{text}/{value}"
-        return text
+        return None if missing is None and text is not None and len(text.encode()) > _LONGEST_KEY else text
 
     return key
 

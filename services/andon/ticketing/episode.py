@@ -144,7 +144,8 @@ def fault_state(event: Event) -> FaultState | None:
 
 
 def episode_key(rule: KeyRule, event: Event) -> str | None:
-    """The key of the event's fault; None when a field of the rule is missing or the event neither raises nor clears."""
+    """The key of the event's fault; None when a field of the rule is missing, when they are too long together, or when
+    the event neither raises nor clears."""
     return None if fault_state(event) is None else _key_of(tuple(rule.key))(event)
 
 

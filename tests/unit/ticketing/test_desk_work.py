@@ -19,6 +19,7 @@ from andon.core.reason import Reason
 from andon.core.ticket import EpisodeRecord
 from andon.core.work import Note, memo_name
 from andon.kafka.codecs import encode
+from andon.kafka.connection import LARGEST
 from andon.kafka.records import Record
 from andon.kafka.topics import ACTIVE, DLQ, ENRICHED, TICKETS
 from andon.runtime.desk.desk import Desk
@@ -164,6 +165,16 @@ class Service:
 
 def record(note: Note) -> EpisodeRecord:
     return msgspec.json.decode(note.value or b"", type=EpisodeRecord)
+
+
+def test_a_key_that_no_topic_takes_keeps_back_nothing_else() -> None:
+    """What waits to be published leaves in order, and is tried until the broker has it."""
+    desk = Service()
+    desk.say("raise", number="e1", data={"code": "/" * 1_000_000})
+    desk.say("raise", number="e2")
+    desk.take()
+    assert all(len(note.key) + len(note.value or b"") <= LARGEST for note in desk.notes(TICKETS))
+    assert desk.told() == ["raised"]
 
 
 def test_a_fault_opens_a_ticket_and_its_clear_closes_it() -> None:

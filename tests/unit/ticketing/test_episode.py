@@ -195,6 +195,12 @@ def test_the_key_is_made_of_the_rules_fields() -> None:
     assert episode_key(RULE, label) == "line-3/M-07/L%2F1"
 
 
+def test_a_text_of_a_megabyte_is_no_key() -> None:
+    assert episode_key(RULE, event(0, "raise", data={"code": "x" * 60_000})) is not None
+    assert episode_key(RULE, event(0, "raise", data={"code": "/" * 30_000})) is None  # each of them is three letters
+    assert episode_key(RULE, event(0, "raise", data={"code": "故" * 30_000})) is None
+
+
 def test_commands_and_episodes_survive_storage() -> None:
     episode, commands = run(event(0, "raise"), event(1, "raise"), event(2, "clear"))
     for command in commands:
