@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
@@ -15,6 +16,9 @@ from sqlalchemy import Connection, Engine, LargeBinary, Table, create_engine, ev
 
 from andon.core.work import StoreFailure
 from andon.store.rows import Row, names_of, on_conflict
+
+OLDEST = (3, 35)
+"""The library that knows UPDATE … FROM and RETURNING; a Python uses that of its system, unless it brings its own."""
 
 # Few sizes, so that the driver finds its prepared statement again: eights up to 64, and what is less than eight.
 _MOST, _STEP = 64, 8
@@ -40,7 +44,13 @@ def file_of(url: str, name: str) -> Path:
 
 
 def sqlite_engine(url: str, name: str) -> Engine:
-    """The desk's file, made with its folder if need be. Raises OSError, and StoreFailure on a network file system."""
+    """The desk's file, made with its folder if need be. Raises OSError, and StoreFailure on a network file system
+    or for a library that is too old."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StoreFailure(
+            f"the store {name} needs SQLite {'.'.join(map(str, OLDEST))} or later, this Python has "
+            f"{sqlite3.sqlite_version}: take one that brings its own, or use PostgreSQL (docs/store.md)"
+        )
     folder = folder_of(url)
     folder.mkdir(parents=True, exist_ok=True)
     if kind := shared_file_system(folder):

@@ -201,3 +201,10 @@ def test_a_network_file_system_is_refused_by_its_kind(tmp_path: Path, monkeypatc
     SqlDeskStore(f"sqlite:///{tmp_path}/near", "desk").close()
     with pytest.raises(StoreFailure, match=r"network file system \(nfs4\)"):
         SqlDeskStore(f"sqlite:///{tmp_path}/far/store", "desk")
+
+
+def test_a_library_that_is_too_old_is_refused_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 26, 0))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.26.0")
+    with pytest.raises(StoreFailure, match=r"the store desk needs SQLite 3\.35 or later, this Python has 3\.26\.0: "):
+        SqlDeskStore(f"sqlite:///{tmp_path}", "desk")
