@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, inspect, select
+from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from andon.core.event import Home
@@ -94,7 +94,14 @@ def look_into(url: str, name: str) -> Lookup | None:
     if not file.is_file():
         return None
     address = f"sqlite:///file:{file.absolute().as_uri().removeprefix('file://')}?mode=ro&uri=true"
-    return Lookup(create_engine(address, connect_args={"timeout": 5.0}), name)
+    engine = create_engine(address, connect_args={"timeout": 5.0})
+    event.listen(engine, "begin", _begin)
+    return Lookup(engine, name)
+
+
+def _begin(connection: Connection) -> None:
+    """Or each statement would see the store at another moment: the driver begins nothing for one that reads."""
+    connection.exec_driver_sql("BEGIN")
 
 
 def _in_postgresql(url: str, name: str) -> Lookup | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +15,8 @@ from andon.cli.asking.stores import stores
 from andon.core.event import Home
 from andon.core.outcome import Delivered, Evidence, Outcome
 from andon.core.reason import Reason
-from andon.core.work import Closed, StoreFailure, Write
+from andon.core.work import Closed, Entry, StoreFailure, Write
+from andon.store import ledger
 from andon.store.desk import SqlDeskStore
 from andon.store.lookup import look_into
 from andon.store.tables import item as items
@@ -45,6 +48,24 @@ def test_what_the_desk_keeps_is_seen_while_it_runs(url: str) -> None:
             assert (kept[waiting.id].outcome, kept[waiting.id].entries) == (None, ())
             assert found.memo(HOME, "a\0b") == b"m"
             assert found.offsets(HOME.topic) == {Home(HOME.topic, HOME.partition): 3}
+
+
+def test_all_of_a_look_is_of_one_moment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(SqlDeskStore(url, "desk")) as store:
+        store.acquire(HOME, "x", 0.0)
+        one, read = item(1), ledger.read
+        store.commit([Write(HOME, 1, offset=2, taken=[one])])
+
+        def later(*wanted: Any) -> Iterator[Entry]:
+            store.commit([Write(HOME, 1, began=[entry(one)], closed=[Closed(one.id, b"{}", START)])])
+            return read(*wanted)
+
+        monkeypatch.setattr(ledger, "read", later)
+        found = look_into(url, "desk")
+        assert found is not None
+        with closing(found):
+            kept = found.items([one.id])[one.id]
+            assert (kept.closed, kept.entries) == (None, ())
 
 
 def test_a_look_changes_nothing(url: str) -> None:
