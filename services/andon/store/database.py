@@ -75,6 +75,8 @@ class Database:
             if not self.is_sqlite:
                 postgresql.prepare(connection, self.name)
             if not inspect(connection).has_table(tables.schema.name):
+                if not self.is_sqlite:
+                    postgresql.require_unicode(connection, self.name)
                 tables.metadata.create_all(connection)
                 connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
             if not any_version:

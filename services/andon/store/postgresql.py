@@ -141,6 +141,17 @@ def prepare(connection: Connection, name: str) -> None:
         connection.execute(text(f'CREATE SCHEMA "{schema_of(name)}"'))
 
 
+def require_unicode(connection: Connection, name: str) -> None:
+    """Raises StoreFailure for a database that has not every character: the first of those others in a subject would
+    end the desk, at each start. One in SQL_ASCII takes them as they come."""
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise StoreFailure(
+            f"the store {name} needs a database in UTF8, this one is in {encoding}: CREATE DATABASE … ENCODING 'UTF8' "
+            "TEMPLATE template0"
+        )
+
+
 def _number(name: str) -> int:
     return crc32(name.encode()) - (1 << 31)
 

@@ -203,6 +203,21 @@ def test_a_database_that_became_read_only_is_a_store_failure(postgres: Postgres,
     after.close()
 
 
+def test_a_database_that_has_not_every_character_is_refused_before_it_is_used(
+    postgres: Postgres, database: str
+) -> None:
+    other = f"{database}_cn"
+    postgres.do(
+        f"CREATE DATABASE {other} ENCODING 'EUC_CN' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+        f"GRANT CREATE ON DATABASE {other} TO {ROLE}",
+    )
+    try:
+        with pytest.raises(StoreFailure, match="needs a database in UTF8, this one is in EUC_CN"):
+            SqlDeskStore(postgres.url(other), "desk")
+    finally:
+        postgres.do(f"DROP DATABASE {other} WITH (FORCE)")
+
+
 def test_a_wrong_password_is_one_sentence_without_it(postgres: Postgres, database: str) -> None:
     with pytest.raises(StoreFailure) as failure:
         SqlDeskStore(postgres.url(database, password="wrong-but-hidden"), "desk")
