@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -82,7 +84,7 @@ class ViewReader:
                         name: self._key_as_it_is(value) if name == self._key else plain(value)
                         for name, value in row.items()
                     }
-                    for some in _slices(keys)
+                    for some in _slices(_held(connection, keys))
                     for row in self._some(connection, table, some)
                 ]
         except SQLAlchemyError as error:
@@ -184,6 +186,25 @@ def _statement(table: Table, key: str, keys: Sequence[Any]) -> Select[Any]:
     return select(*table.columns).where(table.columns[key].in_(keys))
 
 
+def _held(connection: Connection, keys: Sequence[Any]) -> Sequence[Any]:
+    """Those of the keys that the database has the characters for: with another one it answers no question at all. Only
+    PostgreSQL is asked for its encoding."""
+    encoding = "utf-8"
+    if connection.dialect.name == "postgresql":
+        raw: Any = connection.connection.dbapi_connection
+        with suppress(LookupError):  # SQL_ASCII is any
+            encoding = codecs.lookup(raw.info.parameter_status("server_encoding").replace("WIN", "cp")).name
+    return [key for key in keys if _can_be_written(str(key), encoding)]
+
+
+def _can_be_written(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _slices(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
     return (keys[start : start + _MOST_KEYS] for start in range(0, len(keys), _MOST_KEYS))
 
@@ -229,7 +250,12 @@ def _connect_args(backend: str, deadline: float) -> Mapping[str, Any]:
         # psycopg reads times in the server's usual style alone, and a role or a database may have another.
         style = "-c DateStyle=ISO -c IntervalStyle=postgres"
         options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on {style}"
-        return {"connect_timeout": max(2, int(deadline)), "options": options, **_alive(deadline, milliseconds)}
+        return {
+            "connect_timeout": max(2, int(deadline)),
+            "client_encoding": "utf8",
+            "options": options,
+            **_alive(deadline, milliseconds),
+        }
     if backend in ("mysql", "mariadb"):
         return {"connect_timeout": max(1, int(deadline)), "read_timeout": max(1, int(deadline))}
     return {}
