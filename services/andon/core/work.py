@@ -99,7 +99,8 @@ class Item(msgspec.Struct):
     `batch` is the key of a group that keeps a pace: what waits of it leaves together. An item whose batch is "" is in
     no group and asks at its turn all the same; one without a batch never does. A batch `STORM + storm + STORM + group`
     says what storm the item may be part of besides.
-    `expires` is when it is given up at the latest, for somebody else to be told.
+    `expires` is when it is given up at the latest, for somebody else to be told; it is put off while the item waits by
+    rules of its own.
     `born` is when the event was accepted. `parts` is what the desk wants back once the first of several parts was
     sent. `entries` are the attempts since it was last redriven, oldest first; a store keeps them apart from the item.
     """

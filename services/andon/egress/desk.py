@@ -33,7 +33,7 @@ from andon.core.stored import Stored
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.coalescing import Equals, alone, people_of_one
 from andon.egress.groups import Groups
-from andon.egress.handing_on import expires, handed_on
+from andon.egress.handing_on import expires, handed_on, patience
 from andon.egress.holding import lane_of, turn_of
 from andon.egress.inhibition import Causes, HeldBack
 from andon.egress.look import NO_ENDS
@@ -189,6 +189,9 @@ class EgressWork:
 
     def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
         return self._groups.gathers(item, self._delivery(item.body), now) if item.flock else {}
+
+    def patience(self, item: Item) -> float:
+        return patience(self._delivery(item.body))
 
     def stormed(self, item: Item) -> bool:
         return item.born < self._storms.until(item)

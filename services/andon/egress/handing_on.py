@@ -18,12 +18,14 @@ from andon.core.work import Item
 _NEVER = Reason.CONFLICT
 
 
+def patience(delivery: Delivery) -> float:
+    """After how many seconds the receiver is given up for the first fallback that has a time; inf when none has."""
+    return next((one.after for one in delivery.fallback if one.recipients and one.after is not None), inf)
+
+
 def expires(delivery: Delivery, born: float) -> float:
-    """When the receiver is given up for the first fallback that has a time; inf when none has."""
-    after = next((one.after for one in delivery.fallback if one.recipients and one.after is not None), None)
-    if after is None:
-        return inf
-    return after + (delivery.tried.at.timestamp() if delivery.tried else born)
+    """When that is: its time begins with the event, or when it was handed on."""
+    return patience(delivery) + (delivery.tried.at.timestamp() if delivery.tried else born)
 
 
 def handed_on(

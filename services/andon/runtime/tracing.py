@@ -218,6 +218,9 @@ class TracedWork:
     def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
         return self._inner.together(item, others, now)
 
+    def patience(self, item: Item) -> float:
+        return self._inner.patience(item)
+
     def stormed(self, item: Item) -> bool:
         return self._inner.stormed(item)
 

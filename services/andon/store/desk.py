@@ -22,7 +22,7 @@ from andon.store.rows import Rows
 from andon.store.tables import LASTING, LASTING_S, attempt, item, lease, memo, outbox
 from andon.store.vault import SqlVault
 
-_CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked")
+_CHANGING = ("due", "redrive", "hop", "part", "parts", "carried", "marked", "expires")
 _REDRIVEN = tuple(column.name for column in item.columns if column.name != "id")
 _RESULT = ("ended", "reason", "ambiguous", "until", "reach", "reference")
 _headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
@@ -224,13 +224,17 @@ def _item_row(one: Item) -> tuple[Any, ...]:
         None,
         None,
         one.batch,
-        None if one.expires == inf else one.expires,
+        _expires(one),
     )
 
 
 def _changed_row(one: Item) -> tuple[Any, ...]:
     carried = _encode(one.carried) if one.carried else None
-    return (one.id.bytes, one.due, one.redrive, one.hop, one.part, one.parts, carried, one.marked)
+    return (one.id.bytes, one.due, one.redrive, one.hop, one.part, one.parts, carried, one.marked, _expires(one))
+
+
+def _expires(one: Item) -> float | None:
+    return None if one.expires == inf else one.expires
 
 
 def _closed_row(one: Closed) -> tuple[Any, ...]:

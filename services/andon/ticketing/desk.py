@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from uuid import UUID
 
 import msgspec
@@ -225,6 +226,9 @@ class TicketWork:
 
     def together(self, item: Item, others: Sequence[Item], now: float) -> Together:
         return Together((), b"")
+
+    def patience(self, item: Item) -> float:
+        return inf
 
     def stormed(self, item: Item) -> bool:
         return False

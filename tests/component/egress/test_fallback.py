@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,10 +17,13 @@ REPEAT = words_of("zh").repeat
 GONE = Reply(200, b'{"errcode":93000,"errmsg":"invalid webhook url"}', {})
 REFUSED = Reply(200, b'{"errcode":40008,"errmsg":"invalid message type"}', {})
 URGENT = {"matchers": ['severity="critical"'], "urgent": True, "group_by": ["line"], "group_interval": "30m"}
+WAITING = {"group_by": ["line"], "group_wait": "5m"}
 ROBOTS = {"group": "ROBOT", "second": "OTHER", "third": "THIRD"}
 
 
-def line(monkeypatch: pytest.MonkeyPatch, *fallback: dict[str, Any], **receiver: Any) -> Line:
+def line(
+    monkeypatch: pytest.MonkeyPatch, *fallback: dict[str, Any], route: Mapping[str, Any] | None = None, **receiver: Any
+) -> Line:
     return Line(
         monkeypatch,
         channels={name: {"kind": "wecom_robot", "keys": [f"env:{key}"]} for name, key in ROBOTS.items()},
@@ -28,7 +32,7 @@ def line(monkeypatch: pytest.MonkeyPatch, *fallback: dict[str, Any], **receiver:
             "second": {"channel": "second", "template": "fault"},
             "third": {"channel": "third", "template": "fault"},
         },
-        route={"receiver": "group", "routes": [URGENT]},
+        route={"receiver": "group", "routes": [URGENT], **(route or {})},
     )
 
 
@@ -86,6 +90,29 @@ def test_an_age_survives_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     at.run(60)
     at.restart()
     assert [one.to for one in at.run(61)] == ["other"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["goes on", "restarts"])
+def test_its_time_begins_when_its_group_lets_it_go(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    """Also when that took longer: it is tried for as long as any other."""
+    at = line(monkeypatch, {"receiver": "second", "after": "2m"}, route=WAITING)
+    at.vendor.answers["robot"] = never
+    at.feed("a")
+    at.run(350)
+    if again:
+        at.restart()
+    assert at.run(600) == [Seen(420.0, "other", "a raise")]
+
+
+def test_so_it_does_where_nothing_could_be_sent_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart knows no more for how long it waited by its own rules, and asks for it."""
+    at = line(monkeypatch, {"receiver": "second", "after": "2m"}, route=WAITING)
+    at.vendor.answers["robot"] = lambda: Reply(200, b'{"errcode":45009,"errmsg":"api freq out of limit"}', {})
+    at.feed("b", severity="critical")
+    at.feed("a")
+    at.run(299)
+    at.restart()
+    assert at.run(2) == []
 
 
 def test_one_after_the_other_until_one_was_reached(monkeypatch: pytest.MonkeyPatch) -> None:

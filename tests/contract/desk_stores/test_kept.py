@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 from random import Random
 
 import msgspec
@@ -60,6 +61,13 @@ def test_the_last_change_of_a_commit_counts(opened: Open) -> None:
     store.commit([Write(HOME, 1, changed=[item(1, part=1)]), Write(HOME, 1, changed=[item(1, part=2, parts=b"p")])])
     (found,) = store.acquire(HOME, "x", 0.0).items
     assert (found.part, found.parts) == (2, b"p")
+
+
+def test_the_end_of_an_items_time_may_move(opened: Open) -> None:
+    store = owned(opened)
+    store.commit([Write(HOME, 1, taken=[item(1, expires=START), item(2)])])
+    store.commit([Write(HOME, 1, changed=[item(1, expires=START + 60.5), item(2, part=1)])])
+    assert [one.expires for one in store.acquire(HOME, "x", 0.0).items] == [START + 60.5, inf]
 
 
 def test_entries_come_back_with_their_results(opened: Open) -> None:

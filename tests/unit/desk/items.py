@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -129,6 +130,9 @@ class ScriptedWork:
 
     def gathers(self, item: Item, now: float) -> Mapping[str, bytes]:
         return {}
+
+    def patience(self, item: Item) -> float:
+        return inf
 
     def stormed(self, item: Item) -> bool:
         return False

@@ -26,7 +26,7 @@ from andon.runtime.desk.gathering import companions, crowded, may_join
 from andon.runtime.desk.open_work import Call, OpenWork
 from andon.runtime.desk.queue import Queue, full, whole
 from andon.runtime.desk.set_back import born_by
-from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, reached
+from andon.runtime.desk.verdict import backoff, given_up, left_alone, overdue, put_off, reached
 from andon.runtime.desk.work import Held, Success, Work
 from andon.runtime.failures import Failed
 
@@ -141,6 +141,9 @@ class Desk(OpenWork):
             found = self._coalesce(domain, found, now, write)
         if item.batch is not None and not item.entries:
             write.memos.update(self._work.speaks(item, now))
+            if item.expires < inf:
+                # It may have been put off, and is not asked about its turn any more.
+                write.changed.append(copy(item))
         queue.left(policy.merge, now)
         self._begin(domain, found, line, now, write, decision)
         return True
@@ -264,11 +267,11 @@ class Desk(OpenWork):
             if item.batch is not None and not (item.entries or item.urgent):
                 turn = self._work.turn(item, (), now)
                 until = turn.until if isinstance(turn, Held) else turn
-                if not isinstance(until, Skipped) and until > now:
-                    # It waits by its own rules, not because it could not be delivered: its time begins after that.
-                    heapq.heappush(self._expiring, (until + item.expires - item.born, item.id, epoch))
-                    continue
-            if not item.entries or item.entries[-1].ended is not None:
+                if not isinstance(until, Skipped):
+                    put_off(item, until, self._work)
+            if item.expires > now:
+                heapq.heappush(self._expiring, (item.expires, item.id, epoch))
+            elif not item.entries or item.entries[-1].ended is not None:
                 write = self._write(item.home, decision)
                 self._close(self._queue(item), item, overdue(item, now), (), now, write)
                 self._touch((item.home, item.domain))

@@ -13,6 +13,7 @@ from andon.core.work import Item, Reach
 from andon.runtime.desk.limiter import Line
 from andon.runtime.desk.meter import Meter
 from andon.runtime.desk.queue import Queue, Rank
+from andon.runtime.desk.verdict import put_off
 from andon.runtime.desk.work import Held, Work
 
 # Failures that speak about the other side's health, not about one item.
@@ -143,6 +144,7 @@ class Domain:
                         return Choice(queue, item, policy, None, turn)
                     until = turn.until if isinstance(turn, Held) else turn
                     if rank[0] and until > now:
+                        put_off(item, until, work)
                         queue.hold(item, max(until, now + _AT_LEAST_S))
                         continue
                 reach = work.reach(item) if policy.people or policy.routine else None

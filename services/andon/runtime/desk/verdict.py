@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from zlib import crc32
 
 from andon.core.outcome import Delivered, Evidence, Outcome, Parked, RecipientState
 from andon.core.policy import OnAmbiguous, QueuePolicy
 from andon.core.reason import Reason
 from andon.core.work import Item
+from andon.runtime.desk.work import Work
 from andon.runtime.failures import Failed
 
 _BLOCKING = (Reason.THROTTLED, Reason.BUSY)
@@ -44,6 +46,12 @@ def given_up(item: Item, failed: Failed, policy: QueuePolicy, now: float) -> Par
     if now - began > policy.retry.age:
         return Parked(Reason.RETRIES_EXHAUSTED, f"last: {failed.reason} {failed.detail}".strip())
     return None
+
+
+def put_off(item: Item, until: float, work: Work) -> None:
+    """Lets the time in which it is to arrive begin when the rules of its own are over by which it waits until then."""
+    if item.expires < inf:
+        item.expires = max(item.expires, until + work.patience(item))
 
 
 def overdue(item: Item, now: float) -> Parked:

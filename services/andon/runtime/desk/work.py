@@ -124,6 +124,9 @@ class Work(Protocol):
         """Others become part of an item that carried none; memos to store with that. They end after it was asked, and
         all of their lanes in order."""
 
+    def patience(self, item: Item) -> float:
+        """How long it is tried, in seconds, before somebody else is told; asked of items that expire."""
+
     def stormed(self, item: Item) -> bool:
         """Whether an item that may be part of a storm had to wait for it; all that waits of the storm leaves with it
         then."""
