@@ -33,7 +33,7 @@ from andon.core.stored import Stored
 from andon.core.work import AUDIENCE, Entry, Item, Note, Reach
 from andon.egress.coalescing import Equals, alone, people_of_one
 from andon.egress.groups import Groups
-from andon.egress.handing_on import expires, handed_on, patience
+from andon.egress.handing_on import begins, handed_on, patience
 from andon.egress.holding import lane_of, turn_of
 from andon.egress.inhibition import Causes, HeldBack
 from andon.egress.look import NO_ENDS
@@ -46,7 +46,7 @@ from andon.kafka.records import Record
 from andon.kafka.topics import DELIVERIES, OUTCOMES
 from andon.runtime.desk.packing import opened, size_of
 from andon.runtime.desk.work import Held, Success, Taken, Together, Told, fingerprint
-from andon.runtime.dlq import dlq_copy, redrive_header
+from andon.runtime.dlq import dlq_copy, redrive_header, redrive_of
 from andon.runtime.metrics import Metrics
 
 _SMALL = 16 << 10
@@ -94,7 +94,7 @@ class EgressWork:
             carried=delivery.carried or (tried.carried if tried else None),
             marked=bool(tried and tried.marked),
             batch=self._batch(delivery, served, group),
-            expires=expires(delivery, born),
+            expires=patience(delivery) + (record.at / 1_000 if redrive_of(record) else begins(delivery, born)),
         )
         return Taken(item)
 

@@ -23,9 +23,9 @@ def patience(delivery: Delivery) -> float:
     return next((one.after for one in delivery.fallback if one.recipients and one.after is not None), inf)
 
 
-def expires(delivery: Delivery, born: float) -> float:
-    """When that is: its time begins with the event, or when it was handed on."""
-    return patience(delivery) + (delivery.tried.at.timestamp() if delivery.tried else born)
+def begins(delivery: Delivery, born: float) -> float:
+    """When that time begins, unless it is redriven: with the event, or when it was handed on."""
+    return delivery.tried.at.timestamp() if delivery.tried else born
 
 
 def handed_on(

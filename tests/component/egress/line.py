@@ -177,7 +177,9 @@ class Line:
         if home is None:
             home = self._homes[domain] = Home(DELIVERIES, len(self._homes))
             self.desk.adopt(self._holding(home), self.now)
-        record = Record(home.topic, home.partition, next(self._offsets), 0, domain.encode(), value, headers)
+        record = Record(
+            home.topic, home.partition, next(self._offsets), round(self.now * 1_000), domain.encode(), value, headers
+        )
         read = self._intake.read([record])
         writes, refused = self._intake.take(read, self.store.known(ids(read)), self.now)
         assert not refused

@@ -149,6 +149,19 @@ def test_a_redrive_of_the_first_can_be_handed_on_again(monkeypatch: pytest.Monke
     assert not at.parked
 
 
+@pytest.mark.parametrize("down", [False, True], ids=["tells its receiver", "is late again"])
+def test_a_redrive_is_late_so_long_after_it(monkeypatch: pytest.MonkeyPatch, down: bool) -> None:
+    at = line(monkeypatch, {"receiver": "second", "after": "2m", "reasons": ["rejected"]})
+    at.vendor.answers["robot"] = lambda: GONE
+    at.feed("a")
+    at.run(600)
+    assert at.told() == {"e-1": "parked/credentials"}
+    at.vendor.answers["robot"] = never if down else lambda: OK
+    at.redrive()
+    at.restart()
+    assert at.run(600) == [Seen(720.0, "other", "a raise") if down else Seen(600.0, "robot", "a raise")]
+
+
 def test_only_for_the_reasons_that_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch, {"receiver": "second", "reasons": ["rejected"]}, {"receiver": "third"})
     at.vendor.answers["robot"] = lambda: GONE
