@@ -96,7 +96,7 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     account), each counted over all its queues. `routine` are more of them that hold for what is not urgent: what a
     person can read, and a quota less its reserve. What is not urgent waits for `coalesce` seconds for others of its
     channel that say the same, if that is not 0. `beside` are the limits of other channels of the account, which count
-    the calls of this one too.
+    the calls of this one too. What is `single` becomes part of no digest, whatever waited for one.
     """
 
     channel: str
@@ -112,6 +112,7 @@ class QueuePolicy(msgspec.Struct, frozen=True):
     retry: Retry = Retry()
     on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND_MARKED
     coalesce: float = 0.0
+    single: bool = False
 
     @property
     def longest(self) -> float:

@@ -50,6 +50,10 @@ from andon.runtime.dlq import dlq_copy, redrive_header, redrive_of
 from andon.runtime.metrics import Metrics
 
 _SMALL = 16 << 10
+_NO_DIGEST = (
+    "{} events are one digest here, and {} takes each event alone: `carried` in its record in andon.dlq names the "
+    "latest of each subject; tell of them in another way, or give it a channel of texts and redrive"
+)
 _UNSERVED = QueuePolicy(channel="unknown")
 
 
@@ -76,7 +80,7 @@ class EgressWork:
         event, tried = delivery.event, delivery.tried
         # A receiver that refuses merging by rate still merges what its queue cannot hold; a single one never does.
         served = self.receivers.get(delivery.receiver)
-        group, born = None if served and served.single else _group(delivery), accepted_at(event)
+        group, born = None if served and served.policy.single else _group(delivery), accepted_at(event)
         item = Item(
             id=delivery.id,
             home=record.home,
@@ -315,6 +319,8 @@ class EgressWork:
         """The parts as the next call wants them. Once one was sent they stay as they were rendered then; only what is
         sent again gets its mark, and more parts if it has become too long."""
         if receiver.events:
+            if item.carried is not None:
+                raise Rejected(Reason.REJECTED, _NO_DIGEST.format(item.carried.count, item.queue))
             return Sending((receiver.events.content(delivery.event),))
         if item.parts is None:
             return Sending(self._said(item, delivery, receiver))

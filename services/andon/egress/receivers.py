@@ -52,8 +52,7 @@ _IN_FLIGHT = 32
 class Served(msgspec.Struct, frozen=True):
     """A receiver with everything its deliveries need. `events` is its channel when that wants events, not texts;
     `structures` are the channel's structured kinds, `counts` its configuration when that has limits per person. What
-    is for `programs` bears no mark for people; what is `single` becomes part of no digest: the other side would take
-    it in no form, or it is the change of one card. It is `named` if it says whom it is for. Without `ends` it hears of
+    is for `programs` bears no mark for people. It is `named` if it says whom it is for. Without `ends` it hears of
     none."""
 
     channel: Channel
@@ -64,7 +63,6 @@ class Served(msgspec.Struct, frozen=True):
     structures: Mapping[str, Structure] = {}
     counts: CountsPeople | None = None
     programs: bool = False
-    single: bool = False
     named: bool = False
     ends: bool = True
 
@@ -116,8 +114,7 @@ class Receivers(Mapping[str, Served]):
         programs = isinstance(config, ForPrograms) and config.for_programs()
         undigested = programs and not told_of_digests(self.renderer, receiver, plug.kind, settings)
         changes = self.renderer.changes(receiver.template, plug.kind, receiver.language or settings.site.language)
-        single = events is not None or undigested or True in changes
-        if single:
+        if events or undigested or True in changes:
             policy = _one_by_one(policy)
         if False not in changes:
             policy = msgspec.structs.replace(policy, people=(), routine=())
@@ -130,7 +127,6 @@ class Receivers(Mapping[str, Served]):
             structures=structures_of(type(channel)),
             counts=config if isinstance(config, CountsPeople) else None,
             programs=programs,
-            single=single,
             named=bool(receiver.to),
             ends=receiver.send_resolved,
         )
@@ -248,8 +244,9 @@ def _keyed(policy: QueuePolicy) -> QueuePolicy:
 
 
 def _one_by_one(policy: QueuePolicy) -> QueuePolicy:
-    """The same where each is wanted by itself: none becomes part of another."""
-    return msgspec.structs.replace(policy, merge=None, in_flight=_IN_FLIGHT)
+    """The same where each is wanted by itself: the other side takes a digest in no form, or it is the change of one
+    card."""
+    return msgspec.structs.replace(policy, merge=None, single=True, in_flight=_IN_FLIGHT)
 
 
 def _half_of_people(people: tuple[Limit, ...], receiver: Receiver) -> Merge | None:

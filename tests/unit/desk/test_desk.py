@@ -415,6 +415,12 @@ def test_what_was_taken_back_counts_as_no_attempt_of_its_item() -> None:
     assert at.store.items[late.id].due - at.now <= 1.2
 
 
+def test_a_full_queue_whose_receiver_takes_no_digest_is_not_merged() -> None:
+    at = rig(QueuePolicy(channel="c", cap=2, single=True))
+    assert at.admit(item(1, lane="a"), item(2, lane="b"), item(3, lane="c")) == [True, True, False]
+    assert at.outcomes() == {}
+
+
 def test_what_was_taken_back_too_late_to_be_told_is_overdue() -> None:
     at, second = throttled_meanwhile(limited(2), expires=START + 30.0)
     at.now = START + 30.0

@@ -71,7 +71,7 @@ class _Preview:
                 ended = self._router.route(event).ended
                 yield {"event": event.id, "ended": msgspec.to_builtins(ended)}
             for delivery in deliveries:
-                alone = self._receivers[delivery.receiver].single
+                alone = self._receivers[delivery.receiver].policy.single
                 if told or alone:
                     shown = self._shown(delivery, None if alone else digest, repeat)
                     yield {"event": event.id, "receiver": delivery.receiver, **shown}

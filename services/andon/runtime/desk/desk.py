@@ -59,12 +59,12 @@ class Desk(OpenWork):
         """Takes an item into its queue and adds what that changes to `write`. At the queue's cap the waiting routine
         items are merged first; False when even that makes no room, and then nothing has changed."""
         born_by(item, now)
-        queue = self._queue(item)
-        if not item.apart and full(queue, self._work.policy(item.queue)) and not self._squeeze(queue, now, write):
+        queue, policy = self._queue(item), self._work.policy(item.queue)
+        if not item.apart and full(queue, policy) and (policy.single or not self._squeeze(queue, now, write)):
             return False
         write.taken.append(copy(item))
         self._place(item)
-        if item.apart:
+        if item.apart and not policy.single:
             self._gather(queue, item, now, write)
         return True
 
@@ -133,7 +133,7 @@ class Desk(OpenWork):
         write = self._write(home, decision)
         if policy.on_ambiguous is OnAmbiguous.RESEND_KEYED:
             line = self._knowing(domain, found, line, now, write)
-        if item.group is not None and not item.urgent and whole(item):
+        if item.group is not None and not (item.urgent or policy.single) and whole(item):
             stormed = bool(item.batch and item.storm) and not item.entries and self._work.stormed(item)
             for reason, joined in companions(domain, found, free, now, stormed=stormed):
                 self._join(queue, item, joined, reason, now, write)
