@@ -107,6 +107,23 @@ def test_a_share_of_the_quota_is_kept_for_what_is_urgent(monkeypatch: pytest.Mon
     assert len(at.run(1)) == 2
 
 
+def test_a_receiver_that_was_another_channels_hides_no_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = {"kind": "wecom_app", "corp_id": "env:CORP", "secret": "env:SECRET", "agent_id": 1}
+    channels = {"robot": {"kind": "wecom_robot", "keys": ["env:ROBOT"]}, "app": {**app, "accounts": 1}}
+    route = {"receiver": "first", "routes": [{"matchers": ['line="L4"'], "receiver": "second"}]}
+    members: dict[str, Any] = {"channel": "app", "to": ["wang"], "template": "fault"}
+    told = {"second": members, "first": {"channel": "robot", "template": "fault"}}
+    at = Line(monkeypatch, channels=channels, receivers=told, route=route)
+    at.feed("m1", line="L3")
+    at.run(1)
+    at.configure(monkeypatch, version=2, channels=channels, receivers=told | {"first": members}, route=route)
+    at.switch()
+    for number in range(3):
+        at.feed(f"n{number}", line="L4")
+    at.run(1)
+    assert [(channel, quota.total - quota.left) for _, channel, quota in at.desk.quotas(at.now)] == [("app", 3)]
+
+
 def mail_line(monkeypatch: pytest.MonkeyPatch, sessions: list[list[str]], *everybody: str) -> Line:
     """A mail account that tells `everybody`, or for the label `for` the last of them; each session takes two."""
 

@@ -11,7 +11,7 @@ import msgspec
 
 from andon.core.event import Home
 from andon.core.failure import LONGEST_S
-from andon.core.policy import Per
+from andon.core.policy import Limit, Per
 from andon.core.reason import Reason
 from andon.core.work import Entry, Holding, Item, Note, Write
 from andon.runtime.desk.domain import Domain
@@ -154,15 +154,19 @@ class OpenWork:
         return highest
 
     def quotas(self, now: float) -> Iterator[tuple[Home, str, Quota]]:
-        """The quotas of every channel that counts people by the block, each once, with the home it is counted in."""
-        seen = set()
+        """The quotas of every channel that counts people by the block, each once, with the home it is counted in. The
+        queue of a receiver that was another channel's before is in a domain that has counted nothing of it."""
+        found: dict[tuple[str, Limit], tuple[Home, str, Quota]] = {}
         for (home, _), domain in self._domains.items():
-            for queue in domain.queues.values():
-                policy = self._work.policy(queue.name)
-                for limit in policy.people:
-                    if limit.per is Per.PERSON and (policy.channel, limit) not in seen:
-                        seen.add((policy.channel, limit))
-                        yield home, policy.channel, domain.meter(policy.sender).quota(limit, now)
+            policies = map(self._work.policy, domain.queues)
+            counted = {(one.channel, one.sender, limit) for one in policies for limit in one.people}
+            for channel, sender, limit in counted:
+                if limit.per is Per.PERSON:
+                    quota = domain.meter(sender).quota(limit, now)
+                    known = found.get((channel, limit))
+                    if known is None or quota.left < known[2].left:
+                        found[channel, limit] = (home, channel, quota)
+        yield from found.values()
 
     # ---- parts
 
