@@ -12,7 +12,8 @@ import pytest
 from andon.config.secrets import SecretRef
 from andon.core.failure import Failure, Rejected, Retryable
 from andon.core.reason import Reason
-from andon.egress.tokens import HOLD_OFF_S, Granted, Tokens
+from andon.egress.hold_off import HOLD_OFF_S
+from andon.egress.tokens import Granted, Tokens
 from andon.testing.clock import ManualClock
 from andon.testing.vault import MemoryVault
 
