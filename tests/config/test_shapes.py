@@ -124,7 +124,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "recipient with a sign that nobody sees": (
         "office: {channel: printer}",
         'office: {channel: printer, ‹to: [wang, "li\\u200b"]}',
-        "`to`: entry 2 is no name: it has signs in it that nobody sees",
+        "`to`: entry 2 is not a name: it has signs in it that nobody sees",
     ),
     # missing keys
     "no channel": ("office: {channel: printer}", "‹office: {template: head}", "`channel` is missing"),
