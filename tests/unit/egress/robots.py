@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from andon.core.ports import Reply
+import pytest
+
+from andon.core.failure import Failure
+from andon.core.ports import Call, Channel, Reply
+from andon.testing.builders import call
 from andon.web.nowire import NoWire
 
 
@@ -19,6 +24,23 @@ class Asked(NamedTuple):
     @property
     def said(self) -> Any:
         return json.loads(self.body)
+
+
+Robot = Callable[["Recorder"], Channel]
+
+
+def sent(robot: Robot, one: Call, ok: bytes) -> Asked:
+    """What a robot asks of a vendor that takes it."""
+    wire = Recorder(body=ok)
+    asyncio.run(robot(wire).send(one))
+    return wire.asked[0]
+
+
+def failed(robot: Robot, body: bytes | dict[str, Any], status: int) -> Failure:
+    """What a robot makes of an answer."""
+    with pytest.raises(Failure) as caught:
+        asyncio.run(robot(Recorder(status, body)).send(call()))
+    return caught.value
 
 
 class Recorder(NoWire):

@@ -18,7 +18,7 @@ from andon.egress.channels.dingtalk_robot import BODY, DingtalkRobot, signature
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
 from andon.testing.contract_channels import unnumbered
-from tests.unit.egress.robots import Asked, Recorder
+from tests.unit.egress.robots import Asked, Recorder, failed, sent
 
 TOKEN, SECRET = "3f9a/+token", "this is secret"
 OK = b'{"errcode":0,"errmsg":"ok"}'
@@ -37,16 +37,11 @@ def robot(wire: Recorder, **options: Any) -> DingtalkRobot:
 
 
 def asked(text: str = "停机", kind: str = "text", **changes: Any) -> Asked:
-    wire = Recorder(body=OK)
-    asyncio.run(robot(wire).send(call(text, kind, **changes)))
-    return wire.asked[0]
+    return sent(robot, call(text, kind, **changes), OK)
 
 
 def failure(body: bytes | dict[str, Any], status: int = 200) -> Failure:
-    wire = Recorder(status, body)
-    with pytest.raises(Failure) as caught:
-        asyncio.run(robot(wire).send(call()))
-    return caught.value
+    return failed(robot, body, status)
 
 
 # The request

@@ -16,7 +16,7 @@ from andon.egress.channels.feishu_robot import BODY, FeishuRobot, signature
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
 from andon.testing.contract_channels import unnumbered
-from tests.unit.egress.robots import Asked, Recorder
+from tests.unit.egress.robots import Asked, Recorder, failed, sent
 
 OK = b'{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}'
 
@@ -34,16 +34,11 @@ def robot(wire: Recorder, **options: Any) -> FeishuRobot:
 
 
 def asked(text: str = "停机", kind: str = "text", **changes: Any) -> Asked:
-    wire = Recorder(body=OK)
-    asyncio.run(robot(wire).send(call(text, kind, **changes)))
-    return wire.asked[0]
+    return sent(robot, call(text, kind, **changes), OK)
 
 
 def failure(body: bytes | dict[str, Any], status: int = 200) -> Failure:
-    wire = Recorder(status, body)
-    with pytest.raises(Failure) as caught:
-        asyncio.run(robot(wire).send(call()))
-    return caught.value
+    return failed(robot, body, status)
 
 
 @pytest.mark.parametrize(
