@@ -114,13 +114,13 @@ class Beside:
     def report(self, rows: Sequence[Row] | None = None, *, since: float, until: float, within: float) -> Report:
         """What came of it; with `rows`, held against them."""
         return Report(
-            self._taken.total(),
-            dict(self._taken.most_common()),
-            self._told,
-            dict(self._receivers.most_common()),
-            dict(self._nobody.most_common()),
-            self._open,
-            None if rows is None else self._compared(rows, since, until, within),
+            taken=self._taken.total(),
+            by_source=dict(self._taken.most_common()),
+            told=self._told,
+            receivers=dict(self._receivers.most_common()),
+            nobody=dict(self._nobody.most_common()),
+            open=self._open,
+            old=None if rows is None else self._compared(rows, since, until, within),
         )
 
     def _compared(self, rows: Sequence[Row], since: float, until: float, within: float) -> Compared:
@@ -141,15 +141,15 @@ class Beside:
         unknown = [Case(row.at, row.values) for row in counted if not self._known(row)]
         of = Counter(name for case in lost for name in case.receivers)
         return Compared(
-            len(counted),
-            len(rows) - len(counted),
-            told,
-            len(lost),
-            len(unknown),
-            dict(of.most_common()),
-            tuple(sorted(lost, key=lambda one: one.at)[:_MOST_SHOWN]),
-            tuple(sorted(unknown, key=lambda one: one.at)[:_MOST_SHOWN]),
-            tuple(name for name, seen in zip(self._names, self._seen, strict=True) if not seen),
+            rows=len(counted),
+            outside=len(rows) - len(counted),
+            told=told,
+            lost=len(lost),
+            unknown=len(unknown),
+            lost_by_receiver=dict(of.most_common()),
+            lost_cases=tuple(sorted(lost, key=lambda one: one.at)[:_MOST_SHOWN]),
+            unknown_cases=tuple(sorted(unknown, key=lambda one: one.at)[:_MOST_SHOWN]),
+            never=tuple(name for name, seen in zip(self._names, self._seen, strict=True) if not seen),
         )
 
     def _known(self, row: Row) -> bool:

@@ -121,15 +121,15 @@ def explain(router: Router, event: Event) -> Explanation:
     result = router.route(event)
     whole = _whole(result.outputs)
     return Explanation(
-        router.version,
-        accepted_at(event),
-        tuple(_with_elsewhere(router, visit, whole) for visit in visits),
-        tuple(whole),
-        tuple(_told(router, event, parts) for parts in whole.values()),
-        router.episode(event),
-        result.ended if isinstance(result.ended, Skipped) else None,
-        tuple(_mutes(router, event)),
-        next((delivery.held for delivery in result.outputs), None),
+        version=router.version,
+        at=accepted_at(event),
+        visits=tuple(_with_elsewhere(router, visit, whole) for visit in visits),
+        receivers=tuple(whole),
+        told=tuple(_told(router, event, parts) for parts in whole.values()),
+        episode=router.episode(event),
+        ended=result.ended if isinstance(result.ended, Skipped) else None,
+        mutes=tuple(_mutes(router, event)),
+        held=next((delivery.held for delivery in result.outputs), None),
     )
 
 
@@ -170,14 +170,14 @@ def _told(router: Router, event: Event, parts: list[Delivery]) -> Told:
         first.receiver,
         first.route,
         first.domain,
-        tuple(Named(entry, names) for entry, names in by_entry),
-        sum(len(part.recipients) for part in parts),
-        first.urgent,
-        first.batch,
-        first.pace,
-        first.group,
-        first.fallback,
-        first.remarks,
+        to=tuple(Named(entry, names) for entry, names in by_entry),
+        recipients=sum(len(part.recipients) for part in parts),
+        urgent=first.urgent,
+        group=first.batch,
+        pace=first.pace,
+        merge=first.group,
+        fallback=first.fallback,
+        remarks=first.remarks,
     )
 
 

@@ -132,15 +132,15 @@ class WhatIf:
         people = sorted(self._people.values(), key=lambda one: (-one.gained - one.lost, one.person))
         rules = sorted(self._rules.values(), key=lambda one: (-one.gained - one.lost, one.version, one.route))
         return Difference(
-            self._events,
-            self._different,
-            sum(map(_changes, receivers)),
-            self._silent,
-            self._heard,
-            tuple(receivers),
-            tuple(people),
-            tuple(rules),
-            self._cut,
+            events=self._events,
+            different=self._different,
+            notices=sum(map(_changes, receivers)),
+            silent=self._silent,
+            heard=self._heard,
+            receivers=tuple(receivers),
+            people=tuple(people),
+            rules=tuple(rules),
+            cut=self._cut,
         )
 
     # ---- counting
