@@ -24,7 +24,7 @@ from andon.config.units import duration_text
 from andon.core.event import CLEAR, RAISE, SEVERITY, STATE, TELLER, Event, Position
 from andon.core.ports import Clock
 from andon.core.silence import UNWATCHED, WATCHED, WORDS
-from andon.ingress.expected.expecting import Expected, due, expected_of, with_gap
+from andon.ingress.expected.expecting import Expected, Gap, due, expected_of, with_gap
 from andon.ingress.expected.signs import Beat, Key, Lost, Seen, Signs, beat_record, lost_record, seen_record
 from andon.kafka.codecs import encode
 from andon.kafka.records import Outgoing
@@ -123,7 +123,8 @@ class Expectations:
     async def beat(self) -> None:
         """Tells the other doors what this one has heard, and judges what all of them have."""
         standing = await self._standing()
-        beat = self._own = self._next_beat(self._clock.now())
+        last, beat = self._signs.beat, self._next_beat(self._clock.now())
+        self._own = beat
         self._heard = {key: min(at, beat.at) for key, at in self._heard.items()}  # the clock may have been set back
         self._back.clear()
         if not await self._written([*self._news(beat.at, standing), beat_record(beat)]):
@@ -136,8 +137,9 @@ class Expectations:
         except TimeoutError:
             log.warning("what the doors know of the sources is not read now; nothing is judged")
             return
+        until = self._until(beat, last)
         for key, expected in list(self._expected.items()):
-            await self._judge(key, expected, beat)
+            await self._judge(key, expected, beat.gaps, until)
 
     async def close(self) -> None:
         """Leaves the last signs to the other doors, and to the next start."""
@@ -171,12 +173,18 @@ class Expectations:
 
     # ---- what all of them know
 
-    async def _judge(self, key: Key, expected: Expected, beat: Beat) -> None:
+    def _until(self, beat: Beat, last: Beat | None) -> float:
+        """Up to when all is known that was heard: by the clock of the door that had its beat before, where that is
+        behind ours, for it dates what it hears by it."""
+        now = beat.at if last is None or last.door == self._door else min(beat.at, last.at + self.beat_s)
+        return now - _LATE_BEATS * self.beat_s
+
+    async def _judge(self, key: Key, expected: Expected, gaps: Sequence[Gap], until: float) -> None:
         seen, lost = self._signs.seen.get(key), self._signs.lost.get(key)
         if seen is None:
             return
         if lost is None:
-            if (at := self._overdue(key, expected, seen, beat)) is not None:
+            if (at := self._overdue(key, expected, seen, gaps, until)) is not None:
                 await self._tell_lost(key, expected, Lost(seen.at, at, seen.first))
         elif lost.found is not None or (not seen.first and self._is_later(seen, lost)):
             await self._tell_found(key, expected, lost, seen)
@@ -184,13 +192,12 @@ class Expectations:
     def _is_later(self, seen: Seen, lost: Lost) -> bool:
         return seen.at > lost.since or (seen.at < lost.since and self._signs.ahead(lost.since))
 
-    def _overdue(self, key: Key, expected: Expected, seen: Seen, beat: Beat) -> float | None:
+    def _overdue(self, key: Key, expected: Expected, seen: Seen, gaps: Sequence[Gap], until: float) -> float | None:
         """When the next sign was due, if it did not come."""
-        until = beat.at - _LATE_BEATS * self.beat_s
         since, not_before = self._not_before.get(key, (seen.at, seen.at + expected.within))
         if since == seen.at and until < not_before:
             return None
-        at = due(expected, seen.at, until, beat.gaps)
+        at = due(expected, seen.at, until, gaps)
         self._not_before[key] = (seen.at, at)
         return at if at <= until else None
 
