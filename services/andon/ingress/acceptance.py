@@ -122,7 +122,7 @@ class Acceptance:
         fresh = [draft for draft, first in zip(drafts, firsts, strict=True) if first is None]
         appended = iter(await self._append(client, fresh)) if fresh else iter(())
         return [
-            next(appended) if first is None else await self._repeat(draft, first, until)
+            next(appended) if first is None else await self._repeat(draft, first, known, until)
             for draft, first in zip(drafts, firsts, strict=True)
         ]
 
@@ -158,7 +158,9 @@ class Acceptance:
             None if isinstance(fate, Position) else unavailable(_NO_ACK, fate.after if fate else None) for fate in fates
         ]
 
-    async def _repeat(self, draft: Draft, first: Request, until: float) -> Refused | None:
+    async def _repeat(
+        self, draft: Draft, first: Request, known: Mapping[bytes, Request], until: float
+    ) -> Refused | None:
         try:
             async with asyncio.timeout_at(until):
                 accepted = await self._requests.accepted(first)
@@ -168,6 +170,7 @@ class Acceptance:
             return unavailable(_NO_ACK)
         if first.digest != draft.digest:
             return Refused(Reason.CONFLICT, "other content was accepted under this id before", "id")
+        self._requests.join(draft, first, known)
         return None
 
 

@@ -157,6 +157,17 @@ class Requests:
             self._wake.set()
         return taken
 
+    def join(self, draft: Draft, first: Request, known: Mapping[bytes, Request]) -> None:
+        """The draft repeats this accepted request: those of its keys that name nothing yet name the same from now on.
+
+        `known` is what `recall` found.
+        """
+        for key in draft.keys:
+            if key not in self._memory and key not in known:
+                self._memory[key] = entry = Entry(key, draft.digest, first.position)
+                self._unwritten.append(entry)
+                self._wake.set()
+
     async def accepted(self, known: Request) -> bool:
         """Whether the request known under this key was accepted; waits for the outcome of one under way."""
         if known.position is not None or not isinstance(known, Entry):

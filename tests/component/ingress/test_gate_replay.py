@@ -187,3 +187,22 @@ def test_the_same_letters_cut_elsewhere_are_no_second_event(tmp_path: Path) -> N
         assert len(stand.log.events) == 1
 
     run(tmp_path, case)
+
+
+def test_a_repeat_that_is_signed_anew_takes_that_signature_for_what_it_repeats(tmp_path: Path) -> None:
+    again = pushed("n2")
+
+    async def first(stand: Stand) -> None:
+        assert said(await stand.client.post(pushed("n1"), content=words("hi", "1"))) == (200, "success")
+        assert said(await stand.client.post(again, content=words("hi", "1"))) == (200, "success")
+        assert said(await stand.client.post(again, content=words("bye", "2"))) == (409, "conflict")
+        assert said(await stand.client.post(again, content=words("hi", "1"))) == (200, "success")
+        assert len(stand.log.events) == 1
+
+    run(tmp_path, first)
+
+    async def after_a_restart(stand: Stand) -> None:
+        assert said(await stand.client.post(again, content=words("bye", "2"))) == (409, "conflict")
+        assert not stand.log.events
+
+    run(tmp_path, after_a_restart)
