@@ -132,6 +132,7 @@ def test_what_other_yaml_versions_have(text: str, place: tuple[int, int], words:
         (b"? [a]\n: 1\n", (1, 3), "a key is a plain word"),
         (b"a: 1\nb: \xff\n", (2, 4), "not UTF-8"),
         ("a: 1\nb: 故障\n".encode("gbk"), (2, 4), "not UTF-8"),
+        (b"\xef\xbb\xbfa: 1\n\xff: 1\n", (2, 1), "not UTF-8"),
         ("a: 1\n".encode("utf-16"), (1, 1), "not UTF-8"),
         (b"a: 1\nb: x\x01\n", (2, 5), "a control character"),
         (b'a: 1\nb: "x\\0"\n', (2, 4), "a NUL, or half of a character"),

@@ -319,7 +319,7 @@ def _decode(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8-sig", "replace")
+        before = error.object[: error.start].decode("utf-8", "replace")  # which lacks a byte order mark
         raise Unreadable(_of_offset(before, len(before)), "not UTF-8; save the file as UTF-8") from None
 
 

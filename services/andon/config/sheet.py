@@ -66,7 +66,7 @@ def _text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if _mostly_utf8(content):
-            line = content.count(b"\n", 0, error.start) + 1
+            line = error.object.count(b"\n", 0, error.start) + 1  # which lacks a byte order mark
             raise TableError(
                 f"{path.name}, line {line}: not UTF-8, as the rest of the file is; in Excel save it as 'CSV UTF-8'"
             ) from None

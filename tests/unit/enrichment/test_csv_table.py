@@ -125,6 +125,8 @@ def test_a_broken_utf8_table_is_not_read_as_another_encoding(desk: Desk) -> None
     for content in (whole + "M-4,王芳\n".encode("gb18030"), whole + "M-4,李".encode()[:-1]):
         desk.save(content)
         assert "t.csv, line 5: not UTF-8, as the rest of the file is" in desk.refusal()
+    desk.save(b"\xef\xbb\xbf" + whole + "王-4,王芳\n".encode("gb18030"))
+    assert "t.csv, line 5: not UTF-8, as the rest of the file is" in desk.refusal()
     desk.save(whole)
     assert desk.ask() == {"no": "M-1", "leader": "张伟"}
     desk.save("no,leader\nM-1,联通\nM-2,移动\n", "gb18030")  # its first character could be one of UTF-8
