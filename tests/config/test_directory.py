@@ -152,3 +152,11 @@ def test_a_difference_has_a_line_for_each_year_and_each_person(tmp_path: Path) -
         '+ people.00103: {"departments": ["二厂"], "roles": ["班长"]}',
         "~ workdays.2026: off 10-01, worked never → off 10-01, worked 10-10",
     ]
+
+
+def test_another_order_of_the_people_is_a_difference(tmp_path: Path) -> None:
+    """Of more than `at_most` the first hear."""
+    before = unpublished(checked(written(tmp_path)))
+    head, *rows = ROWS.splitlines(keepends=True)
+    again = checked(written(tmp_path, rows=head + "".join(reversed(rows))))
+    assert list(difference(before, again)) == ["~ people: in another order"]

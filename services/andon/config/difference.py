@@ -28,6 +28,8 @@ def difference(before: Published | None, after: Published | Loaded) -> Iterator[
             yield f"+ {path}: {now}" if was is None else f"- {path}: {was}"
         else:
             yield f"~ {path}: {was} → {now}"
+    if before and _reordered(before, after):
+        yield "~ people: in another order"
     if before and before.directory != str(after.directory):
         yield f"~ folder of the configuration: {before.directory} → {after.directory}"
     yield from _templates(before.files if before else {}, after.files)
@@ -41,6 +43,12 @@ def _values(of: Published | Loaded) -> Iterator[tuple[str, str]]:
     for person in of.tables.people:
         known = {key: value for key, value in msgspec.to_builtins(person).items() if key != "id"}
         yield f"people.{person.id}", json.dumps(known, ensure_ascii=False)
+
+
+def _reordered(before: Published, after: Published | Loaded) -> bool:
+    """Whether there are the same people in another order, in which they hear where not all do."""
+    was, now = ([person.id for person in of.tables.people] for of in (before, after))
+    return was != now and sorted(was) == sorted(now)
 
 
 def _years(workdays: Workdays) -> Iterator[tuple[str, str]]:
@@ -66,8 +74,15 @@ def _mutes(before: Sequence[Mute], after: Sequence[Mute]) -> Iterator[str]:
 
 def _templates(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(before.keys() | after.keys()):
-        was, now = before.get(name, "").splitlines(), after.get(name, "").splitlines()
-        yield from unified_diff(was, now, f"templates/{name} (before)", f"templates/{name}", lineterm="", n=1)
+        was, now = before.get(name, ""), after.get(name, "")
+        names = f"templates/{name} (before)", f"templates/{name}"
+        lines = list(unified_diff(was.splitlines(), now.splitlines(), *names, lineterm="", n=1))
+        if lines or before.get(name) == after.get(name):
+            yield from lines
+        elif name in before and name in after:
+            yield f"~ templates/{name}: other line ends"
+        else:
+            yield f"{'+' if name in after else '-'} templates/{name}: without a line"
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -231,6 +231,21 @@ def test_a_changed_value_shows_both(config: Path) -> None:
     assert changed(config, "ROBOT_1", "ROBOT_2") == ['~ channels.robot.keys: ["env:ROBOT_1"] → ["env:ROBOT_2"]']
 
 
+def test_a_template_that_differs_in_no_line_shows_too(config: Path) -> None:
+    folder = config.parent / "templates"
+    folder.mkdir()
+    for name, text in {"a.j2": "a", "b.j2": "", "c.j2": "c"}.items():
+        (folder / name).write_text(text)
+    before = published(config)
+    (folder / "a.j2").write_text("a\n")
+    (folder / "b.j2").rename(folder / "d.j2")
+    assert list(difference(before, checked(config))) == [
+        "~ templates/a.j2: other line ends",
+        "- templates/b.j2: without a line",
+        "+ templates/d.j2: without a line",
+    ]
+
+
 def test_what_comes_and_goes_shows_its_path(config: Path) -> None:
     told = changed(config, "{receiver: 组}", "{receiver: 组, routes: [{matchers: ['line=\"L3\"'], receiver: 组}]}")
     assert told == ['+ route.routes[0].matchers: ["line=\\"L3\\""]', '+ route.routes[0].receiver: "组"']
