@@ -1,4 +1,4 @@
-"""`andon mutes`: what is muted now or will be, and the maintenance windows of the configuration."""
+"""`andon mutes`: what is muted now or will be, and, but for `--json`, the maintenance windows of the configuration."""
 
 from __future__ import annotations
 
