@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from andon.cli import arguments
 from andon.cli.asking import where
@@ -16,6 +16,10 @@ from andon.cli.commands import repartition
 from andon.cli.main import DONE, FAILED
 from andon.cli.running.processes import MEMBERS
 from andon.cli.shown.columns import columns
+
+if TYPE_CHECKING:
+    from andon.kafka.connection import Connection
+    from andon.store.lookup import Lookup
 
 _SHOWN = ("cleanup.policy", "retention.ms", "min.insync.replicas")
 _DAY_MS = 86_400_000
@@ -127,11 +131,11 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
+    from andon.config.secrets import SecretMissing
     from andon.kafka.admin import Cluster
-    from andon.kafka.scan import Scan
+    from andon.kafka.errors import KafkaFailure
     from andon.kafka.topics import READERS, TOPICS, group_of
     from andon.runtime.follower import read_board
-    from andon.runtime.offsets import standing
 
     there = {row["topic"]: row for row in _topics(place, stack)}
     missing = [topic.name for topic in TOPICS if topic.name not in there]
@@ -153,23 +157,32 @@ def _deviations(place: where.Where, stack: ExitStack) -> Iterator[str]:
     for name, count in (recorded.partitions if recorded else {}).items():
         if name in there and there[name]["partitions"] != count:
             yield f"{name} has {there[name]['partitions']} partitions, {count} were recorded: services refuse to start"
-    scan, cluster = stack.enter_context(closing(Scan(place.link))), Cluster(place.link)
-    read = [(service, topic, scan, cluster) for service, topic in READERS.items()]
+    for service, name in READERS.items():
+        yield from _lost(place.link, service, name, _store(place, service, stack))
     for service, feed in _feeds(board).items():
-        link = feed.config.elsewhere() or place.link
-        read.append((service, feed.config.topic, stack.enter_context(closing(Scan(link))), Cluster(link)))
-    for service, name, one_scan, one_cluster in read:
-        store = _store(place, service, stack)
-        lost = [one for one in standing(one_scan, one_cluster, service, name, store) if one.lost]
-        for what, partitions in (
-            ("no offset on", [str(one.home.partition) for one in lost if one.committed is None]),
-            ("an offset outside of", [str(one.home.partition) for one in lost if one.committed is not None]),
-        ):
-            if partitions:
-                yield (
-                    f"{group_of(service)} has {what} {name} {', '.join(partitions)}; "
-                    f"`andon topics offsets {group_of(service)} --restore` mends it"
-                )
+        try:
+            yield from _lost(feed.config.elsewhere() or place.link, service, feed.config.topic)
+        except (KafkaFailure, SecretMissing) as problem:
+            yield f"{group_of(service)} cannot be looked at: {problem}"
+
+
+def _lost(link: Connection, service: str, topic: str, store: Lookup | None = None) -> Iterator[str]:
+    from andon.kafka.admin import Cluster
+    from andon.kafka.scan import Scan
+    from andon.kafka.topics import group_of
+    from andon.runtime.offsets import standing
+
+    with closing(Scan(link)) as scan:
+        lost = [one for one in standing(scan, Cluster(link), service, topic, store) if one.lost]
+    for what, partitions in (
+        ("no offset on", [str(one.home.partition) for one in lost if one.committed is None]),
+        ("an offset outside of", [str(one.home.partition) for one in lost if one.committed is not None]),
+    ):
+        if partitions:
+            yield (
+                f"{group_of(service)} has {what} {topic} {', '.join(partitions)}; "
+                f"`andon topics offsets {group_of(service)} --restore` mends it"
+            )
 
 
 def _feeds(board: Any) -> Mapping[str, Any]:
@@ -246,7 +259,7 @@ def _members(args: argparse.Namespace) -> int:
     return FAILED if strangers else DONE
 
 
-def _store(place: where.Where, service: str, stack: ExitStack) -> Any:
+def _store(place: where.Where, service: str, stack: ExitStack) -> Lookup | None:
     """The store of a desk, None when it is not here; a stage has none."""
     return desk(_address(place), service, stack) if service in ("egress", "ticketing") else None
 

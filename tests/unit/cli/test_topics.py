@@ -1,0 +1,59 @@
+"""What `andon topics check` says while a cluster of others cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from andon.cli import main as frame
+from andon.cli.asking import where
+from andon.cli.commands import topics
+from andon.kafka import admin
+from andon.kafka.errors import KafkaFailure
+from andon.kafka.foreign import ReadTopic
+from andon.kafka.topics import TOPICS
+from andon.runtime import follower
+from andon.runtime.feeds import Feed
+
+ACCOUNT = {"user": "env:NOT_SET_HERE", "password": "env:NOT_SET_HERE"}
+AWAY = Feed("plant-2", ReadTopic(topic="alarms", bootstrap="away:9092"))
+LOCKED = Feed("plant-3", ReadTopic.model_validate({"topic": "alarms", "bootstrap": "away:9092", "sasl": ACCOUNT}))
+
+
+def test_one_that_cannot_be_asked_hides_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+
+    class Cluster:
+        def __init__(self, _link: object) -> None: ...
+
+        def replication(self, _kafka: object) -> int:
+            return 1
+
+    def there(_place: object, _stack: object) -> Iterator[Mapping[str, Any]]:
+        yield from ({"topic": one.name, "partitions": 1, "settings": one.settings(60.0, 1)} for one in TOPICS)
+
+    def lost(link: Any, service: str, topic: str, _store: object = None) -> Iterator[str]:
+        if link != "own":
+            raise KafkaFailure("no Kafka broker answers")
+        yield f"{service} has lost {topic}"
+
+    place = SimpleNamespace(link="own", kafka=SimpleNamespace(retention=60.0))
+    board = SimpleNamespace(recorded=follower.Recorded({}))
+    monkeypatch.setattr(where, "cluster", lambda _args: place)
+    monkeypatch.setattr(admin, "Cluster", Cluster)
+    monkeypatch.setattr(follower, "read_board", lambda _link: board)
+    monkeypatch.setattr(topics, "_topics", there)
+    monkeypatch.setattr(topics, "_store", lambda *_: None)
+    monkeypatch.setattr(topics, "_feeds", lambda _board: {"source-plant-2": AWAY, "source-plant-3": LOCKED})
+    monkeypatch.setattr(topics, "_lost", lost)
+    assert frame.main(["topics", "check"]) == 1
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "ticketing has lost andon.enriched",
+        "andon-source-plant-2 cannot be looked at: no Kafka broker answers",
+        "andon-source-plant-3 cannot be looked at: the environment variable NOT_SET_HERE is not set",
+    ]
