@@ -95,21 +95,27 @@ def begin_feeds(settings: Settings, link: Connection, board: Board) -> None:
     """Commits the first offsets of the topics that sources begin to read with this version; blocking.
 
     Only before a version names them: a group that lost its offsets later must stop, not start over. Raises
-    KafkaFailure when such a topic does not exist, or when doors read another one for that source.
+    KafkaFailure when such a topic does not exist, when its cluster cannot be asked, or when doors read another one for
+    that source.
     """
     before = board.newest.settings if board.newest else None
     for service, feed in new_feeds(settings, before, Registry()).items():
         topic = feed.config.topic
-        cluster = Cluster(feed.config.elsewhere() or link)
-        if topic not in cluster.partitions():
-            raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")
+        said = f"the source {feed.source} cannot begin to read {feed.config.connection()}"
         try:
-            cluster.seed_offsets(service, topic, earliest=feed.config.begin == "earliest")
+            cluster = Cluster(feed.config.elsewhere() or link)
+            there = topic in cluster.partitions()
+            if there:
+                cluster.seed_offsets(service, topic, earliest=feed.config.begin == "earliest")
         except GroupInUse as problem:
             raise KafkaFailure(
-                f"the source {feed.source} cannot begin to read {topic}: {problem}. Give the source of that topic "
-                "another name, or stop every door before you publish this"
+                f"{said}: {problem}. Give the source of that topic another name, or stop every door before you publish "
+                "this"
             ) from None
+        except KafkaFailure as problem:
+            raise KafkaFailure(f"{said}: {problem}") from None
+        if not there:
+            raise KafkaFailure(f"there is no topic {topic}, which the source {feed.source} is to read")
 
 
 class _Tries:
