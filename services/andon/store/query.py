@@ -193,7 +193,8 @@ def _held(connection: Connection, keys: Sequence[Any]) -> Sequence[Any]:
     if connection.dialect.name == "postgresql":
         raw: Any = connection.connection.dbapi_connection
         with suppress(LookupError):  # SQL_ASCII is any
-            encoding = codecs.lookup(raw.info.parameter_status("server_encoding").replace("WIN", "cp")).name
+            told = raw.info.parameter_status("server_encoding") or encoding
+            encoding = codecs.lookup(told.replace("WIN", "cp")).name
     return [key for key in keys if _can_be_written(str(key), encoding)]
 
 
@@ -248,8 +249,7 @@ def _connect_args(backend: str, deadline: float) -> Mapping[str, Any]:
     if backend == "postgresql":
         milliseconds = int(deadline * 1000)
         # psycopg reads times in the server's usual style alone, and a role or a database may have another.
-        style = "-c DateStyle=ISO -c IntervalStyle=postgres"
-        options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on {style}"
+        options = f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on -c DateStyle=ISO"
         return {
             "connect_timeout": max(2, int(deadline)),
             "client_encoding": "utf8",
@@ -300,7 +300,7 @@ def _or_text(reader: Any) -> Any:
         def load(self, data: Any) -> Any:
             try:
                 return self._reader.load(data)
-            except DataError:
+            except (DataError, NotImplementedError):  # the second for another style of intervals
                 return bytes(data).decode()
 
     return OrText
