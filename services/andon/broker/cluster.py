@@ -1,7 +1,7 @@
 """Three nodes of Kafka on one box: any of them may be lost. Start, stop, status, reset; all of them, or one."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from andon.broker.download import Progress
 from andon.broker.errors import BrokerError
 from andon.broker.jvm import Runtime
 from andon.broker.layout import Layout
-from andon.broker.locks import locked
+from andon.broker.locks import locked, wait_on
 from andon.broker.node import Running, Status
 from andon.broker.seats import Plan
 from andon.broker.wire import Share
@@ -69,6 +69,7 @@ def start(
     tie_to_parent: bool = False,
     heap_mb: int = HEAP_MB,
     progress: Progress | None = None,
+    go_on: Callable[[], None] = wait_on,
     hosts: Sequence[str] = (ports.LOOPBACK,) * seats.SIZE,
     within: Mapping[int, Sequence[str]] | None = None,
 ) -> Cluster:
@@ -88,14 +89,14 @@ def start(
     if storage.is_formatted(Layout(data)):
         raise BrokerError(f"{data} has a single node, which cannot become three: choose another --data, or reset it.")
     try:
-        with locked(Layout(data).lock), ExitStack() as stack:
+        with locked(Layout(data).lock, go_on), ExitStack() as stack:
             known = seats.read(data)
             plan = known or Plan(data, storage.new_id(), ())
             if not plan.seats or (port is not None and not _running(plan)):
                 found = seats.free(stack, port or PORT, hosts, strict=strict_port and port is not None)
                 plan = replace(plan, seats=found)
                 seats.write(plan)
-            return _started(plan, only, Start(heap_mb, within or {}, progress, tie_to_parent=tie_to_parent))
+            return _started(plan, only, Start(heap_mb, within or {}, progress, go_on, tie_to_parent=tie_to_parent))
     except OSError as problem:
         raise BrokerError(f"The broker's directory {data} cannot be used ({problem}).") from problem
 
@@ -107,6 +108,7 @@ class Start:
     heap_mb: int
     within: Mapping[int, Sequence[str]]
     progress: Progress | None
+    go_on: Callable[[], None]
     tie_to_parent: bool
 
 
@@ -116,7 +118,7 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
     missing = [seat for seat in wanted if seat.node not in running]
     if len(running) + len(missing) < QUORUM:
         raise BrokerError(LONE)
-    runtime = Runtime(java.find(), download.fetch(progress=how.progress), how.heap_mb)
+    runtime = Runtime(java.find(), download.fetch(progress=how.progress, go_on=how.go_on), how.heap_mb)
     quorum = _Quorum(set(running), from_nothing=not running, only=only)
     those = [
         Node(plan.layout(seat.node), seat, replace(runtime, within=tuple(how.within.get(seat.node, ()))))
@@ -145,7 +147,7 @@ def _started(plan: Plan, only: int | None, how: Start) -> Cluster:
             if seat.node in quorum.absent:
                 continue
             try:
-                launch.wait(plan.layout(seat.node), records[seat.node], READY_S)
+                launch.wait(plan.layout(seat.node), records[seat.node], READY_S, go_on=how.go_on)
             except BrokerError as problem:
                 failed = records[seat.node]
                 if seat.node not in begun and process.started(failed.pid) != failed.started:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from andon.broker.errors import BrokerError, ChecksumError, FetchError
 from andon.broker.jars import Jar, pinned
-from andon.broker.locks import cache_dir, locked
+from andon.broker.locks import cache_dir, locked, wait_on
 
 MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 THREADS = 8
@@ -36,13 +36,14 @@ def fetch(
     repository: str | None = None,
     proxy: str | None = None,
     progress: Progress | None = None,
+    go_on: Callable[[], None] = wait_on,
 ) -> tuple[Path, ...]:
     """Makes sure that all `jars` (default: those pinned) lie in the cache and returns their paths, in order.
 
     Every file is checked against its SHA-256 each time, so what is returned is what was pinned; what the cache holds is
     not asked for again, and without anything missing no network is touched. `repository` is the address of a Maven
     repository (default `$ANDON_MAVEN_URL`, else Maven Central); `proxy` overrides the usual proxy variables. Several
-    processes may call this at once: one fetches, the others wait and find the files.
+    processes may call this at once: one fetches, the others wait, calling `go_on` again and again, and find the files.
 
     Raises FetchError when a file can't be had and ChecksumError when it is not the right one; nothing wrong is kept.
     """
@@ -52,7 +53,7 @@ def fetch(
     if not _missing(wanted, into):
         return paths
     try:
-        with locked(into / ".lock"):
+        with locked(into / ".lock", go_on):
             missing = _missing(wanted, into)
             _Download(into, _address(repository), proxy, progress or _silent).all(missing)
     except OSError as problem:

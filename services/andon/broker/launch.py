@@ -16,7 +16,7 @@ from andon.broker.errors import BrokerError, PortError
 from andon.broker.jars import kafka_version
 from andon.broker.jvm import Runtime
 from andon.broker.layout import Layout
-from andon.broker.locks import locked_now
+from andon.broker.locks import locked_now, wait_on
 from andon.broker.seats import Seat, above
 
 READY_S = 60.0
@@ -67,13 +67,15 @@ def launch(
     port: int,
     strict: bool = False,
     tie_to_parent: bool = False,
+    go_on: Callable[[], None] = wait_on,
 ) -> Record:
-    """Starts a node on formatted storage and returns when it is ready. Raises BrokerError when it never is."""
+    """Starts a node on formatted storage and returns when it is ready. Raises BrokerError when it never is, and ends it
+    then, as when `go_on` raises."""
     for attempt in range(1, ATTEMPTS + 1):
         with ports.reserved(port, strict=strict) as ours, ports.reserved(above(ours)) as controller:
             record = begin(layout, runtime, options, Seat(1, ours, controller), tie_to_parent=tie_to_parent)
             try:
-                wait(layout, record)
+                wait(layout, record, go_on=go_on)
             except BaseException as problem:
                 process.end(record.pid, record.started, timeout_s=5)
                 if not isinstance(problem, PortError) or strict or attempt == ATTEMPTS:
@@ -144,12 +146,14 @@ def spawn(layout: Layout, runtime: Runtime, options: Sequence[str], text: str, *
     return process.spawn(command, output=layout.console, tie_to_parent=tie_to_parent)
 
 
-def wait(layout: Layout, record: Record, within_s: float = READY_S) -> None:
-    """Returns when the node answers. Raises PortError or BrokerError when it ends instead or takes too long, which it
-    does not while it reads its logs: after a crash those may be many gigabytes, and it would have to begin again."""
+def wait(layout: Layout, record: Record, within_s: float = READY_S, *, go_on: Callable[[], None] = wait_on) -> None:
+    """Returns when the node answers; until then calls `go_on`, which may raise. Raises PortError or BrokerError when it
+    ends instead or takes too long, which it does not while it reads its logs: after a crash those may be many
+    gigabytes, and it would have to begin again."""
     deadline = time.monotonic() + within_s
     cluster = storage.cluster_id(layout)
     while not wire.ready(record.host, record.port, cluster):
+        go_on()
         if process.started(record.pid) != record.started:
             raise _failed(layout, record)
         if time.monotonic() > deadline:

@@ -2,9 +2,13 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+_AGAIN_S = 0.05
 
 
 def cache_dir() -> Path:
@@ -16,12 +20,19 @@ def cache_dir() -> Path:
     return Path.home() / ".cache" / "andon"
 
 
+def wait_on() -> None:
+    """What is called while something is waited for that nobody gives up."""
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path` against all other processes and threads, waiting for as long as it takes."""
+def locked(path: Path, go_on: Callable[[], None] = wait_on) -> Iterator[None]:
+    """Holds the lock file `path` against all other processes and threads, waiting for as long as it takes, or until
+    `go_on`, which is called again and again, raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _taken(file):
+            go_on()
+            time.sleep(_AGAIN_S)
         yield
 
 
@@ -30,9 +41,12 @@ def locked_now(path: Path) -> Iterator[bool]:
     """Like `locked`, but never waits: yields whether the lock was free and is now held."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _taken(file)
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

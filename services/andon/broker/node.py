@@ -1,6 +1,7 @@
 """A single node of Kafka on one box: start, stop, status, reset."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from andon.broker.errors import BrokerError, PortError
 from andon.broker.jvm import Runtime
 from andon.broker.launch import Record, alive, ending, launch, wait
 from andon.broker.layout import Layout
-from andon.broker.locks import locked
+from andon.broker.locks import locked, wait_on
 from andon.broker.writer import refuse_second_writer
 
 
@@ -48,13 +49,16 @@ def start(
     tie_to_parent: bool = False,
     heap_mb: int = 512,
     progress: Progress | None = None,
+    go_on: Callable[[], None] = wait_on,
 ) -> Running:
     """Starts a Kafka node on the directory `data` and returns when a topic can be created.
 
     What the node needs is fetched first, and `progress` is told of it. A node that runs on `data` already is returned
     as it is. The port is `port` or the next free one above it; with `strict_port` a taken one is an error. The node
     goes on after this process has ended, unless `tie_to_parent`: then it stops when the calling *thread* ends (Linux
-    only). What was acknowledged survives kill -9 of the node; a power cut may take the last seconds.
+    only). What was acknowledged survives kill -9 of the node; a power cut may take the last seconds. `go_on` is called
+    again and again while the node, or who else starts one here, is waited for; where it raises, what was started here
+    is ended.
 
     Raises BrokerError, with one sentence that says what to do.
     """
@@ -63,18 +67,19 @@ def start(
     if seats.read(data):
         raise BrokerError(f"{data} has a cluster of three nodes: start it with --nodes 3, or choose another --data.")
     try:
-        with locked(layout.lock):
-            if (record := alive(layout)) and _goes_on(layout, record):
+        with locked(layout.lock, go_on):
+            if (record := alive(layout)) and _goes_on(layout, record, go_on):
                 return running(record)
             refuse_second_writer(layout)
             crash.clear(layout)
             disk.refuse_when_full(layout.data)
-            runtime = Runtime(java.find(), download.fetch(progress=progress), heap_mb)
+            runtime = Runtime(java.find(), download.fetch(progress=progress, go_on=go_on), heap_mb)
             storage.format_storage(layout, runtime)
             if crash.crashed(layout):
                 options = archive.options(runtime)
                 crash.end_registration(layout, runtime, options, port=seats.above(port), tie_to_parent=tie_to_parent)
-            record = _launched(layout, runtime, port, strict=strict_port, tie_to_parent=tie_to_parent)
+            how = {"strict": strict_port, "tie_to_parent": tie_to_parent}
+            record = _launched(layout, runtime, port, go_on, **how)
             archive.train_in_background(runtime, tie_to_parent=tie_to_parent)
             return running(record)
     except OSError as problem:
@@ -149,10 +154,10 @@ def running(record: Record) -> Running:
     return Running(record.address, record.pid, Path(record.data))
 
 
-def _goes_on(layout: Layout, record: Record) -> bool:
+def _goes_on(layout: Layout, record: Record, go_on: Callable[[], None]) -> bool:
     """Whether a node that somebody else has started answers; False when it ends: it had been told to before."""
     try:
-        wait(layout, record)
+        wait(layout, record, go_on=go_on)
     except BrokerError:
         if process.started(record.pid) == record.started:
             raise
@@ -160,16 +165,18 @@ def _goes_on(layout: Layout, record: Record) -> bool:
     return True
 
 
-def _launched(layout: Layout, runtime: Runtime, port: int, *, strict: bool, tie_to_parent: bool) -> Record:
+def _launched(
+    layout: Layout, runtime: Runtime, port: int, go_on: Callable[[], None], *, strict: bool, tie_to_parent: bool
+) -> Record:
     options = archive.options(runtime)
     try:
-        return launch(layout, runtime, options, port=port, strict=strict, tie_to_parent=tie_to_parent)
+        return launch(layout, runtime, options, port=port, strict=strict, tie_to_parent=tie_to_parent, go_on=go_on)
     except PortError:
         raise
     except BrokerError:
         if not options:
             raise
         # An archive must never be what keeps Kafka from starting: one more try without it says whether it was.
-        record = launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent)
+        record = launch(layout, runtime, port=port, strict=strict, tie_to_parent=tie_to_parent, go_on=go_on)
         archive.discard(runtime)
         return record

@@ -87,7 +87,7 @@ class Box:
     def running(self, layout: Layout) -> launch.Record | None:
         return self.record(layout) if int(layout.data.name[-1]) in self.alive else None
 
-    def wait(self, layout: Layout, *_: object) -> None:
+    def wait(self, layout: Layout, *_: object, **__: object) -> None:
         number = int(layout.data.name[-1])
         if number in self.told:
             self.told.discard(number)

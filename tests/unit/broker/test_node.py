@@ -22,7 +22,7 @@ def record(data: Path, pid: int) -> Record:
 def test_one_that_had_been_told_to_end_is_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ends: bool
 ) -> None:
-    def wait(_layout: Layout, _record: Record) -> None:
+    def wait(_layout: Layout, _record: Record, **_: object) -> None:
         raise BrokerError("Kafka ended while it started")
 
     for module, name, stand_in in (
@@ -44,6 +44,20 @@ def test_one_that_had_been_told_to_end_is_started_anew(
     else:
         with pytest.raises(BrokerError, match="Kafka ended"):
             start(tmp_path)
+
+
+def enough() -> None:
+    raise KeyError("enough")
+
+
+def test_a_start_is_given_up_while_another_starts_a_node_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "end", lambda *_, **__: pytest.fail("it is another's"))
+    with locked(Layout(tmp_path).lock), pytest.raises(KeyError, match="enough"):
+        start(tmp_path, go_on=enough)
+    monkeypatch.setattr(node, "alive", lambda layout: record(layout.data, 11))
+    monkeypatch.setattr(process, "started", lambda _: "then")
+    with pytest.raises(KeyError, match="enough"):
+        start(tmp_path, go_on=enough)
 
 
 def test_a_stop_does_not_wait_for_a_start_that_waits_for_its_logs(

@@ -137,6 +137,18 @@ def test_a_node_that_cannot_be_recorded_is_not_left_running(tmp_path: Path, monk
     assert process.started(begun[0]) is None
 
 
+def test_a_node_whose_start_is_given_up_is_ended(tmp_path: Path, sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "spawn", lambda *_, **__: sleeper)
+
+    def given_up() -> None:
+        raise KeyError("enough")
+
+    runtime = Runtime(Java(Path("java"), 17, ""), (), 512)
+    with pytest.raises(KeyError, match="enough"):
+        launch.launch(Layout(tmp_path), runtime, port=18_900, go_on=given_up)
+    assert process.started(sleeper) is None
+
+
 def test_a_node_that_reads_its_logs_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended after a minute, it would have to read them all again, and so for ever."""
     layout = Layout(tmp_path)

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -130,29 +132,31 @@ def test_nodes_without_one_that_cannot_be_started_serve_until_it_is_tried_again(
     asyncio.run(scenario())
 
 
-def test_a_node_that_is_given_up_while_it_starts_is_told_to_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("theirs", [True, False])
+def test_a_node_that_is_given_up_while_it_starts_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, theirs: bool
 ) -> None:
-    """After a crash it may read its logs for many minutes."""
-    begun: list[int] = []
+    """After a crash it may read its logs for many minutes. Who began it ends it (test_process), and nobody else."""
+    waiting, asked, stopped = threading.Event(), list[int](), list[Path]()
 
-    def start(_: Path, **__: object) -> broker.Running:
-        begun.append(process.spawn([sys.executable, "-c", "import time; time.sleep(60)"], output=tmp_path / "out"))
-        while process.started(begun[0]):
+    def start(_: Path, *, go_on: Callable[[], None], **__: object) -> broker.Running:
+        while True:
+            waiting.set()
+            go_on()
             time.sleep(0.01)
-        raise broker.BrokerError("Kafka ended while it started")
 
     monkeypatch.setattr(broker, "start", start)
-    monkeypatch.setattr(broker, "pids", lambda _: tuple(begun))
+    monkeypatch.setattr(broker, "pids", lambda _: (11,) if theirs or waiting.is_set() else ())
+    monkeypatch.setattr(broker, "stop", lambda data, **_: stopped.append(data))
+    monkeypatch.setattr(os, "kill", lambda pid, _: asked.append(pid))
 
     async def scenario() -> None:
-        starting = asyncio.create_task(EmbeddedKafka(tmp_path, 1)())
-        await until(lambda: begun)
-        starting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(starting, 20)
+        async with asyncio.timeout(20), Supervisor(SystemClock()) as supervisor:
+            supervisor.start(EmbeddedKafka(tmp_path, 1).program())
+            await until(waiting.is_set)
 
     asyncio.run(scenario())
+    assert (asked, stopped) == ([], [])
 
 
 def test_a_node_that_was_started_in_place_of_one_that_was_just_ending_is_ours(

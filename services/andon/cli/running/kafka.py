@@ -23,6 +23,10 @@ AGAIN = 60.0  # seconds after which a node that could not be started is tried ag
 _log = logging.getLogger(__name__)
 
 
+class GivenUp(Exception):  # noqa: N818 - a decision of the person at the terminal
+    """The start is not wanted any more."""
+
+
 class Downloads:
     """How much of the files being fetched is here. Told by several threads."""
 
@@ -63,7 +67,9 @@ class EmbeddedKafka:
 
     async def fetched(self) -> None:
         """Returns when everything the node needs is in the user's cache. Raises BrokerError."""
-        fetch = asyncio.get_running_loop().run_in_executor(self._thread, lambda: broker.fetch(progress=self._progress))
+        fetch = asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: broker.fetch(progress=self._progress, go_on=self._go_on)
+        )
         try:
             await asyncio.shield(fetch)
         except asyncio.CancelledError:
@@ -91,38 +97,45 @@ class EmbeddedKafka:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             self._given_up = True
-            while self._ours and not starting.done():  # a node that reads its logs would be waited for
-                for pid in broker.pids(self.data):
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGTERM)
-                await asyncio.sleep(POLL)
             with suppress(CannotStart):
                 await (await starting).end(5.0)
             raise
 
     def _start(self) -> _Nodes:
         before = broker.pids(self.data)
-        self._ours = self._ours or not before
+        ours = self._ours or not before
         self._began = time.time()
         self._absent = ""
         nodes: Collection[int] = ()
         try:
             if broker.is_cluster(self.data):
-                started = broker.cluster.start(self.data, tie_to_parent=self._ours, progress=self._progress)
+                started = broker.cluster.start(
+                    self.data, tie_to_parent=ours, progress=self._progress, go_on=self._go_on
+                )
                 nodes = [one.pid for one in started.nodes]
                 self._absent = " ".join(f"node {number}: {why}" for number, why in started.absent.items())
             else:
                 node = broker.start(
-                    self.data, port=self.port, strict_port=True, tie_to_parent=True, progress=self._progress
+                    self.data,
+                    port=self.port,
+                    strict_port=True,
+                    tie_to_parent=True,
+                    progress=self._progress,
+                    go_on=self._go_on,
                 )
                 nodes = [node.pid]
-        except broker.BrokerError as error:
+        except (broker.BrokerError, GivenUp) as error:
             raise CannotStart(str(error)) from error
         # What ran before may have been about to end.
-        self._ours = self._ours or not set(before) & set(nodes)
+        self._ours = ours or not set(before) & set(nodes)
         if self._absent:
             _log.warning("a node of Kafka does not run, the others go on without it", extra={"why": self._absent})
         return _Nodes(self.data, self._thread, ours=self._ours, without_others=nodes if self._absent else ())
+
+    def _go_on(self) -> None:
+        """Raises GivenUp: a node that reads its logs would be waited for, and so would who else is starting one."""
+        if self._given_up:
+            raise GivenUp
 
     def _progress(self, name: str, done: int, total: int) -> None:
         if self._given_up:
