@@ -12,12 +12,17 @@ _AGAIN_S = 0.05
 
 
 def cache_dir() -> Path:
-    """`$ANDON_CACHE`, else `$XDG_CACHE_HOME/andon`, else `~/.cache/andon`."""
+    """`$ANDON_CACHE`, else `$XDG_CACHE_HOME/andon`, else `~/.cache/andon`. Whose account has neither a name nor a home,
+    as in a container, has `/` for it, which Docker gives too; where that cannot be written, the user is told so."""
     if own := os.environ.get("ANDON_CACHE"):
         return Path(own).expanduser().absolute()
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser().absolute() / "andon"
-    return Path.home() / ".cache" / "andon"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("/")
+    return home / ".cache" / "andon"
 
 
 def wait_on() -> None:

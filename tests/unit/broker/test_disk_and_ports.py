@@ -12,6 +12,7 @@ import pytest
 
 from andon.broker import DiskFullError, PortError, disk_full, start, used_share
 from andon.broker.disk import size_of
+from andon.broker.locks import cache_dir
 from andon.broker.ports import is_free, reserved
 
 
@@ -93,6 +94,20 @@ def test_a_kept_port_is_for_who_keeps_it_and_wants_exactly_it(taken: int) -> Non
 def test_no_port(port: int) -> None:
     with pytest.raises(PortError, match=f"{port} is no port"), reserved(port):
         pass
+
+
+def test_an_account_without_a_name_and_a_home_is_told_where_the_cache_would_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As any number of an account is in a container."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ANDON_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert cache_dir() == Path("/.cache/andon")
 
 
 def test_where_the_cache_may_not_be_written_a_port_is_found_all_the_same(taken: int, cache: Path) -> None:
