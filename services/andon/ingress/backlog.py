@@ -14,10 +14,12 @@ from andon.kafka.errors import KafkaFailure
 from andon.kafka.topics import DELIVERIES, ENRICHED, EVENTS, READERS
 from andon.kafka.unread import Unread
 from andon.runtime.metrics import Metrics
+from andon.runtime.seldom import Seldom
 
 log = logging.getLogger(__name__)
 
 SETTLE_S = 1.0
+_SAID_AGAIN_S = 60.0
 # Downstream first, so that a record on its way is not met twice. Ticketing is not on the way to people: a dead tracker
 # must not close the door.
 _COUNTED = ("egress", "routing", "enrichment")
@@ -40,6 +42,7 @@ class Backlog:
         self._clock = clock
         self._metrics = metrics
         self._undecided = Undecided()
+        self._seldom = Seldom(_SAID_AGAIN_S, clock)
         self.waiting = 0
 
     async def run(self) -> None:
@@ -53,7 +56,8 @@ class Backlog:
                 await self._clock.sleep(SETTLE_S)
                 self.waiting = await asyncio.to_thread(self._count, ends)
             except KafkaFailure as error:
-                log.warning("the backlog is not known", extra={"problem": str(error)})
+                if self._seldom.due(str(error)):
+                    log.warning("the backlog is not known", extra={"problem": str(error)})
                 await self._clock.sleep(SETTLE_S)
 
     def _ends(self) -> dict[Home, int]:

@@ -233,8 +233,9 @@ class Follower:
             try:
                 self._read_on()
             except KafkaFailure as error:
-                self._problem = str(error)
-                log.warning("the configuration is not followed now", extra={"problem": str(error)})
+                if self._problem != str(error):  # else a line a second, for as long as it lasts
+                    self._problem = str(error)
+                    log.warning("the configuration is not followed now", extra={"problem": self._problem})
                 self._closing.wait(_AGAIN_S)
 
     def _read_on(self) -> None:
@@ -245,6 +246,8 @@ class Follower:
                 self._take(reader.poll())
                 if self._caught_up or reader.at_end:
                     self._compare()
+                if self._caught_up and reader.at_end:
+                    self._problem = ""  # it is over, and would be said again
         self._caught_up = True
 
     def _take(self, records: Iterable[Record]) -> None:

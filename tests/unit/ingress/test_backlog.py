@@ -128,6 +128,23 @@ def test_before_it_is_full_by_offsets_the_records_are_counted() -> None:
     assert scene.unread.stretches == [{Home(ENRICHED, 0): 0, Home(DELIVERIES, 0): 0}] * 2
 
 
+def test_that_the_backlog_is_not_known_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """An account that may not see the groups is refused each second, for as long as nobody mends it."""
+    scene = Scene()
+    scene.cluster.away = True
+
+    async def main() -> None:
+        running = asyncio.create_task(scene.backlog.run())
+        for _ in range(90):
+            await scene.settled(0)
+            scene.clock.advance(SETTLE_S)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records] == ["the backlog is not known"] * 2
+
+
 def test_while_kafka_does_not_answer_the_last_figure_stays() -> None:
     scene = Scene()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 
@@ -56,3 +57,32 @@ def test_a_service_without_a_configuration_says_why(
             await asyncio.to_thread(one.close)
 
     asyncio.run(main())
+
+
+def test_what_keeps_it_from_reading_is_said_once_until_it_reads_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was a line a second in each process, for as long as a right was missing."""
+    readers = iter([Reader(list, at_end=True), *(Reader(refused, at_end=False) for _ in range(8))])
+    last = threading.Event()
+
+    def goes_on() -> list[Record]:
+        last.set()
+        return []
+
+    def made(*_: object, **__: object) -> Reader:
+        return next(readers, Reader(goes_on, at_end=True))
+
+    monkeypatch.setattr(follower, "TopicReader", made)
+    monkeypatch.setattr(follower, "_AGAIN_S", 0.001)
+
+    async def main() -> None:
+        one = Follower(Connection("kafka-1:9092"))
+        try:
+            assert await asyncio.to_thread(last.wait, 10)
+        finally:
+            await asyncio.to_thread(one.close)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert len(caplog.records) == 1
