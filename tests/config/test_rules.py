@@ -170,6 +170,11 @@ TABLE: dict[str, tuple[str, str, str]] = {
         'partitions: 6, registry: {url: "http://127.0.0.1:8081", user: env:R, password: env:P, token: ‹env:R}',
         "`token` is in place of `user` and `password`",
     ),
+    "address of a collector": (
+        "version: 1\n",
+        'version: 1\notel: {endpoint: ‹"collector:4318"}\n',
+        "`endpoint` must be http://host:port or https://host:port: OTLP over HTTP, 4318 as a rule (4317 is gRPC's)",
+    ),
     # the tree
     "matchers at the root": (
         "route:\n  receiver: office",

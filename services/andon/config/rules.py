@@ -31,6 +31,7 @@ def rule_mistakes(data: Any) -> Iterator[Found]:
     yield from _sources(data)
     yield from _kafka(data)
     yield from _store(data)
+    yield from _otel(data)
     yield from _route_tree(data)
     yield from _names(data)
     yield from _secrets_in_addresses(data, ())
@@ -107,13 +108,27 @@ def _registry(registry: Any) -> Iterator[Found]:
     if given and registry.get("token") is not None:
         yield Found((*place, "token"), "`token` is in place of `user` and `password`")
     if isinstance(url, str):
-        scheme, _, rest = url.partition("://")
-        host = rest.partition("/")[0].partition("?")[0]
+        scheme, host = _http(url)
         name = host.rpartition(":")[0].strip("[]") or host
-        if scheme not in ("http", "https") or not host:
+        if not host:
             yield Found((*place, "url"), "`url` must be http://host:port or https://host:port, with a path if need be")
         elif scheme == "http" and (given or registry.get("token")) and not is_loopback(name):
             yield Found((*place, "url"), f"a password would go to `{name}` over plain HTTP; use https")
+
+
+def _http(url: str) -> tuple[str, str]:
+    """The scheme and the host, with its port, of an address over HTTP; no host where it is none."""
+    scheme, _, rest = url.partition("://")
+    return scheme, rest.partition("/")[0].partition("?")[0] if scheme in ("http", "https") else ""
+
+
+def _otel(data: Any) -> Iterator[Found]:
+    endpoint = entries(data, "otel").get("endpoint")
+    if isinstance(endpoint, str) and not _http(endpoint)[1]:
+        text = (
+            "`endpoint` must be http://host:port or https://host:port: OTLP over HTTP, 4318 as a rule (4317 is gRPC's)"
+        )
+        yield Found(("otel", "endpoint"), text)
 
 
 def _store(data: Any) -> Iterator[Found]:

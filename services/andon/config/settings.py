@@ -84,7 +84,7 @@ class Otel(Section):
     """OpenTelemetry."""
 
     endpoint: str
-    """Where traces are sent, OTLP over HTTP."""
+    """Where traces are sent, OTLP over HTTP: `http://host:4318`, without or with `/v1/traces`."""
 
 
 class Settings(Section):

@@ -54,7 +54,7 @@ class Metrics:
             "andon_limit_utilisation", "Share of the vendor's limit in use, highest.", ["domain_kind"], registry=r
         )
         self.quota_left = Gauge(
-            "andon_quota_left_ratio", "Share of the channel's quota of people that is left.", ["channel"], registry=r
+            "andon_quota_left_ratio", "Share of the channel's quota by the day that is left.", ["channel"], registry=r
         )
         self.quota_runs_out = Gauge(
             "andon_quota_runs_out_seconds",
