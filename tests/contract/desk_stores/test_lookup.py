@@ -84,6 +84,19 @@ def test_a_store_that_is_not_there_is_none_and_is_not_made(url: str) -> None:
     assert look_into(url, "desk") is None
 
 
+def test_a_trace_goes_on_without_an_index_that_it_cannot_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As without the right to write beside one, which a door has left that is not run any more."""
+    (tmp_path / "requests-0.sqlite").touch()
+    (tmp_path / "requests-1.sqlite").write_text("no database", encoding="utf-8")
+    with ExitStack() as stack:
+        indexes, *_ = stores(f"sqlite:///{tmp_path / 'nowhere'}", tmp_path, stack)
+        assert len(indexes) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"andon: the index of accepted requests {tmp_path / 'requests-1.sqlite'} cannot be used: ")
+
+
 def test_a_trace_goes_on_without_a_database_that_is_away(
     postgres: Postgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

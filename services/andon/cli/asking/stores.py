@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from andon.config.published import Published
     from andon.store.lookup import Lookup
+    from andon.store.requests import RequestIndex
 
 
 def address(published: Published | None, data: Path) -> str:
@@ -19,17 +20,22 @@ def address(published: Published | None, data: Path) -> str:
 
 
 def stores(url: str, folder: Path, stack: ExitStack) -> Iterator[Any]:
-    """The doors' indexes, and the two desks' stores, each None where it is not at hand."""
-    files = sorted(folder.glob("requests*.sqlite"))
-    if not files and _absent(url):
-        yield from ((), None, None)
-        return
+    """The doors' indexes that are at hand, and the two desks' stores, each None where it is not."""
+    yield list(_indexes(folder, stack))
+    for name in ("egress", "ticketing"):
+        yield desk(url, name, stack)
+
+
+def _indexes(folder: Path, stack: ExitStack) -> Iterator[RequestIndex]:
+    from andon.core.work import StoreFailure
     from andon.kafka.topics import EVENTS
     from andon.store.requests import RequestIndex
 
-    yield [stack.enter_context(closing(RequestIndex(file, EVENTS))) for file in files]
-    for name in ("egress", "ticketing"):
-        yield desk(url, name, stack)
+    for file in sorted(folder.glob("requests*.sqlite")):
+        try:
+            yield stack.enter_context(closing(RequestIndex(file, EVENTS)))
+        except StoreFailure as failure:
+            print(f"andon: {failure}", file=sys.stderr)
 
 
 def desk(url: str, name: str, stack: ExitStack) -> Lookup | None:
