@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,21 @@ def test_status_is_well_when_every_program_is(
         assert found["kafka"] is None
         assert frame.main(["status", "--data", str(tmp_path)]) == code
         assert "http://127.0.0.1:8700" in capsys.readouterr().out
+
+
+def test_a_program_that_is_not_there_any_more_is_not_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a full disk nothing is written any more, and run.json says what was: Kafka, which has ended, was ready."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    programs = [
+        Status(name, Path("p.log"), {}, State.READY, pid)
+        for name, pid in (("kafka", ended.pid), ("egress", os.getpid()))
+    ]
+    with runfile.held(tmp_path):
+        runfile.RunFile(tmp_path, FACTS).write("running", programs)
+        assert frame.main(["status", "--data", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "old      run.json could not be written since (a full disk?): kafka ended meanwhile" in told
 
 
 def test_status_tells_a_crash_from_an_end_and_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,15 +25,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _status(args: argparse.Namespace) -> int:
-    """Exit code 0 when `andon up` runs on the data directory and every program of it is ready, else 1."""
+    """Exit code 0 when `andon up` runs on the data directory and every program of it is ready, else 1: also when one is
+    not there any more that is said to be."""
     found = runfile.read(args.data, *_SHOWN)
     if found is None:
         print(json.dumps({"alive": False}) if args.json else f"nothing was ever started in {args.data.absolute()}")
         return FAILED
     found["kafka"] = _kafka(found["kafka_data"]) if found["alive"] and found["kafka_data"] else None
+    programs = found["programs"] if found["alive"] else []
+    found["gone"] = [program["name"] for program in programs if program["pid"] and not _runs(program["pid"])]
     print(json.dumps(found) if args.json else text(found))
-    well = all(program["state"] in ("ready", "done") for program in found["programs"])
+    well = all(program["state"] in ("ready", "done") for program in found["programs"]) and not found["gone"]
     return DONE if found["alive"] and well else FAILED
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def text(found: dict[str, Any]) -> str:
@@ -51,6 +65,8 @@ def text(found: dict[str, Any]) -> str:
         pid = program["pid"] or "-"
         row = f"{program['name']:<12} {program['state']:<11} {pid:>8} {program['restarts']:>8}  {ports}{note}"
         lines.append(row.rstrip())
+    if gone := found.get("gone"):
+        lines.append(f"old      run.json could not be written since (a full disk?): {', '.join(gone)} ended meanwhile")
     kafka = found.get("kafka") or []
     for node in kafka if isinstance(kafka, list) else [kafka]:
         sizes = f"topics {node['topics_bytes'] / 1e6:.1f} MB, logs {node['logs_bytes'] / 1e6:.1f} MB"
