@@ -126,8 +126,8 @@ class Session:
         await self._lines.write(stuffed(mail))
         if fenced(asyncio.get_running_loop().time()):
             raise TimeoutError
-        self.ended = True
         self._lines.write_soon(b".\r\n")
+        self.ended = True
         return await self._lines.answer()
 
     def close(self) -> None:
@@ -232,6 +232,8 @@ class _Lines(asyncio.Protocol):
     def write_soon(self, data: bytes) -> None:
         if self._over or self._transport is None:
             raise Lost
+        if self._read.startswith(b"2"):  # a refusal may come early, from a server that is about to hang up
+            raise Unreadable("it came before it was asked for")
         self._asked = True
         self._transport.write(data)
 

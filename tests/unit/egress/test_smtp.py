@@ -26,7 +26,7 @@ from andon.core.reason import Reason
 from andon.egress.channels.smtp import Smtp
 from andon.testing.builders import call, context
 from andon.testing.clock import ManualClock
-from andon.testing.mail import CLOSE, HANG, FakeMail
+from andon.testing.mail import CLOSE, GREETING, HANG, FakeMail
 from andon.web.smtp import stuffed
 from andon.web.wire import HttpWire
 
@@ -283,6 +283,19 @@ def test_a_session_that_is_lost_without_a_refusal_is_not_sent() -> None:
     (failure,) = told(FakeMail({rcpt(2): "421 4.3.2 shutting down"}), people(4))
     assert isinstance(failure, Retryable)
     assert (failure.reason, failure.detail) == (Reason.BUSY, "RCPT: 421 4.3.2 shutting down")
+
+
+@pytest.mark.parametrize(
+    "says", [{"DATA": "354 go ahead\r\n250 queued"}, {rcpt(0): "250 ok\r\n250 ok"}, {GREETING: "220 a\r\n220 b"}]
+)
+def test_a_good_answer_that_came_before_its_question_is_none(says: dict[str, str]) -> None:
+    """A mail was delivered before its end had left, or rejected by the second answer to somebody else."""
+    server = FakeMail(says)
+    (failure,) = told(server, people(2))
+    assert isinstance(failure, Retryable)
+    assert (failure.reason, failure.ambiguous) == (Reason.NOT_SENT, False)
+    assert failure.detail == "its answer cannot be used: it came before it was asked for"
+    assert server.mails == []
 
 
 def test_who_is_refused_beside_one_who_is_to_wait_is_parked() -> None:
