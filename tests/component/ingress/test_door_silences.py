@@ -144,8 +144,20 @@ def test_an_update_is_the_same_silence_unless_it_takes_something_else(tmp_path: 
             ("m5", "active"),
             ("m2", "expired"),
         ]
-        assert (await post(stand, silence(id="m2"))).status_code == 404, "what is over is not changed"
         assert await put(stand, silence(id="m5", startsAt=at(1), matchers=[HOT | {"value": "Cold"}])) == "m6"
+
+    at_door(tmp_path, test)
+
+
+def test_what_is_over_is_made_anew_under_an_id_of_its_own(tmp_path: Path) -> None:
+    async def test(stand: Stand) -> None:
+        await put(stand, silence(comment="first"))
+        await stand.client.delete("/api/v2/silence/m2", headers=MINE)
+        assert await put(stand, silence(id="m2", comment="again")) == "m4"
+        assert [(each["id"], each["comment"], each["status"]["state"]) for each in await shown(stand)] == [
+            ("m4", "again", "active"),
+            ("m2", "first", "expired"),
+        ]
 
     at_door(tmp_path, test)
 

@@ -111,6 +111,10 @@ class Known:
             self._over.discard(which)
         return list(self._found.values())
 
+    def over(self, which: str, now: datetime) -> bool:
+        """Whether it is one of them, and has ended."""
+        return which in self._found and self._found[which][0].ends <= now
+
 
 class Silences:
     """The calls of `/api/v2/silences` and `/api/v2/silence/{id}`. Each leaves the record that a call of `/v1/mutes`
@@ -137,11 +141,13 @@ class Silences:
         return found
 
     async def put(self, client: Client, body: bytes) -> Put:
-        """Publishes the mute of the body, or with its id the one there is, changed."""
+        """Publishes the mute of the body, or with its id the one there is, changed. What is over is made anew, under
+        another id."""
         self._look()
+        which = _id(body)
         mute = await (
-            self._mutes.put(client, REMUTE, lambda _: _changed(_read(body), client), _id(body))
-            if _id(body)
+            self._mutes.put(client, REMUTE, lambda _: _changed(_read(body), client), which)
+            if which and not self._known.over(which, self._mutes.now())
             else self._mutes.put(client, MUTE, lambda now: muted(_mute(_read(body), client, now)))
         )
         return Put(mute.id)
