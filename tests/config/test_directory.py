@@ -120,6 +120,13 @@ def test_mistakes_of_a_directory(tmp_path: Path, people: str, rows: str, problem
     assert problem in mistake
 
 
+@pytest.mark.parametrize("sign", ["&", "&  ", " &", "＆", " ＆ "])
+def test_several_that_are_not_joined_as_they_must_be_are_a_mistake(sign: str, tmp_path: Path) -> None:
+    (mistake,) = said(written(tmp_path, to=f"role:班长{sign}department:采购部"))
+    assert "8:31: write ' & ' between several, with one blank on each side" in mistake
+    assert said(written(tmp_path, to="role:班长 & department:R&D")) == []
+
+
 def test_there_must_be_a_directory(tmp_path: Path) -> None:
     written(tmp_path)
     text = (tmp_path / "andon.yaml").read_text(encoding="utf-8")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from andon.config.calendar import Interval
-from andon.config.computed import is_computed
+from andon.config.computed import AND, COMPUTED, is_computed
 from andon.config.limits import StormRule
 from andon.config.maintenance import Maintenance
 from andon.config.receivers import MergeRule
@@ -37,6 +38,7 @@ Mistake = tuple[Place, str]
 
 _WEEK_S, _SOME_DAY = 7 * 86_400.0, 10 * 86_400.0
 _NOBODY = Directory(())
+_UNJOINED = re.compile(rf"[&＆]\s*(?:{'|'.join(COMPUTED)}):")
 _SPANS: Mapping[str, Callable[[str], object]] = {
     "days": parse_days,
     "times": parse_window,
@@ -178,6 +180,9 @@ def _receivers(settings: Settings) -> Iterator[Mistake]:
         for index, entry in enumerate(receiver.to):
             if not is_computed(entry):
                 continue
+            if _UNJOINED.search(entry.replace(AND, "")):
+                said = "write ' & ' between several, with one blank on each side: as it stands it is a single name"
+                yield ("receivers", name, "to", index), said
             try:
                 compile_who(entry, _NOBODY)
             except PathError as error:
