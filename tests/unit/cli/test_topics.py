@@ -1,4 +1,4 @@
-"""What `andon topics check` says while a cluster of others cannot be asked."""
+"""`andon topics` where sources read topics in clusters of others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from andon.cli import main as frame
 from andon.cli.asking import where
 from andon.cli.commands import topics
 from andon.kafka import admin
+from andon.kafka import members as groups
+from andon.kafka.connection import Connection
 from andon.kafka.errors import KafkaFailure
 from andon.kafka.foreign import ReadTopic
 from andon.kafka.topics import TOPICS
@@ -57,3 +59,28 @@ def test_one_that_cannot_be_asked_hides_nothing_else(
         "andon-source-plant-2 cannot be looked at: no Kafka broker answers",
         "andon-source-plant-3 cannot be looked at: the environment variable NOT_SET_HERE is not set",
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "asked"), [("egress", "own"), ("source-mes", "own"), ("source-plant-2", "away:9092")]
+)
+def test_members_are_those_of_the_cluster_the_group_is_in(
+    group: str, asked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Members:
+        def __init__(self, link: Any) -> None:
+            self._at = link.bootstrap
+
+        def of(self, _service: str) -> list[groups.Member]:
+            return [groups.Member(None, self._at, "host", ())]
+
+        def remove(self, _service: str, slots: list[int]) -> list[int]:
+            return slots
+
+    feeds = {"source-mes": Feed("mes", ReadTopic(topic="mes")), "source-plant-2": AWAY}
+    monkeypatch.setattr(where, "cluster", lambda _args: SimpleNamespace(link=Connection("own")))
+    monkeypatch.setattr(follower, "read_board", lambda *_: None)
+    monkeypatch.setattr(topics, "_feeds", lambda _board: feeds)
+    monkeypatch.setattr(groups, "Members", Members)
+    assert frame.main(["topics", "members", group, "--remove", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith(asked)

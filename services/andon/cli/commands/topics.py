@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     where.option(offsets)
     offsets.set_defaults(func=where.reported(_offsets))
     members = commands.add_parser("members", help="the processes of a group; --remove takes out one that is gone")
-    members.add_argument("group", type=_service, metavar="GROUP", help=f"{', '.join(MEMBERS)}, with or without andon-")
+    members.add_argument("group", type=_service, metavar="GROUP", help=groups)
     members.add_argument(
         "--remove",
         type=arguments.slot,
@@ -240,8 +240,11 @@ def _members(args: argparse.Namespace) -> int:
     """Exit code 1 when a slot that is to be removed was not in the group."""
     from andon.kafka.members import Members
     from andon.kafka.topics import group_of
+    from andon.runtime.follower import KEPT, read_board
 
-    members = Members(where.cluster(args).link)
+    place = where.cluster(args)
+    feed = None if args.group in MEMBERS else _feeds(read_board(place.link, KEPT)).get(args.group)
+    members = Members((feed.config.elsewhere() if feed else None) or place.link)
     removed = members.remove(args.group, args.remove)
     strangers = [slot for slot in args.remove if slot not in removed]
     found = sorted(members.of(args.group), key=lambda one: one.instance or "")
