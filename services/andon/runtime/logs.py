@@ -27,7 +27,8 @@ _LOUD = ("aiohttp", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "urll
 def configure(service: str, level: int | str = logging.INFO, stream: TextIO | None = None) -> None:
     """Sends everything logged in this process to stderr as JSON lines in the name of `service`; may be repeated.
 
-    The door's access log is off, and HTTP clients speak from WARNING up: their INFO lines hold whole addresses.
+    The door's access log is off, and HTTP clients speak from WARNING up: their INFO lines hold whole addresses. The
+    driver of PostgreSQL does from ERROR up: what it ignores beside an error tells the server, the account and values.
     """
     out = logging.StreamHandler(stream or sys.stderr)
     out.setFormatter(JsonLines(service))
@@ -37,6 +38,7 @@ def configure(service: str, level: int | str = logging.INFO, stream: TextIO | No
     logging.captureWarnings(capture=True)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     logging.getLogger("aiohttp.access").disabled = True
 
 

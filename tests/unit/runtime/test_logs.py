@@ -73,6 +73,11 @@ def test_http_clients_and_the_access_log_do_not_tell_addresses(out: io.StringIO)
     assert out.getvalue() == ""
 
 
+def test_nor_does_the_driver_of_postgresql(out: io.StringIO) -> None:
+    logging.getLogger("psycopg").warning("error ignored terminating <psycopg.Pipeline (host=db.corp user=andon)>: lost")
+    assert out.getvalue() == ""
+
+
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
     repeats = logs.QuietTraces()
     record = logging.makeLogRecord({"name": "opentelemetry.exporter", "msg": "Failed to export %s"})
