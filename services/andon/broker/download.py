@@ -9,9 +9,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from andon.broker.errors import BrokerError, ChecksumError, FetchError
 from andon.broker.jars import Jar, pinned
@@ -122,20 +123,36 @@ class _Download:
         self.progress = progress
         proxies = urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else None)
         self.opener = urllib.request.build_opener(proxies)
+        self.wanted = SimpleQueue[Jar]()
+        self.ended = SimpleQueue[Exception | None]()
         self.stopped = threading.Event()
 
     def all(self, jars: Sequence[Jar]) -> None:
         """Fetches the largest first, so that the last thread does not end long after the others."""
         for jar in jars:
             self.progress(jar.name, 0, jar.size)
-        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+        for jar in sorted(jars, key=lambda jar: -jar.size):
+            self.wanted.put(jar)
+        for _ in range(min(THREADS, len(jars))):
+            # An executor's would be waited for at exit, up to two minutes where a firewall drops what they send.
+            threading.Thread(target=self.work, name="fetch", daemon=True).start()
         try:
-            running = [threads.submit(self.one, jar) for jar in sorted(jars, key=lambda jar: -jar.size)]
-            for result in as_completed(running):
-                result.result()
+            for _ in jars:
+                if problem := self.ended.get():
+                    raise problem
         finally:
             self.stopped.set()
-            threads.shutdown(cancel_futures=True)
+
+    def work(self) -> None:
+        while not self.stopped.is_set():
+            try:
+                self.one(self.wanted.get_nowait())
+            except Empty:
+                return
+            except Exception as problem:  # noqa: BLE001 - raised again by who waits for it
+                self.ended.put(problem)
+            else:
+                self.ended.put(None)
 
     def one(self, jar: Jar) -> None:
         part = self.into / f"{jar.name}.part"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from andon import broker
-from andon.broker import process
+from andon.broker import download, process
 from andon.cli.running import kafka as running
 from andon.cli.running.kafka import Downloads, EmbeddedKafka, _Nodes
 from andon.runtime.clock import SystemClock
@@ -97,6 +97,32 @@ def test_a_download_is_summed_over_its_files() -> None:
     downloads.seen("a.jar", 100, 100)
     downloads.seen("b.jar", 50, 50)
     assert downloads.bytes() is None
+
+
+def test_no_end_waits_for_what_is_being_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall drops what is sent, and two minutes pass before the last try is given up."""
+    monkeypatch.setenv("ANDON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    before = set(threading.enumerate())
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        monkeypatch.setenv("ANDON_MAVEN_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+
+        async def scenario() -> None:
+            kafka = EmbeddedKafka(tmp_path, 1)
+            fetching = asyncio.create_task(kafka.fetched())
+            await until(lambda: sum(thread.name == "fetch" for thread in threading.enumerate()) > 1)
+            fetching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await fetching
+
+        asyncio.run(scenario())
+        left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(10)
+    assert {thread.name for thread in left} == {"fetch"}
+    assert all(thread.daemon for thread in left)
 
 
 def test_nodes_without_one_that_cannot_be_started_serve_until_it_is_tried_again(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from andon import broker
 from andon.runtime.command import CannotStart, Child
+from andon.runtime.daemon import unawaited
 from andon.runtime.supervisor import Program
 
 POLL = 0.1
@@ -67,11 +68,8 @@ class EmbeddedKafka:
 
     async def fetched(self) -> None:
         """Returns when everything the node needs is in the user's cache. Raises BrokerError."""
-        fetch = asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: broker.fetch(progress=self._progress, go_on=self._go_on)
-        )
         try:
-            await asyncio.shield(fetch)
+            await unawaited("fetch", lambda: broker.fetch(progress=self._progress, go_on=self._go_on))
         except asyncio.CancelledError:
             self._given_up = True
             raise
