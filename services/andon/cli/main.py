@@ -197,6 +197,12 @@ def _failed(name: str, error: Exception, data: Path | None) -> int:
         if isinstance(code, int):
             _say(name, str(error))
             return code
+    if isinstance(error, UnicodeEncodeError) and error.encoding.lower() not in ("utf-8", "utf8"):
+        _say(
+            name,
+            f"the answer has signs that this terminal's encoding ({error.encoding}) lacks; set PYTHONIOENCODING=utf-8",
+        )
+        return FAILED
     text = " ".join(str(error).split())
     _say(name, f"unexpected {type(error).__name__}: {text} (ANDON_DEBUG=1 shows where)")
     return FAILED

@@ -90,6 +90,15 @@ def test_a_sign_that_the_encoding_lacks_stops_no_answer(errors: str) -> None:
     assert done.stdout.decode("gbk") == "一 \\u2713\n"
 
 
+def test_an_answer_for_programs_does_not_look_whole_without_its_signs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, lambda _: len("name: 一 \u2705".encode("gbk")))
+    assert frame.main(["topics"]) == 1
+    told = "the answer has signs that this terminal's encoding (gbk) lacks; set PYTHONIOENCODING=utf-8"
+    assert capsys.readouterr().err == f"andon topics: {told}\n"
+
+
 @pytest.mark.parametrize("argv", [[], ["fly"], ["--fly"], ["topics", "--partition", "x"], ["topics", "--data"]])
 def test_wrong_usage_is_exit_two(
     argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
