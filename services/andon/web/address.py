@@ -13,6 +13,9 @@ _PORTS = {"http": 80, "https": 443}
 # All that may stand in a path and query as it is (RFC 3986), and the sign of what is encoded already.
 _SAFE = "%/:=&?~+!$,;'@()*[]-._"
 
+# By IDNA 2003, which Python has, they are other letters: weiß.de would be weiss.de, which is somebody else's.
+_OTHERWISE = frozenset("ßẞς\u200c\u200d")
+
 
 class Origin(NamedTuple):
     """One server: what connections are kept for."""
@@ -53,7 +56,7 @@ def _origin(scheme: str, authority: str) -> tuple[Origin, str]:
     if "@" in authority:
         raise ValueError("a user in the address; credentials go into headers")
     if not authority.isascii():
-        authority = authority.encode("idna").decode("ascii")
+        authority = in_ascii(authority)
     host, colon, port = authority.rpartition(":")
     if not colon or "]" in port:
         host, port = authority, ""
@@ -61,6 +64,13 @@ def _origin(scheme: str, authority: str) -> tuple[Origin, str]:
     if (colon and port) and not (port.isdigit() and 0 < int(port) < 65_536):
         raise ValueError("a port is a number from 1 to 65535")
     return Origin(scheme == "https", literal, int(port) if port else _PORTS[scheme]), authority
+
+
+def in_ascii(host: str) -> str:
+    """A host with letters of any language, in ASCII (IDNA 2003). Raises ValueError, a UnicodeError among them."""
+    if _OTHERWISE & set(host):
+        raise ValueError("ß, ς or a joiner in a host, which is another host to some: write it in ASCII, as xn--…")
+    return host.encode("idna").decode("ascii")
 
 
 def checked_host(host: str) -> str:

@@ -372,6 +372,7 @@ def test_what_the_desk_is_told() -> None:
         ({"from": "a@b.cn\r\nBcc: x@y.cn"}, "write andon@corp.cn"),
         ({"from": "a@b"}, None),
         ({"from": "a@-b.cn"}, "its domain is none"),
+        ({"from": "a@weiß.de"}, "another host to some: write it in ASCII, as xn--"),
         ({"from": ""}, "write andon@corp.cn"),
         ({"subject": "{event.type}"}, "one line of text, in which {line} and {receiver} may stand"),
         ({"subject": "a\nb"}, "one line of text"),

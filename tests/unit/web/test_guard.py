@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.web.address import checked_host
+from andon.web.address import checked_host, parse
 from andon.web.guard import Guard, kind_of, require_entry
 
 STRICT = Guard(())
@@ -112,6 +112,17 @@ def test_an_allowed_name_counts_as_written_down() -> None:
 
 def test_a_zone_does_not_hide_a_link_local_address() -> None:
     assert STRICT.refuses("x", "fe80::1%eth0") == "a link-local"
+
+
+@pytest.mark.parametrize("host", ["weiß.de", "ẞ.de", "νίκος.gr", "a\u200db.cn"])
+def test_a_name_that_is_another_one_by_the_older_rule_is_refused(host: str) -> None:
+    """Calls for weiß.de went to weiss.de, which is somebody else's."""
+    with pytest.raises(ValueError, match="write it in ASCII"):
+        parse(f"https://{host}/hook")
+
+
+def test_other_letters_become_ascii() -> None:
+    assert parse("https://公司.cn:8443/x").origin == (True, "xn--55qx5d.cn", 8443)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from andon.egress.channels.smtp_header import WORD
+from andon.web.address import in_ascii
 from andon.web.guard import is_name
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -27,7 +28,7 @@ def ascii_form(address: str) -> str:
     if WORD in local:
         raise ValueError(f"{address!r} cannot be written to: readers of mail would decode what begins with {WORD}")
     try:
-        host = domain.encode("idna").decode("ascii")
+        host = in_ascii(domain)
     except UnicodeError:
         host = ""
     if not is_name(host) or "_" in host or host.endswith("."):
