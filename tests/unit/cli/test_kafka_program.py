@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -99,6 +99,10 @@ def test_a_download_is_summed_over_its_files() -> None:
     assert downloads.bytes() is None
 
 
+def fetching_now() -> Iterator[threading.Thread]:
+    return (thread for thread in threading.enumerate() if thread.name == "fetch" and thread.is_alive())
+
+
 def test_no_end_waits_for_what_is_being_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall drops what is sent, and two minutes pass before the last try is given up."""
     monkeypatch.setenv("ANDON_CACHE", str(tmp_path / "cache"))
@@ -112,7 +116,7 @@ def test_no_end_waits_for_what_is_being_fetched(tmp_path: Path, monkeypatch: pyt
         async def scenario() -> None:
             kafka = EmbeddedKafka(tmp_path, 1)
             fetching = asyncio.create_task(kafka.fetched())
-            await until(lambda: sum(thread.name == "fetch" for thread in threading.enumerate()) > 1)
+            await until(lambda: len(list(fetching_now())) > download.THREADS)
             fetching.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await fetching
