@@ -30,7 +30,7 @@ def configure(service: str, level: int | str = logging.INFO, stream: TextIO | No
     The door's access log is off, and HTTP clients speak from WARNING up: their INFO lines hold whole addresses. The
     driver of PostgreSQL does from ERROR up: what it ignores beside an error tells the server, the account and values.
     """
-    out = logging.StreamHandler(stream or sys.stderr)
+    out = _Out(stream or sys.stderr)
     out.setFormatter(JsonLines(service))
     out.addFilter(QuietTraces())
     logging.root.handlers[:] = [out]
@@ -40,6 +40,15 @@ def configure(service: str, level: int | str = logging.INFO, stream: TextIO | No
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     logging.getLogger("aiohttp.access").disabled = True
+
+
+class _Out(logging.StreamHandler[TextIO]):
+    """Gives up a line that cannot be written: on a full disk the library would show where it was said, on a terminal
+    that shows something else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 class JsonLines(logging.Formatter):

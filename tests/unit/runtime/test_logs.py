@@ -1,5 +1,6 @@
 """Log lines: one JSON object each, whatever is in them."""
 
+import errno
 import io
 import json
 import logging
@@ -76,6 +77,23 @@ def test_http_clients_and_the_access_log_do_not_tell_addresses(out: io.StringIO)
 def test_nor_does_the_driver_of_postgresql(out: io.StringIO) -> None:
     logging.getLogger("psycopg").warning("error ignored terminating <psycopg.Pipeline (host=db.corp user=andon)>: lost")
     assert out.getvalue() == ""
+
+
+def test_a_line_that_a_full_disk_does_not_take_is_no_traceback(
+    out: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stood on the terminal, in the middle of what `andon up` shows there."""
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(out, "flush", full)
+    logging.getLogger("x").warning("parked")
+    assert capsys.readouterr().err == ""
+    monkeypatch.undo()
+    ours = next(handler for handler in logging.root.handlers if isinstance(handler, logs._Out))
+    ours.handle(logging.makeLogRecord({"name": "x", "msg": "two of %s, one of %s", "args": (2,)}))
+    assert "not enough arguments" in capsys.readouterr().err, "a mistake of ours is shown"
 
 
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
