@@ -51,10 +51,9 @@ def require_sound(mute: Mute, now: datetime) -> None:
     if not mute.why.strip():
         raise MuteWrong("why", "a mute needs a reason")
     for field, text in (("why", mute.why), ("creator", mute.creator), *(("matchers", one) for one in mute.matchers)):
-        if len(text) > _MOST_TEXT:
-            raise MuteWrong(field, f"at most {_MOST_TEXT} characters, not {len(text)}")
-        if not is_line(text):
-            raise MuteWrong(field, "write it in one line, without tabs and other signs that nobody sees")
+        if len(text) > _MOST_TEXT or not is_line(text):
+            said = f"at most {_MOST_TEXT} characters in one line, without tabs and other signs that nobody sees"
+            raise MuteWrong(field, said)
     require_named(mute.matchers)
     if mute.ends <= mute.begins:
         raise MuteWrong("until", "it would end before it begins")
