@@ -224,7 +224,9 @@ def _engine(text: str, deadline: float, connections: int) -> Engine:
         raise Rejected(Reason.INVALID, f"there is no driver for this database ({type(error).__name__})") from None
     except (ArgumentError, ValueError):
         raise Rejected(Reason.INVALID, "the address of the database cannot be read") from None
-    if backend in ("mysql", "mariadb"):
+    if backend == "sqlite":
+        event.listen(engine, "connect", _take_any_text)
+    elif backend in ("mysql", "mariadb"):
         event.listen(engine, "connect", _set_read_only)
     elif engine.dialect.driver == "psycopg":
         event.listen(engine, "connect", take_any_time)
@@ -276,6 +278,19 @@ def _alive(deadline: float, milliseconds: int) -> Mapping[str, int]:
 def _set_read_only(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION READ ONLY")
+
+
+def _take_any_text(connection: Any, _record: Any) -> None:
+    """SQLite keeps as text whatever a program gave it. What is not UTF-8 comes as bytes: one such value would keep
+    every row that is asked for with it from being read."""
+
+    def read(raw: bytes) -> str | bytes:
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return raw
+
+    connection.text_factory = read
 
 
 def take_any_time(connection: Any, _record: Any) -> None:

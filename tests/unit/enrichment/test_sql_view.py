@@ -430,3 +430,11 @@ def test_a_time_of_postgresql_that_python_has_not_comes_as_it_is_written(
     loader = adapters.get_loader(number, Format.TEXT)
     assert loader is not None
     assert plain(loader(number).load(written.encode())) == expected
+
+
+def test_a_text_of_sqlite_that_is_not_utf8_comes_as_bytes_do(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
+        old.execute("CREATE TABLE lines (line TEXT, leader TEXT)")
+        old.execute("INSERT INTO lines VALUES ('L1', '甲'), ('L2', CAST(x'BCD7' AS TEXT))")
+    with closing(ViewReader(f"sqlite:///{tmp_path}/old.db", "lines", "line", deadline=1, connections=1)) as reader:
+        assert {row["line"]: row["leader"] for row in reader.rows(["L1", "L2"])} == {"L1": "甲", "L2": "bcd7"}
