@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -22,6 +23,7 @@ from andon.cli.running import live, plan, runfile, upkeep
 from andon.cli.running.watch import Watch
 from andon.config.load import Loaded, load
 from andon.config.secrets import SecretMissing
+from andon.runtime import logs
 from andon.runtime.clock import SystemClock
 from andon.runtime.command import LOG_BYTES, Command
 from andon.runtime.supervisor import Program, Refused
@@ -381,3 +383,21 @@ def test_every_id_is_kept_only_where_a_summary_is_to_say_what_was_lost(
     with ExitStack() as stack:
         upkeep.tally(plan.make(configure(), tmp_path, run_for=run_for, stack=stack))
     assert asked == [{"from_start": False, "whole": whole}]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_log_that_a_full_disk_does_not_take_hides_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "up.log").symlink_to("/dev/full")
+    log: list[TextIO] = []
+
+    def make(*_: object, **__: object) -> plan.Plan:
+        log[0].write("a line")
+        raise Refused("kafka: The disk is 100% full.")
+
+    monkeypatch.setattr(logs, "configure", lambda _, stream: log.append(stream))
+    monkeypatch.setattr(plan, "make", make)
+    assert frame.main(["up", "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "andon up: kafka: The disk is 100% full.\n"

@@ -9,12 +9,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from andon.cli.arguments import seconds
 from andon.cli.main import DONE, FAILED, INTERRUPTED, USAGE
@@ -62,7 +62,7 @@ def _up(args: argparse.Namespace) -> int:
     data: Path = args.data.absolute()
     with runfile.held(data), ExitStack() as stack:
         (data / "logs").mkdir(exist_ok=True)
-        logs.configure("up", stream=stack.enter_context((data / "logs" / "up.log").open("a", encoding="utf-8")))
+        logs.configure("up", stream=stack.enter_context(_opened(data / "logs" / "up.log")))
         config = None if args.demo else args.config
         planned = plan.make(
             config, data, run_for=args.run_for, stack=stack, processes=args.processes, over_another=args.yes
@@ -70,6 +70,17 @@ def _up(args: argparse.Namespace) -> int:
         shown = stack.enter_context(screen(as_json=args.json))
         up = Up(planned, shown, SystemClock(), began, args.run_for, args.summary)
         return asyncio.run(up.run())
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """A log that takes the place of no other failure: on a full disk it still holds lines when it is closed."""
+    stream = file.open("a", encoding="utf-8")
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):
+            stream.close()
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:
