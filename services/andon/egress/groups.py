@@ -6,7 +6,7 @@ subject it told. Both are memos of the desk, so that a restart or a new owner re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -31,6 +31,8 @@ _HELD_S = 31 * 86_400.0
 _BEFORE_S = 0.001
 # Of one group, which is read and written whole: subjects may be order numbers, and each is another one.
 _MOST_TOLD = 1_000
+# Faults of one subject that are open at one time.
+_MOST_BEGAN = 20
 
 
 class Group(msgspec.Struct, omit_defaults=True):
@@ -38,7 +40,7 @@ class Group(msgspec.Struct, omit_defaults=True):
     thousand subjects at most; those in `joined` were part of a notice that told of several. `over` is when nothing of
     it matters any more. `domain` is where its deliveries are found. Under the name of a receiver, or of an account,
     alone stands when its last notice of several `failed`; under that of a subject of a receiver, when a clear or the
-    digest of a hold `spoke` of it."""
+    digest of a hold `spoke` of it, and as what and when faults of it `began` since, by their labels."""
 
     domain: str
     spoke: float = 0.0
@@ -46,9 +48,10 @@ class Group(msgspec.Struct, omit_defaults=True):
     told: dict[str, tuple[str, float]] = {}
     joined: set[str] = set()
     failed: float = 0.0
+    began: dict[str, tuple[str, float]] = {}
 
     def done_by(self, now: float) -> bool:
-        latest = max((at for _, at in self.told.values()), default=0.0)
+        latest = max((at for _, at in (*self.told.values(), *self.began.values())), default=0.0)
         if max(self.spoke, self.failed, latest) <= now:
             return False
         self.spoke, self.failed = min(self.spoke, now), min(self.failed, now)
@@ -56,6 +59,7 @@ class Group(msgspec.Struct, omit_defaults=True):
         self.told = {
             subject: (state, at if at <= now else now - _BEFORE_S) for subject, (state, at) in self.told.items()
         }
+        self.began = {labels: (state, min(at, now)) for labels, (state, at) in self.began.items()}
         return True
 
 
@@ -83,7 +87,7 @@ class Groups:
 
     def untold(self, item: Item, delivery: Delivery, now: float) -> Skipped | None:
         """Why the item says nothing new: the group told this state of this subject less than `repeat` ago, and nothing
-        else of its receiver told of an end of it since, or what a hold had kept back."""
+        else of its receiver told of an end of it since, or what a hold had kept back, or of what it is the end of."""
         state, repeat = _state(delivery), delivery.pace.repeat if delivery.pace else 0.0
         group = self._kept.get(item.home, _name(item))
         if state is None or group is None:
@@ -93,7 +97,7 @@ class Groups:
         if told != state or at + repeat <= now or (name in group.joined and at <= self._failed(item)):
             return None
         beside = self._kept.get(item.home, _subject(item, delivery.event))
-        if beside is not None and at < beside.spoke:
+        if beside is not None and (at < beside.spoke or _changed(beside, delivery.event, state, at)):
             return None
         return Skipped(Reason.REPEATED, f"{delivery.route} repeat_interval")
 
@@ -147,10 +151,24 @@ class Groups:
             return {}
         group = self._group(item)
         self._told(group, event, state, now, joined=joined)
-        memos = self._as_it_stands(item, group, delivery, now)
+        memos, lasts = self._as_it_stands(item, group, delivery, now), max(pace.repeat, _ENDED_S)
         if event.labels[STATE] == CLEAR:
-            memos |= self._spoke_of(item, event, now, max(pace.repeat, _ENDED_S))
-        return memos
+            return memos | self._spoke_of(item, event, now, lasts)
+        return memos | self._began(item, event, state, now, lasts)
+
+    def _began(self, item: Item, event: Event, state: str, now: float, lasts: float) -> Memos:
+        """Where an end of the subject was told, that is news when it comes again, also by another group than this or
+        with fewer labels."""
+        beside = self._kept.get(item.home, _subject(item, event))
+        if beside is None:
+            return {}
+        labels = _joined(_labels(event))
+        beside.began.pop(labels, None)
+        beside.began[labels] = (state, now)
+        while len(beside.began) > _MOST_BEGAN:
+            del beside.began[next(iter(beside.began))]
+        beside.over = max(beside.over, now + lasts)
+        return self._kept.put(item.home, _subject(item, event), beside, now)
 
     def _spoke_of(self, item: Item, event: Event, now: float, lasts: float) -> Memos:
         return self._kept.put(item.home, _subject(item, event), Group(item.domain, now, now + lasts), now)
@@ -192,6 +210,25 @@ def _receiver(item: Item) -> str:
 def _subject(item: Item, event: Event) -> str:
     """The name of the event's subject for its receiver, which no group and no receiver has."""
     return f"{_receiver(item)}\n{_short(event.subject)}"
+
+
+def _labels(event: Event) -> frozenset[str]:
+    """Short names of its labels, without state and severity."""
+    return frozenset(_short(one) for one in event.labels.items() if one[0] not in (STATE, SEVERITY))
+
+
+def _joined(labels: Iterable[str]) -> str:
+    return _OF.join(sorted(labels))
+
+
+def _changed(beside: Group, event: Event, state: str, at: float) -> bool:
+    """Whether since `at`, when a group told this state, something began that the event is the end of, or the same fault
+    as another state, or ended; also at that very moment, for one digest may tell of both."""
+    labels = _labels(event)
+    if event.labels[STATE] == CLEAR:
+        return any(at <= when and labels.issubset(of.split(_OF)) for of, (_, when) in beside.began.items())
+    began = beside.began.get(_joined(labels))
+    return at == beside.spoke if began is None else began[0] != state and at <= began[1]
 
 
 def _state(delivery: Delivery) -> str | None:

@@ -383,3 +383,52 @@ def test_what_a_digest_that_nobody_got_was_handed_on_with_counts_as_untold_for_i
         at.restart()
     at.feed("y", line="L9")
     assert [(seen.to, seen.text) for seen in at.run(600)] == [("left", "y raise")]
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [
+        ({"group_by": "...", "code": "E-1"}, {"code": "E-1"}),
+        ({"group_by": "line", "code": "E-1"}, {}),
+        ({"group_by": "line", "severity": "critical"}, {}),
+    ],
+    ids=["another group", "fewer labels", "another route"],
+)
+def test_a_fault_that_comes_and_goes_is_told_each_time(
+    monkeypatch: pytest.MonkeyPatch, begins: dict[str, Any], ends: dict[str, Any]
+) -> None:
+    """Its beginning is of another group than its end, or has other labels."""
+    urgent = [{"matchers": ['severity="critical"']}]
+    by, *more = begins.items()
+    at = line(monkeypatch, group_by=[by[1]], repeat_interval="2h", routes=urgent)
+    for _ in range(3):
+        at.feed("M-07", line="L3", **dict(more))
+        at.run(10)
+        at.feed("M-07", "clear", line="L3", **ends)
+        at.run(10)
+    assert texts(at.vendor.seen) == 3 * ["M-07 raise", "M-07 clear"]
+    at.restart()
+    at.feed("M-07", "clear", line="L3", **ends)
+    assert at.run(10) == []
+
+
+def test_the_end_of_one_fault_is_no_news_because_another_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = line(monkeypatch, repeat_interval="2h")
+    for _ in range(3):
+        at.feed("M-07", "clear", line="L3", code="E-1")
+        at.run(10)
+        at.feed("M-07", line="L3", code="E-2")
+        at.run(10)
+    assert texts(at.vendor.seen) == ["M-07 clear", "M-07 raise"]
+
+
+def test_what_begins_after_an_end_that_left_with_its_own_beginning_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two groups, but in one notice."""
+    at = line(monkeypatch, {"merge": {"over": "1/m"}}, group_by=["..."], repeat_interval="2h")
+    at.feed("M-01", line="L3")
+    at.run(1)
+    for state in ("raise", "clear"):
+        at.feed("M-07", state, line="L3")
+    at.run(100)
+    at.feed("M-07", line="L3")
+    assert texts(at.run(100)) == ["M-07 raise"]
