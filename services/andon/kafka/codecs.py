@@ -30,6 +30,13 @@ class Json(Generic[T]):
         except RecursionError:
             raise Undecodable("nested too deeply") from None
 
+    def read(self, raw: bytes) -> T | None:
+        """As `decode`, but None for anything else: for those who search a log and skip what they cannot read."""
+        try:
+            return self.decode(raw)
+        except Undecodable:
+            return None
+
 
 def encode(record: Any) -> bytes:
     """The JSON bytes of a record of ours."""

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,14 +18,13 @@ from andon.core.delivery import Delivery
 from andon.core.event import Event, accepted_at
 from andon.core.last import Last
 from andon.core.outcome import Merged, OutcomeRecord, Parked
-from andon.kafka.codecs import Json, Undecodable
+from andon.kafka.codecs import Json
 from andon.kafka.records import Record
 from andon.kafka.topics import ENRICHED
 from andon.routing.causes import Answer, Cause, Open, of, of_delivery
 from andon.routing.router import Router
 from andon.routing.unheard import NONE_HAS, of_event
 
-T = TypeVar("T")
 MOST = 20_000
 EXAMPLES = 20
 _FAR = frozenset({Cause.ROUTE, Cause.RECIPIENTS})
@@ -83,7 +81,7 @@ class Inquiry:
 
     def delivery(self, record: Record) -> None:
         """A record of `andon.deliveries`."""
-        one = _read(record, self._codecs[0])
+        one = self._codecs[0].read(record.value)
         if one is None or not self.asked.about(one.event):
             return
         if one.receiver not in self.asked.names and self.asked.names.isdisjoint(one.recipients):
@@ -96,7 +94,7 @@ class Inquiry:
 
     def outcome(self, record: Record) -> None:
         """A record of `andon.outcomes`, all deliveries having been taken."""
-        one = _read(record, self._codecs[1])
+        one = self._codecs[1].read(record.value)
         if one is None:
             return
         key = (one.source, one.event)
@@ -129,7 +127,7 @@ class Inquiry:
 
     def enriched(self, record: Record) -> bool:
         """A record of `andon.enriched`, all outcomes having been taken. False once it is of a later event."""
-        event = _read(record, self._codecs[2])
+        event = self._codecs[2].read(record.value)
         if event is None or not event.origin:
             return True
         place = event.origin[0]
@@ -151,7 +149,7 @@ class Inquiry:
 
     def event(self, record: Record) -> None:
         """A record of `andon.events`, all enriched ones having been taken."""
-        event = _read(record, self._codecs[2])
+        event = self._codecs[2].read(record.value)
         if event is None:
             return
         event = msgspec.structs.replace(event, origin=(record.position,))
@@ -249,10 +247,3 @@ def _lean(delivery: Delivery) -> Delivery:
     """Without what no answer looks at."""
     event = msgspec.structs.replace(delivery.event, data={}, facts={})
     return msgspec.structs.replace(delivery, event=event, recipients=(), fallback=(), tried=None)
-
-
-def _read(record: Record, codec: Json[T]) -> T | None:
-    try:
-        return codec.decode(record.value)
-    except Undecodable:
-        return None

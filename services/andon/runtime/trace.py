@@ -20,7 +20,7 @@ from andon.core.ids import minted_at
 from andon.core.outcome import OutcomeRecord, Parked
 from andon.core.ticket import EpisodeRecord
 from andon.core.work import memo_name
-from andon.kafka.codecs import Json, Undecodable
+from andon.kafka.codecs import Json
 from andon.kafka.partitioner import partition_of
 from andon.kafka.records import Record
 from andon.kafka.scan import Scan
@@ -144,7 +144,7 @@ class Tracer:
 
     def _fitting(self, records: Iterable[Record], fits: Callable[[Event], bool]) -> Event | None:
         for record in records:
-            event = self._read(record, self._events)
+            event = self._events.read(record.value)
             if event is not None and fits(event):
                 return at_position(event, record.position)
         return None
@@ -156,7 +156,7 @@ class Tracer:
         start = self._scan.at_time([home], place.at / 1000 - _SKEW_S)[home]
         end = self._scan.ends([home])[home]
         found = self._scan.ordered(home, start, end, self._event_offset, place.offset)
-        event = self._read(found, self._events) if found else None
+        event = self._events.read(found.value) if found else None
         if found and event and event.id == accepted.event.id:
             return at_position(event, found.position)
         # Out of order, as after a repair of offsets.
@@ -164,7 +164,7 @@ class Tracer:
         return self._fitting(self._stretch(ENRICHED, {home: start}, {home: end}, needle(accepted.event.id)), fits)
 
     def _event_offset(self, record: Record) -> int:
-        ways = self._read(record, self._ways)
+        ways = self._ways.read(record.value)
         return ways.origin[0].offset if ways and ways.origin else -1
 
     # ---- deliveries and outcomes
@@ -222,7 +222,7 @@ class Tracer:
         homes = self._homes(OUTCOMES, event.origin[0].partition)
         starts, ends = self._scan.at_time(homes, since - _SKEW_S), self._scan.ends(homes)
         for record in self._stretch(OUTCOMES, starts, ends, needle(event.id)):
-            one = self._read(record, self._outcomes)
+            one = self._outcomes.read(record.value)
             if one is None or (one.event, one.source) != (event.id, event.source):
                 continue
             if one.delivery is None:
@@ -241,7 +241,7 @@ class Tracer:
         homes = self._homes(DELIVERIES, partition_of(domain.encode(), self._counts[DELIVERIES]))
         starts = self._scan.at_time(homes, event.origin[-1].at / 1000 - _SKEW_S)
         for record in self._stretch(DELIVERIES, starts, self._scan.ends(homes), str(number).encode()):
-            one = self._read(record, self._deliveries)
+            one = self._deliveries.read(record.value)
             if one is not None and one.id == number:
                 return one
         return None
@@ -272,7 +272,7 @@ class Tracer:
         found = self._stretch(TICKETS, starts, ends, needle(episode))
         # A key goes to a partition of a higher number, if to another at all.
         inorder = sorted(found, key=lambda record: (record.partition, record.offset))
-        read = (self._read(record, self._tickets) for record in inorder)
+        read = (self._tickets.read(record.value) for record in inorder)
         return list({one.id: one for one in read if one is not None and one.episode == episode}.values())
 
     def parked(self, event: Event) -> list[parked.Entry]:
@@ -304,13 +304,7 @@ class Tracer:
 
     def _at(self, place: Position, codec: Json[T]) -> T | None:
         record = self._scan.first_from(Home(place.topic, place.partition), place.offset, place.offset + 1)
-        return self._read(record, codec) if record else None
-
-    def _read(self, record: Record, codec: Json[T]) -> T | None:
-        try:
-            return codec.decode(record.value)
-        except Undecodable:
-            return None
+        return codec.read(record.value) if record else None
 
 
 def _client(index: RequestIndex, event: Event, clients: Iterable[str]) -> str | None:

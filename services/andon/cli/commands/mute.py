@@ -116,7 +116,7 @@ def _preview(place: where.Where, newest: Published, wanted: Mute, now: datetime)
     from dataclasses import replace
 
     from andon.core.event import Event, Home
-    from andon.kafka.codecs import Json, Undecodable
+    from andon.kafka.codecs import Json
     from andon.kafka.scan import Scan
     from andon.kafka.topics import ENRICHED
     from andon.routing.mutes import Silences
@@ -133,11 +133,8 @@ def _preview(place: where.Where, newest: Published, wanted: Mute, now: datetime)
         starts, ends = scan.at_time(homes, (now - _LOOKED_BACK).timestamp()), scan.ends(homes)
         scan.read = 0
         for record in scan.stretch(starts, ends, most=_MOST):
-            try:
-                event = codec.decode(record.value)
-            except Undecodable:
-                continue
-            if silence.takes(event):
+            event = codec.read(record.value)
+            if event is not None and silence.takes(event):
                 types[event.type] += 1
                 receivers.update({delivery.receiver for delivery in router.route(event).outputs})
         looked = scan.read

@@ -91,22 +91,18 @@ def _sources(known: Past) -> frozenset[str]:
 def _read(reading: Reading, sources: frozenset[str], names: Sequence[str], since: float, until: float) -> Beside:
     from andon.core.event import Event
     from andon.core.outcome import OutcomeRecord
-    from andon.kafka.codecs import Json, Undecodable
+    from andon.kafka.codecs import Json
     from andon.kafka.topics import EVENTS, OUTCOMES
     from andon.routing.beside import Beside
 
     beside, outcomes, events = Beside(sources, names), Json(OutcomeRecord), Json(Event)
     # An event that came just before the end is decided after it.
     for record in reading.of(OUTCOMES, since):
-        try:
-            beside.ended(outcomes.decode(record.value))
-        except Undecodable:
-            continue
+        if (outcome := outcomes.read(record.value)) is not None:
+            beside.ended(outcome)
     for record in reading.of(EVENTS, since, until):
-        try:
-            beside.came(events.decode(record.value), record.at / 1000)
-        except Undecodable:
-            continue
+        if (event := events.read(record.value)) is not None:
+            beside.came(event, record.at / 1000)
     return beside
 
 
