@@ -19,7 +19,7 @@ _MAX_LISTED = 12
 @dataclass(frozen=True, order=True)
 class Mistake:
     """One mistake. Line and column count from 1; `path` is the way to it in the file. A `warning` says what is allowed
-    and yet hardly meant; it refuses no file.
+    but probably not intended; it refuses no file.
 
     Two with the same text at the same place are one: what an alias repeats is mended in one place.
     """

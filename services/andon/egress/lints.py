@@ -1,4 +1,4 @@
-"""What is allowed in the egress part of a configuration and yet hardly meant."""
+"""What is allowed in the egress part of a configuration but probably not intended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`andon check`: every mistake of a configuration as `file:line:column: text`, and warnings of what is hardly meant."""
+"""`andon check`: every mistake of a configuration as `file:line:column: text`, and warnings of likely slips."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("check", help="check the configuration")
     parser.description = (
         "Names every mistake of a configuration; ends with 1 when there is one. Without mistakes it also warns of\n"
-        "what is hardly meant: routes never taken, names that nobody uses, times that never open (docs/check.md)."
+        "what is probably not intended: routes never taken, names nobody uses, times that never open (docs/check.md)."
     )
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="andon.yaml or its folder, as --config")
     parser.add_argument("--strict", action="store_true", help="end with 1 for a warning too")

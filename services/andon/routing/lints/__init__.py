@@ -1,4 +1,4 @@
-"""What is allowed in the routing part of a configuration and yet hardly meant: doubts, not mistakes."""
+"""What is allowed in the routing part of a configuration but probably not intended: doubts, not mistakes."""
 
 from __future__ import annotations
 
