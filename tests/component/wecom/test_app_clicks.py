@@ -44,8 +44,6 @@ ROUTE = {
 
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_CORP", CORP)
-    monkeypatch.setenv("APP_SECRET", SECRET)
     monkeypatch.setenv("CALLBACK_TOKEN", "token")
     monkeypatch.setenv("CALLBACK_KEY", KEY)
 

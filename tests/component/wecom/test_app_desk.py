@@ -24,12 +24,6 @@ START = 1_700_000_000.0
 Scene = Callable[[WecomAppStandIn, Callable[..., Process]], Awaitable[None]]
 
 
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_CORP", CORP)
-    monkeypatch.setenv("APP_SECRET", SECRET)
-
-
 def play(folder: Path, scene: Scene, members: list[str] | None = None, **more: Any) -> None:
     async def run() -> None:
         clock, wire = ManualClock(START), HttpWire()

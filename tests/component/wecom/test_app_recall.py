@@ -24,12 +24,6 @@ route: {{receiver: office}}
 """
 
 
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_CORP", CORP)
-    monkeypatch.setenv("APP_SECRET", SECRET)
-
-
 def test_a_delivery_is_taken_back_from_all_who_had_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "store").mkdir()
 

@@ -53,12 +53,6 @@ MISTAKES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_CORP", CORP)
-    monkeypatch.setenv("APP_SECRET", SECRET)
-
-
 assert card_laws.CARDS, "imported, so that its laws are among them"
 
 

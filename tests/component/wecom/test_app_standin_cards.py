@@ -12,19 +12,13 @@ import pytest
 from andon.dev.wecom_app_corp import Rules
 from andon.egress.channels.wecom_app import WecomApp
 from andon.egress.media import multipart
-from tests.component.wecom.app_laws import ACTION, AGENT, BUTTONS, CORP, PNG, SECRET, Stand, reached, stand
+from tests.component.wecom.app_laws import ACTION, AGENT, BUTTONS, PNG, Stand, reached, stand
 
 CARD = {"title": "停机", "description": "冲压机 7", "url": "https://mes.corp/1"}
 MINI = {"appid": "wx1", "title": "停机通知", "content_item": [{"key": "设备", "value": "冲压机 7"}]}
 TASKED = {**BUTTONS, "task_id": "t-1"}
 NOTICE = {"card_type": "text_notice", "sub_title_text": "停机", "card_action": ACTION}
 Say = Callable[..., Awaitable[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_CORP", CORP)
-    monkeypatch.setenv("APP_SECRET", SECRET)
 
 
 def scene(of: Callable[[Stand, Say], Awaitable[None]], **more: Any) -> None:
