@@ -100,7 +100,7 @@ class Filler:
             while batch:
                 self._producer.produce_batch(topic, batch, partition=number)
                 batch = [{"key": m["key"], "value": m["value"]} for m in batch if "_error" in m]
-                self._producer.poll(0.05)
+                self._producer.poll(0.05 if batch else 0)
         assert self._producer.flush(60) == 0
         return placed
 

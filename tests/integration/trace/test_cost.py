@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +30,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("trace")]
 
 CHUNK, CHUNKS = 2_000, 12
 MOST = 3 * CHUNK
+EVERY_S = 1.25
+"""A look-up by time begins two seconds early, for clocks differ: chunks must lie apart for it."""
 
 
 class Filled:
@@ -37,7 +40,11 @@ class Filled:
     def __init__(self, folder: Path, link: Connection) -> None:
         asyncio.run(prepare(checked(configuration(folder)), link.bootstrap))
         filler = Filler(link)
-        chunks = [filler.chunk(first, CHUNK) for first in range(0, CHUNK * CHUNKS, CHUNK)]
+        chunks = []
+        for first in range(0, CHUNK * CHUNKS, CHUNK):
+            began = time.monotonic()
+            chunks.append(filler.chunk(first, CHUNK))
+            time.sleep(max(0.0, began + EVERY_S - time.monotonic()))
         self.events = [chunks[number][CHUNK // 2] for number in (0, CHUNKS // 2, -1)]
         self.link = link
         nothing = folder / "nothing"
