@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from andon.cli import main as frame
 from andon.cli.asking import where
 from andon.cli.commands import topics
+from andon.config.kafka import Kafka
+from andon.config.settings import Store
 from andon.kafka import admin
 from andon.kafka import members as groups
 from andon.kafka.connection import Connection
@@ -59,6 +63,19 @@ def test_one_that_cannot_be_asked_hides_nothing_else(
         "andon-source-plant-2 cannot be looked at: no Kafka broker answers",
         "andon-source-plant-3 cannot be looked at: the environment variable NOT_SET_HERE is not set",
     ]
+
+
+def test_a_store_whose_address_is_not_set_here_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Topics and the offsets of groups can be looked at without it."""
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    board = SimpleNamespace(newest=SimpleNamespace(settings=SimpleNamespace(store=Store(url="env:NOT_SET_HERE"))))
+    monkeypatch.setattr(follower, "read_board", lambda *_: board)
+    place = where.Where(Connection("own"), Kafka(), Path())
+    assert topics._store(place, "egress", ExitStack()) is None
+    told = "the store of egress cannot be looked at: the environment variable NOT_SET_HERE is not set"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -263,8 +264,16 @@ def _members(args: argparse.Namespace) -> int:
 
 
 def _store(place: where.Where, service: str, stack: ExitStack) -> Lookup | None:
-    """The store of a desk, None when it is not here; a stage has none."""
-    return desk(_address(place), service, stack) if service in ("egress", "ticketing") else None
+    """The store of a desk, None when it is not at hand; a stage has none."""
+    from andon.config.secrets import SecretMissing
+
+    if service not in ("egress", "ticketing"):
+        return None
+    try:
+        return desk(_address(place), service, stack)
+    except SecretMissing as problem:
+        print(f"andon: the store of {service} cannot be looked at: {problem}", file=sys.stderr)
+        return None
 
 
 def _place(place: where.Where, service: str, offsets: Mapping[Any, int]) -> None:
