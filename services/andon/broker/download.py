@@ -203,6 +203,8 @@ class _Download:
         if done:
             request.add_header("Range", f"bytes={done}-")
         with self.opener.open(request, timeout=TIMEOUT_S) as answer:
+            if self.stopped.is_set():  # this may be long after, and the file that of another round
+                raise BrokerError("Fetching was stopped.")
             done = done if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
             with part.open("r+b" if done else "wb") as file:
                 file.seek(done)

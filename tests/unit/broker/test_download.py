@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from andon.broker import ChecksumError, FetchError, download, fetch
+from andon.broker import BrokerError, ChecksumError, FetchError, download, fetch
 from andon.broker.jars import Jar
 from tests.unit.broker.conftest import DEAD, Repository
 
@@ -114,6 +115,25 @@ def test_a_passing_failure_is_tried_again(repository: Repository) -> None:
     repository.failures = [503, 502]
     (path,) = fetch([jar], repository=repository.address)
     assert path.read_bytes() == CONTENT
+
+
+def test_an_answer_after_the_end_of_its_round_does_not_write_over_the_next_one(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for threads that ask when another file has failed."""
+    jar, part = repository.jar("one", CONTENT), tmp_path / "part"
+    late = download._Download(tmp_path, repository.address, None, lambda *_: None)
+    asked = late.opener.open
+
+    def answered(*args: Any, **more: Any) -> Any:
+        late.stopped.set()
+        part.write_bytes(CONTENT[:9])  # by the next round
+        return asked(*args, **more)
+
+    monkeypatch.setattr(late.opener, "open", answered)
+    with pytest.raises(BrokerError, match="stopped"):
+        late.append(jar, part)
+    assert part.read_bytes() == CONTENT[:9]
 
 
 def test_a_missing_file_is_asked_for_once(repository: Repository) -> None:
