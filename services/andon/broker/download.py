@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -24,6 +25,7 @@ ATTEMPTS = 4
 FIRST_PAUSE_S = 0.5  # doubled after each attempt
 TIMEOUT_S = 30.0
 CHUNK = 1 << 16
+AGAIN_S = 0.1
 _FULL = {ENOSPC, EDQUOT, EFBIG}
 
 Progress = Callable[[str, int, int], None]
@@ -44,7 +46,8 @@ def fetch(
     Every file is checked against its SHA-256 each time, so what is returned is what was pinned; what the cache holds is
     not asked for again, and without anything missing no network is touched. `repository` is the address of a Maven
     repository (default `$ANDON_MAVEN_URL`, else Maven Central); `proxy` overrides the usual proxy variables. Several
-    processes may call this at once: one fetches, the others wait, calling `go_on` again and again, and find the files.
+    processes may call this at once: one fetches, the others wait and find the files. All call `go_on` again and again,
+    and give up where it raises.
 
     Raises FetchError when a file can't be had and ChecksumError when it is not the right one; nothing wrong is kept.
     """
@@ -56,7 +59,7 @@ def fetch(
     try:
         with locked(into / ".lock", go_on):
             missing = _missing(wanted, into)
-            _Download(into, _address(repository), proxy, progress or _silent).all(missing)
+            _Download(into, _address(repository), proxy, progress or _silent).all(missing, go_on)
     except OSError as problem:
         raise FetchError(
             f"The cache {into} cannot be written ({problem}): set ANDON_CACHE to a writable one."
@@ -127,7 +130,7 @@ class _Download:
         self.ended = SimpleQueue[Exception | None]()
         self.stopped = threading.Event()
 
-    def all(self, jars: Sequence[Jar]) -> None:
+    def all(self, jars: Sequence[Jar], go_on: Callable[[], None]) -> None:
         """Fetches the largest first, so that the last thread does not end long after the others."""
         for jar in jars:
             self.progress(jar.name, 0, jar.size)
@@ -138,10 +141,17 @@ class _Download:
             threading.Thread(target=self.work, name="fetch", daemon=True).start()
         try:
             for _ in jars:
-                if problem := self.ended.get():
+                if problem := self.next(go_on):
                     raise problem
         finally:
             self.stopped.set()
+
+    def next(self, go_on: Callable[[], None]) -> Exception | None:
+        """How the fetching of one more file has ended."""
+        while True:
+            go_on()
+            with suppress(Empty):
+                return self.ended.get(timeout=AGAIN_S)
 
     def work(self) -> None:
         while not self.stopped.is_set():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,20 @@ def test_a_passing_failure_is_tried_again(repository: Repository) -> None:
     repository.failures = [503, 502]
     (path,) = fetch([jar], repository=repository.address)
     assert path.read_bytes() == CONTENT
+
+
+def test_whoever_fetches_can_give_up_while_nothing_comes(repository: Repository) -> None:
+    """As where a firewall drops what is sent: two minutes would pass before the last try is given up."""
+
+    def enough() -> None:
+        raise KeyError("enough")
+
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(KeyError, match="enough"):
+            fetch([repository.jar("one", CONTENT)], repository=address, go_on=enough)
 
 
 def test_an_answer_after_the_end_of_its_round_does_not_write_over_the_next_one(

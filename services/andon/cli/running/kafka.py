@@ -69,7 +69,7 @@ class EmbeddedKafka:
     async def fetched(self) -> None:
         """Returns when everything the node needs is in the user's cache. Raises BrokerError."""
         try:
-            await unawaited("fetch", lambda: broker.fetch(progress=self._progress, go_on=self._go_on))
+            await unawaited("fetch", lambda: broker.fetch(progress=self.downloads.seen, go_on=self._go_on))
         except asyncio.CancelledError:
             self._given_up = True
             raise
@@ -108,7 +108,7 @@ class EmbeddedKafka:
         try:
             if broker.is_cluster(self.data):
                 started = broker.cluster.start(
-                    self.data, tie_to_parent=ours, progress=self._progress, go_on=self._go_on
+                    self.data, tie_to_parent=ours, progress=self.downloads.seen, go_on=self._go_on
                 )
                 nodes = [one.pid for one in started.nodes]
                 self._absent = " ".join(f"node {number}: {why}" for number, why in started.absent.items())
@@ -118,7 +118,7 @@ class EmbeddedKafka:
                     port=self.port,
                     strict_port=True,
                     tie_to_parent=True,
-                    progress=self._progress,
+                    progress=self.downloads.seen,
                     go_on=self._go_on,
                 )
                 nodes = [node.pid]
@@ -131,14 +131,10 @@ class EmbeddedKafka:
         return _Nodes(self.data, self._thread, ours=self._ours, without_others=nodes if self._absent else ())
 
     def _go_on(self) -> None:
-        """Raises GivenUp: a node that reads its logs would be waited for, and so would who else is starting one."""
+        """Raises GivenUp: a node that reads its logs would be waited for, and so would a download, and who else is
+        starting one."""
         if self._given_up:
             raise GivenUp
-
-    def _progress(self, name: str, done: int, total: int) -> None:
-        if self._given_up:
-            raise broker.BrokerError("Fetching was stopped.")
-        self.downloads.seen(name, done, total)
 
 
 class _Nodes:
