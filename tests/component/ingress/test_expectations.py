@@ -196,6 +196,20 @@ async def test_a_door_whose_clock_is_ahead_takes_no_source_for_silent_that_anoth
         right.heard("mes")
 
 
+@pytest.mark.parametrize("others", [1, 2])
+@run
+async def test_nor_does_it_where_beats_pass_each_other_or_there_are_more_doors(others: int) -> None:
+    doors = Doors({"event_within": "10m", "receiver": "it"})
+    right = doors.start()
+    for _ in range(others):
+        doors.start(ahead=90.0)
+    for beat in range(1, 300):
+        doors.topic.doors.reverse()
+        assert await doors.until(10.0 * beat) == []
+        if beat % 54 == 0:
+            right.heard("mes")
+
+
 @run
 async def test_a_restart_within_a_minute_takes_nothing_off() -> None:
     doors = Doors(TWO_HOURS)

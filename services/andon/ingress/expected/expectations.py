@@ -38,6 +38,7 @@ GAP_S = 60.0
 _LEAST_BEAT_S = 0.5
 _BACK_S = 15.0
 _LATE_BEATS = 2.0  # so many beats after its time a sign may still be on its way from another door
+_HEARD_BEATS = 3  # for so many of its own beats a door counts on another one: whose comes first may change
 
 Links = Mapping[str, Callable[[], Awaitable[bool]]]
 """Source → whether its connection stands now."""
@@ -61,6 +62,7 @@ class Expectations:
         self._signs = Signs()
         self._own = Beat(0.0, "")
         self._there = 0.0  # when its own last beat stood in the topic, by its clock: that of another door may be wrong
+        self._behind: dict[str, tuple[float, int]] = {}  # other doors: how far their clocks are, for how many beats
         self._heard: dict[Key, float] = {}  # of what is expected, and only what the topic does not say yet
         self._not_before: dict[Key, tuple[float, float]] = {}
         self._refused = False
@@ -91,15 +93,19 @@ class Expectations:
 
     def take(self, key: bytes | None, value: bytes) -> None:
         """A record of the topic."""
+        before = self._signs.beat
         self._signs.take(key, value)
         # What any door takes out of the topic again, this one must not put back: it would be told under its old id.
         self._heard = {sign: at for sign, at in self._heard.items() if not self._signs.says(sign, at)}
         if self._signs.beat == self._own:
             self._there = self._own.at
             self._back.set()
+        elif (beat := self._signs.beat) is not None and beat is not before:
+            self._behind[beat.door] = self._clock.now() - beat.at, _HEARD_BEATS
 
     def read(self) -> None:
         """All that was there when this door started has been taken in."""
+        self._behind = {door: (by, 1) for door, (by, _) in self._behind.items()}  # and may be of doors long gone
         self._known.set()
 
     @property
@@ -123,8 +129,7 @@ class Expectations:
     async def beat(self) -> None:
         """Tells the other doors what this one has heard, and judges what all of them have."""
         standing = await self._standing()
-        last, beat = self._signs.beat, self._next_beat(self._clock.now())
-        self._own = beat
+        beat = self._own = self._next_beat(self._clock.now())
         self._heard = {key: min(at, beat.at) for key, at in self._heard.items()}  # the clock may have been set back
         self._back.clear()
         if not await self._written([*self._news(beat.at, standing), beat_record(beat)]):
@@ -137,7 +142,7 @@ class Expectations:
         except TimeoutError:
             log.warning("what the doors know of the sources is not read now; nothing is judged")
             return
-        until = self._until(beat, last)
+        until = self._until(beat.at)
         for key, expected in list(self._expected.items()):
             await self._judge(key, expected, beat.gaps, until)
 
@@ -173,11 +178,12 @@ class Expectations:
 
     # ---- what all of them know
 
-    def _until(self, beat: Beat, last: Beat | None) -> float:
-        """Up to when all is known that was heard: by the clock of the door that had its beat before, where that is
-        behind ours, for it dates what it hears by it."""
-        now = beat.at if last is None or last.door == self._door else min(beat.at, last.at + self.beat_s)
-        return now - _LATE_BEATS * self.beat_s
+    def _until(self, now: float) -> float:
+        """Up to when all is known that was heard: by the clock of the door that is furthest behind, for each dates what
+        it hears by its own."""
+        behind = max((0.0, *(by for by, _ in self._behind.values())))
+        self._behind = {door: (by, left - 1) for door, (by, left) in self._behind.items() if left > 1}
+        return now - behind - _LATE_BEATS * self.beat_s
 
     async def _judge(self, key: Key, expected: Expected, gaps: Sequence[Gap], until: float) -> None:
         seen, lost = self._signs.seen.get(key), self._signs.lost.get(key)
