@@ -232,6 +232,19 @@ def test_what_needs_kafka_says_why_a_file_cannot_be_read(capsys: pytest.CaptureF
     assert capsys.readouterr().err == f"andon config: {TOO_LONG}:1:1: cannot be read (File name too long)\n"
 
 
+def test_a_file_that_nobody_may_look_at_where_nobody_named_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for an account of its own in the home of root; the link is to a name that the system refuses."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDON_CONFIG", raising=False)
+    Path("andon.yaml").symlink_to(TOO_LONG)
+    assert main(["check"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("andon.yaml:1:1: cannot be read (File name too long) in this folder; name one by")
+    assert told.err == ""
+
+
 def test_no_file_where_nobody_named_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

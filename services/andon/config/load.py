@@ -97,7 +97,7 @@ def load(path: File, plugs: PlugChecker | None = None) -> Loaded:
 
 def _told(error: Unreadable, file: File) -> str:
     """What to do where nobody named the file: it is looked for where one happens to be."""
-    if file == File(FILE_NAME) and not file.exists():
+    if file == File(FILE_NAME) and not os.path.exists(file):
         return f"{error.text} in this folder; name one by --config FILE|DIR or $ANDON_CONFIG"
     return error.text
 

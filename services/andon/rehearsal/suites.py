@@ -42,14 +42,20 @@ def find(paths: Iterable[File]) -> tuple[list[File], list[Mistake]]:
     files: list[File] = []
     mistakes: list[Mistake] = []
     for path in paths:
-        if os.path.isdir(path):
-            files += sorted(path.glob("*.yaml"))
-            mistakes += [
-                Mistake(str(file), 1, 1, (), f"is not read; rename it to {file.stem}.yaml")
-                for file in sorted(path.glob("*.yml"))
-            ]
-        else:
+        if not os.path.isdir(path):
             files.append(path)
+            continue
+        try:
+            inner = sorted(path.iterdir())  # `glob` takes a folder that it may not read for an empty one
+        except OSError as error:
+            mistakes.append(Mistake(str(path), 1, 1, (), f"cannot be read ({error.strerror})"))
+            continue
+        files += [file for file in inner if file.name.endswith(".yaml")]
+        mistakes += [
+            Mistake(str(file), 1, 1, (), f"is not read; rename it to {file.stem}.yaml")
+            for file in inner
+            if file.name.endswith(".yml")
+        ]
     return files, mistakes
 
 

@@ -360,7 +360,7 @@ def test_what_can_not_go_together_is_refused(capsys: pytest.CaptureFixture[str],
     assert frame.main(["up", "--demo", "--config", "x.yaml", *data]) == 2
     assert frame.main(["up", "--summary", "s.json", *data]) == 2
     assert frame.main(["up", "--for", "soon", *data]) == 2
-    for none in (tmp_path, tmp_path / "none" / "s.json"):
+    for none in (tmp_path, tmp_path / "none" / "s.json", tmp_path / ("x" * 300) / "s.json"):
         assert frame.main(["up", "--for", "5s", "--summary", str(none), *data]) == 2
     said = capsys.readouterr().err
     assert "--demo has its own configuration" in said

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from errno import EACCES
+from os import strerror
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,20 @@ def test_files_that_would_not_be_read_are_named(tmp_path: Path, capsys: pytest.C
     name = "x" * 300  # root may look at everything; this is like a file that the system keeps from us
     assert main(["test", str(tmp_path), "--tests", name]) == 2
     assert f"{name}:1:1: cannot be read (File name too long)\n" in capsys.readouterr().out
+
+
+def test_a_folder_that_nobody_may_look_into_has_not_no_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a word its rules were published untested."""
+    write(tmp_path, GOOD)
+    listed = Path.iterdir
+
+    def kept(folder: Path) -> Iterator[Path]:
+        if folder.name == "tests":
+            raise PermissionError(EACCES, strerror(EACCES))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", kept)
+    assert main(["test", str(tmp_path)]) == 2
+    assert capsys.readouterr().out == f"{tmp_path}/tests:1:1: cannot be read (Permission denied)\n"

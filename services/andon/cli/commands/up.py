@@ -95,7 +95,7 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
 
 def _writable(file: Path) -> bool:
     """As far as can be seen without writing it: a run that was interrupted leaves none."""
-    return not file.is_dir() and os.access(file if file.exists() else file.parent, os.W_OK)
+    return not os.path.isdir(file) and os.access(file if os.path.exists(file) else file.parent, os.W_OK)
 
 
 class Up:
