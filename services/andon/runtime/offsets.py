@@ -105,7 +105,7 @@ def _nearest(one: Standing, at: int | None, why: str) -> Restored:
         return Restored(one.first, _of_nothing(one))
     if at < one.first:
         return Restored(one.first, f"offsets {at} to {one.first - 1} were deleted before they were read")
-    if at > one.end and one.committed is None:  # Kafka forgets offsets together with a topic
+    if at > one.end and not one.committed:  # Kafka forgets offsets together with a topic, which begins with 0
         return Restored(one.first, f"it was at {at}, the topic was made anew")
     if at > one.end:
         return Restored(one.end, f"it was at {at}, the end of the log was lost: goes on with what comes")

@@ -84,8 +84,8 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(monkeypatch: pyte
         return dict.fromkeys(homes, 12)
 
     monkeypatch.setattr(offsets, "_done", done)
-    for service, stored in (("enrichment", None), ("egress", 12)):
-        one = Partition(0, 8, None, stored).of(service, EVENTS)
+    for service, committed, stored in (("enrichment", None, None), ("egress", None, 12), ("egress", 0, 12)):
+        one = Partition(0, 8, committed, stored).of(service, EVENTS)
         assert one.lost
         assert restored_to(one, service).offset == 0
 
