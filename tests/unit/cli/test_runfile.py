@@ -102,6 +102,16 @@ def test_a_program_that_is_not_there_any_more_is_not_well(tmp_path: Path, capsys
     assert "old      run.json could not be written since (a full disk?): kafka ended meanwhile" in told
 
 
+def test_processes_of_another_container_are_not_looked_for(tmp_path: Path) -> None:
+    """Its data directory is shared, the numbers of its processes mean nothing here."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with runfile.held(tmp_path):
+        facts = {**FACTS, "pid": ended.pid}
+        runfile.RunFile(tmp_path, facts).write("running", [Status("egress", Path("p.log"), {}, State.READY, ended.pid)])
+        assert frame.main(["status", "--data", str(tmp_path)]) == 0
+
+
 def test_status_tells_a_crash_from_an_end_and_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert frame.main(["status", "--data", str(tmp_path)]) == 1
     assert "nothing was ever started" in capsys.readouterr().out

@@ -32,7 +32,7 @@ def _status(args: argparse.Namespace) -> int:
         print(json.dumps({"alive": False}) if args.json else f"nothing was ever started in {args.data.absolute()}")
         return FAILED
     found["kafka"] = _kafka(found["kafka_data"]) if found["alive"] and found["kafka_data"] else None
-    programs = found["programs"] if found["alive"] else []
+    programs = found["programs"] if found["alive"] and _runs(found["pid"]) else []  # else of another container
     found["gone"] = [program["name"] for program in programs if program["pid"] and not _runs(program["pid"])]
     print(json.dumps(found) if args.json else text(found))
     well = all(program["state"] in ("ready", "done") for program in found["programs"]) and not found["gone"]
