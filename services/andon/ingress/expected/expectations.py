@@ -100,7 +100,7 @@ class Expectations:
         if self._signs.beat == self._own:
             self._there = self._own.at
             self._back.set()
-        elif (beat := self._signs.beat) is not None and beat is not before:
+        elif (beat := self._signs.beat) is not None and beat is not before and beat.door != self._door:
             self._behind[beat.door] = self._clock.now() - beat.at, _HEARD_BEATS
 
     def read(self) -> None:
