@@ -154,9 +154,11 @@ class TicketWork:
             return Taken()
         after, commands = advance(before, event, key, system=rule.ticket_system or "")
         if before and redrive_of(record) and after.ticket_state is TicketState.FAILED:
+            if _is_earlier(event, before):
+                return Taken()
             # It was counted when it first came, which may be longer ago than the episode remembers.
             after = msgspec.structs.replace(after, raises=before.raises)
-            if not _is_earlier(event, after) and not _repeats(record, event, key, known):
+            if not _repeats(record, event, key, known):
                 after, commands = redriven(after, event)
         if after == before:
             return Taken()

@@ -276,6 +276,21 @@ def test_an_old_close_that_has_no_ticket_is_parked_again_and_opens_nothing() -> 
     assert [dict(parked.headers)[REASON].decode() for parked in desk.notes(DLQ)[2:]] == [Reason.GONE]
 
 
+def test_so_it_does_when_its_event_is_not_remembered_any_more() -> None:
+    desk = Service()
+    say(desk, "raise", "e1", failure=refused())
+    say(desk, "clear", "e2", 1)
+    say(desk, "raise", "e3", 2, failure=refused())
+    for minute in range(3, RECENT + 9):
+        say(desk, "raise", f"e{minute + 1}", minute)
+    first, _, other = desk.notes(DLQ)
+    before = desk.episode()
+    redrive(desk, first)
+    assert (desk.tracker.done, desk.episode()) == ([], before)
+    redrive(desk, other)
+    assert desk.tracker.done == [f"open {KEY}#2"]
+
+
 def ended_as_it_began() -> tuple[Service, Note]:
     """The clear came before its raise, so one job opens and closes: it was parked, and the next fault has begun."""
     desk = Service()
