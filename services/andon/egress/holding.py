@@ -30,13 +30,14 @@ def lane_of(delivery: Delivery, group: str) -> str:
 
 
 def turn_of(delivery: Delivery, version: int, ends: Mapping[str, float | None], now: float) -> Held | float:
-    """That a delivery is held back; once its time is over, or the version in force has its mute no more, that it leaves
-    at once. `ends` are those in force; a desk that has not seen the version which decided the delivery takes its
+    """That a delivery is held back; once its time is over, or the version in force has its mute no more, since when it
+    may leave. `ends` are those in force; a desk that has not seen the version which decided the delivery takes its
     word."""
     held = delivery.held
-    known = version >= delivery.config_version
-    if held is None or (known and held.by not in ends):
+    if held is None:
         return now
-    end = (known and ends[held.by]) or held.until.timestamp()
-    end += _LATE_S
-    return now if end <= now else Held(min(end, now + _AGAIN_S))
+    known = version >= delivery.config_version
+    end = ((known and ends.get(held.by)) or held.until.timestamp()) + _LATE_S
+    if known and held.by not in ends:
+        return min(end, now)
+    return end if end <= now else Held(min(end, now + _AGAIN_S))

@@ -172,6 +172,17 @@ def test_a_fallback_waits_until_the_digest_is_late(at: Line) -> None:
     assert [one.to for one in at.run(60)] == ["robot"]
 
 
+def test_so_it_is_where_nothing_could_be_sent_meanwhile(at: Line) -> None:
+    """Its time begins when the mute ends, and not anew each time that is asked for."""
+    fault(at, "a")
+    at.run(HOUR - 1)
+    at.vendor.answers["robot"] = lambda: Reply(200, b'{"errcode":45009,"errmsg":"api freq out of limit"}', {})
+    for number in range(2):
+        at.run(59 * number)
+        at.feed(f"other-{number}", line="L4")
+    assert [one.at for one in at.run(300) if one.text.startswith("a ")] == [END + 60]
+
+
 def test_a_digest_whose_receiver_is_gone_goes_to_the_fallback_at_once(at: Line) -> None:
     at.vendor.answers["robot"] = lambda: Reply(200, b'{"errcode":93000,"errmsg":"invalid webhook url"}', {})
     fault(at, "a")
