@@ -151,12 +151,15 @@ class Line:
         self, subject: str = "M-07", state: str = "raise", facts: Mapping[str, Any] | None = None, **labels: str
     ) -> Event:
         """An event, accepted now."""
-        number = next(self._numbers)
-        origin = (Position("andon.events", 0, number, round(self.now * 1000)),)
-        at = datetime.fromtimestamp(self.now, UTC)
+        return self.route(msgspec.structs.replace(self.event(subject, state, **labels), facts=dict(facts or {})))
+
+    def event(self, subject: str, state: str, accepted: float | None = None, **labels: str) -> Event:
+        """One that was accepted then, else now, and is not routed yet."""
+        number, when = next(self._numbers), self.now if accepted is None else accepted
+        origin = (Position("andon.events", 0, number, round(when * 1000)),)
+        at = datetime.fromtimestamp(when, UTC)
         all_labels = {"state": state, **labels} if state else labels
-        one = event(id=f"e-{number}", subject=subject, time=at, labels=all_labels, origin=origin)
-        return self.route(msgspec.structs.replace(one, facts=dict(facts or {})))
+        return event(id=f"e-{number}", subject=subject, time=at, labels=all_labels, origin=origin)
 
     def route(self, one: Event) -> Event:
         result = self._router.written(one)

@@ -149,6 +149,34 @@ def test_a_redrive_of_the_first_can_be_handed_on_again(monkeypatch: pytest.Monke
     assert not at.parked
 
 
+@pytest.mark.parametrize(("state", "reason"), [("raise", "repeated"), ("clear", "resolved")])
+def test_what_nobody_was_to_hear_goes_to_nobody_after_an_outage(
+    monkeypatch: pytest.MonkeyPatch, state: str, reason: str
+) -> None:
+    """Its turn would have said so, had it come in time."""
+    again = {"group_by": ["line"], "repeat_interval": "4h"}
+    at = line(monkeypatch, {"receiver": "second", "after": "2m"}, route=again, send_resolved=False)
+    at.feed("a")
+    at.run(600)
+    late = at.event("a", state, accepted=at.now - 300)
+    at.route(late)
+    assert at.run(600) == []
+    assert at.told()[late.id] == f"skipped/{reason}"
+
+
+def test_what_may_be_news_by_then_goes_to_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its receiver was told the same, but an end is on its way to it."""
+    again = {"group_by": ["line"], "repeat_interval": "4h"}
+    at = line(monkeypatch, {"receiver": "second", "after": "2m"}, route=again)
+    at.feed("a")
+    at.run(600)
+    at.vendor.answers["robot"] = never
+    at.feed("a", "clear")
+    at.run(10)
+    at.route(at.event("a", "raise", accepted=at.now - 300))
+    assert at.run(10) == [Seen(610.0, "other", "a raise")]
+
+
 @pytest.mark.parametrize("down", [False, True], ids=["tells its receiver", "is late again"])
 def test_a_redrive_is_late_so_long_after_it(monkeypatch: pytest.MonkeyPatch, down: bool) -> None:
     at = line(monkeypatch, {"receiver": "second", "after": "2m", "reasons": ["rejected"]})

@@ -258,22 +258,26 @@ class Desk(OpenWork):
             self._result(item, item.entries[-1], _INTERRUPTED, now, self._write(item.home, decision))
 
     def _give_up_overdue(self, now: float, decision: Decision) -> None:
-        """Ends what nobody was told of in time, for somebody else to be told; what is being called may still arrive."""
+        """Ends what nobody was told of in time, for somebody else to be told, unless nobody is to hear of it; what is
+        being called may still arrive."""
         while self._expiring and self._expiring[0][0] <= now:
             _, which, epoch = heapq.heappop(self._expiring)
             item = self.items.get(which)
             if item is None or self.epochs[item.home] != epoch or item.home in self._leaving:
                 continue
+            queue = self._queue(item)
+            skipped: Skipped | None = None
             if item.batch is not None and not (item.entries or item.urgent):
                 turn = self._work.turn(item, (), now)
-                until = turn.until if isinstance(turn, Held) else turn
-                if not isinstance(until, Skipped):
-                    put_off(item, until, self._work)
+                if not isinstance(turn, Skipped):
+                    put_off(item, turn.until if isinstance(turn, Held) else turn, self._work)
+                elif queue.lanes[item.lane][0] is item:  # else it may be news after what is before it
+                    skipped = turn
             if item.expires > now:
                 heapq.heappush(self._expiring, (item.expires, item.id, epoch))
             elif not item.entries or item.entries[-1].ended is not None:
                 write = self._write(item.home, decision)
-                self._close(self._queue(item), item, overdue(item, now), (), now, write)
+                self._close(queue, item, skipped or overdue(item, now), (), now, write)
                 self._touch((item.home, item.domain))
 
     def _write(self, home: Home, decision: Decision) -> Write:
