@@ -222,13 +222,13 @@ def _joined(labels: Iterable[str]) -> str:
 
 
 def _changed(beside: Group, event: Event, state: str, at: float) -> bool:
-    """Whether since `at`, when a group told this state, something began that the event is the end of, or the same fault
-    as another state, or ended; also at that very moment, for one digest may tell of both."""
+    """Whether since `at`, when a group told this state, something began that the event is the end of. Of what it is no
+    end of, whether its end was told at that very moment, for one digest may tell of both, and it not as this state
+    since."""
     labels = _labels(event)
     if event.labels[STATE] == CLEAR:
         return any(at <= when and labels.issubset(of.split(_OF)) for of, (_, when) in beside.began.items())
-    began = beside.began.get(_joined(labels))
-    return at == beside.spoke if began is None else began[0] != state and at <= began[1]
+    return at == beside.spoke and beside.began.get(_joined(labels), ("", 0.0))[0] != state
 
 
 def _state(delivery: Delivery) -> str | None:

@@ -412,6 +412,20 @@ def test_a_fault_that_comes_and_goes_is_told_each_time(
     assert at.run(10) == []
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_two_severities_at_one_time_are_told_once_each(monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
+    """Each has a group of its own, whatever ended before."""
+    at = line(monkeypatch, group_by=["..."], repeat_interval="2h")
+    for state in ("raise", "clear") if ended else ():
+        at.feed("M-07", state, line="L3", severity="warning")
+        at.run(10)
+    before = len(at.vendor.seen)
+    for severity in 3 * ("warning", "critical"):
+        at.feed("M-07", line="L3", severity=severity)
+        at.run(10)
+    assert texts(at.vendor.seen[before:]) == 2 * ["M-07 raise"]
+
+
 def test_the_end_of_one_fault_is_no_news_because_another_began(monkeypatch: pytest.MonkeyPatch) -> None:
     at = line(monkeypatch, repeat_interval="2h")
     for _ in range(3):
