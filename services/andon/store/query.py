@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -37,6 +35,7 @@ _NAME = re.compile(r"[^\W\d][\w$#]{0,127}")
 _MOST_ROWS = 100_000
 MOST_OF_KEY = 1_001
 """Rows of one key that are read; nobody takes as many for an answer."""
+_UNTRANSLATABLE = "22P05"  # by PostgreSQL: its encoding has not that character
 _MOST_KEYS = 1_000  # Oracle takes no longer list; the others take more
 
 Row = dict[str, Any]
@@ -84,18 +83,27 @@ class ViewReader:
                         name: self._key_as_it_is(value) if name == self._key else plain(value)
                         for name, value in row.items()
                     }
-                    for some in _slices(_held(connection, keys))
+                    for some in _slices(keys)
                     for row in self._some(connection, table, some)
                 ]
         except SQLAlchemyError as error:
             raise self._forgotten(error) from None
 
     def _some(self, connection: Connection, table: Table, keys: Sequence[Any]) -> Sequence[RowMapping]:
-        """The rows of these keys; if they are too many, those of each half, down to a key that has too many itself."""
+        """The rows of these keys; if they are too many, those of each half, down to a key that has too many itself. So
+        it is where one has a character that the database has not, which then answers no question with it at all."""
         limit = MOST_OF_KEY if len(keys) == 1 else _MOST_ROWS
-        found = connection.execute(_statement(table, self._key, keys).limit(limit)).mappings().all()
-        if len(keys) == 1 or len(found) < limit:
-            return found
+        try:
+            found = connection.execute(_statement(table, self._key, keys).limit(limit)).mappings().all()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _UNTRANSLATABLE:
+                raise
+            connection.rollback()
+            if len(keys) == 1:
+                return ()
+        else:
+            if len(keys) == 1 or len(found) < limit:
+                return found
         half = len(keys) // 2
         return [*self._some(connection, table, keys[:half]), *self._some(connection, table, keys[half:])]
 
@@ -184,26 +192,6 @@ def _number(value: Decimal) -> int | float | str | None:
 
 def _statement(table: Table, key: str, keys: Sequence[Any]) -> Select[Any]:
     return select(*table.columns).where(table.columns[key].in_(keys))
-
-
-def _held(connection: Connection, keys: Sequence[Any]) -> Sequence[Any]:
-    """Those of the keys that the database has the characters for: with another one it answers no question at all. Only
-    PostgreSQL is asked for its encoding."""
-    encoding = "utf-8"
-    if connection.dialect.name == "postgresql":
-        raw: Any = connection.connection.dbapi_connection
-        with suppress(LookupError):  # SQL_ASCII is any
-            told = raw.info.parameter_status("server_encoding") or encoding
-            encoding = codecs.lookup(told.replace("WIN", "cp")).name
-    return [key for key in keys if _can_be_written(str(key), encoding)]
-
-
-def _can_be_written(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _slices(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
