@@ -151,7 +151,7 @@ class Line:
         self, subject: str = "M-07", state: str = "raise", facts: Mapping[str, Any] | None = None, **labels: str
     ) -> Event:
         """An event, accepted now."""
-        return self.route(msgspec.structs.replace(self.event(subject, state, **labels), facts=dict(facts or {})))
+        return self.route(msgspec.structs.replace(self.event(subject, state, None, **labels), facts=dict(facts or {})))
 
     def event(self, subject: str, state: str, accepted: float | None = None, **labels: str) -> Event:
         """One that was accepted then, else now, and is not routed yet."""
