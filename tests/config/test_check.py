@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ route:
     - {matchers: ['line="L1"'], urgent: true}
     - {matchers: ['line="L3"'], continue: true}
 """
+
+
+def write_templates(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        file = folder / "templates" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
 
 
 def test_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,9 +112,7 @@ def test_a_program_that_has_no_form_for_what_was_merged_is_warned_of(
         "receivers: {board: {channel: board, template: board}}\n"
         "route: {receiver: board}\n"
     )
-    for name, text in files.items():
-        (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "templates" / name).write_text(text)
+    write_templates(tmp_path, files)
     assert main(["check", str(file)]) == 0
     text = "template board has no form for what was merged, so every notice is sent alone"
     assert capsys.readouterr().out.splitlines()[:-1] == (
@@ -144,9 +150,7 @@ def test_a_robot_that_calls_nobody_of_to_is_warned_of(
         "receivers: {team: {channel: robot, to: [all], template: fault}}\n"
         "route: {receiver: team}\n"
     )
-    for name, text in files.items():
-        (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "templates" / name).write_text(text)
+    write_templates(tmp_path, files)
     assert main(["check", str(file)]) == 0
     warnings = capsys.readouterr().out.splitlines()[:-1]
     assert len(warnings) == bool(unheard)
