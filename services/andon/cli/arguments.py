@@ -26,6 +26,15 @@ def seconds(text: str) -> float:
     return told(units.seconds, text)
 
 
+def whole(text: str, least: int, most: int) -> int | None:
+    """The number between these that the text writes in plain digits, and in no more of them than `most` has; else None.
+    Python's own reading takes signs, blanks and digits of other scripts, and refuses what is very long in its own way.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
+        return None
+    return found if least <= (found := int(text)) <= most else None
+
+
 def slot(text: str) -> int:
     """Which of several processes of a service."""
     if not (text.isascii() and text.isdigit()):
@@ -35,16 +44,16 @@ def slot(text: str) -> int:
 
 def port(text: str) -> int:
     """A port that can be listened on."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
+    if (found := whole(text, 1, 65_535)) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 1 to 65535")
-    return int(text)
+    return found
 
 
 def version(text: str) -> int:
     """The number of a version of the configuration."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+    if (found := whole(text, 0, 999_999_999)) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no version, a number as `andon config log` shows it, such as 12")
-    return int(text)
+    return found
 
 
 def words(text: str) -> str:

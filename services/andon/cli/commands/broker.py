@@ -67,9 +67,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _heap(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) >= 256):
+    if (found := arguments.whole(text, 256, 9_999_999)) is None:
         raise argparse.ArgumentTypeError(f"Kafka needs at least 256 MB of heap, not {text}")
-    return int(text)
+    return found
 
 
 def _reported(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

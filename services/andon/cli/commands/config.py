@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from andon.cli.arguments import version
+from andon.cli.arguments import version, whole
 from andon.cli.asking import where
 from andon.cli.commands import apply
 from andon.cli.main import DONE, FAILED, USAGE
@@ -53,9 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
+    if (found := whole(text, 1, 999_999_999)) is None:
         raise argparse.ArgumentTypeError(f"{text} is not a count; write for example 20")
-    return int(text)
+    return found
 
 
 def _board(args: argparse.Namespace) -> Board:

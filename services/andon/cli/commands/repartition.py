@@ -7,6 +7,7 @@ import json
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+from andon.cli.arguments import whole
 from andon.cli.asking import where
 from andon.cli.main import DONE, FAILED
 
@@ -24,9 +25,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1_000):
+    if (found := whole(text, 1, 1_000)) is None:
         raise argparse.ArgumentTypeError("a number of partitions is 1 to 1000")
-    return int(text)
+    return found
 
 
 def _repartition(args: argparse.Namespace) -> int:

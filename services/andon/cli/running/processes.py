@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from andon.cli.arguments import whole
+
 SERVICES = ("ingress", "enrichment", "routing", "egress", "ticketing")
 MEMBERS = SERVICES[1:]
 """Those that are members of a consumer group; the door reads no topic for its work."""
@@ -29,11 +31,11 @@ def counts(text: str) -> dict[str, int]:
         name, _, count = part.strip().partition("=")
         if name not in SERVICES:
             raise argparse.ArgumentTypeError(f"there is no service {name!r}; there are {', '.join(SERVICES)}")
-        if not (count.isascii() and count.isdigit() and 1 <= int(count) <= MOST):
+        if (number := whole(count, 1, MOST)) is None:
             raise argparse.ArgumentTypeError(f"{part.strip()!r}: write {name}=N with N from 1 to {MOST}")
         if name in found:
             raise argparse.ArgumentTypeError(f"{name} is named twice")
-        found[name] = int(count)
+        found[name] = number
     return found
 
 
